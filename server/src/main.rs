@@ -1,0 +1,2 @@
+//! The interplanar program.
+fn main() {}
