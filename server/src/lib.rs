@@ -1,1 +1,15 @@
-//! The native parts.
+//! The native parts of Interplanar: what `interplanar publish`, `proxy`, `substitute` and the commands for people are made of.
+
+pub mod bake;
+pub mod blocks;
+pub mod cli;
+pub mod gateway;
+pub mod get;
+pub mod kubo;
+pub mod nar_dump;
+pub mod net;
+pub mod proxy;
+pub mod publish;
+pub mod settings;
+pub mod store;
+pub mod substitute;

@@ -1,0 +1,5 @@
+//! HTTP, both ways: the server loop, bodies and ranges, and the client that drives the fetch engine.
+
+pub mod client;
+pub mod range;
+pub mod server;
