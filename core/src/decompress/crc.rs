@@ -1,5 +1,10 @@
 //! CRC-32 (gzip, lzip, xz) and CRC-64 (xz), reflected, eight bits at a time.
 
+#[expect(
+    clippy::arithmetic_side_effects,
+    clippy::indexing_slicing,
+    reason = "runs at compile time, where a fault is an error"
+)]
 const fn table32() -> [u32; 256] {
     let mut table = [0_u32; 256];
     let mut index = 0;
@@ -20,6 +25,11 @@ const fn table32() -> [u32; 256] {
     table
 }
 
+#[expect(
+    clippy::arithmetic_side_effects,
+    clippy::indexing_slicing,
+    reason = "runs at compile time, where a fault is an error"
+)]
 const fn table64() -> [u64; 256] {
     let mut table = [0_u64; 256];
     let mut index = 0;

@@ -28,6 +28,7 @@ mod xz;
 mod zstd;
 
 use crate::narinfo::Compression;
+use alloc::boxed::Box;
 use alloc::vec::Vec;
 
 /// Output after which [`Decoder::push`] returns, so that a caller can hand it on; one call may give up to [`MAX_STEP`] more.
@@ -99,10 +100,10 @@ pub enum DecompressError {
 
 enum Method {
     None,
-    Gzip(gzip::Gzip),
-    Zstd(zstd::Zstd),
-    Lzip(lzip::Lzip),
-    Xz(xz::Xz),
+    Gzip(Box<gzip::Gzip>),
+    Zstd(Box<zstd::Zstd>),
+    Lzip(Box<lzip::Lzip>),
+    Xz(Box<xz::Xz>),
 }
 
 /// Decompresses one NAR.
@@ -121,10 +122,10 @@ impl Decoder {
     pub fn new(compression: Compression, limits: Limits) -> Result<Self, DecompressError> {
         let method = match compression {
             Compression::None => Method::None,
-            Compression::Gzip => Method::Gzip(gzip::Gzip::new()),
-            Compression::Zstd => Method::Zstd(zstd::Zstd::new()),
-            Compression::Lzip => Method::Lzip(lzip::Lzip::new()),
-            Compression::Xz => Method::Xz(xz::Xz::new()),
+            Compression::Gzip => Method::Gzip(Box::new(gzip::Gzip::new())),
+            Compression::Zstd => Method::Zstd(Box::new(zstd::Zstd::new())),
+            Compression::Lzip => Method::Lzip(Box::new(lzip::Lzip::new())),
+            Compression::Xz => Method::Xz(Box::new(xz::Xz::new())),
             Compression::Bzip2 | Compression::Br => {
                 return Err(DecompressError::Unsupported(compression));
             }
