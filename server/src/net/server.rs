@@ -47,7 +47,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 
-pub use body::{Body, Gone, Sender, channel, empty, from_stream, whole};
+pub use body::{Body, Gone, Sender, channel, empty, from_blocking, from_stream, whole};
 pub use respond::{full, method_not_allowed, not_found, stream, text};
 
 /// The head of a request. Its extensions hold a [`Peer`].

@@ -1,5 +1,6 @@
 //! Bodies: at hand, from a stream, or from a producer through a bounded channel.
 
+use std::collections::VecDeque;
 use std::io;
 use std::pin::Pin;
 use std::task::{Context, Poll};
@@ -10,6 +11,7 @@ use http_body::{Frame, SizeHint};
 use http_body_util::combinators::UnsyncBoxBody;
 use http_body_util::{BodyExt, Full};
 use tokio::sync::mpsc;
+use tokio::task::JoinHandle;
 
 /// A body of known or unknown length. An error of it ends the connection, so that the client sees an incomplete response.
 pub type Body = UnsyncBoxBody<Bytes, io::Error>;
@@ -37,6 +39,81 @@ where
         ended: false,
     }
     .boxed_unsync()
+}
+
+/// A batch of a blocking producer ends when it holds so many bytes or pieces.
+const BATCH_BYTES: usize = 512 * 1024;
+const BATCH_PIECES: usize = 64;
+
+/// A body from an iterator that may block (on files, on blocks). It is pulled on the blocking threads, batch by batch and one batch
+/// ahead of the client, so that a slow client holds no thread. An `Err` or a panic ends the connection.
+pub fn from_blocking<I>(pieces: I, length: Option<u64>) -> Body
+where
+    I: Iterator<Item = io::Result<Bytes>> + Send + 'static,
+{
+    let state = Pulled {
+        ready: VecDeque::new(),
+        next: Next::Idle(pieces),
+    };
+    let pulled = futures_util::stream::unfold(state, |mut state| async move {
+        let piece = state.piece().await?;
+        Some((piece, state))
+    });
+    from_stream(pulled, length)
+}
+
+struct Pulled<I> {
+    ready: VecDeque<io::Result<Bytes>>,
+    next: Next<I>,
+}
+
+enum Next<I> {
+    Idle(I),
+    Pulling(JoinHandle<(Vec<io::Result<Bytes>>, Option<I>)>),
+    End,
+}
+
+impl<I: Iterator<Item = io::Result<Bytes>> + Send + 'static> Pulled<I> {
+    async fn piece(&mut self) -> Option<io::Result<Bytes>> {
+        loop {
+            if let Some(piece) = self.ready.pop_front() {
+                return Some(piece);
+            }
+            let pulling = match std::mem::replace(&mut self.next, Next::End) {
+                Next::End => return None,
+                Next::Idle(pieces) => pull(pieces),
+                Next::Pulling(pulling) => pulling,
+            };
+            match pulling.await {
+                Ok((batch, rest)) => {
+                    self.ready.extend(batch);
+                    self.next = rest.map_or(Next::End, |rest| Next::Pulling(pull(rest)));
+                }
+                Err(_) => return Some(Err(io::Error::other("the producer panicked"))),
+            }
+        }
+    }
+}
+
+fn pull<I>(mut pieces: I) -> JoinHandle<(Vec<io::Result<Bytes>>, Option<I>)>
+where
+    I: Iterator<Item = io::Result<Bytes>> + Send + 'static,
+{
+    tokio::task::spawn_blocking(move || {
+        let (mut batch, mut bytes) = (Vec::new(), 0);
+        while bytes < BATCH_BYTES && batch.len() < BATCH_PIECES {
+            let Some(piece) = pieces.next() else {
+                return (batch, None);
+            };
+            let failed = piece.is_err();
+            bytes += piece.as_ref().map_or(0, Bytes::len);
+            batch.push(piece);
+            if failed {
+                return (batch, None);
+            }
+        }
+        (batch, Some(pieces))
+    })
 }
 
 /// How many pieces wait in a [`channel`].
