@@ -1,1 +1,66 @@
-//! block
+//! A [`Block`]: bytes together with the CID that they were checked against.
+//!
+//! There is no way to make one without hashing its bytes, so code that takes a `Block` needn't hash again.
+//!
+//! ```
+//! use interplanar_core::block::Block;
+//! let block = Block::raw("hello".into());
+//! assert!(Block::verify(*block.cid(), "hellO".into()).is_err());
+//! ```
+
+use crate::cid::{self, Cid, CidError, Version};
+use crate::hash::Sha256;
+use bytes::Bytes;
+
+/// Bytes that are what their CID names.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Block {
+    cid: Cid,
+    data: Bytes,
+}
+
+impl Block {
+    /// Checks bytes against the CID that they came for.
+    ///
+    /// # Errors
+    /// [`CidError`] where they are not its content or can't be checked.
+    pub fn verify(cid: Cid, data: Bytes) -> Result<Self, CidError> {
+        cid::verify(&cid, &data)?;
+        Ok(Self { cid, data })
+    }
+
+    /// A block of plain bytes (CIDv1, raw, SHA-256).
+    #[must_use]
+    pub fn raw(data: Bytes) -> Self {
+        Self::new(Version::V1, cid::RAW, data)
+    }
+
+    /// A block that is a [`crate::dag_pb`] node.
+    #[must_use]
+    pub fn dag_pb(data: Bytes, version: Version) -> Self {
+        Self::new(version, cid::DAG_PB, data)
+    }
+
+    fn new(version: Version, codec: u64, data: Bytes) -> Self {
+        let cid = cid::of_sha256(version, codec, &Sha256::of(&data));
+        Self { cid, data }
+    }
+
+    /// What names the bytes.
+    #[must_use]
+    pub fn cid(&self) -> &Cid {
+        &self.cid
+    }
+
+    /// The bytes.
+    #[must_use]
+    pub fn data(&self) -> &Bytes {
+        &self.data
+    }
+
+    /// The CID and the bytes.
+    #[must_use]
+    pub fn into_parts(self) -> (Cid, Bytes) {
+        (self.cid, self.data)
+    }
+}

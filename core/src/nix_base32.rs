@@ -1,1 +1,103 @@
-//! nix_base32
+//! Nix's base-32: digits `0-9a-z` without `e`, `o`, `t`, `u`; the bits of the bytes from the last to the first.
+//!
+//! ```text
+//! digits := ⌈bytes × 8 / 5⌉; the first digit holds the highest bits of the last byte, and its unused bits are zero
+//! ```
+//! Source: libutil's base-nix-32 of Nix.
+//!
+//! ```
+//! use interplanar_core::nix_base32::{decode, encode};
+//! assert_eq!(encode(&[1, 2, 3]), "0c208");
+//! assert_eq!(decode("0c208").unwrap(), [1, 2, 3]);
+//! ```
+
+use alloc::string::String;
+use alloc::vec::Vec;
+
+/// The digits by value.
+pub const ALPHABET: &[u8; 32] = b"0123456789abcdfghijklmnpqrsvwxyz";
+
+/// Why a text is no Nix base-32.
+#[non_exhaustive]
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Base32Error {
+    /// No bytes have so many digits.
+    #[error("{0} digits of base-32 are no whole number of bytes")]
+    Length(usize),
+    /// A character that is no digit, at this byte.
+    #[error("not a digit of Nix base-32 at byte {0}")]
+    Digit(usize),
+    /// Bits beyond the last byte are set.
+    #[error("the first digit of base-32 has bits that belong to no byte")]
+    Padding,
+}
+
+/// Encodes bytes.
+#[must_use]
+pub fn encode(bytes: &[u8]) -> String {
+    let digits = bytes.len().saturating_mul(8).div_ceil(5);
+    (0..digits)
+        .rev()
+        .map(|digit| char::from(digit_at(bytes, digit)))
+        .collect()
+}
+
+fn digit_at(bytes: &[u8], digit: usize) -> u8 {
+    let bit = digit.saturating_mul(5);
+    let (index, shift) = (bit / 8, bit % 8);
+    let byte = |index: usize| u16::from(bytes.get(index).copied().unwrap_or_default());
+    let pair = byte(index) | byte(index.saturating_add(1)) << 8;
+    let value = usize::from(pair >> shift & 0x1f);
+    ALPHABET.get(value).copied().unwrap_or(b'0')
+}
+
+/// Decodes digits.
+///
+/// # Errors
+/// [`Base32Error`] with the place of the first fault.
+pub fn decode(text: &str) -> Result<Vec<u8>, Base32Error> {
+    let length = text.len().saturating_mul(5) / 8;
+    if length.saturating_mul(8).div_ceil(5) != text.len() {
+        return Err(Base32Error::Length(text.len()));
+    }
+    let mut bytes = alloc::vec![0_u8; length];
+    for (digit, (at, character)) in text.bytes().enumerate().rev().enumerate() {
+        let value = ALPHABET.iter().position(|other| *other == character);
+        let value = value
+            .and_then(|value| u16::try_from(value).ok())
+            .ok_or(Base32Error::Digit(at))?;
+        let bit = digit.saturating_mul(5);
+        let (index, shift) = (bit / 8, bit % 8);
+        let [low, high] = (value << shift).to_le_bytes();
+        if let Some(byte) = bytes.get_mut(index) {
+            *byte |= low;
+        }
+        match bytes.get_mut(index.saturating_add(1)) {
+            Some(byte) => *byte |= high,
+            None if high != 0 => return Err(Base32Error::Padding),
+            None => {}
+        }
+    }
+    Ok(bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::vec::Vec;
+
+    #[test]
+    fn bytes_of_every_length_read_back() {
+        for length in 0..70_u8 {
+            let bytes: Vec<u8> = (0..length).map(|n| n.wrapping_mul(37) ^ 0xa5).collect();
+            assert_eq!(decode(&encode(&bytes)), Ok(bytes));
+        }
+    }
+
+    #[test]
+    fn faults_are_named() {
+        assert_eq!(decode("0"), Err(Base32Error::Length(1)));
+        assert_eq!(decode("0e"), Err(Base32Error::Digit(1)));
+        assert_eq!(decode("z0"), Err(Base32Error::Padding));
+    }
+}

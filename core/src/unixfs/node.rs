@@ -1,0 +1,127 @@
+//! A block as UnixFS sees it.
+
+use super::{Data, Kind, UnixFsError};
+use crate::block::Block;
+use crate::cid::{Cid, DAG_PB, RAW};
+use crate::dag_pb::{Link, Node};
+use alloc::vec::Vec;
+use bytes::Bytes;
+
+/// A decoded block.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Content {
+    /// A leaf of plain bytes.
+    Raw(Bytes),
+    /// A node of a file: bytes of its own, then what is below its children.
+    File {
+        /// Own bytes, before those of the children.
+        data: Bytes,
+        /// Each child and how many bytes are below it.
+        children: Vec<(Cid, u64)>,
+        /// All bytes here and below.
+        size: u64,
+    },
+    /// A directory.
+    Directory(Vec<Link>),
+    /// A part of a large directory.
+    Shard {
+        /// Number of places: a power of two.
+        fanout: u32,
+        /// Its links, named by their place and, for an entry, the entry's name.
+        links: Vec<Link>,
+    },
+    /// A symbolic link with its target.
+    Symlink(Bytes),
+}
+
+/// Fanouts above this need more than Kubo's three hexadecimal digits.
+const MAX_FANOUT: u64 = 1024;
+
+impl Content {
+    /// Decodes a block.
+    ///
+    /// # Errors
+    /// [`UnixFsError`] where it is no UnixFS node or contradicts itself.
+    pub fn decode(block: &Block) -> Result<Self, UnixFsError> {
+        Self::decode_as(block.cid().codec(), block.data())
+    }
+
+    pub(super) fn decode_as(codec: u64, bytes: &Bytes) -> Result<Self, UnixFsError> {
+        match codec {
+            RAW => Ok(Self::Raw(bytes.clone())),
+            DAG_PB => {
+                let node = Node::decode(bytes)?;
+                let data = node.data.as_ref().ok_or(UnixFsError::NoData)?;
+                Self::of(node.links, Data::decode(data)?)
+            }
+            codec => Err(UnixFsError::Codec { codec }),
+        }
+    }
+
+    fn of(links: Vec<Link>, data: Data) -> Result<Self, UnixFsError> {
+        match data.kind {
+            Kind::File | Kind::Raw => file(links, data),
+            Kind::Directory => Ok(Self::Directory(links)),
+            Kind::HamtShard => {
+                let fanout = data
+                    .fanout
+                    .filter(|n| n.is_power_of_two() && (2..=MAX_FANOUT).contains(n));
+                let fanout = fanout
+                    .and_then(|n| u32::try_from(n).ok())
+                    .ok_or(UnixFsError::Shard)?;
+                if data.hash_type != Some(super::hamt::MURMUR3) {
+                    return Err(UnixFsError::Shard);
+                }
+                Ok(Self::Shard { fanout, links })
+            }
+            Kind::Symlink => Ok(Self::Symlink(data.data.unwrap_or_default())),
+            Kind::Metadata => Err(UnixFsError::UnknownKind { number: 3 }),
+        }
+    }
+
+    /// Bytes of content here and below; `None` for what is no file.
+    #[must_use]
+    pub fn file_size(&self) -> Option<u64> {
+        match self {
+            Self::Raw(bytes) => Some(bytes.len() as u64),
+            Self::File { size, .. } => Some(*size),
+            Self::Directory(_) | Self::Shard { .. } | Self::Symlink(_) => None,
+        }
+    }
+
+    /// What it is.
+    #[must_use]
+    pub fn kind(&self) -> Kind {
+        match self {
+            Self::Raw(_) => Kind::Raw,
+            Self::File { .. } => Kind::File,
+            Self::Directory(_) => Kind::Directory,
+            Self::Shard { .. } => Kind::HamtShard,
+            Self::Symlink(_) => Kind::Symlink,
+        }
+    }
+}
+
+/// A file node whose sizes agree with each other.
+fn file(links: Vec<Link>, data: Data) -> Result<Content, UnixFsError> {
+    if links.len() != data.blocksizes.len() {
+        return Err(UnixFsError::Sizes);
+    }
+    let own = data.data.unwrap_or_default();
+    let size = data
+        .blocksizes
+        .iter()
+        .try_fold(own.len() as u64, |sum, size| sum.checked_add(*size))
+        .filter(|sum| data.filesize.is_none_or(|size| size == *sum))
+        .ok_or(UnixFsError::Sizes)?;
+    let children = links
+        .into_iter()
+        .map(|link| link.cid)
+        .zip(data.blocksizes)
+        .collect();
+    Ok(Content::File {
+        data: own,
+        children,
+        size,
+    })
+}

@@ -1,0 +1,454 @@
+use super::*;
+use crate::block::Block;
+use crate::cid::{self, Cid, IDENTITY, RAW, Version};
+use crate::dag_pb::{Link, Node};
+use bytes::Bytes;
+use std::collections::HashMap;
+use std::string::ToString;
+use std::vec::Vec;
+use std::{format, vec};
+
+type Blocks = HashMap<Cid, Block>;
+
+/// Bytes that look random and are the same in each run.
+fn content(length: usize) -> Vec<u8> {
+    let mut state = 0x9e37_79b9_7f4a_7c15_u64;
+    let mut bytes = Vec::new();
+    while bytes.len() < length {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        bytes.extend_from_slice(&state.to_le_bytes());
+    }
+    bytes.truncate(length);
+    bytes
+}
+
+fn build(bytes: &[u8], profile: Profile, step: usize) -> (Built, Blocks) {
+    let mut blocks = Blocks::new();
+    let mut builder = Builder::new(profile);
+    let mut sink = |block: Block| drop(blocks.insert(*block.cid(), block));
+    for piece in bytes.chunks(step) {
+        builder.push(piece, &mut sink);
+    }
+    let built = builder.finish(&mut sink);
+    (built, blocks)
+}
+
+fn walk(mut walker: Walker, blocks: &Blocks, ahead: usize) -> Result<Vec<u8>, UnixFsError> {
+    let mut read = vec![];
+    while !walker.is_done() {
+        // The other way round, so that blocks come out of order.
+        for cid in walker.wants(ahead)?.iter().rev() {
+            walker.push(blocks[cid].clone())?;
+        }
+        while let Some(piece) = walker.next() {
+            read.extend_from_slice(&piece);
+        }
+    }
+    Ok(read)
+}
+
+/// `ipfs add -Q --only-hash --chunker=size-N` (Kubo 0.43.0): with `--cid-version=0 --raw-leaves=false`, and with `--cid-version=1`.
+#[test]
+fn cids_are_those_of_ipfs_add() {
+    let golden = [
+        (
+            262_144,
+            0,
+            "QmbFMke1KXqnYyBBWxB74N4c5SBnJMVAiMNRcGu6x1AwQH",
+            "bafkreihdwdcefgh4dqkjv67uzcmw7ojee6xedzdetojuzjevtenxquvyku",
+        ),
+        (
+            262_144,
+            1,
+            "QmYgeDNcNoWGunNmxb2do8E5oMALcrxnzxCWLpzrWeBjZ4",
+            "bafkreibcvwxqlcrmwzulcxfuyhzq47ghec56hdaumvcbnhntl67wga4jyq",
+        ),
+        (
+            262_144,
+            262_144,
+            "QmXQ4ZkKirB2Zb6wHWAcnJCH8SYMhFX8VJti8DDSbecW6w",
+            "bafkreidemtpffvxst7k3g26s3az3rhzz6jbsqfctdys3e3hyedvd2kzdcy",
+        ),
+        (
+            262_144,
+            262_145,
+            "QmXvgfEzy3p9r74AY3dfHgymaRquR6BCDCLAXk7vkHN326",
+            "bafybeihuvmmuxpnginsztsbeifrs6xb4mjkosxmyvrd3ud6h33evi7iqx4",
+        ),
+        (
+            262_144,
+            1_048_577,
+            "QmWYXnTjAhyyaELoAWn3hHzzrJZEsejNpFBTkHQxn1tEsE",
+            "bafybeiedbkcrqmkvabgfp2dyeazitdmmwn7cadlav7kaluzi4estqdwwvi",
+        ),
+        (
+            1_048_576,
+            262_145,
+            "QmZaLrBCgcxBRPWVHpDNgWKCwqn2KaRYuZ3jb1VvJ5dsqj",
+            "bafkreigmqgozm5c2rurnfn62c5hbd4vgaq6idftdddzsiaopcqtqfhweu4",
+        ),
+        (
+            1_048_576,
+            1_048_577,
+            "QmaeAw3LBaHMdYZ743e6cSDE39PsXXQGMoriv8mo2MF4Np",
+            "bafybeifj33pdgiqayh4uybeucizrmtesybzsua65zbusgyosoakged7mpq",
+        ),
+        // Three levels: 174 * 2 + 1 full leaves and a short one.
+        (
+            1000,
+            349_005,
+            "QmW2NTyFRCT2pwAASqRMtVBL1VGxS5593Pp53BMaSodFNj",
+            "bafybeiejv3kmckddlve3xrpabcpgtg6ywcylqwofot2azplbfddlt2dzca",
+        ),
+    ];
+    for (chunk, length, v0, v1) in golden {
+        let bytes = content(length);
+        for (profile, expected) in [(SIZE_262144_V0, v0), (SIZE_262144_V1, v1)] {
+            let (built, blocks) = build(&bytes, Profile { chunk, ..profile }, 100_003);
+            assert_eq!(built.cid.to_string(), expected, "{length} bytes in {chunk}");
+            assert_eq!(built.size, length as u64);
+            let total: u64 = blocks.values().map(|block| block.data().len() as u64).sum();
+            assert_eq!(built.dag_size, total);
+        }
+    }
+}
+
+#[test]
+fn every_split_of_the_input_gives_the_same_dag() {
+    let bytes = content(1001);
+    let profile = Profile {
+        chunk: 100,
+        links: 3,
+        ..SIZE_262144_V1
+    };
+    let (whole, _) = build(&bytes, profile, bytes.len());
+    for step in 1..300 {
+        assert_eq!(build(&bytes, profile, step).0, whole, "{step}");
+    }
+}
+
+#[test]
+fn every_range_reads_back_with_every_read_ahead() {
+    let bytes = content(1001);
+    for profile in [SIZE_262144_V0, SIZE_262144_V1] {
+        let (built, blocks) = build(
+            &bytes,
+            Profile {
+                chunk: 100,
+                links: 3,
+                ..profile
+            },
+            77,
+        );
+        for ahead in [1, 3, 100] {
+            assert_eq!(
+                walk(Walker::new(built.cid, Budget::default()), &blocks, ahead),
+                Ok(bytes.clone())
+            );
+        }
+        for from in (0..1100).step_by(37) {
+            for to in (from..1100).step_by(53) {
+                let walker =
+                    Walker::with_range(built.cid, from as u64, Some(to as u64), Budget::default());
+                let expected = bytes.get(from..bytes.len().min(to + 1)).unwrap_or_default();
+                assert_eq!(
+                    walk(walker, &blocks, 4).as_deref(),
+                    Ok(expected),
+                    "{from}..={to}"
+                );
+            }
+        }
+    }
+}
+
+#[test]
+fn a_range_asks_only_for_blocks_that_cover_it() {
+    let (built, blocks) = build(
+        &content(1000),
+        Profile {
+            chunk: 100,
+            links: 10,
+            ..SIZE_262144_V1
+        },
+        1000,
+    );
+    let mut walker = Walker::with_range(built.cid, 250, Some(399), Budget::default());
+    walker.push(blocks[&built.cid].clone()).unwrap();
+    assert_eq!(walker.wants(100).unwrap().len(), 2);
+    assert_eq!(walker.size(), Some(1000));
+}
+
+#[test]
+fn the_same_leaf_is_wanted_once_and_fills_every_place() {
+    let (built, blocks) = build(
+        &[7; 1000],
+        Profile {
+            chunk: 100,
+            links: 20,
+            ..SIZE_262144_V1
+        },
+        1000,
+    );
+    let mut walker = Walker::new(built.cid, Budget::default());
+    walker.push(blocks[&built.cid].clone()).unwrap();
+    let wanted = walker.wants(100).unwrap();
+    assert_eq!(wanted.len(), 1);
+    walker.push(blocks[&wanted[0]].clone()).unwrap();
+    assert_eq!(walker.buffered(), 1000);
+    assert_eq!(core::iter::from_fn(|| walker.next()).count(), 10);
+    assert!(walker.is_done());
+}
+
+fn file(links: &[(Cid, u64)], filesize: u64, data: Option<&'static str>) -> Block {
+    let blocksizes = links.iter().map(|(_, size)| *size).collect();
+    let data = Data {
+        filesize: Some(filesize),
+        blocksizes,
+        data: data.map(Bytes::from),
+        ..Data::new(Kind::File)
+    };
+    let links = links
+        .iter()
+        .map(|(cid, size)| Link {
+            cid: *cid,
+            name: Bytes::new(),
+            tsize: *size,
+        })
+        .collect();
+    Block::dag_pb(
+        Node {
+            links,
+            data: Some(data.encode()),
+        }
+        .encode(),
+        Version::V1,
+    )
+}
+
+#[test]
+fn data_of_inner_nodes_and_identity_cids_are_content() {
+    let identity = Cid::new_v1(RAW, cid::Cid::default().hash().clone());
+    assert_eq!(identity.hash().code(), IDENTITY);
+    let own = Cid::new_v1(
+        RAW,
+        ::cid::multihash::Multihash::wrap(IDENTITY, b"world").unwrap(),
+    );
+    let leaf = Block::raw("!".into());
+    let root = file(&[(own, 5), (*leaf.cid(), 1)], 12, Some("hello "));
+    let blocks = Blocks::from([(*root.cid(), root.clone()), (*leaf.cid(), leaf)]);
+    assert_eq!(
+        walk(Walker::new(*root.cid(), Budget::default()), &blocks, 9).as_deref(),
+        Ok(&b"hello world!"[..])
+    );
+    assert_eq!(
+        walk(Walker::new(own, Budget::default()), &blocks, 1).as_deref(),
+        Ok(&b"world"[..])
+    );
+}
+
+#[test]
+fn sizes_that_lie_are_errors() {
+    let leaf = Block::raw("1234".into());
+    let of = |root: &Block| {
+        walk(
+            Walker::new(*root.cid(), Budget::default()),
+            &Blocks::from([(*root.cid(), root.clone()), (*leaf.cid(), leaf.clone())]),
+            1,
+        )
+    };
+    assert_eq!(
+        of(&file(&[(*leaf.cid(), 4)], 5, None)),
+        Err(UnixFsError::Sizes)
+    );
+    assert_eq!(
+        of(&file(&[(*leaf.cid(), 3)], 3, None)),
+        Err(UnixFsError::Sizes)
+    );
+    assert_eq!(
+        of(&file(&[(*leaf.cid(), u64::MAX), (*leaf.cid(), 2)], 1, None)),
+        Err(UnixFsError::Sizes)
+    );
+    let no_size = Data {
+        filesize: Some(4),
+        ..Data::new(Kind::File)
+    };
+    let link = Link {
+        cid: *leaf.cid(),
+        name: Bytes::new(),
+        tsize: 4,
+    };
+    let node = Node {
+        links: vec![link],
+        data: Some(no_size.encode()),
+    };
+    assert_eq!(
+        of(&Block::dag_pb(node.encode(), Version::V1)),
+        Err(UnixFsError::Sizes)
+    );
+}
+
+#[test]
+fn budgets_end_a_walk() {
+    let (built, blocks) = build(
+        &content(1000),
+        Profile {
+            chunk: 10,
+            links: 2,
+            ..SIZE_262144_V1
+        },
+        1000,
+    );
+    let walk = |budget| walk(Walker::new(built.cid, budget), &blocks, 4);
+    let budget = Budget::default();
+    assert_eq!(
+        walk(Budget {
+            blocks: 10,
+            ..budget
+        }),
+        Err(UnixFsError::BudgetBlocks)
+    );
+    assert_eq!(
+        walk(Budget { depth: 3, ..budget }),
+        Err(UnixFsError::BudgetDepth)
+    );
+    assert_eq!(
+        walk(Budget {
+            output: 999,
+            ..budget
+        }),
+        Err(UnixFsError::BudgetOutput)
+    );
+    assert!(
+        walk(Budget {
+            output: 1000,
+            ..budget
+        })
+        .is_ok()
+    );
+}
+
+#[test]
+fn what_is_not_wanted_leaves_the_walker_as_it_was() {
+    let (built, blocks) = build(
+        &content(1000),
+        Profile {
+            chunk: 100,
+            ..SIZE_262144_V1
+        },
+        1000,
+    );
+    let mut walker = Walker::new(built.cid, Budget::default());
+    assert_eq!(
+        walker.push(Block::raw("other".into())),
+        Err(UnixFsError::Unexpected)
+    );
+    assert_eq!(
+        super::tests::walk(walker, &blocks, 4).map(|read| read.len()),
+        Ok(1000)
+    );
+}
+
+#[test]
+fn what_is_no_file_is_said() {
+    let directory = Block::dag_pb(
+        Node {
+            links: vec![],
+            data: Some(Data::new(Kind::Directory).encode()),
+        }
+        .encode(),
+        Version::V1,
+    );
+    let mut walker = Walker::new(*directory.cid(), Budget::default());
+    assert_eq!(
+        walker.push(directory),
+        Err(UnixFsError::NotAFile {
+            kind: Kind::Directory
+        })
+    );
+    let cbor = Cid::new_v1(0x71, *Block::raw("x".into()).cid().hash());
+    let mut walker = Walker::new(cbor, Budget::default());
+    assert_eq!(
+        walker.push(Block::verify(cbor, "x".into()).unwrap()),
+        Err(UnixFsError::Codec { codec: 0x71 })
+    );
+}
+
+fn directory(entries: &[(String, Cid, u64)], version: Version) -> (Built, Blocks) {
+    let mut blocks = Blocks::new();
+    let mut builder = DirectoryBuilder::new(version);
+    for (name, cid, size) in entries {
+        builder.add(name.clone().into(), *cid, *size);
+    }
+    let built = builder
+        .finish(&mut |block| drop(blocks.insert(*block.cid(), block)))
+        .unwrap();
+    (built, blocks)
+}
+
+use std::string::String;
+
+/// `ipfs add -rQ --only-hash --cid-version=1` of f0, f1, f2 with their digits.
+#[test]
+fn a_plain_directory_is_that_of_ipfs_add() {
+    let entry = |n: u8| (format!("f{n}"), *Block::raw(n.to_string().into()).cid(), 1);
+    let (built, blocks) = directory(&[entry(2), entry(0), entry(1)], Version::V1);
+    assert_eq!(
+        built.cid.to_string(),
+        "bafybeiew7s3tfrzlicbgzhtmochwrlu45eqsingqgxneg5o5rurkgedhie"
+    );
+    assert_eq!(list(built.cid, &blocks), ["f0", "f1", "f2"]);
+    assert_eq!(resolve(built.cid, "f1", &blocks), Ok(entry(1).1));
+    assert_eq!(
+        resolve(built.cid, "f3", &blocks),
+        Err(UnixFsError::NotFound { index: 0 })
+    );
+}
+
+/// `ipfs add -rQ --only-hash --cid-version=1` of 6,000 files file-0000…, each with `x`.
+#[test]
+fn a_large_directory_is_sharded_as_by_ipfs_add() {
+    let leaf = *Block::raw("x".into()).cid();
+    let entries: Vec<_> = (0..6000)
+        .map(|n| (format!("file-{n:04}"), leaf, 1))
+        .collect();
+    let (built, blocks) = directory(&entries, Version::V1);
+    assert_eq!(
+        built.cid.to_string(),
+        "bafybeicmio22ymvomylipteuhxjf767q72sgcy63v3ekpf3pdbkrdgwc2y"
+    );
+    let mut names = list(built.cid, &blocks);
+    names.sort();
+    assert!(names.iter().eq(entries.iter().map(|(name, ..)| name)));
+    for (name, ..) in entries.iter().step_by(97) {
+        assert_eq!(resolve(built.cid, name, &blocks), Ok(leaf));
+    }
+    assert_eq!(
+        resolve(built.cid, "file-6000", &blocks),
+        Err(UnixFsError::NotFound { index: 0 })
+    );
+}
+
+fn list(root: Cid, blocks: &Blocks) -> Vec<String> {
+    let mut entries = Entries::new(root, Budget::default());
+    let mut names = vec![];
+    while !entries.is_done() {
+        for cid in entries.wants(10) {
+            entries.push(&blocks[&cid]).unwrap();
+        }
+        while let Some(entry) = entries.next() {
+            names.push(String::from_utf8(entry.name.to_vec()).unwrap());
+        }
+    }
+    names
+}
+
+fn resolve(root: Cid, path: &str, blocks: &Blocks) -> Result<Cid, UnixFsError> {
+    let path = path.split('/').map(String::from).collect();
+    let mut resolver = Resolver::new(root, path, Budget::default());
+    while let Some(cid) = resolver.wants() {
+        resolver.push(blocks[&cid].clone())?;
+    }
+    Ok(resolver.resolved().unwrap().cid)
+}
