@@ -32,9 +32,15 @@ impl Repo {
         };
         output(repo.ipfs().args(["init", "--profile=test"]));
         for address in ["Addresses.API", "Addresses.Gateway"] {
-            output(repo.ipfs().args(["config", address, "/ip4/127.0.0.1/tcp/0"]));
+            output(
+                repo.ipfs()
+                    .args(["config", address, "/ip4/127.0.0.1/tcp/0"]),
+            );
         }
-        output(repo.ipfs().args(["config", "--json", "Gateway.NoFetch", "true"]));
+        output(
+            repo.ipfs()
+                .args(["config", "--json", "Gateway.NoFetch", "true"]),
+        );
         repo
     }
 
@@ -74,8 +80,12 @@ impl Repo {
         let mut export = self.ipfs();
         export.args(["dag", "export", "--progress=false", &root.to_string()]);
         let exported = export.output().expect("ipfs runs");
-        assert!(exported.status.success(), "{}", String::from_utf8_lossy(&exported.stderr));
-        let (mut reader, mut input) = (Reader::new(), &exported.stdout[..]);
+        assert!(
+            exported.status.success(),
+            "{}",
+            String::from_utf8_lossy(&exported.stderr)
+        );
+        let (mut reader, mut input) = (Reader::new(), Bytes::from(exported.stdout));
         let mut blocks = HashMap::new();
         while let Some(item) = reader.push(&mut input).expect("a CAR") {
             if let Item::Block { cid, data } = item {
@@ -88,7 +98,11 @@ impl Repo {
 
     /// Takes in the blocks of a CAR file, whole DAGs or not.
     pub fn import(&self, car: &Path) {
-        output(self.ipfs().args(["dag", "import", "--pin-roots=false"]).arg(car));
+        output(
+            self.ipfs()
+                .args(["dag", "import", "--pin-roots=false"])
+                .arg(car),
+        );
     }
 }
 
@@ -128,7 +142,10 @@ impl Kubo {
         let (mut api, mut gateway) = (String::new(), String::new());
         wait_until("Kubo's daemon", || {
             let log = std::fs::read_to_string(repo.path().join("daemon.log")).unwrap_or_default();
-            assert!(daemon.try_wait().expect("its state").is_none(), "Kubo ended at once:\n{log}");
+            assert!(
+                daemon.try_wait().expect("its state").is_none(),
+                "Kubo ended at once:\n{log}"
+            );
             let said = |name| std::fs::read_to_string(repo.path().join(name)).unwrap_or_default();
             api = url(&said("api"));
             gateway = url(&said("gateway"));
@@ -178,10 +195,21 @@ impl Kubo {
     #[must_use]
     pub fn restart(mut self) -> Self {
         self.stop();
-        let repo = std::mem::replace(&mut self.repo, Repo { dir: tempfile::tempdir().expect("a folder") });
-        for (address, url) in [("Addresses.API", &self.api), ("Addresses.Gateway", &self.gateway)] {
+        let repo = std::mem::replace(
+            &mut self.repo,
+            Repo {
+                dir: tempfile::tempdir().expect("a folder"),
+            },
+        );
+        for (address, url) in [
+            ("Addresses.API", &self.api),
+            ("Addresses.Gateway", &self.gateway),
+        ] {
             let port = url.rsplit(':').next().unwrap_or_default();
-            output(repo.ipfs().args(["config", address, &format!("/ip4/127.0.0.1/tcp/{port}")]));
+            output(
+                repo.ipfs()
+                    .args(["config", address, &format!("/ip4/127.0.0.1/tcp/{port}")]),
+            );
         }
         drop(std::fs::remove_file(repo.path().join("repo.lock")));
         Self::with(repo)
@@ -201,7 +229,10 @@ impl Drop for Kubo {
 /// A URL for what the daemon wrote: a multiaddr (`/ip4/127.0.0.1/tcp/5001`) or a URL.
 fn url(said: &str) -> String {
     let said = said.trim();
-    match said.strip_prefix("/ip4/").and_then(|rest| rest.split_once("/tcp/")) {
+    match said
+        .strip_prefix("/ip4/")
+        .and_then(|rest| rest.split_once("/tcp/"))
+    {
         Some((host, port)) => format!("http://{host}:{port}"),
         None => said.to_owned(),
     }
