@@ -6,12 +6,12 @@
 //! Each arrow is bounded, so the client's speed is the speed of all. The head of the response waits for the first byte that may
 //! leave: until then a failure is a clean 502; after it, a failure ends the connection before the body is complete.
 
-use super::checker::{Checker, Gone, Sink, Stop};
+use super::cache::Cache;
+use super::checker::{Checker, Fault, Gone, Sink, Stop};
 use super::known::Known;
 use super::metrics::Metrics;
 use super::sources::{self, Place, Source};
 use super::ttl_cache::TtlCache;
-use crate::blocks::BlockStore;
 use crate::net::client::fetch_ipfs;
 use crate::net::server::{self, Response};
 use bytes::Bytes;
@@ -26,6 +26,8 @@ use std::time::{Duration, Instant};
 use tokio::sync::{Semaphore, mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 
+/// The media type of a NAR.
+pub(super) const CONTENT_TYPE: &str = "application/x-nix-archive";
 /// NARs served at once; further ones wait.
 const MAX_AT_ONCE: usize = 32;
 /// Pieces between the network and the thread that decodes.
@@ -37,11 +39,15 @@ const BAD_HTTP_FOR: Duration = Duration::from_secs(600);
 /// Wrong sources remembered.
 const MAX_BAD: usize = 10_000;
 
+/// A source must bring [`PACE_BYTES`] while we wait this long for it.
+const PACE_TIME: Duration = Duration::from_secs(30);
+const PACE_BYTES: usize = 32 << 10;
+
 /// What serving NARs needs.
 pub(super) struct Nars {
     pub(super) client: reqwest::Client,
     pub(super) gateways: Arc<Mutex<GatewayPool>>,
-    pub(super) blocks: BlockStore,
+    pub(super) cache: Arc<Cache>,
     pub(super) metrics: Arc<Metrics>,
     bad: Mutex<TtlCache<()>>,
     slots: Arc<Semaphore>,
@@ -67,11 +73,11 @@ impl Nars {
     pub(super) fn new(
         client: reqwest::Client,
         gateways: Arc<Mutex<GatewayPool>>,
-        blocks: BlockStore,
+        cache: Arc<Cache>,
         metrics: Arc<Metrics>,
     ) -> Self {
         let bad = Mutex::new(TtlCache::new(MAX_BAD));
-        Self { client, gateways, blocks, metrics, bad, slots: Arc::new(Semaphore::new(MAX_AT_ONCE)) }
+        Self { client, gateways, cache, metrics, bad, slots: Arc::new(Semaphore::new(MAX_AT_ONCE)) }
     }
 
     /// The response with the NAR of `known`.
@@ -88,12 +94,12 @@ impl Nars {
                 frame
             })
             .boxed_unsync();
-        let delivery = Arc::clone(self).deliver(known, BodySink { sender, started: Some(started) }, gone);
+        let delivery = Arc::clone(self).serve(known, BodySink { sender, started: Some(started) }, gone);
         tokio::spawn(delivery);
         if has_started.await.is_err() {
             return server::text(StatusCode::BAD_GATEWAY, "no source gives this item\n");
         }
-        server::stream(StatusCode::OK, "application/x-nix-archive", body)
+        server::stream(StatusCode::OK, CONTENT_TYPE, body)
     }
 
     async fn deliver(self: Arc<Self>, known: Arc<Known>, sink: BodySink, gone: CancellationToken) {
@@ -103,12 +109,14 @@ impl Nars {
         let (hash, size) = (known.narinfo.nar_hash(), known.narinfo.nar_size());
         let item = known.narinfo.store_path().to_string();
         let mut checker = Checker::new(hash, size, sink);
+        let mut contributors = Vec::new();
         for source in self.sources(&known).await {
-            let name = source.name();
+            let (name, sent_before) = (source.name(), checker.sent());
             let Some((back, attempt)) = self.attempt(checker, &source, size, &gone).await else {
                 return self.metrics.nar_aborted.add(1);
             };
             checker = back;
+            let contributed = checker.sent() > sent_before;
             match attempt {
                 Attempt::Complete => {
                     tracing::info!(item, from = name, bytes = size, "served");
@@ -120,16 +128,20 @@ impl Nars {
                 Attempt::Stopped(Stop::Gone) => break,
                 Attempt::Stopped(Stop::TooLate) => {
                     tracing::error!(item, from = name, "an earlier source was wrong; the client must ask again");
+                    contributors.iter().for_each(|source| self.remember(&known, source));
                     break;
                 }
                 Attempt::Stopped(Stop::Wrong(fault)) => {
                     tracing::warn!(item, from = name, upstream = %known.upstream, %fault, "wrong source");
-                    self.remember(&source);
-                    if checker.sent() > 0 && fault.is_final() {
+                    self.remember(&known, &source);
+                    if contributed && matches!(fault, Fault::Hash { .. }) {
                         tracing::error!(item, "what was sent was wrong; the client must ask again");
                         break;
                     }
                 }
+            }
+            if contributed {
+                contributors.push(source);
             }
         }
         if !gone.is_cancelled() {
@@ -138,24 +150,31 @@ impl Nars {
         self.metrics.nar_aborted.add(1);
     }
 
+    /// [`Self::deliver`], and what must follow it however it ends.
+    async fn serve(self: Arc<Self>, known: Arc<Known>, sink: BodySink, gone: CancellationToken) {
+        Arc::clone(&self).deliver(known, sink, gone).await;
+        tokio::task::spawn_blocking(move || self.cache.trim());
+    }
+
     async fn sources(self: &Arc<Self>, known: &Arc<Known>) -> Vec<Source> {
         let (this, known) = (Arc::clone(self), Arc::clone(known));
         let sources = tokio::task::spawn_blocking(move || {
             let bad = this.bad.lock().unwrap_or_else(PoisonError::into_inner);
-            let is_local = |url: &IpfsUrl| this.blocks.has(&url.cid).unwrap_or(false);
-            sources::of(&known, is_local, |name| bad.get(name, Instant::now()).is_some())
+            let is_local = |url: &IpfsUrl| this.cache.blocks().has(&url.cid).unwrap_or(false);
+            sources::of(&known, is_local, |name| bad.get(&bad_key(&known, name), Instant::now()).is_some())
         });
         sources.await.unwrap_or_default()
     }
 
-    fn remember(&self, source: &Source) {
+    /// Remembers that `source` is wrong for this NAR; for another one it may be right.
+    fn remember(&self, known: &Known, source: &Source) {
         self.metrics.wrong_sources.add(1);
         let ttl = match source.place {
             Place::Ipfs(_) => BAD_FOR,
             Place::Http(_) => BAD_HTTP_FOR,
         };
         let mut bad = self.bad.lock().unwrap_or_else(PoisonError::into_inner);
-        bad.insert(source.name(), (), 1, ttl, Instant::now());
+        bad.insert(bad_key(known, &source.name()), (), 1, ttl, Instant::now());
     }
 
     /// One source through the checker. None when the client is gone or the thread panicked.
@@ -184,18 +203,18 @@ impl Nars {
             Place::Http(url) => (self.open_http(url.clone()), &self.metrics.http_bytes),
         };
         let mut left = max_file_size(size);
-        while let Some(piece) = stream.next().await {
+        let mut pace = Pace::default();
+        loop {
+            let begun = Instant::now();
+            let Some(piece) = stream.next().await else { break };
             let piece = match piece {
-                Ok(piece) => piece,
-                Err(error) => {
-                    tracing::warn!(from = source.name(), error, "source failed");
-                    return;
-                }
+                Ok(piece) if pace.keeps(piece.len(), begun.elapsed()) => piece,
+                Ok(_) => return tracing::warn!(from = source.name(), "source is too slow"),
+                Err(error) => return tracing::warn!(from = source.name(), error, "source failed"),
             };
             counter.add(piece.len() as u64);
             let Some(rest) = left.checked_sub(piece.len() as u64) else {
-                tracing::warn!(from = source.name(), "source is longer than its NAR could be");
-                return;
+                return tracing::warn!(from = source.name(), "source is longer than its NAR could be");
             };
             left = rest;
             if sender.send(Piece::Data(piece)).await.is_err() {
@@ -211,7 +230,7 @@ impl Nars {
         // Even chunks of 512 bytes are allowed, and trees of any shape.
         let budget = Budget { blocks: 1024 + output / 512, depth: 64, output };
         let options = Options { budget, ..Options::default() };
-        let blocks = Some(self.blocks.clone());
+        let blocks = Some(self.cache.for_fetch(&url.cid));
         let stream = fetch_ipfs(&self.client, url, options, Arc::clone(&self.gateways), blocks, |_| {});
         stream.map(|piece| piece.map_err(|error| error.to_string())).boxed()
     }
@@ -232,6 +251,31 @@ impl Nars {
             })
             .boxed()
     }
+}
+
+/// Finds out a source that only drips: the time that we wait for the client doesn't count.
+#[derive(Default)]
+struct Pace {
+    waited: Duration,
+    bytes: usize,
+}
+
+impl Pace {
+    /// Counts a piece for which we waited; false when too little came in the last while.
+    fn keeps(&mut self, bytes: usize, waited: Duration) -> bool {
+        self.waited += waited;
+        self.bytes = self.bytes.saturating_add(bytes);
+        if self.waited < PACE_TIME {
+            return true;
+        }
+        let keeps = self.bytes >= PACE_BYTES;
+        *self = Self::default();
+        keeps
+    }
+}
+
+fn bad_key(known: &Known, name: &str) -> String {
+    format!("{} {name}", known.narinfo.nar_hash())
 }
 
 /// No compression makes a NAR longer than this.

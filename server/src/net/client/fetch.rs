@@ -5,8 +5,7 @@
 //! blamed for it.
 
 use super::requests::{Input, Requests};
-use super::store::{Finished, Store};
-use crate::blocks::BlockStore;
+use super::store::{Finished, LocalBlocks, Store};
 use bytes::Bytes;
 use futures_util::Stream;
 use interplanar_core::cid::IpfsUrl;
@@ -30,7 +29,7 @@ pub fn fetch_ipfs(
     url: &IpfsUrl,
     options: Options,
     gateways: Arc<Mutex<GatewayPool>>,
-    store: Option<BlockStore>,
+    store: Option<impl LocalBlocks>,
     on_event: impl FnMut(&Event) + Send + 'static,
 ) -> FetchStream {
     let (sender, receiver) = mpsc::channel(QUEUE);
@@ -42,7 +41,7 @@ pub fn fetch_ipfs(
         clock: Clock::new(),
         requests: Requests::default(),
         keeps: store.is_some(),
-        store: Store::new(store),
+        store: Store::new(store.map(|store| Arc::new(store) as Arc<dyn LocalBlocks>)),
         sender,
         on_event: Box::new(on_event),
     };

@@ -16,6 +16,7 @@ use std::time::Duration;
 
 pub use fetch::{FetchStream, fetch_ipfs};
 pub use small::{HttpError, Small, get_small, is_transient};
+pub use store::LocalBlocks;
 
 /// Redirects followed for one request.
 pub const MAX_REDIRECTS: usize = 5;

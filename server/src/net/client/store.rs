@@ -2,18 +2,44 @@
 //!
 //! While a batch is written the next one gathers, so that the disk's slowness costs one wait per batch and not one per block.
 
-use crate::blocks::BlockStore;
+use crate::blocks::{BlockStore, BlocksError};
 use bytes::Bytes;
 use interplanar_core::block::Block;
 use interplanar_core::cid::Cid;
+use std::sync::Arc;
 use tokio::task::JoinHandle;
 
 /// Bytes that may wait to be stored; beyond it the fetch waits for the disk.
 const MAX_WAITING: usize = 8 << 20;
 
-/// See the module. Without a block store nothing is found and nothing is kept.
+/// Where a fetch looks for blocks first, and keeps those it got. Its calls block.
+pub trait LocalBlocks: Send + Sync + 'static {
+    /// The verified bytes of a block, or none.
+    ///
+    /// # Errors
+    /// It can't be read; the fetch goes on as if it were not there.
+    fn get(&self, cid: &Cid) -> Result<Option<Bytes>, BlocksError>;
+
+    /// Keeps blocks.
+    ///
+    /// # Errors
+    /// They can't be written; the fetch goes on and keeps no more.
+    fn put(&self, blocks: &[Block]) -> Result<(), BlocksError>;
+}
+
+impl LocalBlocks for BlockStore {
+    fn get(&self, cid: &Cid) -> Result<Option<Bytes>, BlocksError> {
+        Self::get(self, cid)
+    }
+
+    fn put(&self, blocks: &[Block]) -> Result<(), BlocksError> {
+        Self::put(self, blocks)
+    }
+}
+
+/// See the module. Without local blocks nothing is found and nothing is kept.
 pub(super) struct Store {
-    blocks: Option<BlockStore>,
+    blocks: Option<Arc<dyn LocalBlocks>>,
     loads: Vec<Cid>,
     loading: Option<JoinHandle<Loaded>>,
     puts: Vec<Block>,
@@ -31,7 +57,7 @@ pub(super) enum Finished {
 }
 
 impl Store {
-    pub(super) fn new(blocks: Option<BlockStore>) -> Self {
+    pub(super) fn new(blocks: Option<Arc<dyn LocalBlocks>>) -> Self {
         Self { blocks, loads: Vec::new(), loading: None, puts: Vec::new(), waiting: 0, putting: None }
     }
 
@@ -60,7 +86,7 @@ impl Store {
     pub(super) fn start(&mut self) {
         if self.loading.is_none() && !self.loads.is_empty() {
             let (blocks, cids) = (self.blocks.clone(), std::mem::take(&mut self.loads));
-            self.loading = Some(tokio::task::spawn_blocking(move || load(blocks.as_ref(), cids)));
+            self.loading = Some(tokio::task::spawn_blocking(move || load(blocks.as_deref(), cids)));
         }
         if self.putting.is_none()
             && !self.puts.is_empty()
@@ -113,7 +139,7 @@ async fn ended<T>(batch: &mut Option<JoinHandle<T>>) -> Option<T> {
     result.ok()
 }
 
-fn load(blocks: Option<&BlockStore>, cids: Vec<Cid>) -> Loaded {
+fn load(blocks: Option<&dyn LocalBlocks>, cids: Vec<Cid>) -> Loaded {
     let get = |cid: &Cid| match blocks?.get(cid) {
         Ok(data) => data,
         Err(error) => {

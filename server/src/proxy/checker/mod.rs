@@ -8,6 +8,9 @@
 //!
 //! Blocking: everything here computes, and [`Sink::send`] may wait for the client.
 
+#[cfg(test)]
+mod tests;
+
 use crate::decode::{DecodeError, Decoder, OUTPUT_STEP};
 use bytes::Bytes;
 use interplanar_core::decompress::Limits;

@@ -137,7 +137,7 @@ impl Decoder {
         let step = match &mut self.kind {
             Kind::Zstd { decoder, at_frame_end } => zstd_step(decoder, at_frame_end, input, out),
             Kind::Gzip { decoder, at_member_end } => gzip_step(decoder, at_member_end, input, out),
-            Kind::Core(decoder) => todo!(),
+            Kind::Core(decoder) => todo!("core") ,
         };
         let step = step.map_err(|format| DecodeError::Corrupt { format, offset: self.consumed + input.len() as u64 })?;
         *input = input.get(step.consumed..).unwrap_or_default();
@@ -211,3 +211,6 @@ fn gzip_step(
 fn new_member() -> Decompress {
     Decompress::new_gzip(15)
 }
+
+#[cfg(test)]
+mod tests;
