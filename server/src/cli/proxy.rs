@@ -1,9 +1,13 @@
 //! `interplanar proxy`: the command line of [`crate::proxy`].
 
 use super::{Context, Failure};
-use clap::value_parser;
-use std::net::IpAddr;
+use crate::net::server;
+use crate::proxy::{self, Config, Proxy};
+use anyhow::anyhow;
+use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
+use std::sync::Arc;
+use url::Url;
 
 /// Give the substitutes of other caches to Guix and Nix clients, from IPFS where they are there, verified on the way.
 #[derive(Debug, clap::Args)]
@@ -37,7 +41,7 @@ pub struct Args {
     #[arg(long, value_name = "DIR")]
     pub store_dir: Option<String>,
     /// Priority told to Nix clients; lower ones are asked first.
-    #[arg(long, default_value_t = 30, value_parser = value_parser!(u32))]
+    #[arg(long, default_value_t = 30)]
     pub priority: u32,
 }
 
@@ -52,12 +56,60 @@ Examples:
 /// Runs the proxy until a signal ends it.
 ///
 /// # Errors
-/// A key, URL or folder can't be used (exit code 2), or the port is taken.
+/// A key or URL can't be used (exit code 2), the block store is in use, or the port is taken.
 pub async fn run(args: Args, context: Context) -> Result<(), Failure> {
-    todo!()
+    let shutdown = context.shutdown();
+    let address = SocketAddr::new(args.listen, args.port);
+    let config = config(args)?;
+    let (upstreams, gateways) = (names(&config.upstreams), names(&config.gateways));
+    let keys = config.keys.guix.len() + config.keys.nix.len();
+    if keys == 0 {
+        let advice = "no key is trusted, so no substitute would be: name some by --guix-acl or --trusted-key";
+        return Err(Failure::usage(anyhow!(advice)));
+    }
+    let proxy = tokio::task::spawn_blocking(move || Proxy::open(config)).await??;
+    tracing::info!(upstreams, gateways, keys, "proxy");
+    let listeners = server::bind(&[address]).await?;
+    Ok(server::serve_all(listeners, Arc::new(proxy), shutdown, server::Limits::default()).await?)
 }
 
-/// Bytes, with an optional binary unit: `1048576`, `512K`, `20G`, `1.5T` is not one.
+fn config(args: Args) -> Result<Config, Failure> {
+    let keys = proxy::load_keys(args.guix_acl.as_deref(), &args.trusted_keys).map_err(Failure::usage)?;
+    let cache = match args.cache {
+        Some(cache) => cache,
+        None => cache_home().ok_or_else(|| Failure::usage(anyhow!("no folder to keep blocks in: name one by --cache")))?,
+    };
+    Ok(Config {
+        upstreams: args.upstreams.iter().map(|url| folder_url(url)).collect::<Result<_, _>>()?,
+        gateways: args.gateways.iter().map(|url| folder_url(url)).collect::<Result<_, _>>()?,
+        keys,
+        cache,
+        cache_size: args.cache_size,
+        store_dir: args.store_dir,
+        priority: args.priority,
+    })
+}
+
+/// An HTTP URL that names can be put behind.
+fn folder_url(text: &str) -> Result<Url, Failure> {
+    let url = Url::parse(&format!("{}/", text.trim_end_matches('/')));
+    url.ok()
+        .filter(|url| matches!(url.scheme(), "http" | "https") && url.query().is_none() && url.fragment().is_none())
+        .ok_or_else(|| Failure::usage(anyhow!("\"{text}\" is not the URL of an HTTP server")))
+}
+
+fn names(urls: &[Url]) -> String {
+    urls.iter().map(Url::as_str).collect::<Vec<_>>().join(" ")
+}
+
+fn cache_home() -> Option<PathBuf> {
+    let set = |name| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
+    // Where systemd started it, the unit's CacheDirectory=.
+    let home = set("CACHE_DIRECTORY").or_else(|| set("XDG_CACHE_HOME")).or_else(|| set("HOME").map(|home| home.join(".cache")));
+    home.map(|home| home.join("interplanar/proxy"))
+}
+
+/// Bytes, with an optional binary unit: `1048576`, `512K`, `20G`.
 fn parse_size(text: &str) -> Result<u64, String> {
     let digits = text.trim_end_matches(['K', 'M', 'G', 'T']);
     let shift = match text.strip_prefix(digits) {
