@@ -243,13 +243,14 @@ impl Fetcher {
             let Some(loser) = self.requests.get(&id) else {
                 continue;
             };
-            let silent = loser.bytes == 0 && loser.sent_ms < winner_sent_ms;
-            if loser.slow || silent {
-                let fault = if silent {
-                    Fault::Outrun
-                } else {
-                    Fault::TooSlow
-                };
+            let older = loser.sent_ms < winner_sent_ms;
+            let fault = match loser.slow {
+                _ if older && loser.bytes == 0 => Some(Fault::Outrun),
+                true if loser.last_byte_ms < winner_sent_ms => Some(Fault::Stalled),
+                true => Some(Fault::TooSlow),
+                false => None,
+            };
+            if let Some(fault) = fault {
                 self.fault(id, fault, pool, true);
             } else {
                 self.cancel(id);

@@ -171,10 +171,6 @@ impl Fetcher {
             if let Some(cid) = self.target.settle()? {
                 self.queue.push_back(Action::Event(Event::Resolved { cid }));
             }
-            while let Some(content) = self.target.next() {
-                self.ready_bytes = self.ready_bytes.saturating_add(content.len() as u64);
-                self.ready.push_back(content);
-            }
             let start = if self.options.local {
                 Local::Unasked
             } else {
@@ -182,6 +178,10 @@ impl Fetcher {
             };
             self.wanted
                 .sync(self.target.wants(self.options.read_ahead)?, start);
+            while let Some(content) = self.target.next() {
+                self.ready_bytes = self.ready_bytes.saturating_add(content.len() as u64);
+                self.ready.push_back(content);
+            }
             self.tell_size();
             let early = &mut self.early;
             let found = self.wanted.order().iter().filter_map(|cid| early.take(cid));

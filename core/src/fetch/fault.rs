@@ -31,7 +31,7 @@ pub enum Fault {
     /// The answer is larger than what was asked for can be.
     #[error("sent more than was asked for")]
     TooLarge,
-    /// Too many blocks that belong to nothing that was asked for.
+    /// Too many blocks that belong to nothing that was asked for, or that came far too early.
     #[error("sent blocks that nobody asked for")]
     Unasked,
     /// No byte for a long time.
@@ -69,13 +69,12 @@ impl Fault {
     pub(super) fn severity(&self) -> Severity {
         match self {
             Fault::NotFound(_) | Fault::CarRefused(_) => Severity::Mild,
-            Fault::WrongHash(_)
-            | Fault::NotCar
-            | Fault::NotBlock
-            | Fault::TooLarge
-            | Fault::Unasked => Severity::Lie,
+            Fault::WrongHash(_) | Fault::NotCar | Fault::NotBlock | Fault::TooLarge => {
+                Severity::Lie
+            }
             Fault::Status(_)
             | Fault::Truncated
+            | Fault::Unasked
             | Fault::Stalled
             | Fault::TooSlow
             | Fault::Outrun

@@ -71,6 +71,8 @@ mod plan;
 mod pool;
 mod request;
 mod target;
+#[cfg(test)]
+mod tests;
 mod timers;
 mod wanted;
 

@@ -1,0 +1,498 @@
+//! A network of scripted gateways, and a driver that runs a fetch over it in simulated time.
+
+use super::super::*;
+use crate::block::Block;
+use crate::car;
+use crate::cid::{Cid, IpfsUrl};
+use crate::unixfs::{Budget, Builder, Built, Profile, Resolver, Walker};
+use alloc::collections::{BTreeMap, VecDeque};
+use alloc::string::{String, ToString};
+use alloc::vec;
+use alloc::vec::Vec;
+use bytes::Bytes;
+use std::sync::LazyLock;
+
+pub(super) type Blocks = BTreeMap<Cid, Bytes>;
+
+const CAR_TYPE: &str = "application/vnd.ipld.car; version=1";
+const RAW_TYPE: &str = "application/vnd.ipld.raw";
+
+/// How a gateway behaves.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) enum Script {
+    Honest,
+    /// A bit of every block is wrong from this block of an answer on.
+    CorruptFrom(usize),
+    /// The body ends after so many bytes, as if it were whole.
+    EndAfter(usize),
+    /// The connection breaks after so many bytes.
+    BreakAfter(usize),
+    /// Nothing more comes after so many bytes.
+    HangAfter(usize),
+    /// No answer at all.
+    Hang,
+    /// A page with status 200.
+    Html,
+    /// A page that says that it is what was asked for.
+    HtmlInDisguise,
+    /// So many bytes per second.
+    Rate(usize),
+    /// Blocks without end that nobody asked for.
+    Flood,
+    /// Sections longer than any block.
+    Oversize,
+    /// This status to everything.
+    Status(u16),
+    /// This status to CAR requests.
+    NoCar(u16),
+    NoConnection,
+    /// Last block first.
+    Backwards,
+    /// Every block twice.
+    Twice,
+    /// A block that has nothing to do with it after each.
+    WithStrangers,
+    /// It doesn't know of `entity-bytes`.
+    IgnoresRange,
+    /// Without these blocks; a CAR ends before the first of them.
+    Lacks(Vec<Cid>),
+}
+
+#[derive(Debug)]
+enum Input {
+    Response(u16, &'static str),
+    Data(Bytes),
+    End,
+    Failed(Failure),
+}
+
+pub(super) struct Network {
+    pub(super) blocks: Blocks,
+    pub(super) scripts: Vec<Script>,
+    pub(super) local: Blocks,
+    /// Bytes of a piece of a body.
+    pub(super) piece: usize,
+    /// How long the consumer takes for each piece of content.
+    pub(super) consumer_ms: u64,
+    /// Mixed into every delay.
+    pub(super) seed: u64,
+}
+
+pub(super) struct Outcome {
+    pub(super) content: Vec<u8>,
+    pub(super) events: Vec<Event>,
+    /// Gateway, URL and kind of each request.
+    pub(super) requests: Vec<(usize, String, RequestKind)>,
+    pub(super) loads: usize,
+    pub(super) stored: Vec<Block>,
+    pub(super) result: Result<Summary, FetchError>,
+    pub(super) took_ms: u64,
+    pub(super) most_open: usize,
+    pub(super) most_held: usize,
+}
+
+impl Outcome {
+    pub(super) fn faults(&self) -> Vec<(usize, Fault)> {
+        let fault = |event: &Event| match event {
+            Event::GatewayFault { gateway, fault } => Some((*gateway, *fault)),
+            _ => None,
+        };
+        self.events.iter().filter_map(fault).collect()
+    }
+
+    pub(super) fn count(&self, kind: RequestKind) -> usize {
+        self.requests
+            .iter()
+            .filter(|(_, _, asked)| *asked == kind)
+            .count()
+    }
+}
+
+/// Bytes that repeat nowhere.
+pub(super) fn noise(len: usize) -> Vec<u8> {
+    let mut state = 0x9e37_79b9_7f4a_7c15_u64;
+    let mut next = || {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        state
+    };
+    let mut out: Vec<u8> = (0..len.div_ceil(8))
+        .flat_map(|_| next().to_le_bytes())
+        .collect();
+    out.truncate(len);
+    out
+}
+
+pub(super) fn build(profile: Profile, content: &[u8], blocks: &mut Blocks) -> Built {
+    let mut sink = |block: Block| {
+        let (cid, data) = block.into_parts();
+        blocks.insert(cid, data);
+    };
+    let mut builder = Builder::new(profile);
+    builder.push(content, &mut sink);
+    builder.finish(&mut sink)
+}
+
+impl Network {
+    pub(super) fn new(blocks: Blocks, scripts: &[Script]) -> Self {
+        let scripts = scripts.to_vec();
+        Self {
+            blocks,
+            scripts,
+            local: Blocks::new(),
+            piece: 50_000,
+            consumer_ms: 0,
+            seed: 0,
+        }
+    }
+
+    pub(super) fn pool(&self) -> GatewayPool {
+        let gateway = |(index, _)| Gateway {
+            url: alloc::format!("http://gateway{index}.example"),
+        };
+        GatewayPool::new(
+            self.scripts.iter().enumerate().map(gateway),
+            Policy::default(),
+        )
+    }
+
+    /// Runs a fetch with a new pool.
+    pub(super) fn fetch(&self, url: &IpfsUrl, options: Options) -> Outcome {
+        self.fetch_with(url, options, &mut self.pool(), 1_000_000)
+    }
+
+    pub(super) fn fetch_with(
+        &self,
+        url: &IpfsUrl,
+        options: Options,
+        pool: &mut GatewayPool,
+        start: u64,
+    ) -> Outcome {
+        Run::new(self, start).run(Fetcher::new(url, options), pool)
+    }
+
+    /// The blocks of a file in order, without repetitions.
+    fn in_order(&self, url: &IpfsUrl, range: Option<(u64, Option<u64>)>) -> Vec<Cid> {
+        let mut order = Vec::new();
+        let mut resolver = Resolver::new(url.cid, url.path.clone(), Budget::default());
+        while let Some(cid) = resolver.wants() {
+            let Some(data) = self.blocks.get(&cid) else {
+                return order;
+            };
+            order.push(cid);
+            if resolver
+                .push(Block::verify(cid, data.clone()).unwrap())
+                .is_err()
+            {
+                return order;
+            }
+        }
+        let (from, to) = range.unwrap_or((0, None));
+        let root = resolver.resolved().unwrap().cid;
+        let mut walker = Walker::with_range(root, from, to, Budget::default());
+        while let Some(cid) = walker.wants(1).unwrap().first().copied() {
+            let Some(data) = self.blocks.get(&cid) else {
+                return order;
+            };
+            order.push(cid);
+            if walker
+                .push(Block::verify(cid, data.clone()).unwrap())
+                .is_err()
+            {
+                return order;
+            }
+        }
+        order
+    }
+
+    fn car(&self, script: &Script, url: &IpfsUrl, query: &str) -> Vec<u8> {
+        let range = query
+            .split('&')
+            .find_map(|part| part.strip_prefix("entity-bytes="));
+        let range = range
+            .filter(|_| *script != Script::IgnoresRange)
+            .map(|range| {
+                let (from, to) = range.split_once(':').unwrap();
+                (from.parse().unwrap(), to.parse().ok())
+            });
+        let mut order = self.in_order(url, range);
+        if *script == Script::Backwards {
+            order.reverse();
+        }
+        let mut out = car::header(&[url.cid]);
+        for (index, cid) in order.iter().enumerate() {
+            if matches!(script, Script::Lacks(lacks) if lacks.contains(cid)) {
+                break;
+            }
+            let mut data = self.blocks[cid].to_vec();
+            if matches!(script, Script::CorruptFrom(from) if index >= *from) {
+                data[0] ^= 1;
+            }
+            let section = [car::block_prefix(cid, data.len()), data].concat();
+            out.extend(&section);
+            match script {
+                Script::Twice => out.extend(&section),
+                Script::WithStrangers => out.extend(stranger(index)),
+                _ => {}
+            }
+        }
+        out
+    }
+
+    /// The delays and inputs of an answer.
+    fn answer(&self, gateway: usize, url: &str, kind: RequestKind) -> VecDeque<(u64, Input)> {
+        let script = &self.scripts[gateway];
+        let (place, query) = url.split_once('?').unwrap();
+        let place = IpfsUrl::parse_gateway(place).unwrap();
+        let known = self.blocks.contains_key(&place.cid)
+            && !matches!(script, Script::Lacks(lacks) if lacks.contains(&place.cid));
+        match script {
+            Script::NoConnection => return VecDeque::from([(1, Input::Failed(Failure::Connect))]),
+            Script::Hang => return VecDeque::new(),
+            Script::Status(status) => return error(*status),
+            Script::NoCar(status) if kind == RequestKind::Car => return error(*status),
+            Script::Html => return page("text/html; charset=utf-8"),
+            Script::HtmlInDisguise if kind == RequestKind::Car => return page(CAR_TYPE),
+            Script::HtmlInDisguise => return page(RAW_TYPE),
+            _ if !known => return error(404),
+            _ => {}
+        }
+        let mut rate = usize::MAX;
+        let (media, mut body) = match kind {
+            RequestKind::Car => (CAR_TYPE, self.car(script, &place, query)),
+            RequestKind::Raw => {
+                let mut data = self
+                    .blocks
+                    .get(&place.cid)
+                    .map(|data| data.to_vec())
+                    .unwrap_or_default();
+                if matches!(script, Script::CorruptFrom(_)) {
+                    data.iter_mut().take(1).for_each(|byte| *byte ^= 1);
+                }
+                (RAW_TYPE, data)
+            }
+        };
+        let mut last = Some(Input::End);
+        match script {
+            Script::EndAfter(len) => body.truncate(*len),
+            Script::BreakAfter(len) if *len < body.len() => {
+                body.truncate(*len);
+                last = Some(Input::Failed(Failure::Io));
+            }
+            Script::HangAfter(len) if *len < body.len() => {
+                body.truncate(*len);
+                last = None;
+            }
+            Script::Rate(bytes) => {
+                rate = *bytes;
+                // As much as anybody can wait for.
+                body.truncate(rate.saturating_mul(1000));
+            }
+            Script::Flood => body = FLOOD.to_vec(),
+            Script::Oversize => {
+                body = [
+                    car::header(&[]),
+                    vec![0xff, 0xff, 0xff, 7],
+                    vec![1; 3 << 20],
+                ]
+                .concat()
+            }
+            _ => {}
+        }
+        let mut inputs = VecDeque::from([(20, Input::Response(200, media))]);
+        let piece = self.piece.min(rate.div_ceil(4)).max(1);
+        let per_piece_ms = if rate == usize::MAX {
+            1
+        } else {
+            (piece * 1000 / rate) as u64
+        };
+        let body = Bytes::from(body);
+        let pieces = (0..body.len())
+            .step_by(piece)
+            .map(|at| body.slice(at..body.len().min(at + piece)));
+        inputs.extend(pieces.map(|piece| (per_piece_ms, Input::Data(piece))));
+        inputs.extend(last.map(|last| (1, last)));
+        inputs
+    }
+}
+
+/// A CAR of nothing that anybody asked for.
+static FLOOD: LazyLock<Vec<u8>> = LazyLock::new(|| {
+    let strangers = (0..20_000).flat_map(stranger).collect();
+    [car::header(&[]), strangers].concat()
+});
+
+/// A section with a valid block that belongs to nothing.
+fn stranger(index: usize) -> Vec<u8> {
+    let block = Block::raw(Bytes::from(alloc::format!(
+        "stranger {index} {}",
+        "x".repeat(500)
+    )));
+    [
+        car::block_prefix(block.cid(), block.data().len()),
+        block.data().to_vec(),
+    ]
+    .concat()
+}
+
+fn error(status: u16) -> VecDeque<(u64, Input)> {
+    VecDeque::from([
+        (5, Input::Response(status, "text/plain")),
+        (1, Input::Data(Bytes::from_static(b"no"))),
+        (1, Input::End),
+    ])
+}
+
+fn page(media: &'static str) -> VecDeque<(u64, Input)> {
+    let page = Bytes::from_static(
+        b"<!DOCTYPE html><html><body>Welcome to our captive portal</body></html>",
+    );
+    VecDeque::from([
+        (5, Input::Response(200, media)),
+        (1, Input::Data(page)),
+        (1, Input::End),
+    ])
+}
+
+struct Run<'a> {
+    network: &'a Network,
+    now: u64,
+    seed: u64,
+    open: BTreeMap<RequestId, (u64, VecDeque<(u64, Input)>)>,
+    outcome: Outcome,
+}
+
+impl<'a> Run<'a> {
+    fn new(network: &'a Network, start: u64) -> Self {
+        let outcome = Outcome {
+            content: Vec::new(),
+            events: Vec::new(),
+            requests: Vec::new(),
+            loads: 0,
+            stored: Vec::new(),
+            result: Err(FetchError::NoGateways {
+                cid: Cid::default(),
+            }),
+            took_ms: start,
+            most_open: 0,
+            most_held: 0,
+        };
+        Self {
+            network,
+            now: start,
+            seed: network.seed,
+            open: BTreeMap::new(),
+            outcome,
+        }
+    }
+
+    /// A delay, changed a little by the seed.
+    fn delay(&mut self, base: u64) -> u64 {
+        if self.network.seed == 0 {
+            return base;
+        }
+        self.seed = self
+            .seed
+            .wrapping_mul(6_364_136_223_846_793_005)
+            .wrapping_add(1);
+        base + (self.seed >> 33) % 40
+    }
+
+    fn run(mut self, mut fetch: Fetcher, pool: &mut GatewayPool) -> Outcome {
+        for _ in 0..2_000_000 {
+            self.outcome.most_held = self.outcome.most_held.max(fetch.held());
+            match fetch.poll(pool, self.now) {
+                Action::Load(cid) => {
+                    self.outcome.loads += 1;
+                    fetch.loaded(&cid, self.network.local.get(&cid).cloned());
+                }
+                Action::Request {
+                    id,
+                    gateway,
+                    url,
+                    accept,
+                    kind,
+                    ..
+                } => {
+                    let expected = if kind == RequestKind::Car {
+                        ACCEPT_CAR
+                    } else {
+                        ACCEPT_RAW
+                    };
+                    assert_eq!(accept, expected);
+                    let inputs = self.network.answer(gateway, &url, kind);
+                    let first = inputs.front().map_or(0, |(delay, _)| *delay);
+                    let at = self.now + self.delay(first);
+                    self.open.insert(id, (at, inputs));
+                    self.outcome.most_open = self.outcome.most_open.max(self.open.len());
+                    self.outcome.requests.push((gateway, url, kind));
+                }
+                Action::Cancel(id) => drop(self.open.remove(&id)),
+                Action::Content(bytes) => {
+                    self.outcome.content.extend(&bytes);
+                    self.now += self.network.consumer_ms;
+                }
+                Action::Store(block) => self.outcome.stored.push(block),
+                Action::Event(event) => self.outcome.events.push(event),
+                Action::Wait { until_ms } => self.wait(&mut fetch, pool, until_ms),
+                Action::Done(summary) => return self.finish(Ok(summary)),
+                Action::Failed(error) => return self.finish(Err(error)),
+            }
+        }
+        panic!("the fetch doesn't end");
+    }
+
+    fn finish(mut self, result: Result<Summary, FetchError>) -> Outcome {
+        assert!(self.open.values().all(|(_, inputs)| inputs.is_empty()) || self.open.is_empty());
+        self.outcome.result = result;
+        self.outcome.took_ms = self.now - self.outcome.took_ms;
+        self.outcome
+    }
+
+    /// Lets the next thing happen: an input, or the time that the fetch waits for.
+    fn wait(&mut self, fetch: &mut Fetcher, pool: &mut GatewayPool, until_ms: Option<u64>) {
+        if let Some(until_ms) = until_ms {
+            assert!(until_ms > self.now, "waits for the past");
+        }
+        let readable = |id: &RequestId, input: &Input| match input {
+            Input::Data(_) => fetch.wants_data(*id),
+            _ => true,
+        };
+        let next = self.open.iter().filter_map(|(id, (at, inputs))| {
+            let (_, input) = inputs.front()?;
+            readable(id, input).then_some((*at, *id))
+        });
+        let next = next.min();
+        let Some((at, id)) = next.filter(|(at, _)| until_ms.is_none_or(|until| *at <= until))
+        else {
+            self.now = until_ms.expect("nothing will ever happen");
+            return;
+        };
+        self.now = self.now.max(at);
+        let (_, inputs) = self.open.get_mut(&id).unwrap();
+        let (_, input) = inputs.pop_front().unwrap();
+        let following = inputs.front().map(|(delay, _)| *delay);
+        match following {
+            Some(delay) => {
+                let at = self.now + self.delay(delay);
+                self.open.get_mut(&id).unwrap().0 = at;
+            }
+            None if matches!(input, Input::End | Input::Failed(_)) => drop(self.open.remove(&id)),
+            None => {}
+        }
+        match input {
+            Input::Response(status, media) => {
+                fetch.response(id, status, Some(media), pool, self.now)
+            }
+            Input::Data(data) => fetch.data(id, data, pool, self.now),
+            Input::End => fetch.end(id, pool, self.now),
+            Input::Failed(failure) => fetch.failed(id, failure, pool, self.now),
+        }
+    }
+}
+
+/// The URL of a root.
+pub(super) fn at(cid: Cid) -> IpfsUrl {
+    IpfsUrl::parse(&cid.to_string()).unwrap_or_else(|_| IpfsUrl::new(cid))
+}

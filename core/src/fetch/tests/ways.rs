@@ -1,0 +1,378 @@
+//! What honest networks give, and how much is asked of them.
+
+use super::super::*;
+use super::network::{Blocks, Network, Script, at, build, noise};
+use crate::cid::{Cid, IpfsUrl};
+use crate::unixfs::{
+    DirectoryBuilder, Kind, Profile, SIZE_262144_V0, SIZE_262144_V1, SIZE_1048576_V1, UnixFsError,
+};
+use alloc::vec;
+use alloc::vec::Vec;
+use bytes::Bytes;
+
+/// Blocks of 1000 bytes, so that small files have deep DAGs.
+const SMALL: Profile = Profile {
+    chunk: 1000,
+    links: 8,
+    ..SIZE_262144_V1
+};
+
+fn file(profile: Profile, len: usize) -> (Vec<u8>, Cid, Blocks) {
+    let (content, mut blocks) = (noise(len), Blocks::new());
+    let built = build(profile, &content, &mut blocks);
+    (content, built.cid, blocks)
+}
+
+fn ranged(from: u64, to: Option<u64>) -> Options {
+    Options {
+        range: Some(ByteRange { from, to }),
+        ..Options::default()
+    }
+}
+
+#[test]
+fn one_request_brings_a_file_of_any_shape_and_every_block_is_stored() {
+    for (profile, len) in [
+        (SMALL, 0),
+        (SMALL, 1000),
+        (SMALL, 1001),
+        (SMALL, 300_000),
+        (SIZE_262144_V0, 1_000_000),
+        (SIZE_1048576_V1, 20_000_000),
+    ] {
+        let (content, cid, blocks) = file(profile, len);
+        let network = Network::new(blocks, &[Script::Honest]);
+        let outcome = network.fetch(&at(cid), Options::default());
+        let summary = outcome.result.as_ref().unwrap();
+        assert!(outcome.content == content, "{len}");
+        assert_eq!(outcome.requests.len(), 1);
+        assert_eq!(outcome.faults(), []);
+        assert_eq!(outcome.stored.len(), network.blocks.len());
+        assert_eq!(
+            (summary.bytes, summary.blocks),
+            (len as u64, network.blocks.len() as u64)
+        );
+        assert_eq!(
+            (summary.local_blocks, summary.gateways[0].blocks),
+            (0, summary.blocks)
+        );
+        assert!(outcome.events.contains(&Event::Size { bytes: len as u64 }));
+    }
+}
+
+#[test]
+fn a_single_block_is_asked_for_as_a_block_and_a_dag_as_a_car_of_the_entity() {
+    let (_, cid, blocks) = file(SMALL, 500);
+    let outcome = Network::new(blocks, &[Script::Honest]).fetch(&at(cid), Options::default());
+    assert_eq!(
+        outcome.requests[0].1,
+        alloc::format!("http://gateway0.example/ipfs/{cid}?format=raw")
+    );
+    let (_, cid, blocks) = file(SMALL, 5000);
+    let outcome = Network::new(blocks, &[Script::Honest]).fetch(&at(cid), Options::default());
+    let url = alloc::format!("http://gateway0.example/ipfs/{cid}?format=car&dag-scope=entity");
+    assert_eq!(outcome.requests[0].1, url);
+}
+
+#[test]
+fn what_is_stored_is_not_asked_for() {
+    let (content, cid, blocks) = file(SMALL, 300_000);
+    let mut network = Network::new(blocks.clone(), &[]);
+    network.local = blocks;
+    let outcome = network.fetch(&at(cid), Options::default());
+    assert!(outcome.content == content);
+    let summary = outcome.result.unwrap();
+    assert_eq!(
+        (summary.local_blocks, summary.network_bytes),
+        (summary.blocks, 0)
+    );
+    assert_eq!(outcome.stored, []);
+}
+
+#[test]
+fn a_stored_block_that_rotted_is_fetched_again() {
+    let (content, cid, blocks) = file(SMALL, 300_000);
+    let mut network = Network::new(blocks.clone(), &[Script::Honest]);
+    network.local = blocks;
+    let rotten = *network.local.keys().nth(7).unwrap();
+    network.local.insert(rotten, Bytes::from_static(b"rot"));
+    let outcome = network.fetch(&at(cid), Options::default());
+    assert!(outcome.content == content);
+    assert_eq!(outcome.stored.len(), 1);
+    assert_eq!(outcome.count(RequestKind::Raw), 1);
+}
+
+#[test]
+fn a_fetch_that_was_cut_goes_on_from_the_first_missing_byte() {
+    let (content, cid, blocks) = file(SIZE_262144_V1, 10_000_000);
+    let first = Network::new(blocks.clone(), &[Script::EndAfter(6_000_000)]);
+    let cut = first.fetch(
+        &at(cid),
+        Options {
+            patience_ms: 0,
+            ..Options::default()
+        },
+    );
+    assert!(cut.result.is_err());
+    let mut network = Network::new(blocks, &[Script::Honest]);
+    network.local = cut
+        .stored
+        .into_iter()
+        .map(|block| block.into_parts())
+        .collect();
+    let outcome = network.fetch(&at(cid), Options::default());
+    assert!(outcome.content == content);
+    assert_eq!(outcome.requests.len(), 1);
+    assert!(
+        outcome.requests[0].1.ends_with("&entity-bytes=5767168:*"),
+        "{:?}",
+        outcome.requests
+    );
+    assert!(outcome.result.unwrap().network_bytes < 4_500_000);
+}
+
+#[test]
+fn ranges_are_asked_for_as_ranges() {
+    let (content, cid, blocks) = file(SIZE_262144_V1, 3_000_000);
+    let network = Network::new(blocks, &[Script::Honest]);
+    for (from, to) in [
+        (0, Some(0)),
+        (262_143, Some(262_144)),
+        (1_000_000, Some(1_999_999)),
+        (2_999_999, None),
+    ] {
+        let outcome = network.fetch(&at(cid), ranged(from, to));
+        let end = to.map_or(content.len(), |to| to as usize + 1);
+        assert!(outcome.content == content[from as usize..end]);
+        let to = to.map_or("*".into(), |to| alloc::format!("{to}"));
+        assert!(outcome.requests[0].1.ends_with(&alloc::format!(
+            "&dag-scope=entity&entity-bytes={from}:{to}"
+        )));
+        assert!(outcome.result.unwrap().network_bytes < 1_700_000);
+    }
+}
+
+#[test]
+fn a_path_is_resolved_by_the_same_car() {
+    let (content, cid, mut blocks) = file(SIZE_262144_V1, 3_000_000);
+    let mut sink = |block: crate::block::Block| {
+        let (cid, data) = block.into_parts();
+        blocks.insert(cid, data);
+    };
+    let mut inner = DirectoryBuilder::new(SIZE_262144_V1.cid_version);
+    inner.add("na me?%ä".into(), cid, 1);
+    let inner = inner.finish(&mut sink).unwrap();
+    let mut outer = DirectoryBuilder::new(SIZE_262144_V1.cid_version);
+    outer.add("dir".into(), inner.cid, 1);
+    let outer = outer.finish(&mut sink).unwrap();
+    let url = IpfsUrl {
+        cid: outer.cid,
+        path: vec!["dir".into(), "na me?%ä".into()],
+    };
+
+    let network = Network::new(blocks, &[Script::Honest]);
+    let outcome = network.fetch(&url, Options::default());
+    assert!(outcome.content == content);
+    assert_eq!(outcome.requests.len(), 1);
+    assert!(
+        outcome.requests[0]
+            .1
+            .contains("/dir/na%20me%3F%25%C3%A4?format=car&dag-scope=entity")
+    );
+    assert!(outcome.events.contains(&Event::Resolved { cid }));
+
+    let outcome = network.fetch(&url, ranged(100, Some(199)));
+    assert_eq!(outcome.content, content[100..200]);
+
+    let missing = IpfsUrl {
+        cid: outer.cid,
+        path: vec!["dir".into(), "other".into()],
+    };
+    let outcome = network.fetch(&missing, Options::default());
+    assert_eq!(
+        outcome.result,
+        Err(FetchError::Walk(UnixFsError::NotFound { index: 1 }))
+    );
+    assert!(outcome.requests.len() <= 2);
+
+    let outcome = network.fetch(&at(inner.cid), Options::default());
+    let error = UnixFsError::NotAFile {
+        kind: Kind::Directory,
+    };
+    assert_eq!(outcome.result, Err(FetchError::Walk(error)));
+}
+
+#[test]
+fn an_identity_cid_needs_nobody() {
+    let url = IpfsUrl::parse("ipfs:bafkqablimvwgy3y").unwrap();
+    let outcome = Network::new(Blocks::new(), &[]).fetch(&url, Options::default());
+    assert_eq!(outcome.content, b"hello");
+    assert_eq!((outcome.loads, outcome.requests.len()), (0, 0));
+}
+
+#[test]
+fn without_a_local_store_nothing_is_loaded() {
+    let (content, cid, blocks) = file(SMALL, 100_000);
+    let options = Options {
+        local: false,
+        ..Options::default()
+    };
+    let outcome = Network::new(blocks, &[Script::Honest]).fetch(&at(cid), options);
+    assert!(outcome.content == content);
+    assert_eq!((outcome.loads, outcome.requests.len()), (0, 1));
+}
+
+#[test]
+fn where_most_is_stored_only_the_rest_is_fetched() {
+    let (content, cid, blocks) = file(SIZE_262144_V1, 50_000_000);
+    let mut network = Network::new(blocks.clone(), &[Script::Honest]);
+    let leaves = blocks
+        .iter()
+        .filter(|(cid, _)| cid.codec() == crate::cid::RAW);
+    // Every twentieth leaf is new, as after a rebuild.
+    network.local = leaves
+        .enumerate()
+        .filter(|(n, _)| n % 20 != 0)
+        .map(|(_, (c, d))| (*c, d.clone()))
+        .collect();
+    let outcome = network.fetch(&at(cid), Options::default());
+    assert!(outcome.content == content);
+    let summary = outcome.result.unwrap();
+    assert!(summary.network_bytes < 10_000_000, "{summary:?}");
+    assert!(outcome.requests.len() < 20, "{:?}", outcome.requests.len());
+}
+
+#[test]
+fn a_gateway_without_cars_gives_blocks_side_by_side() {
+    let (content, cid, blocks) = file(SIZE_262144_V1, 10_000_000);
+    let total = blocks.len();
+    let network = Network::new(blocks, &[Script::NoCar(406), Script::NoCar(400)]);
+    let outcome = network.fetch(&at(cid), Options::default());
+    assert!(outcome.content == content);
+    assert_eq!(outcome.count(RequestKind::Raw), total);
+    assert!(outcome.count(RequestKind::Car) <= 2);
+    assert!(
+        (2..=6).contains(&outcome.most_open),
+        "{}",
+        outcome.most_open
+    );
+    let summary = outcome.result.unwrap();
+    assert!(
+        summary.gateways.iter().all(|used| used.blocks > 5),
+        "{summary:?}"
+    );
+}
+
+#[test]
+fn any_order_is_read_within_the_buffer_and_repetitions_and_strangers_do_no_harm() {
+    let (content, cid, blocks) = file(SIZE_262144_V1, 30_000_000);
+    for script in [Script::Backwards, Script::Twice, Script::WithStrangers] {
+        let network = Network::new(blocks.clone(), &[script.clone()]);
+        let outcome = network.fetch(&at(cid), Options::default());
+        assert!(
+            outcome.content == content,
+            "{script:?}: {:?} {:?}",
+            outcome.result,
+            outcome.requests.len()
+        );
+        let slack = 2 * crate::cid::MAX_BLOCK;
+        assert!(
+            outcome.most_held <= Options::default().max_buffer + slack,
+            "{}",
+            outcome.most_held
+        );
+        if script != Script::Backwards {
+            assert_eq!((outcome.requests.len(), outcome.faults()), (1, vec![]));
+        }
+    }
+}
+
+#[test]
+fn blocks_that_repeat_come_once_however_far_apart() {
+    let mut content = noise(1000).repeat(700);
+    content.extend(noise(5000));
+    content.extend(noise(1000).repeat(700));
+    let mut blocks = Blocks::new();
+    let built = build(SMALL, &content, &mut blocks);
+    for local in [true, false] {
+        let network = Network::new(blocks.clone(), &[Script::Honest]);
+        let outcome = network.fetch(
+            &at(built.cid),
+            Options {
+                local,
+                ..Options::default()
+            },
+        );
+        assert!(outcome.content == content);
+        assert_eq!(outcome.faults(), []);
+        assert!(outcome.requests.len() < 10, "{:?}", outcome.requests);
+    }
+}
+
+#[test]
+fn a_slow_consumer_is_no_fault_of_the_gateway() {
+    let (content, cid, blocks) = file(SIZE_262144_V1, 20_000_000);
+    let mut network = Network::new(blocks, &[Script::Honest, Script::Honest]);
+    network.consumer_ms = 60_000;
+    let outcome = network.fetch(&at(cid), Options::default());
+    assert!(outcome.content == content);
+    assert_eq!((outcome.faults(), outcome.requests.len()), (vec![], 1));
+}
+
+#[test]
+fn a_slow_line_is_no_fault_of_all_gateways() {
+    let (content, cid, blocks) = file(SIZE_262144_V1, 1_000_000);
+    for scripts in [
+        &[Script::Rate(9000)][..],
+        &[Script::Rate(9000), Script::Rate(9000)],
+    ] {
+        let outcome = Network::new(blocks.clone(), scripts).fetch(&at(cid), Options::default());
+        assert!(outcome.content == content, "{:?}", outcome.result);
+        assert!(outcome.requests.len() <= 4, "{:?}", outcome.requests);
+    }
+}
+
+#[test]
+fn any_interleaving_and_any_pieces_give_the_same_content_and_the_same_run_twice_is_the_same() {
+    let (content, cid, blocks) = file(SMALL, 60_000);
+    let lacks = blocks
+        .keys()
+        .copied()
+        .step_by(5)
+        .filter(|lacks| *lacks != cid)
+        .collect();
+    let scripts = [
+        Script::CorruptFrom(9),
+        Script::Lacks(lacks),
+        Script::Backwards,
+        Script::BreakAfter(20_000),
+        Script::Honest,
+    ];
+    for seed in 1..=30 {
+        let mut network = Network::new(blocks.clone(), &scripts);
+        network.scripts.rotate_left(seed % 5);
+        network.seed = seed as u64;
+        network.piece = [1, 7, 100, 999, 5000, 100_000][seed % 6];
+        let options = Options {
+            race_after_ms: 30,
+            max_buffer: 1,
+            ..Options::default()
+        };
+        let outcome = network.fetch(&at(cid), options.clone());
+        assert!(
+            outcome.content == content,
+            "seed {seed}: {:?}",
+            outcome.result
+        );
+        assert!(
+            outcome.requests.len() < 80,
+            "seed {seed}: {}",
+            outcome.requests.len()
+        );
+        let again = network.fetch(&at(cid), options);
+        assert_eq!(
+            (again.requests, again.events),
+            (outcome.requests, outcome.events)
+        );
+    }
+}
