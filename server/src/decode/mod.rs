@@ -1,7 +1,7 @@
 //! Decompression at native speed: C libzstd and zlib-rs for what most caches hold, [`interplanar_core::decompress`] for the rest.
 //!
-//! Push-style and bounded: [`Decoder::push`] fills its output up to [`OUTPUT_STEP`] bytes and no further, so a small input that
-//! stands for a huge output can't fill the memory. Many zstd frames and many gzip members in a row are one stream. Nothing is
+//! Push-style and bounded: [`Decoder::push`] fills its output up to [`OUTPUT_STEP`] bytes and no further (for xz and lzip by one step of the
+//! core's decoders further), so a small input that stands for a huge output can't fill the memory. Many zstd frames and many gzip members in a row are one stream. Nothing is
 //! said to be complete before [`Decoder::finish`] says so.
 //!
 //! Restrictions: zstd windows up to 128 MiB (design.md), output up to [`Limits::max_output`]; bzip2 and br are errors.
@@ -106,6 +106,12 @@ impl Decoder {
     /// # Errors
     /// The data is wrong or too much comes out; the decoder must not be used any more.
     pub fn push(&mut self, input: &mut &[u8], out: &mut Vec<u8>) -> Result<(), DecodeError> {
+        if let Kind::Core(decoder) = &mut self.kind {
+            while !input.is_empty() && out.len() < OUTPUT_STEP {
+                decoder.push(input, out)?;
+            }
+            return Ok(());
+        }
         self.step(input, out).map(|_| ())
     }
 
@@ -114,6 +120,9 @@ impl Decoder {
     /// # Errors
     /// The stream is not complete.
     pub fn finish(&mut self, out: &mut Vec<u8>) -> Result<bool, DecodeError> {
+        if let Kind::Core(decoder) = &mut self.kind {
+            return Ok(decoder.finish(out)?);
+        }
         if self.step(&mut &[][..], out)? {
             return Ok(false);
         }
@@ -137,7 +146,7 @@ impl Decoder {
         let step = match &mut self.kind {
             Kind::Zstd { decoder, at_frame_end } => zstd_step(decoder, at_frame_end, input, out),
             Kind::Gzip { decoder, at_member_end } => gzip_step(decoder, at_member_end, input, out),
-            Kind::Core(decoder) => todo!("core") ,
+            Kind::Core(_) => return Ok(false),
         };
         let step = step.map_err(|format| DecodeError::Corrupt { format, offset: self.consumed + input.len() as u64 })?;
         *input = input.get(step.consumed..).unwrap_or_default();

@@ -6,7 +6,7 @@
 //! sizes are not told what decodes fastest. Entries that were found to be wrong, or that nobody here decodes, are left out.
 
 use super::known::Known;
-use interplanar_core::cid::{self, IpfsUrl};
+use interplanar_core::cid::IpfsUrl;
 use interplanar_core::narinfo::{Compression, Entry};
 use url::Url;
 
@@ -66,7 +66,7 @@ pub(super) fn of(
 }
 
 fn places(entry: &Entry, upstream: &Url) -> Vec<Place> {
-    if let Ok(url) = IpfsUrl::parse(&entry.url).or_else(|_| cid::parse_gateway_url(&entry.url)) {
+    if let Ok(url) = IpfsUrl::parse(&entry.url).or_else(|_| IpfsUrl::parse_gateway(&entry.url)) {
         return vec![Place::Ipfs(url)];
     }
     let Ok(url) = upstream.join(&entry.url) else {
@@ -75,7 +75,7 @@ fn places(entry: &Entry, upstream: &Url) -> Vec<Place> {
     if !matches!(url.scheme(), "http" | "https") {
         return Vec::new();
     }
-    let ipfs = cid::parse_gateway_url(url.as_str()).ok().map(Place::Ipfs);
+    let ipfs = IpfsUrl::parse_gateway(url.as_str()).ok().map(Place::Ipfs);
     ipfs.into_iter().chain([Place::Http(url)]).collect()
 }
 

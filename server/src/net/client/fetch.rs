@@ -11,7 +11,7 @@ use futures_util::Stream;
 use interplanar_core::cid::IpfsUrl;
 use interplanar_core::fetch::{Action, Event, FetchError, Fetcher, GatewayPool, Options, Summary};
 use std::pin::Pin;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::task::{Context, Poll, ready};
 use std::time::{Duration, Instant};
 use tokio::sync::mpsc;
@@ -36,11 +36,10 @@ pub fn fetch_ipfs(
     let driver = Driver {
         client: client.clone(),
         url: url.to_string(),
-        fetcher: Fetcher::new(url, options),
+        fetcher: Fetcher::new(url, Options { local: store.is_some(), ..options }),
         gateways,
         clock: Clock::new(),
         requests: Requests::default(),
-        keeps: store.is_some(),
         store: Store::new(store.map(|store| Arc::new(store) as Arc<dyn LocalBlocks>)),
         sender,
         on_event: Box::new(on_event),
@@ -86,7 +85,8 @@ impl Stream for FetchStream {
                 None
             }
             Some(Item::Failed(error)) => Some(Err(error)),
-            None => todo!(),
+            // The task ended without a word: it was aborted with its runtime.
+            None => None,
         })
     }
 }
@@ -104,7 +104,6 @@ struct Driver {
     gateways: Arc<Mutex<GatewayPool>>,
     clock: Clock,
     requests: Requests,
-    keeps: bool,
     store: Store,
     sender: mpsc::Sender<Item>,
     on_event: Box<dyn FnMut(&Event) + Send>,
@@ -116,8 +115,7 @@ impl Driver {
             let now = self.clock.now_ms();
             let action = self.fetcher.poll(&mut lock(&self.gateways), now);
             match action {
-                Action::Load(cid) if self.keeps => self.store.load(cid),
-                Action::Load(cid) => self.fetcher.loaded(&cid, None),
+                Action::Load(cid) => self.store.load(cid),
                 Action::Store(block) => self.store.put(block),
                 Action::Request { id, url, accept, .. } => self.requests.start(&self.client, id, &url, accept),
                 Action::Cancel(id) => self.requests.cancel(id),
@@ -171,7 +169,7 @@ impl Driver {
         tokio::select! {
             biased;
             finished = self.store.next() => self.stored(finished),
-            (id, input) = self.requests.next() => {
+            (id, input) = self.requests.next(|id| self.fetcher.wants_data(id)) => {
                 let now = self.clock.now_ms();
                 let pool = &mut lock(&self.gateways);
                 match input {
@@ -197,6 +195,11 @@ impl Driver {
     }
 
     fn report(&mut self, event: &Event) {
+        if let Event::GatewayFault { gateway, fault } = event {
+            let pool = lock(&self.gateways);
+            let gateway = pool.url(*gateway).unwrap_or_default();
+            tracing::warn!(gateway, url = self.url, %fault, "gateway");
+        }
         (self.on_event)(event);
     }
 }
@@ -209,4 +212,27 @@ fn lock(gateways: &Mutex<GatewayPool>) -> MutexGuard<'_, GatewayPool> {
 struct Clock {
     origin: Instant,
     skipped: Duration,
+}
+
+impl Clock {
+    fn new() -> Self {
+        // One origin for all fetches, since they share the gateways' back-offs.
+        static ORIGIN: OnceLock<Instant> = OnceLock::new();
+        Self { origin: *ORIGIN.get_or_init(Instant::now), skipped: Duration::ZERO }
+    }
+
+    fn now_ms(&self) -> u64 {
+        let running = self.origin.elapsed().saturating_sub(self.skipped);
+        u64::try_from(running.as_millis()).unwrap_or(u64::MAX)
+    }
+
+    /// Leaves out a time in which the fetch could not go on.
+    fn skip(&mut self, time: Duration) {
+        self.skipped = self.skipped.saturating_add(time);
+    }
+
+    /// When the clock will show `ms`.
+    fn instant(&self, ms: u64) -> Instant {
+        self.origin + self.skipped + Duration::from_millis(ms)
+    }
 }

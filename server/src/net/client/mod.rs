@@ -10,7 +10,7 @@ mod requests;
 mod small;
 mod store;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 use std::time::Duration;
 

@@ -37,21 +37,20 @@ impl Requests {
         self.running.retain(|(running, _)| *running != id);
     }
 
-    pub(super) fn is_empty(&self) -> bool {
-        self.running.is_empty()
+    /// The next input of any request that `wants` it; pends forever when there is none.
+    pub(super) async fn next(&mut self, wants: impl Fn(RequestId) -> bool) -> (RequestId, Input) {
+        std::future::poll_fn(|context| self.poll_next(context, &wants)).await
     }
 
-    /// The next input of any request; pends forever when there is none.
-    pub(super) async fn next(&mut self) -> (RequestId, Input) {
-        std::future::poll_fn(|context| self.poll_next(context)).await
-    }
-
-    fn poll_next(&mut self, context: &mut Context<'_>) -> Poll<(RequestId, Input)> {
+    fn poll_next(&mut self, context: &mut Context<'_>, wants: &impl Fn(RequestId) -> bool) -> Poll<(RequestId, Input)> {
         let count = self.running.len();
         for offset in 0..count {
             let index = (self.turn + offset) % count;
             let Some((id, stream)) = self.running.get_mut(index) else { continue };
             let id = *id;
+            if !wants(id) {
+                continue;
+            }
             match stream.poll_next_unpin(context) {
                 Poll::Ready(Some(input)) => {
                     self.turn = index + 1;

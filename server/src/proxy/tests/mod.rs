@@ -12,7 +12,7 @@ fn fixture(path: &str) -> Vec<u8> {
 
 /// The keys that signed the fixtures.
 fn fixture_keys() -> TrustedKeys {
-    let guix = guix::PublicKey::parse(&fixture("guix-1.5.0/signing-key.pub")).unwrap();
+    let guix = guix::PublicKey::parse(std::str::from_utf8(&fixture("guix-1.5.0/signing-key.pub")).unwrap()).unwrap();
     let nix = nix::PublicKey::parse(std::str::from_utf8(&fixture("nix-2.34.8/nix.pub")).unwrap().trim()).unwrap();
     TrustedKeys { guix: vec![guix], nix: vec![nix] }
 }

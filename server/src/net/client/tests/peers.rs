@@ -154,7 +154,7 @@ impl TestFile {
     pub(crate) fn new(data: &[u8]) -> Self {
         let mut blocks = HashMap::new();
         let mut keep = |block: Block| drop(blocks.insert(*block.cid(), block.data().clone()));
-        let mut builder = unixfs::Builder::new(unixfs::Profile::SIZE_262144_V1);
+        let mut builder = unixfs::Builder::new(unixfs::SIZE_262144_V1);
         builder.push(data, &mut keep);
         let built = builder.finish(&mut keep);
         Self { root: built.cid, blocks: Arc::new(blocks) }
@@ -207,7 +207,7 @@ impl TestGateway {
             let data = self.blocks[&cid].clone();
             pieces.push(car::block_prefix(&cid, data.len()).into());
             if cid.codec() == DAG_PB {
-                let node = dag_pb::decode(&data).unwrap();
+                let node = dag_pb::Node::decode(&data).unwrap();
                 stack.extend(node.links.iter().rev().map(|link| link.cid));
             }
             pieces.push(data);
