@@ -17,6 +17,7 @@ use crate::net::server::{self, Response};
 use bytes::Bytes;
 use futures_util::stream::{BoxStream, StreamExt as _};
 use http::StatusCode;
+use http::header::CONTENT_LENGTH;
 use http_body_util::BodyExt as _;
 use interplanar_core::cid::IpfsUrl;
 use interplanar_core::fetch::{GatewayPool, Options};
@@ -99,7 +100,10 @@ impl Nars {
         if has_started.await.is_err() {
             return server::text(StatusCode::BAD_GATEWAY, "no source gives this item\n");
         }
-        server::stream(StatusCode::OK, CONTENT_TYPE, body)
+        let mut response = server::stream(StatusCode::OK, CONTENT_TYPE, body);
+        // The body lost its length with its guard.
+        response.headers_mut().insert(CONTENT_LENGTH, size.into());
+        response
     }
 
     async fn deliver(self: Arc<Self>, known: Arc<Known>, sink: BodySink, gone: CancellationToken) {

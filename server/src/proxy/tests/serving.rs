@@ -21,7 +21,7 @@ struct Cache {
 
 impl Cache {
     fn new(size: usize) -> Self {
-        let secret = nix::SecretKey::parse(SECRET).unwrap();
+        let secret = nix::SecretKey::from_seed("test-2", &[1; 32]).unwrap();
         let keys = TrustedKeys { guix: Vec::new(), nix: vec![secret.public_key()] };
         let nar = (0..size).map(|index| (index as u32).wrapping_mul(2_654_435_761).to_le_bytes()[3]).collect();
         Self { files: Files::default(), keys, secret, nar }
@@ -49,10 +49,6 @@ impl Cache {
         self.files.set(&format!("{TREE}.narinfo"), narinfo.to_string());
     }
 }
-
-/// Made for these tests: the seed of 32 ones, as Nix writes it, with its public key.
-const SECRET: &str =
-    "test-2:AQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQGKiOPddAnxlf1S2y08ul1yymcJvx2UEhvzdIgBtAxvXA==";
 
 #[tokio::test]
 async fn what_guix_published_passes_over_http() {
