@@ -68,20 +68,22 @@ impl RegisteredStore {
         })
     }
 
-    fn columns(&self) -> &'static str {
-        if self.layout.has_signatures {
-            "id, path, hash, deriver, narSize, sigs, ca"
+    /// The rows between two paths, through the unique index on `path`.
+    pub(super) fn query(&self) -> String {
+        let more = if self.layout.has_signatures {
+            "sigs, ca"
         } else {
-            "id, path, hash, deriver, narSize, NULL, NULL"
-        }
+            "NULL, NULL"
+        };
+        format!(
+            "SELECT id, path, hash, deriver, narSize, {more} FROM ValidPaths \
+             WHERE path > ?1 AND path < ?2 ORDER BY path LIMIT ?3"
+        )
     }
 
     /// Up to `limit` rows with `from < path < to`, in the order of paths.
     fn rows(&self, from: &str, to: &str, limit: usize) -> Result<Vec<Registered>, SourceError> {
-        let query = format!(
-            "SELECT {} FROM ValidPaths WHERE path > ?1 AND path < ?2 ORDER BY path LIMIT ?3",
-            self.columns()
-        );
+        let query = self.query();
         let limit = i64::try_from(limit).unwrap_or(i64::MAX);
         self.database.read(|transaction| {
             let mut statement = transaction.prepare_cached(&query)?;

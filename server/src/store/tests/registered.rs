@@ -64,19 +64,23 @@ fn only_whole_hash_parts_and_exact_paths_are_found() {
 
 #[test]
 fn finding_uses_the_index() {
-    let store = Store::guix();
-    let plan: String = store
-        .database
-        .query_row(
-            "EXPLAIN QUERY PLAN SELECT id FROM ValidPaths WHERE path > ?1 AND path < ?2 ORDER BY path LIMIT ?3",
-            ["a", "b", "1"],
-            |row| row.get(3),
-        )
-        .unwrap();
-    assert!(
-        plan.starts_with("SEARCH ValidPaths USING") && plan.contains("INDEX"),
-        "{plan}"
-    );
+    for (store, is_nix) in [(Store::guix(), false), (Store::nix(), true)] {
+        let open = if is_nix { nix_db::open } else { guix_db::open };
+        let query = open(store.root.path()).unwrap().query();
+        let plan: Vec<String> = store
+            .database
+            .prepare(&format!("EXPLAIN QUERY PLAN {query}"))
+            .unwrap()
+            .query_map(["a", "b", "1"], |row| row.get(3))
+            .unwrap()
+            .collect::<Result<_, _>>()
+            .unwrap();
+        assert_eq!(plan.len(), 1, "{plan:?}");
+        assert!(
+            plan[0].starts_with("SEARCH ValidPaths USING INDEX"),
+            "{plan:?}"
+        );
+    }
 }
 
 #[test]
