@@ -3,6 +3,7 @@
 pub mod bake;
 pub mod blocks;
 pub mod cli;
+pub mod decode;
 pub mod gateway;
 pub mod get;
 pub mod kubo;

@@ -1,1 +1,63 @@
-//! Harness for end-to-end tests.
+//! The harness of the end-to-end tests: real peers, each with a fresh data folder, on loopback, ending with its test.
+//!
+//! - [`root::Root`]: a machine of its own (overlay over Debian sid with Guix and Nix, mount and process namespaces);
+//! - [`guix::Guix`], [`nix::Nix`]: the stock programs inside such a root;
+//! - [`kubo::Kubo`]: an offline Kubo node;
+//! - [`program::Program`]: the `interplanar` program under test;
+//! - [`relay::Relay`]: a counting, optionally hostile, HTTP relay in front of any of them.
+//!
+//! A missing peer is a failure, never a skip: `scripts/peers` sets them up.
+
+pub mod guix;
+pub mod kubo;
+pub mod nix;
+pub mod program;
+pub mod relay;
+pub mod root;
+
+use std::path::{Path, PathBuf};
+
+/// The root of the checkout.
+#[must_use]
+pub fn checkout() -> &'static Path {
+    Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/.."))
+}
+
+/// A file that `scripts/peers` made.
+///
+/// # Panics
+/// When it is not there: no test runs without its peer.
+#[must_use]
+pub fn peer(name: &str) -> PathBuf {
+    let path = checkout().join("target/peers").join(name);
+    assert!(
+        path.exists(),
+        "target/peers/{name} is missing: run scripts/peers"
+    );
+    path
+}
+
+/// Runs a command to its end and gives its standard output.
+///
+/// # Panics
+/// With the command's own words when it fails.
+pub fn output(command: &mut std::process::Command) -> String {
+    let (ok, out, err) = attempt(command);
+    assert!(ok, "{command:?} failed:\n{out}{err}");
+    out
+}
+
+/// Runs a command to its end: whether it succeeded, its standard output, its standard error.
+///
+/// # Panics
+/// When it can't be started.
+pub fn attempt(command: &mut std::process::Command) -> (bool, String, String) {
+    let done = command
+        .output()
+        .unwrap_or_else(|e| panic!("{command:?}: {e}"));
+    (
+        done.status.success(),
+        String::from_utf8_lossy(&done.stdout).into_owned(),
+        String::from_utf8_lossy(&done.stderr).into_owned(),
+    )
+}

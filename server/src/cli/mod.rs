@@ -1,8 +1,104 @@
-//! The command line.
+//! The command line: the sub-commands, and what all of them share (settings, logs, signals, exit codes).
+//!
+//! To add a sub-command: its `pub mod`, with `Args` (a [`clap::Args`]) and `run(Args, Context) -> Result<(), Failure>`, and
+//! its line in [`sub_commands!`] below. Its flags are then settings of the environment and the file too ([`crate::settings`]).
 
+mod exit;
 pub mod get;
 pub mod import;
+mod logging;
 pub mod proxy;
 pub mod publish;
 pub mod run;
+mod signals;
 pub mod substitute;
+#[cfg(test)]
+mod tests;
+
+use crate::settings::{self, File};
+use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
+use std::ffi::OsString;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+pub use exit::{Exit, Failure};
+pub use signals::Context;
+
+/// Share Guix and Nix substitutes over IPFS.
+#[derive(Debug, Parser)]
+#[command(name = "interplanar", version, arg_required_else_help = true, after_help = SETTINGS_HELP)]
+struct Cli {
+    #[command(flatten)]
+    global: Global,
+    #[command(subcommand)]
+    command: Command,
+}
+
+const SETTINGS_HELP: &str = "\
+Each flag of a sub-command is also a setting: INTERPLANAR_PROXY_PORT=8181 in the environment, or
+port = 8181 in the section [proxy] of the settings file.
+Exit codes: 0 done, 1 failed, 2 wrong usage, 3 verification failed, 4 not found.";
+
+/// What every sub-command takes.
+#[derive(Debug, clap::Args)]
+struct Global {
+    /// Settings file, TOML [default: $INTERPLANAR_CONFIG, else interplanar/config.toml in the user's configuration folder, else /etc/interplanar.toml].
+    #[arg(long, global = true, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// Say more; twice: everything. $INTERPLANAR_LOG takes a filter such as "info,interplanar_server::proxy=debug".
+    #[arg(short, long, global = true, action = clap::ArgAction::Count)]
+    verbose: u8,
+    /// Say only what went wrong.
+    #[arg(short, long, global = true, conflicts_with = "verbose")]
+    quiet: bool,
+}
+
+/// One line per sub-command: variant, module, and the first line of its help in the module's `Args`.
+macro_rules! sub_commands {
+    ($($variant:ident => $module:ident),* $(,)?) => {
+        #[derive(Debug, Subcommand)]
+        enum Command {
+            $($variant($module::Args)),*
+        }
+
+        impl Command {
+            async fn run(self, context: Context) -> Result<(), Failure> {
+                match self {
+                    $(Self::$variant(args) => $module::run(args, context).await),*
+                }
+            }
+        }
+    };
+}
+
+sub_commands! {
+    Proxy => proxy,
+}
+
+/// The whole program: parses `arguments` (with the program's name first), runs the sub-command and says how it ended.
+pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
+    let arguments: Vec<OsString> = arguments.into_iter().collect();
+    let cli = match parse(&arguments, &|name| std::env::var_os(name)) {
+        Ok(cli) => cli,
+        Err(failure) => return failure.report(),
+    };
+    logging::start(cli.global.verbose, cli.global.quiet);
+    match signals::run(|context| cli.command.run(context)) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => failure.report(),
+    }
+}
+
+fn parse(
+    arguments: &[OsString],
+    variable: &dyn Fn(&str) -> Option<OsString>,
+) -> Result<Cli, Failure> {
+    let file = match settings::locate(arguments, variable) {
+        Some(path) => Some(File::read(&path).map_err(Failure::usage)?),
+        None => None,
+    };
+    let command =
+        settings::layer(Cli::command(), file.as_ref(), variable).map_err(Failure::usage)?;
+    let matches = command.try_get_matches_from(arguments)?;
+    Ok(Cli::from_arg_matches(&matches)?)
+}

@@ -1,1 +1,120 @@
-//! proxy
+//! `interplanar proxy`: a substitute server for stock clients that gets its NARs from IPFS.
+//!
+//! | path | answer |
+//! |---|---|
+//! | `/nix-cache-info` | store directory, priority |
+//! | `/<hash part>.narinfo` | the upstream's narinfo, if a trusted key signed it, leading to the next line |
+//! | `/nar/<hash part>-<NarHash>.nar` | the plain NAR; complete only if it has that hash |
+//! | `/ipfs/<cid>…` | the blocks kept here, as a trustless gateway gives them |
+//! | `/signing-key.pub` | the first Guix key that is trusted here |
+//! | `/healthz`, `/metrics` | for those who watch over it |
+//!
+//! The signed lines of a narinfo are the only thing that is trusted. A NAR comes from local blocks, else from the gateways, else over
+//! HTTP from the upstream; whatever the source, it is decoded and hashed on its way, and a response that isn't right
+//! is never completed.
+//!
+//! Restrictions: GET and HEAD; ranges only under `/ipfs/`.
+
+mod cache;
+mod checker;
+mod keys;
+mod known;
+mod lookup;
+mod metrics;
+mod nar;
+mod routes;
+mod sources;
+mod ttl_cache;
+mod upstream;
+#[cfg(test)]
+mod tests;
+
+use crate::blocks::BlocksError;
+use crate::gateway::Gateway;
+use crate::net::client::http_client;
+use interplanar_core::fetch::{self, GatewayPool, Policy};
+use interplanar_core::trust::TrustedKeys;
+use cache::Cache;
+use lookup::Lookup;
+use metrics::Metrics;
+use nar::Nars;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex};
+use upstream::Upstreams;
+use url::Url;
+
+pub use keys::{KeyError, load as load_keys};
+pub use ttl_cache::TtlCache;
+
+/// What a proxy is made from.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// Caches, in order of preference; each URL ends in a slash.
+    pub upstreams: Vec<Url>,
+    /// IPFS gateways.
+    pub gateways: Vec<Url>,
+    /// Keys whose narinfos are believed.
+    pub keys: TrustedKeys,
+    /// Folder of the block store; made if it is not there.
+    pub cache: PathBuf,
+    /// Bytes of blocks that are kept.
+    pub cache_size: u64,
+    /// Told to clients; if none, what an upstream tells.
+    pub store_dir: Option<String>,
+    /// Told to Nix clients.
+    pub priority: u32,
+}
+
+/// Why a proxy can't begin.
+#[non_exhaustive]
+#[derive(Debug, thiserror::Error)]
+pub enum ProxyError {
+    /// The block store can't be used.
+    #[error("can't open the block store")]
+    Blocks(#[from] BlocksError),
+    /// The HTTP client can't be set up.
+    #[error("can't set up HTTP")]
+    Http(#[from] reqwest::Error),
+}
+
+/// The proxy; a [`crate::net::server::Handler`].
+pub struct Proxy {
+    lookup: Lookup,
+    nars: Arc<Nars>,
+    gateway: Gateway,
+    metrics: Arc<Metrics>,
+    keys: TrustedKeys,
+    store_dir: tokio::sync::OnceCell<String>,
+    configured_store_dir: Option<String>,
+    priority: u32,
+}
+
+impl Proxy {
+    /// Opens the block store and makes the proxy. Blocking.
+    ///
+    /// # Errors
+    /// The block store is in use or broken, or HTTP can't be set up.
+    pub fn open(config: Config) -> Result<Self, ProxyError> {
+        let client = http_client()?;
+        let cache = Cache::open(&config.cache, config.cache_size)?;
+        let metrics = Arc::new(Metrics::default());
+        let gateways = config.gateways.iter().map(|url| fetch::Gateway { url: url.to_string() });
+        let gateways = Arc::new(Mutex::new(GatewayPool::new(gateways, Policy::default())));
+        let upstreams = Upstreams {
+            client: client.clone(),
+            urls: config.upstreams,
+            keys: config.keys.clone(),
+            metrics: Arc::clone(&metrics),
+        };
+        Ok(Self {
+            lookup: Lookup::new(upstreams, Arc::clone(&metrics)),
+            gateway: Gateway::new(Arc::new(cache.blocks().clone())),
+            nars: Arc::new(Nars::new(client, gateways, cache, Arc::clone(&metrics))),
+            metrics,
+            keys: config.keys,
+            store_dir: tokio::sync::OnceCell::new(),
+            configured_store_dir: config.store_dir,
+            priority: config.priority,
+        })
+    }
+}

@@ -1,0 +1,31 @@
+# `make run` does the main job on real input; `make test` runs every test; `make bench` prints ratios against named peers.
+# Each sets up what is missing first.
+.PHONY: run test lint bench peers targets
+
+CARGO ?= cargo
+
+run:
+	@$(CARGO) build --release --quiet -p interplanar-server
+	@target/release/interplanar run
+
+peers:
+	@scripts/peers
+
+targets:
+	@rustup target list --installed 2>/dev/null | grep -q thumbv7em-none-eabihf || rustup target add thumbv7em-none-eabihf
+	@rustup target list --installed 2>/dev/null | grep -q wasm32-unknown-unknown || rustup target add wasm32-unknown-unknown
+	@rustup component add rustfmt clippy 2>/dev/null || true
+
+lint: targets
+	$(CARGO) fmt --all --check
+	$(CARGO) clippy --workspace --all-targets --quiet -- -D warnings
+	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --workspace --no-deps --quiet
+	$(CARGO) check --quiet -p interplanar-core --target thumbv7em-none-eabihf
+	$(CARGO) check --quiet -p interplanar-core --target wasm32-unknown-unknown
+
+test: peers lint
+	$(CARGO) build --quiet -p interplanar-server
+	scripts/test
+
+bench: peers
+	scripts/bench

@@ -1,0 +1,100 @@
+//! How a sub-command ends: its exit code, and what is printed about it.
+
+use std::io::{self, Write as _};
+use std::process::ExitCode;
+
+/// The exit codes of the program; part of its interface.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Exit {
+    /// 1: it failed.
+    Failed,
+    /// 2: the command line or a setting is wrong.
+    Usage,
+    /// 3: data was there, but it is not what its hash or signature says.
+    Verification,
+    /// 4: what was asked for is nowhere.
+    NotFound,
+    /// 128 + the signal's number: stopped by a signal.
+    Signal(u8),
+}
+
+impl Exit {
+    fn code(self) -> u8 {
+        match self {
+            Self::Failed => 1,
+            Self::Usage => 2,
+            Self::Verification => 3,
+            Self::NotFound => 4,
+            Self::Signal(number) => number.saturating_add(128),
+        }
+    }
+}
+
+/// Why a sub-command ended early. `?` on any error makes one with [`Exit::Failed`].
+#[derive(Debug)]
+pub struct Failure {
+    /// The exit code.
+    pub exit: Exit,
+    /// What is printed, with its causes.
+    pub error: anyhow::Error,
+}
+
+impl Failure {
+    /// Exit code 2.
+    pub fn usage(error: impl Into<anyhow::Error>) -> Self {
+        Self {
+            exit: Exit::Usage,
+            error: error.into(),
+        }
+    }
+
+    /// Exit code 3.
+    pub fn verification(error: impl Into<anyhow::Error>) -> Self {
+        Self {
+            exit: Exit::Verification,
+            error: error.into(),
+        }
+    }
+
+    /// Exit code 4.
+    pub fn not_found(error: impl Into<anyhow::Error>) -> Self {
+        Self {
+            exit: Exit::NotFound,
+            error: error.into(),
+        }
+    }
+
+    /// Prints the error to standard error (clap's own with its colours, and help to standard output) and gives the exit code.
+    /// A reader that went away (`interplanar ls … | head`) is no error and prints nothing.
+    pub(super) fn report(self) -> ExitCode {
+        if let Some(error) = self.error.downcast_ref::<clap::Error>() {
+            // Nothing is left to do where even this can't be printed.
+            let _ = error.print();
+            return ExitCode::from(if error.use_stderr() {
+                Exit::Usage.code()
+            } else {
+                0
+            });
+        }
+        let broken_pipe = self
+            .error
+            .downcast_ref::<io::Error>()
+            .is_some_and(|error| error.kind() == io::ErrorKind::BrokenPipe);
+        if broken_pipe {
+            return ExitCode::SUCCESS;
+        }
+        if !matches!(self.exit, Exit::Signal(_)) {
+            let _ = writeln!(io::stderr(), "interplanar: {:#}", self.error);
+        }
+        ExitCode::from(self.exit.code())
+    }
+}
+
+impl<E: Into<anyhow::Error>> From<E> for Failure {
+    fn from(error: E) -> Self {
+        Self {
+            exit: Exit::Failed,
+            error: error.into(),
+        }
+    }
+}

@@ -1,0 +1,31 @@
+//! Logs: to standard error, in colour only on a terminal and where NO_COLOR is not set.
+
+use std::io::IsTerminal as _;
+use tracing_subscriber::EnvFilter;
+
+/// Starts the log for `-v` (times) and `-q`; `$INTERPLANAR_LOG`, a filter as tracing writes them, beats both.
+pub(super) fn start(verbose: u8, quiet: bool) {
+    let level = match (quiet, verbose) {
+        (true, _) => "error",
+        (false, 0) => "info",
+        (false, 1) => "info,interplanar_server=debug,interplanar_core=debug",
+        (false, _) => "debug,interplanar_server=trace,interplanar_core=trace",
+    };
+    let set = std::env::var("INTERPLANAR_LOG")
+        .ok()
+        .filter(|filter| !filter.is_empty());
+    let filter = set
+        .as_deref()
+        .and_then(|filter| EnvFilter::try_new(filter).ok());
+    let no_color = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
+    let ignored = set.is_some() && filter.is_none();
+    tracing_subscriber::fmt()
+        .with_env_filter(filter.unwrap_or_else(|| EnvFilter::new(level)))
+        .with_writer(std::io::stderr)
+        .with_ansi(std::io::stderr().is_terminal() && !no_color)
+        .with_target(false)
+        .init();
+    if ignored {
+        tracing::warn!("INTERPLANAR_LOG is not a filter, ignored");
+    }
+}

@@ -1,0 +1,216 @@
+//! Decompression at native speed: C libzstd and zlib-rs for what most caches hold, [`interplanar_core::decompress`] for the rest.
+//!
+//! Push-style and bounded: [`Decoder::push`] fills its output up to [`OUTPUT_STEP`] bytes and no further, so a small input that
+//! stands for a huge output can't fill the memory. Many zstd frames and many gzip members in a row are one stream. Nothing is
+//! said to be complete before [`Decoder::finish`] says so.
+//!
+//! Restrictions: zstd windows up to 128 MiB (design.md), output up to [`Limits::max_output`]; bzip2 and br are errors.
+//!
+//! ```
+//! use interplanar_core::{decompress::Limits, narinfo::Compression};
+//! use interplanar_server::decode::Decoder;
+//!
+//! let frame = zstd::encode_all(&b"hello"[..], 3).unwrap();
+//! let mut decoder = Decoder::new(Compression::Zstd, Limits { max_output: 100, max_window: 8 << 20 }).unwrap();
+//! let (mut input, mut out) = (frame.as_slice(), Vec::new());
+//! while !input.is_empty() {
+//!     decoder.push(&mut input, &mut out).unwrap();
+//! }
+//! while !decoder.finish(&mut out).unwrap() {}
+//! assert_eq!(out, b"hello");
+//! ```
+
+use flate2::{Decompress, FlushDecompress, Status};
+use interplanar_core::decompress::{self, DecompressError, Limits};
+use interplanar_core::narinfo::Compression;
+use zstd::stream::raw::{DParameter, InBuffer, Operation as _, OutBuffer};
+
+/// An output buffer of this length is full: take its content before the next call of [`Decoder::push`] or [`Decoder::finish`].
+pub const OUTPUT_STEP: usize = 256 << 10;
+
+/// Why compressed data can't be decoded.
+#[non_exhaustive]
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum DecodeError {
+    /// The data is not in the format, or the window is beyond the limit.
+    #[error("wrong {format} data before byte {offset}")]
+    Corrupt {
+        /// What it should have been.
+        format: &'static str,
+        /// How much compressed data was given before the fault was seen.
+        offset: u64,
+    },
+    /// The stream stopped in the middle.
+    #[error("the {format} data ends in the middle, after {offset} bytes")]
+    Truncated {
+        /// What it should have been.
+        format: &'static str,
+        /// Length of the compressed data.
+        offset: u64,
+    },
+    /// More comes out than the limit allows.
+    #[error("more than {limit} bytes come out")]
+    TooLong {
+        /// [`Limits::max_output`].
+        limit: u64,
+    },
+    /// From the decoders of the core.
+    #[error(transparent)]
+    Core(#[from] DecompressError),
+}
+
+/// A decoder of one stream.
+pub struct Decoder {
+    kind: Kind,
+    max_output: u64,
+    consumed: u64,
+    produced: u64,
+}
+
+enum Kind {
+    Zstd { decoder: zstd::stream::raw::Decoder<'static>, at_frame_end: bool },
+    Gzip { decoder: Box<Decompress>, at_member_end: bool },
+    Core(Box<decompress::Decoder>),
+}
+
+/// What one step of a format did.
+struct Step {
+    consumed: usize,
+    more: bool,
+}
+
+impl Decoder {
+    /// A decoder for `compression`.
+    ///
+    /// # Errors
+    /// The compression is not supported.
+    pub fn new(compression: Compression, limits: Limits) -> Result<Self, DecodeError> {
+        let max_output = limits.max_output;
+        let kind = match compression {
+            Compression::Zstd => {
+                let corrupt = |_| DecodeError::Corrupt { format: "zstd", offset: 0 };
+                let mut decoder = zstd::stream::raw::Decoder::new().map_err(corrupt)?;
+                let log = limits.max_window.clamp(1 << 10, 1 << 27).ilog2();
+                decoder.set_parameter(DParameter::WindowLogMax(log)).map_err(corrupt)?;
+                Kind::Zstd { decoder, at_frame_end: false }
+            }
+            Compression::Gzip => Kind::Gzip { decoder: Box::new(new_member()), at_member_end: false },
+            other => Kind::Core(Box::new(decompress::Decoder::new(other, limits)?)),
+        };
+        Ok(Self { kind, max_output, consumed: 0, produced: 0 })
+    }
+
+    /// Takes from the front of `input` until that is empty or `out` holds [`OUTPUT_STEP`] bytes. What is decoded but didn't fit
+    /// comes with the next call.
+    ///
+    /// # Errors
+    /// The data is wrong or too much comes out; the decoder must not be used any more.
+    pub fn push(&mut self, input: &mut &[u8], out: &mut Vec<u8>) -> Result<(), DecodeError> {
+        self.step(input, out).map(|_| ())
+    }
+
+    /// After the last input: appends what is left until `out` holds [`OUTPUT_STEP`] bytes; true once that was all.
+    ///
+    /// # Errors
+    /// The stream is not complete.
+    pub fn finish(&mut self, out: &mut Vec<u8>) -> Result<bool, DecodeError> {
+        if self.step(&mut &[][..], out)? {
+            return Ok(false);
+        }
+        let offset = self.consumed;
+        match &self.kind {
+            Kind::Zstd { at_frame_end: false, .. } => Err(DecodeError::Truncated { format: "zstd", offset }),
+            Kind::Gzip { at_member_end: false, .. } => Err(DecodeError::Truncated { format: "gzip", offset }),
+            _ => Ok(true),
+        }
+    }
+
+    /// True when output may be left although the input is used up.
+    fn step(&mut self, input: &mut &[u8], out: &mut Vec<u8>) -> Result<bool, DecodeError> {
+        let before = out.len();
+        let room = OUTPUT_STEP.saturating_sub(before);
+        if room == 0 {
+            return Ok(true);
+        }
+        let useful = usize::try_from(self.max_output.saturating_sub(self.produced).saturating_add(1)).unwrap_or(room);
+        out.reserve_exact(room.min(useful.max(64)));
+        let step = match &mut self.kind {
+            Kind::Zstd { decoder, at_frame_end } => zstd_step(decoder, at_frame_end, input, out),
+            Kind::Gzip { decoder, at_member_end } => gzip_step(decoder, at_member_end, input, out),
+            Kind::Core(decoder) => todo!("core") ,
+        };
+        let step = step.map_err(|format| DecodeError::Corrupt { format, offset: self.consumed + input.len() as u64 })?;
+        *input = input.get(step.consumed..).unwrap_or_default();
+        self.consumed += step.consumed as u64;
+        self.produced += out.len().saturating_sub(before) as u64;
+        if self.produced > self.max_output {
+            return Err(DecodeError::TooLong { limit: self.max_output });
+        }
+        Ok(step.more)
+    }
+}
+
+fn zstd_step(
+    decoder: &mut zstd::stream::raw::Decoder<'static>,
+    at_frame_end: &mut bool,
+    input: &[u8],
+    out: &mut Vec<u8>,
+) -> Result<Step, &'static str> {
+    let mut source = InBuffer::around(input);
+    let full = loop {
+        // At the end of a frame with nothing behind it, a further call would already ask for the next frame.
+        if *at_frame_end && source.pos() == input.len() {
+            break false;
+        }
+        let (taken, written) = (source.pos(), out.len());
+        let mut target = OutBuffer::around_pos(out, written);
+        let hint = decoder.run(&mut source, &mut target).map_err(|_| "zstd")?;
+        drop(target);
+        *at_frame_end = hint == 0;
+        if out.len() == out.capacity() {
+            break !*at_frame_end;
+        }
+        if source.pos() == taken && out.len() == written {
+            break false;
+        }
+    };
+    Ok(Step { consumed: source.pos(), more: full })
+}
+
+fn gzip_step(
+    decoder: &mut Decompress,
+    at_member_end: &mut bool,
+    input: &[u8],
+    out: &mut Vec<u8>,
+) -> Result<Step, &'static str> {
+    let mut consumed = 0;
+    let full = loop {
+        let rest = input.get(consumed..).unwrap_or_default();
+        if *at_member_end {
+            if rest.is_empty() {
+                break false;
+            }
+            *decoder = new_member();
+            *at_member_end = false;
+        }
+        let (taken, written) = (decoder.total_in(), out.len());
+        let status = decoder.decompress_vec(rest, out, FlushDecompress::None).map_err(|_| "gzip")?;
+        let taken = usize::try_from(decoder.total_in() - taken).unwrap_or(rest.len());
+        consumed += taken;
+        *at_member_end = status == Status::StreamEnd;
+        if out.len() == out.capacity() {
+            break !*at_member_end;
+        }
+        if !*at_member_end && taken == 0 && out.len() == written {
+            break false;
+        }
+    };
+    Ok(Step { consumed, more: full })
+}
+
+fn new_member() -> Decompress {
+    Decompress::new_gzip(15)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,217 @@
+//! `add`: a stream goes in, progress and a CID come out.
+
+use std::io;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use bytes::{Buf, Bytes, BytesMut};
+use futures_util::{Stream, TryStreamExt};
+use http_body_util::BodyExt;
+use interplanar_core::cid::{self, Cid};
+use interplanar_core::unixfs::Profile;
+use reqwest::multipart::{Form, Part};
+use serde::Deserialize;
+
+use super::{Kubo, KuboError};
+
+/// The longest line of an answer in bytes; names are ours and short.
+const MAX_LINE: usize = 64 * 1024;
+
+/// The trailer of an answer that failed midway.
+const STREAM_ERROR: &str = "x-stream-error";
+
+/// What `add` made.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Added {
+    /// The root of the file.
+    pub cid: Cid,
+    /// Bytes of the whole DAG, as Kubo counts them.
+    pub size: u64,
+}
+
+/// A line of the answer: progress, the result, or an error.
+#[derive(Debug, Default, Deserialize)]
+#[serde(rename_all = "PascalCase", default)]
+struct Line {
+    hash: String,
+    size: String,
+    bytes: u64,
+    message: Option<String>,
+}
+
+impl Kubo {
+    /// Adds and pins one file, whose bytes are streamed; memory stays bounded. `progress` hears how many bytes Kubo has taken.
+    ///
+    /// # Errors
+    /// As [`Kubo::version`], and [`KuboError::Source`] if the stream fails; nothing is pinned then.
+    pub async fn add<S>(
+        &self,
+        data: S,
+        profile: &Profile,
+        name: &str,
+        mut progress: impl FnMut(u64) + Send,
+    ) -> Result<Added, KuboError>
+    where
+        S: Stream<Item = io::Result<Bytes>> + Send + 'static,
+    {
+        let failure = Arc::new(Mutex::new(None));
+        let noted = Arc::clone(&failure);
+        let data = data.inspect_err(move |error| {
+            *noted.lock().unwrap_or_else(PoisonError::into_inner) = Some(error.to_string());
+        });
+        let part = Part::stream(reqwest::Body::wrap_stream(data)).file_name(name.to_owned());
+        let request = self
+            .client
+            .post(self.command("add", &arguments(profile)))
+            .multipart(Form::new().part("file", part));
+        let added = match request.send().await {
+            Ok(response) => self.read_added(response, &mut progress).await,
+            Err(error) => Err(self.transport(&error)),
+        };
+        // That our own side failed says more than how Kubo saw it.
+        let source = failure
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .take();
+        match source {
+            Some(error) => Err(KuboError::Source(error)),
+            None => added,
+        }
+    }
+
+    /// Reads the lines of an answer as they come; the last one with a hash is the root.
+    async fn read_added(
+        &self,
+        response: reqwest::Response,
+        progress: &mut (impl FnMut(u64) + Send),
+    ) -> Result<Added, KuboError> {
+        if !response.status().is_success() {
+            let status = response.status();
+            self.collect(response, 0).await?;
+            return Err(KuboError::Protocol(format!("status {status}")));
+        }
+        let mut body = http::Response::<reqwest::Body>::from(response).into_body();
+        let (mut buffer, mut added) = (BytesMut::new(), None);
+        while let Some(frame) = body.frame().await {
+            let frame = frame.map_err(|error| self.transport(&error))?;
+            if let Some(error) = frame.trailers_ref().and_then(|all| all.get(STREAM_ERROR)) {
+                return Err(KuboError::api(200, error.as_bytes()));
+            }
+            let Ok(data) = frame.into_data() else {
+                continue;
+            };
+            buffer.extend_from_slice(&data);
+            while let Some(end) = buffer.iter().position(|byte| *byte == b'\n') {
+                let line = buffer.split_to(end);
+                buffer.advance(1);
+                read_line(&line, &mut added, progress)?;
+            }
+            if buffer.len() > MAX_LINE {
+                return Err(KuboError::Protocol(format!(
+                    "a line of more than {MAX_LINE} bytes"
+                )));
+            }
+        }
+        read_line(&buffer, &mut added, progress)?;
+        added.ok_or_else(|| KuboError::Protocol("add ended without a CID".to_owned()))
+    }
+}
+
+fn read_line(
+    line: &[u8],
+    added: &mut Option<Added>,
+    progress: &mut impl FnMut(u64),
+) -> Result<(), KuboError> {
+    if line.trim_ascii().is_empty() {
+        return Ok(());
+    }
+    let unexpected = |what: String| KuboError::Protocol(format!("add: {what}"));
+    let read: Line = serde_json::from_slice(line).map_err(|error| unexpected(error.to_string()))?;
+    if let Some(message) = read.message {
+        return Err(KuboError::Api {
+            status: 200,
+            message,
+        });
+    }
+    if read.hash.is_empty() {
+        progress(read.bytes);
+        return Ok(());
+    }
+    let cid = cid::parse(&read.hash).map_err(|error| unexpected(error.to_string()))?;
+    let size = read
+        .size
+        .parse()
+        .map_err(|_| unexpected("a size that is none".to_owned()))?;
+    *added = Some(Added { cid, size });
+    Ok(())
+}
+
+/// The options that make Kubo build the same DAG as our own builder.
+fn arguments(profile: &Profile) -> Vec<(&'static str, String)> {
+    let version = match profile.cid_version {
+        cid::Version::V0 => 0,
+        cid::Version::V1 => 1,
+    };
+    vec![
+        ("pin", "true".to_owned()),
+        ("cid-version", version.to_string()),
+        ("raw-leaves", profile.raw_leaves.to_string()),
+        ("chunker", format!("size-{}", profile.chunk)),
+        ("max-file-links", profile.links.to_string()),
+        ("hash", "sha2-256".to_owned()),
+        ("trickle", "false".to_owned()),
+        ("inline", "false".to_owned()),
+        ("stream-channels", "true".to_owned()),
+        ("progress", "true".to_owned()),
+    ]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const CID: &str = "QmbFMke1KXqnYyBBWxB74N4c5SBnJMVAiMNRcGu6x1AwQH";
+
+    fn read(lines: &[&str]) -> (Result<Option<Added>, KuboError>, Vec<u64>) {
+        let (mut added, mut seen) = (None, Vec::new());
+        for line in lines {
+            if let Err(error) =
+                read_line(line.as_bytes(), &mut added, &mut |bytes| seen.push(bytes))
+            {
+                return (Err(error), seen);
+            }
+        }
+        (Ok(added), seen)
+    }
+
+    #[test]
+    fn the_last_hash_is_the_root() {
+        let last = format!("{{\"Name\":\"x\",\"Hash\":\"{CID}\",\"Size\":\"14\"}}");
+        let (added, seen) = read(&[
+            "{\"Name\":\"x\",\"Bytes\":262144}",
+            "{\"Name\":\"x\",\"Bytes\":7}",
+            "",
+            &last,
+        ]);
+        let added = added.unwrap().unwrap();
+        assert_eq!((added.cid.to_string().as_str(), added.size), (CID, 14));
+        assert_eq!(seen, [262_144, 7]);
+    }
+
+    #[test]
+    fn an_error_midway_is_one() {
+        let (result, _) = read(&["{\"Message\":\"no space left\",\"Code\":0,\"Type\":\"error\"}"]);
+        let message = "no space left".to_owned();
+        assert_eq!(
+            result,
+            Err(KuboError::Api {
+                status: 200,
+                message
+            })
+        );
+        assert!(matches!(read(&["<html>"]).0, Err(KuboError::Protocol(_))));
+        assert!(matches!(
+            read(&["{\"Hash\":\"x\",\"Size\":\"1\"}"]).0,
+            Err(KuboError::Protocol(_))
+        ));
+    }
+}

@@ -1,0 +1,212 @@
+//! The driver of the fetch engine: real requests, a real clock, a block store, and a reader who may be slow.
+//!
+//! The engine ([`interplanar_core::fetch`]) decides; this carries out. While the reader doesn't read, or the disk doesn't write,
+//! nothing is read from the network (TCP then slows the gateways down) and the engine's clock stands still, so that no gateway is
+//! blamed for it.
+
+use super::requests::{Input, Requests};
+use super::store::{Finished, LocalBlocks, Store};
+use bytes::Bytes;
+use futures_util::Stream;
+use interplanar_core::cid::IpfsUrl;
+use interplanar_core::fetch::{Action, Event, FetchError, Fetcher, GatewayPool, Options, Summary};
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll, ready};
+use std::time::{Duration, Instant};
+use tokio::sync::mpsc;
+use tokio::task::JoinHandle;
+
+/// Pieces of content that may wait for the reader.
+const QUEUE: usize = 4;
+
+/// Fetches the content of `url`, in order and verified block by block, from `store` and then from the gateways.
+///
+/// Blocks that came from a gateway are kept in `store`. `on_event` hears of everything that the engine reports; faults of gateways are logged
+/// here. Must be called within a tokio runtime; dropping the stream cancels everything.
+pub fn fetch_ipfs(
+    client: &reqwest::Client,
+    url: &IpfsUrl,
+    options: Options,
+    gateways: Arc<Mutex<GatewayPool>>,
+    store: Option<impl LocalBlocks>,
+    on_event: impl FnMut(&Event) + Send + 'static,
+) -> FetchStream {
+    let (sender, receiver) = mpsc::channel(QUEUE);
+    let driver = Driver {
+        client: client.clone(),
+        url: url.to_string(),
+        fetcher: Fetcher::new(url, options),
+        gateways,
+        clock: Clock::new(),
+        requests: Requests::default(),
+        keeps: store.is_some(),
+        store: Store::new(store.map(|store| Arc::new(store) as Arc<dyn LocalBlocks>)),
+        sender,
+        on_event: Box::new(on_event),
+    };
+    FetchStream { receiver, task: tokio::spawn(driver.run()), summary: None, ended: false }
+}
+
+/// The content of a fetch; see [`fetch_ipfs`].
+pub struct FetchStream {
+    receiver: mpsc::Receiver<Item>,
+    task: JoinHandle<()>,
+    summary: Option<Summary>,
+    ended: bool,
+}
+
+enum Item {
+    Content(Bytes),
+    Done(Summary),
+    Failed(FetchError),
+}
+
+impl FetchStream {
+    /// What the engine says of the whole fetch, once the stream has ended well.
+    #[must_use]
+    pub fn summary(&self) -> Option<&Summary> {
+        self.summary.as_ref()
+    }
+}
+
+impl Stream for FetchStream {
+    type Item = Result<Bytes, FetchError>;
+
+    fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        if self.ended {
+            return Poll::Ready(None);
+        }
+        let item = ready!(self.receiver.poll_recv(context));
+        self.ended = !matches!(item, Some(Item::Content(_)));
+        Poll::Ready(match item {
+            Some(Item::Content(content)) => Some(Ok(content)),
+            Some(Item::Done(summary)) => {
+                self.summary = Some(summary);
+                None
+            }
+            Some(Item::Failed(error)) => Some(Err(error)),
+            None => todo!(),
+        })
+    }
+}
+
+impl Drop for FetchStream {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+struct Driver {
+    client: reqwest::Client,
+    url: String,
+    fetcher: Fetcher,
+    gateways: Arc<Mutex<GatewayPool>>,
+    clock: Clock,
+    requests: Requests,
+    keeps: bool,
+    store: Store,
+    sender: mpsc::Sender<Item>,
+    on_event: Box<dyn FnMut(&Event) + Send>,
+}
+
+impl Driver {
+    async fn run(mut self) {
+        loop {
+            let now = self.clock.now_ms();
+            let action = self.fetcher.poll(&mut lock(&self.gateways), now);
+            match action {
+                Action::Load(cid) if self.keeps => self.store.load(cid),
+                Action::Load(cid) => self.fetcher.loaded(&cid, None),
+                Action::Store(block) => self.store.put(block),
+                Action::Request { id, url, accept, .. } => self.requests.start(&self.client, id, &url, accept),
+                Action::Cancel(id) => self.requests.cancel(id),
+                Action::Event(event) => self.report(&event),
+                Action::Content(content) => {
+                    if !self.send(Item::Content(content)).await {
+                        break;
+                    }
+                }
+                Action::Wait { until_ms } => self.wait(until_ms).await,
+                Action::Done(summary) => {
+                    self.store.finish().await;
+                    self.send(Item::Done(summary)).await;
+                    break;
+                }
+                Action::Failed(error) => {
+                    tracing::debug!(url = self.url, %error, "fetch failed");
+                    self.store.finish().await;
+                    self.send(Item::Failed(error)).await;
+                    break;
+                }
+            }
+        }
+    }
+
+    /// False when the reader is gone.
+    async fn send(&mut self, item: Item) -> bool {
+        let begun = Instant::now();
+        self.store.start();
+        let sent = self.sender.send(item).await.is_ok();
+        self.clock.skip(begun.elapsed());
+        sent
+    }
+
+    /// Waits for the next input of the engine, or for `until_ms`.
+    async fn wait(&mut self, until_ms: Option<u64>) {
+        self.store.start();
+        if self.store.is_full() {
+            let begun = Instant::now();
+            self.store.next().await;
+            self.clock.skip(begun.elapsed());
+            return;
+        }
+        let until = until_ms.map(|until| self.clock.instant(until));
+        let sleep = async {
+            match until {
+                Some(until) => tokio::time::sleep_until(until.into()).await,
+                None => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            biased;
+            finished = self.store.next() => self.stored(finished),
+            (id, input) = self.requests.next() => {
+                let now = self.clock.now_ms();
+                let pool = &mut lock(&self.gateways);
+                match input {
+                    Input::Response { status, content_type } => {
+                        self.fetcher.response(id, status, content_type.as_deref(), pool, now);
+                    }
+                    Input::Data(data) => self.fetcher.data(id, data, pool, now),
+                    Input::End => self.fetcher.end(id, pool, now),
+                    Input::Failed(failure) => self.fetcher.failed(id, failure, pool, now),
+                }
+            }
+            () = sleep => {}
+            () = self.sender.closed() => {}
+        }
+    }
+
+    fn stored(&mut self, finished: Finished) {
+        if let Finished::Loaded(blocks) = finished {
+            for (cid, data) in blocks {
+                self.fetcher.loaded(&cid, data);
+            }
+        }
+    }
+
+    fn report(&mut self, event: &Event) {
+        (self.on_event)(event);
+    }
+}
+
+fn lock(gateways: &Mutex<GatewayPool>) -> MutexGuard<'_, GatewayPool> {
+    gateways.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// The engine's clock: milliseconds since the start of the process's first fetch, less what this fetch was made to wait.
+struct Clock {
+    origin: Instant,
+    skipped: Duration,
+}

@@ -1,0 +1,117 @@
+pub(crate) mod peers;
+
+use super::*;
+use crate::blocks::BlockStore;
+use futures_util::StreamExt as _;
+use interplanar_core::cid::IpfsUrl;
+use interplanar_core::fetch::{Event, FetchError, Gateway, GatewayPool, Options, Policy};
+use peers::{Fault, Files, Peer, TestFile};
+use std::sync::{Arc, Mutex};
+
+fn sample(length: usize) -> Vec<u8> {
+    (0..length).map(|index| (index as u32).wrapping_mul(2_654_435_761).to_le_bytes()[3]).collect()
+}
+
+fn pool(peers: &[&Peer]) -> Arc<Mutex<GatewayPool>> {
+    let gateways = peers.iter().map(|peer| Gateway { url: peer.url.to_string() });
+    Arc::new(Mutex::new(GatewayPool::new(gateways, Policy::default())))
+}
+
+async fn fetch(
+    file: &TestFile,
+    pool: &Arc<Mutex<GatewayPool>>,
+    store: Option<BlockStore>,
+) -> (Vec<u8>, Option<FetchError>) {
+    let url = IpfsUrl::parse(&format!("ipfs://{}", file.root)).unwrap();
+    let client = http_client().unwrap();
+    let mut stream = fetch_ipfs(&client, &url, Options::default(), Arc::clone(pool), store, |_: &Event| {});
+    let (mut all, mut error) = (Vec::new(), None);
+    while let Some(piece) = stream.next().await {
+        match piece {
+            Ok(piece) => all.extend_from_slice(&piece),
+            Err(reason) => error = Some(reason),
+        }
+    }
+    assert_eq!(stream.summary().is_some(), error.is_none());
+    (all, error)
+}
+
+#[tokio::test]
+async fn one_request_brings_a_file_and_the_store_keeps_it() {
+    let data = sample(3_000_000);
+    let file = TestFile::new(&data);
+    let peer = Peer::start(file.gateway(Fault::None)).await;
+    let folder = tempfile::tempdir().unwrap();
+    let store = BlockStore::open(folder.path()).unwrap();
+    let pool = pool(&[&peer]);
+    assert_eq!(fetch(&file, &pool, Some(store.clone())).await, (data.clone(), None));
+    let requests = peer.requests();
+    assert_eq!(requests.len(), 1, "{requests:?}");
+    assert!(requests[0].contains("format=car"));
+    for (cid, block) in file.blocks.iter() {
+        assert_eq!(store.get(cid).unwrap().as_ref(), Some(block));
+    }
+    // Now without any network.
+    assert_eq!(fetch(&file, &pool, Some(store)).await, (data, None));
+    assert_eq!(peer.requests(), [""; 0]);
+}
+
+#[tokio::test]
+async fn without_a_store_nothing_is_kept() {
+    let file = TestFile::new(&sample(1000));
+    let peer = Peer::start(file.gateway(Fault::None)).await;
+    for _ in 0..2 {
+        assert_eq!(fetch(&file, &pool(&[&peer]), None).await, (sample(1000), None));
+        assert!(!peer.requests().is_empty());
+    }
+}
+
+#[tokio::test]
+async fn an_honest_gateway_is_enough() {
+    let data = sample(2_000_000);
+    let file = TestFile::new(&data);
+    for fault in [Fault::Corrupt, Fault::Truncate, Fault::Html, Fault::Empty, Fault::Hang] {
+        let liar = Peer::start(file.gateway(fault)).await;
+        let honest = Peer::start(file.gateway(Fault::None)).await;
+        assert_eq!(fetch(&file, &pool(&[&liar, &honest]), None).await, (data.clone(), None), "{fault:?}");
+    }
+}
+
+#[tokio::test]
+async fn liars_alone_end_in_an_error() {
+    let file = TestFile::new(&sample(2_000_000));
+    for fault in [Fault::Corrupt, Fault::Truncate, Fault::Html, Fault::Empty] {
+        let liar = Peer::start(file.gateway(fault)).await;
+        let (data, error) = fetch(&file, &pool(&[&liar]), None).await;
+        assert!(error.is_some(), "{fault:?}");
+        assert!(sample(2_000_000).starts_with(&data));
+    }
+}
+
+#[tokio::test]
+async fn dropping_the_stream_cancels_its_requests() {
+    let file = TestFile::new(&sample(1000));
+    let peer = Peer::start(file.gateway(Fault::Hang)).await;
+    let pool = pool(&[&peer]);
+    let url = IpfsUrl::parse(&format!("ipfs://{}", file.root)).unwrap();
+    let client = http_client().unwrap();
+    let (dropped, is_dropped) = tokio::sync::oneshot::channel::<()>();
+    let on_event = move |_: &Event| drop(dropped.is_closed());
+    let stream = fetch_ipfs(&client, &url, Options::default(), pool, None::<BlockStore>, on_event);
+    drop(stream);
+    // The callback lives as long as the driver.
+    is_dropped.await.unwrap_err();
+}
+
+#[tokio::test]
+async fn small_things_are_bounded() {
+    let files = Files::default().header("cache-control", "max-age=7");
+    files.set("a", "hello");
+    let peer = Peer::start(files).await;
+    let (client, url) = (http_client().unwrap(), peer.url.join("a").unwrap());
+    let small = get_small(&client, &url, 5).await.unwrap();
+    assert_eq!((&small.body[..], small.fresh_for), (&b"hello"[..], Some(Duration::from_secs(7))));
+    assert_eq!(get_small(&client, &url, 4).await, Err(HttpError::TooLong { limit: 4 }));
+    assert_eq!(get_small(&client, &peer.url, 5).await.unwrap().status, http::StatusCode::NOT_FOUND);
+    drop(peer);
+}

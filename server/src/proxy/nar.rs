@@ -1,0 +1,318 @@
+//! Serves NARs: source after source, through a [`Checker`], until one response is complete and right.
+//!
+//! ```text
+//! FetchStream or HTTP ─► Piece channel ─► blocking thread: decode, hash, hold back ─► body channel ─► client
+//! ```
+//! Each arrow is bounded, so the client's speed is the speed of all. The head of the response waits for the first byte that may
+//! leave: until then a failure is a clean 502; after it, a failure ends the connection before the body is complete.
+
+use super::cache::Cache;
+use super::checker::{Checker, Fault, Gone, Sink, Stop};
+use super::known::Known;
+use super::metrics::Metrics;
+use super::sources::{self, Place, Source};
+use super::ttl_cache::TtlCache;
+use crate::net::client::fetch_ipfs;
+use crate::net::server::{self, Response};
+use bytes::Bytes;
+use futures_util::stream::{BoxStream, StreamExt as _};
+use http::StatusCode;
+use http_body_util::BodyExt as _;
+use interplanar_core::cid::IpfsUrl;
+use interplanar_core::fetch::{GatewayPool, Options};
+use interplanar_core::unixfs::Budget;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+use tokio::sync::{Semaphore, mpsc, oneshot};
+use tokio_util::sync::CancellationToken;
+
+/// The media type of a NAR.
+pub(super) const CONTENT_TYPE: &str = "application/x-nix-archive";
+/// NARs served at once; further ones wait.
+const MAX_AT_ONCE: usize = 32;
+/// Pieces between the network and the thread that decodes.
+const QUEUE: usize = 4;
+/// How long a source that was wrong is left alone. What a CID stands for never changes.
+const BAD_FOR: Duration = Duration::from_secs(24 * 3600);
+/// The same for a place over HTTP, which may be mended.
+const BAD_HTTP_FOR: Duration = Duration::from_secs(600);
+/// Wrong sources remembered.
+const MAX_BAD: usize = 10_000;
+
+/// A source must bring [`PACE_BYTES`] while we wait this long for it.
+const PACE_TIME: Duration = Duration::from_secs(30);
+const PACE_BYTES: usize = 32 << 10;
+
+/// What serving NARs needs.
+pub(super) struct Nars {
+    pub(super) client: reqwest::Client,
+    pub(super) gateways: Arc<Mutex<GatewayPool>>,
+    pub(super) cache: Arc<Cache>,
+    pub(super) metrics: Arc<Metrics>,
+    bad: Mutex<TtlCache<()>>,
+    slots: Arc<Semaphore>,
+}
+
+/// From the network to the thread that decodes. A channel that closes without an end was interrupted.
+enum Piece {
+    Data(Bytes),
+    End,
+}
+
+/// How one source ended, for the next step.
+enum Attempt {
+    /// The response is complete.
+    Complete,
+    /// The source stopped in the middle, for the reason that was logged.
+    Interrupted,
+    /// As the checker says.
+    Stopped(Stop),
+}
+
+impl Nars {
+    pub(super) fn new(
+        client: reqwest::Client,
+        gateways: Arc<Mutex<GatewayPool>>,
+        cache: Arc<Cache>,
+        metrics: Arc<Metrics>,
+    ) -> Self {
+        let bad = Mutex::new(TtlCache::new(MAX_BAD));
+        Self { client, gateways, cache, metrics, bad, slots: Arc::new(Semaphore::new(MAX_AT_ONCE)) }
+    }
+
+    /// The response with the NAR of `known`.
+    pub(super) async fn respond(self: &Arc<Self>, known: Arc<Known>) -> Response {
+        let size = known.narinfo.nar_size();
+        let (sender, body) = server::channel(Some(size));
+        let (started, has_started) = oneshot::channel();
+        let gone = CancellationToken::new();
+        let guard = gone.clone().drop_guard();
+        let body = body
+            .map_frame(move |frame| {
+                // Dropped with the body: the client is gone, or has all.
+                let _held = &guard;
+                frame
+            })
+            .boxed_unsync();
+        let delivery = Arc::clone(self).serve(known, BodySink { sender, started: Some(started) }, gone);
+        tokio::spawn(delivery);
+        if has_started.await.is_err() {
+            return server::text(StatusCode::BAD_GATEWAY, "no source gives this item\n");
+        }
+        server::stream(StatusCode::OK, CONTENT_TYPE, body)
+    }
+
+    async fn deliver(self: Arc<Self>, known: Arc<Known>, sink: BodySink, gone: CancellationToken) {
+        let Some(_permit) = gone.run_until_cancelled(self.slots.acquire()).await else {
+            return;
+        };
+        let (hash, size) = (known.narinfo.nar_hash(), known.narinfo.nar_size());
+        let item = known.narinfo.store_path().to_string();
+        let mut checker = Checker::new(hash, size, sink);
+        let mut contributors = Vec::new();
+        for source in self.sources(&known).await {
+            let (name, sent_before) = (source.name(), checker.sent());
+            let Some((back, attempt)) = self.attempt(checker, &source, size, &gone).await else {
+                return self.metrics.nar_aborted.add(1);
+            };
+            checker = back;
+            let contributed = checker.sent() > sent_before;
+            match attempt {
+                Attempt::Complete => {
+                    tracing::info!(item, from = name, bytes = size, "served");
+                    self.metrics.nar_complete.add(1);
+                    self.metrics.nar_bytes.add(size);
+                    return checker.into_sink().sender.finish().await;
+                }
+                Attempt::Interrupted => {}
+                Attempt::Stopped(Stop::Gone) => break,
+                Attempt::Stopped(Stop::TooLate) => {
+                    tracing::error!(item, from = name, "an earlier source was wrong; the client must ask again");
+                    contributors.iter().for_each(|source| self.remember(&known, source));
+                    break;
+                }
+                Attempt::Stopped(Stop::Wrong(fault)) => {
+                    tracing::warn!(item, from = name, upstream = %known.upstream, %fault, "wrong source");
+                    self.remember(&known, &source);
+                    if contributed && matches!(fault, Fault::Hash { .. }) {
+                        tracing::error!(item, "what was sent was wrong; the client must ask again");
+                        break;
+                    }
+                }
+            }
+            if contributed {
+                contributors.push(source);
+            }
+        }
+        if !gone.is_cancelled() {
+            tracing::error!(item, sent = checker.sent(), "no source gives this item");
+        }
+        self.metrics.nar_aborted.add(1);
+    }
+
+    /// [`Self::deliver`], and what must follow it however it ends.
+    async fn serve(self: Arc<Self>, known: Arc<Known>, sink: BodySink, gone: CancellationToken) {
+        Arc::clone(&self).deliver(known, sink, gone).await;
+        tokio::task::spawn_blocking(move || self.cache.trim());
+    }
+
+    async fn sources(self: &Arc<Self>, known: &Arc<Known>) -> Vec<Source> {
+        let (this, known) = (Arc::clone(self), Arc::clone(known));
+        let sources = tokio::task::spawn_blocking(move || {
+            let bad = this.bad.lock().unwrap_or_else(PoisonError::into_inner);
+            let is_local = |url: &IpfsUrl| this.cache.blocks().has(&url.cid).unwrap_or(false);
+            sources::of(&known, is_local, |name| bad.get(&bad_key(&known, name), Instant::now()).is_some())
+        });
+        sources.await.unwrap_or_default()
+    }
+
+    /// Remembers that `source` is wrong for this NAR; for another one it may be right.
+    fn remember(&self, known: &Known, source: &Source) {
+        self.metrics.wrong_sources.add(1);
+        let ttl = match source.place {
+            Place::Ipfs(_) => BAD_FOR,
+            Place::Http(_) => BAD_HTTP_FOR,
+        };
+        let mut bad = self.bad.lock().unwrap_or_else(PoisonError::into_inner);
+        bad.insert(bad_key(known, &source.name()), (), 1, ttl, Instant::now());
+    }
+
+    /// One source through the checker. None when the client is gone or the thread panicked.
+    async fn attempt(
+        &self,
+        mut checker: Checker<BodySink>,
+        source: &Source,
+        size: u64,
+        gone: &CancellationToken,
+    ) -> Option<(Checker<BodySink>, Attempt)> {
+        let compression = source.compression;
+        let (sender, receiver) = mpsc::channel(QUEUE);
+        let checking = tokio::task::spawn_blocking(move || {
+            let attempt = check(&mut checker, compression, receiver);
+            (checker, attempt)
+        });
+        // Whether it could be fed to its end is for the thread to say, by what it got.
+        gone.run_until_cancelled(self.feed(source, size, sender)).await?;
+        checking.await.ok()
+    }
+
+    /// Sends the bytes of a source to the thread that decodes, until one of both ends.
+    async fn feed(&self, source: &Source, size: u64, sender: mpsc::Sender<Piece>) {
+        let (mut stream, counter) = match &source.place {
+            Place::Ipfs(url) => (self.open_ipfs(url, size), &self.metrics.ipfs_bytes),
+            Place::Http(url) => (self.open_http(url.clone()), &self.metrics.http_bytes),
+        };
+        let mut left = max_file_size(size);
+        let mut pace = Pace::default();
+        loop {
+            let begun = Instant::now();
+            let Some(piece) = stream.next().await else { break };
+            let piece = match piece {
+                Ok(piece) if pace.keeps(piece.len(), begun.elapsed()) => piece,
+                Ok(_) => return tracing::warn!(from = source.name(), "source is too slow"),
+                Err(error) => return tracing::warn!(from = source.name(), error, "source failed"),
+            };
+            counter.add(piece.len() as u64);
+            let Some(rest) = left.checked_sub(piece.len() as u64) else {
+                return tracing::warn!(from = source.name(), "source is longer than its NAR could be");
+            };
+            left = rest;
+            if sender.send(Piece::Data(piece)).await.is_err() {
+                return;
+            }
+        }
+        // When the thread is gone it has said why.
+        let _ = sender.send(Piece::End).await;
+    }
+
+    fn open_ipfs(&self, url: &IpfsUrl, size: u64) -> BoxStream<'static, Result<Bytes, String>> {
+        let output = max_file_size(size);
+        // Even chunks of 512 bytes are allowed, and trees of any shape.
+        let budget = Budget { blocks: 1024 + output / 512, depth: 64, output };
+        let options = Options { budget, ..Options::default() };
+        let blocks = Some(self.cache.for_fetch(&url.cid));
+        let stream = fetch_ipfs(&self.client, url, options, Arc::clone(&self.gateways), blocks, |_| {});
+        stream.map(|piece| piece.map_err(|error| error.to_string())).boxed()
+    }
+
+    fn open_http(&self, url: url::Url) -> BoxStream<'static, Result<Bytes, String>> {
+        let sending = self.client.get(url).send();
+        let opened = async move {
+            let response = sending.await.map_err(|error| error.to_string())?;
+            if response.status() != StatusCode::OK {
+                return Err(format!("the server answers {}", response.status()));
+            }
+            Ok(response.bytes_stream().map(|piece| piece.map_err(|error| error.to_string())))
+        };
+        futures_util::stream::once(opened)
+            .flat_map(|opened| match opened {
+                Ok(stream) => stream.boxed(),
+                Err(error) => futures_util::stream::iter([Err(error)]).boxed(),
+            })
+            .boxed()
+    }
+}
+
+/// Finds out a source that only drips: the time that we wait for the client doesn't count.
+#[derive(Default)]
+struct Pace {
+    waited: Duration,
+    bytes: usize,
+}
+
+impl Pace {
+    /// Counts a piece for which we waited; false when too little came in the last while.
+    fn keeps(&mut self, bytes: usize, waited: Duration) -> bool {
+        self.waited += waited;
+        self.bytes = self.bytes.saturating_add(bytes);
+        if self.waited < PACE_TIME {
+            return true;
+        }
+        let keeps = self.bytes >= PACE_BYTES;
+        *self = Self::default();
+        keeps
+    }
+}
+
+fn bad_key(known: &Known, name: &str) -> String {
+    format!("{} {name}", known.narinfo.nar_hash())
+}
+
+/// No compression makes a NAR longer than this.
+fn max_file_size(nar_size: u64) -> u64 {
+    nar_size.saturating_add(nar_size / 8).saturating_add(1 << 20)
+}
+
+/// The blocking half of an attempt.
+fn check(
+    checker: &mut Checker<BodySink>,
+    compression: interplanar_core::narinfo::Compression,
+    mut pieces: mpsc::Receiver<Piece>,
+) -> Attempt {
+    let result = (|| {
+        checker.begin(compression)?;
+        while let Some(piece) = pieces.blocking_recv() {
+            match piece {
+                Piece::Data(data) => checker.push(&data)?,
+                Piece::End => return checker.end().map(|()| Attempt::Complete),
+            }
+        }
+        Ok(Attempt::Interrupted)
+    })();
+    result.unwrap_or_else(Attempt::Stopped)
+}
+
+/// The body of a response, whose first piece starts it.
+struct BodySink {
+    sender: server::Sender,
+    started: Option<oneshot::Sender<()>>,
+}
+
+impl Sink for BodySink {
+    fn send(&mut self, piece: Bytes) -> Result<(), Gone> {
+        if let Some(started) = self.started.take() {
+            started.send(()).map_err(|()| Gone)?;
+        }
+        self.sender.blocking_send(piece).map_err(|_| Gone)
+    }
+}

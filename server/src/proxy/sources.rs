@@ -1,0 +1,95 @@
+//! Where the bytes of a NAR may come from, in the order in which they are tried.
+//!
+//! First what leads to IPFS (`ipfs:` URLs and gateway URLs alike: the proxy asks its own gateways, not the one that an entry
+//! names), those whose root block is here already before the others; then plain HTTP. A cache that lies in IPFS itself and is
+//! read through a gateway gives both. Among equals the smallest file goes first, and where
+//! sizes are not told what decodes fastest. Entries that were found to be wrong, or that nobody here decodes, are left out.
+
+use super::known::Known;
+use interplanar_core::cid::{self, IpfsUrl};
+use interplanar_core::narinfo::{Compression, Entry};
+use url::Url;
+
+/// Entries of a narinfo that are tried at most.
+const MAX_SOURCES: usize = 16;
+
+/// One source of a NAR.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Source {
+    pub(super) place: Place,
+    pub(super) compression: Compression,
+    /// As the narinfo says it, signed by nobody.
+    pub(super) file_size: Option<u64>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Place {
+    Ipfs(IpfsUrl),
+    Http(Url),
+}
+
+impl Source {
+    /// What it is called in logs and remembered by.
+    pub(super) fn name(&self) -> String {
+        match &self.place {
+            Place::Ipfs(url) => url.to_string(),
+            Place::Http(url) => url.to_string(),
+        }
+    }
+}
+
+/// The sources of a NAR. `is_local` tells whether a root block is here; `is_bad` whether a source, by its name, was wrong before.
+pub(super) fn of(
+    known: &Known,
+    is_local: impl Fn(&IpfsUrl) -> bool,
+    is_bad: impl Fn(&str) -> bool,
+) -> Vec<Source> {
+    let mut sources: Vec<Source> = Vec::new();
+    for entry in known.narinfo.entries().iter().filter(|entry| decodes(entry.compression)) {
+        for place in places(entry, &known.upstream) {
+            let source = Source { place, compression: entry.compression, file_size: entry.file_size };
+            if !sources.contains(&source) && !is_bad(&source.name()) {
+                sources.push(source);
+            }
+        }
+    }
+    sources.sort_by_cached_key(|source| {
+        let tier = match &source.place {
+            Place::Ipfs(url) if is_local(url) => 0,
+            Place::Ipfs(_) => 1,
+            Place::Http(_) => 2,
+        };
+        (tier, source.file_size.unwrap_or(u64::MAX), slowness(source.compression))
+    });
+    sources.truncate(MAX_SOURCES);
+    sources
+}
+
+fn places(entry: &Entry, upstream: &Url) -> Vec<Place> {
+    if let Ok(url) = IpfsUrl::parse(&entry.url).or_else(|_| cid::parse_gateway_url(&entry.url)) {
+        return vec![Place::Ipfs(url)];
+    }
+    let Ok(url) = upstream.join(&entry.url) else {
+        return Vec::new();
+    };
+    if !matches!(url.scheme(), "http" | "https") {
+        return Vec::new();
+    }
+    let ipfs = cid::parse_gateway_url(url.as_str()).ok().map(Place::Ipfs);
+    ipfs.into_iter().chain([Place::Http(url)]).collect()
+}
+
+fn decodes(compression: Compression) -> bool {
+    !matches!(compression, Compression::Bzip2 | Compression::Br)
+}
+
+/// The order of decoding speed (design.md).
+fn slowness(compression: Compression) -> u8 {
+    match compression {
+        Compression::Zstd => 0,
+        Compression::Gzip => 1,
+        Compression::Xz | Compression::Lzip => 2,
+        Compression::None => 3,
+        _ => 4,
+    }
+}

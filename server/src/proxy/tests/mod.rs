@@ -1,0 +1,73 @@
+mod rewriting;
+mod serving;
+
+use super::*;
+use crate::net::client::tests::peers::{Files, Peer};
+use interplanar_core::signature::{guix, nix};
+
+fn fixture(path: &str) -> Vec<u8> {
+    let root = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../shared/fixtures");
+    std::fs::read(root.join(path)).unwrap()
+}
+
+/// The keys that signed the fixtures.
+fn fixture_keys() -> TrustedKeys {
+    let guix = guix::PublicKey::parse(&fixture("guix-1.5.0/signing-key.pub")).unwrap();
+    let nix = nix::PublicKey::parse(std::str::from_utf8(&fixture("nix-2.34.8/nix.pub")).unwrap().trim()).unwrap();
+    TrustedKeys { guix: vec![guix], nix: vec![nix] }
+}
+
+/// A proxy under test, served on loopback.
+struct Running {
+    peer: Peer,
+    client: reqwest::Client,
+    _cache: tempfile::TempDir,
+}
+
+impl Running {
+    async fn start(upstreams: &[&Peer], gateways: &[&Peer], keys: TrustedKeys) -> Self {
+        let cache = tempfile::tempdir().unwrap();
+        let urls = |peers: &[&Peer]| peers.iter().map(|peer| peer.url.clone()).collect();
+        let config = Config {
+            upstreams: urls(upstreams),
+            gateways: urls(gateways),
+            keys,
+            cache: cache.path().to_owned(),
+            cache_size: 1 << 30,
+            store_dir: None,
+            priority: 30,
+        };
+        let peer = Peer::start(Proxy::open(config).unwrap()).await;
+        Self { peer, client: http_client().unwrap(), _cache: cache }
+    }
+
+    async fn get(&self, path: &str) -> reqwest::Response {
+        self.client.get(self.peer.url.join(path).unwrap()).send().await.unwrap()
+    }
+
+    /// The narinfo of an item, as the proxy gives it.
+    async fn narinfo(&self, hash_part: &str) -> interplanar_core::narinfo::NarInfo {
+        let response = self.get(&format!("{hash_part}.narinfo")).await;
+        assert_eq!(response.status(), 200);
+        interplanar_core::narinfo::NarInfo::parse(&response.bytes().await.unwrap()).unwrap()
+    }
+
+    /// The NAR of an item, by its narinfo: all of it, or an error.
+    async fn nar(&self, hash_part: &str) -> Result<Vec<u8>, Refused> {
+        let narinfo = self.narinfo(hash_part).await;
+        let response = self.get(&narinfo.entries()[0].url).await;
+        if response.status() != 200 {
+            return Err(Refused::Status(response.status().as_u16()));
+        }
+        assert_eq!(response.content_length(), Some(narinfo.nar_size()));
+        response.bytes().await.map(|bytes| bytes.to_vec()).map_err(|_| Refused::Cut)
+    }
+}
+
+/// How a NAR was not given.
+#[derive(Debug, PartialEq, Eq)]
+enum Refused {
+    Status(u16),
+    /// The body ended before its length.
+    Cut,
+}

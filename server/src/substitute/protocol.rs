@@ -1,0 +1,127 @@
+//! The substituter protocol of guix-daemon: commands on standard input, replies on file descriptor 4.
+//!
+//! ```text
+//! --query:      have PATH…                       → each available PATH on a line, then an empty line
+//!               info PATH…                       → for each available PATH: PATH, deriver (or empty), number of references,
+//!                                                  each reference, compressed size (or 0), NAR size; then an empty line
+//! --substitute: substitute PATH DESTINATION      → "success sha256:HASH SIZE", "hash-mismatch sha256 EXPECTED ACTUAL"
+//!                                                  or "not-found"
+//! ```
+//! Source: guix/scripts/substitute.scm and the daemon's local-store.cc of Guix 1.5.0.
+
+use interplanar_core::hash::Sha256;
+use interplanar_core::narinfo::NarInfo;
+use std::fmt::Write;
+
+/// A command of the daemon.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Command<'a> {
+    /// Which of these store paths are available?
+    Have(Vec<&'a str>),
+    /// What are these store paths like?
+    Info(Vec<&'a str>),
+    /// Download a store path to a destination.
+    Substitute {
+        /// The store path.
+        path: &'a str,
+        /// Where to unpack it.
+        destination: &'a str,
+    },
+}
+
+impl<'a> Command<'a> {
+    /// Reads one line; `None` for what is no command.
+    #[must_use]
+    pub fn parse(line: &'a str) -> Option<Self> {
+        let mut words = line.split_ascii_whitespace();
+        let name = words.next()?;
+        let rest: Vec<&str> = words.collect();
+        match (name, rest.as_slice()) {
+            ("have", [_, ..]) => Some(Self::Have(rest)),
+            ("info", [_, ..]) => Some(Self::Info(rest)),
+            ("substitute", &[path, destination]) => Some(Self::Substitute { path, destination }),
+            _ => None,
+        }
+    }
+}
+
+/// The reply to `info` for one item.
+#[must_use]
+pub fn info(narinfo: &NarInfo, download_size: u64) -> String {
+    let store = narinfo.store_path().directory();
+    let mut reply = format!("{}\n", narinfo.store_path());
+    match narinfo.deriver() {
+        Some(deriver) => reply.push_str(&format!("{store}/{deriver}\n")),
+        None => reply.push('\n'),
+    }
+    let references = narinfo.references();
+    // Writing to a string can't fail.
+    drop(writeln!(reply, "{}", references.len()));
+    for reference in references {
+        drop(writeln!(reply, "{store}/{reference}"));
+    }
+    drop(writeln!(reply, "{download_size}\n{}", narinfo.nar_size()));
+    reply
+}
+
+/// How a download ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Outcome {
+    /// Unpacked, with this hash and NAR size.
+    Success {
+        /// NarHash.
+        hash: Sha256,
+        /// NarSize.
+        size: u64,
+    },
+    /// Every source gave another NAR than the one that was signed.
+    HashMismatch {
+        /// NarHash.
+        expected: Sha256,
+        /// What came.
+        actual: Sha256,
+    },
+    /// No source gave it.
+    NotFound,
+}
+
+impl std::fmt::Display for Outcome {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Success { hash, size } => write!(f, "success {hash} {size}"),
+            Self::HashMismatch { expected, actual } => {
+                let (expected, actual) = (expected.to_nix32(), actual.to_nix32());
+                write!(f, "hash-mismatch sha256 {expected} {actual}")
+            }
+            Self::NotFound => f.write_str("not-found"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn commands_of_the_daemon() {
+        assert_eq!(Command::parse("have /a /b"), Some(Command::Have(vec!["/a", "/b"])));
+        assert_eq!(Command::parse("info  /a\n"), Some(Command::Info(vec!["/a"])));
+        assert_eq!(
+            Command::parse("substitute /a /b"),
+            Some(Command::Substitute { path: "/a", destination: "/b" })
+        );
+        for nonsense in ["", "have", "substitute /a", "substitute /a /b /c", "want /a"] {
+            assert_eq!(Command::parse(nonsense), None, "{nonsense}");
+        }
+    }
+
+    #[test]
+    fn outcomes_are_the_words_that_the_daemon_reads() {
+        let (one, two) = (Sha256::of(b"one"), Sha256::of(b"two"));
+        let success = Outcome::Success { hash: one, size: 7 }.to_string();
+        assert_eq!(success, format!("success sha256:{} 7", one.to_nix32()));
+        let mismatch = Outcome::HashMismatch { expected: one, actual: two }.to_string();
+        assert_eq!(mismatch, format!("hash-mismatch sha256 {} {}", one.to_nix32(), two.to_nix32()));
+        assert_eq!(Outcome::NotFound.to_string(), "not-found");
+    }
+}

@@ -1,0 +1,1 @@
+//! placeholder until branch s2 is merged

@@ -1,0 +1,144 @@
+//! The `interplanar` program under test, as a process.
+
+use crate::root::{Root, wait_until};
+use std::io::{BufRead, BufReader};
+use std::path::PathBuf;
+use std::process::{Child, Command, Stdio};
+use std::sync::{Arc, Mutex};
+
+/// The program that cargo built beside this test.
+///
+/// # Panics
+/// When it was not built: `make test` builds it first.
+#[must_use]
+pub fn binary() -> PathBuf {
+    let test = std::env::current_exe().expect("a path");
+    let folder = test.ancestors().nth(2).expect("target/<profile>/deps");
+    let binary = folder.join("interplanar");
+    assert!(binary.exists(), "build the program first: cargo build -p interplanar-server");
+    binary
+}
+
+/// A serving `interplanar publish` or `interplanar proxy`.
+pub struct Program {
+    child: Child,
+    log: Arc<Mutex<String>>,
+    /// Its address, `http://127.0.0.1:port`.
+    pub url: String,
+}
+
+impl Program {
+    /// Starts it inside a root and waits for its address.
+    #[must_use]
+    pub fn inside(root: &Root, arguments: &[&str]) -> Self {
+        Self::start(root.direct("interplanar").args(arguments))
+    }
+
+    /// Starts it on the host.
+    #[must_use]
+    pub fn outside(arguments: &[&str]) -> Self {
+        Self::start(Command::new(binary()).args(arguments))
+    }
+
+    /// Starts a prepared command of the program.
+    ///
+    /// # Panics
+    /// When it says no address within a minute.
+    #[must_use]
+    pub fn start(command: &mut Command) -> Self {
+        let mut child = command
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap_or_else(|e| panic!("{command:?}: {e}"));
+        let log = Arc::new(Mutex::new(String::new()));
+        let reader = BufReader::new(child.stderr.take().expect("a pipe"));
+        let sink = Arc::clone(&log);
+        std::thread::spawn(move || {
+            for line in reader.lines().map_while(Result::ok) {
+                let mut log = sink.lock().expect("the log");
+                log.push_str(&line);
+                log.push('\n');
+            }
+        });
+        let mut program = Self { child, log, url: String::new() };
+        wait_until("the program's address", || {
+            let ended = program.child.try_wait().expect("its state");
+            assert!(ended.is_none(), "{command:?} ended at once:\n{}", program.log());
+            program.url = address(&program.log()).unwrap_or_default();
+            !program.url.is_empty()
+        });
+        program
+    }
+
+    /// What it logged until now.
+    ///
+    /// # Panics
+    /// When the reader of the log panicked.
+    #[must_use]
+    pub fn log(&self) -> String {
+        self.log.lock().expect("the log").clone()
+    }
+
+    /// Its process id.
+    #[must_use]
+    pub fn id(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// Ends it as a power cut would.
+    pub fn kill(mut self) {
+        drop(self.child.kill());
+        drop(self.child.wait());
+    }
+}
+
+impl Drop for Program {
+    fn drop(&mut self) {
+        drop(self.child.kill());
+        drop(self.child.wait());
+        if std::thread::panicking() {
+            eprintln!("--- log of {}\n{}", self.url, self.log());
+        }
+    }
+}
+
+/// The address in the line `… listening on http://127.0.0.1:port…`.
+fn address(log: &str) -> Option<String> {
+    let line = log.lines().find(|line| line.contains("listening"))?;
+    let start = line.find("http://")?;
+    let address: String = line[start..]
+        .chars()
+        .take_while(|c| !c.is_whitespace() && *c != '"' && *c != '\u{1b}')
+        .collect();
+    Some(address.trim_end_matches('/').to_owned())
+}
+
+/// The body of a GET.
+///
+/// # Panics
+/// When nothing answers.
+#[must_use]
+pub fn get(url: &str) -> (u16, String) {
+    let answer = reqwest::blocking::get(url).unwrap_or_else(|e| panic!("{url}: {e}"));
+    let status = answer.status().as_u16();
+    (status, answer.text().expect("a body"))
+}
+
+/// Asks for a narinfo until it is there and `ready` of its text.
+///
+/// # Panics
+/// After a minute.
+#[must_use]
+pub fn narinfo(server: &str, item: &str, ready: impl Fn(&str) -> bool) -> String {
+    let base = item.rsplit('/').next().expect("a base name");
+    let url = format!("{server}/{}.narinfo", &base[..32]);
+    let mut text = String::new();
+    wait_until(&url.clone(), || {
+        let (status, body) = get(&url);
+        text = body;
+        status == 200 && ready(&text)
+    });
+    text
+}

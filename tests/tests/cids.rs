@@ -1,0 +1,88 @@
+//! Our UnixFS DAGs are those of `ipfs add`, and our walker reads all that `ipfs add` can write.
+
+use interplanar_core::block::Block;
+use interplanar_core::unixfs::{self, Budget, Builder, Profile, Walker};
+use interplanar_tests::kubo::Repo;
+use std::collections::HashMap;
+
+/// Bytes that look random and are the same in each run.
+fn content(length: usize) -> Vec<u8> {
+    let mut state = 0x9e37_79b9_7f4a_7c15_u64;
+    let mut bytes = Vec::with_capacity(length + 8);
+    while bytes.len() < length {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        bytes.extend_from_slice(&state.to_le_bytes());
+    }
+    bytes.truncate(length);
+    bytes
+}
+
+const PROFILES: [(&str, Profile, [&str; 3]); 4] = [
+    ("size-262144, CIDv0", unixfs::SIZE_262144_V0, ["--chunker=size-262144", "--cid-version=0", "--raw-leaves=false"]),
+    ("size-262144, CIDv1", unixfs::SIZE_262144_V1, ["--chunker=size-262144", "--cid-version=1", "--raw-leaves=true"]),
+    ("size-1048576, CIDv0", unixfs::SIZE_1048576_V0, ["--chunker=size-1048576", "--cid-version=0", "--raw-leaves=false"]),
+    ("size-1048576, CIDv1", unixfs::SIZE_1048576_V1, ["--chunker=size-1048576", "--cid-version=1", "--raw-leaves=true"]),
+];
+
+#[test]
+fn our_builder_gives_the_cids_of_ipfs_add() {
+    let repo = Repo::new();
+    for length in [0, 1, 262_144, 262_145, 1_048_577, 100 << 20] {
+        let bytes = content(length);
+        let file = repo.file("content", &bytes);
+        for (name, profile, options) in PROFILES {
+            let mut builder = Builder::new(profile);
+            for piece in bytes.chunks(100_003) {
+                builder.push(piece, &mut |_| {});
+            }
+            let built = builder.finish(&mut |_| {});
+            let mut add = repo.ipfs();
+            add.args(["add", "-Q", "--only-hash"]).args(options).arg(&file);
+            let theirs = interplanar_tests::output(&mut add);
+            assert_eq!(built.cid.to_string(), theirs.trim(), "{length} bytes, {name}");
+        }
+    }
+}
+
+#[test]
+fn our_walker_reads_every_shape_that_ipfs_add_writes() {
+    let repo = Repo::new();
+    let bytes = content(5_000_000);
+    let file = repo.file("content", &bytes);
+    let mut shapes = 0;
+    for chunker in ["size-262144", "size-1000", "rabin", "rabin-512-1024-2048", "buzhash"] {
+        for layout in ["--trickle=false", "--trickle=true"] {
+            for leaves in [["--cid-version=0", "--raw-leaves=false"], ["--cid-version=0", "--raw-leaves=true"], ["--cid-version=1", "--raw-leaves=true"], ["--cid-version=1", "--raw-leaves=false"]] {
+                let mut add = repo.ipfs();
+                add.args(["add", "-Q", "--pin=false", &format!("--chunker={chunker}"), layout]).args(leaves).arg(&file);
+                let root = interplanar_tests::output(&mut add);
+                let root = interplanar_core::cid::parse(root.trim()).expect("a CID");
+                let blocks = repo.blocks(&root);
+                let shape = format!("{chunker} {layout} {leaves:?}");
+                assert!(walk(Walker::new(root, Budget::default()), &blocks) == bytes, "{shape}");
+                let (from, to) = (1_234_567_u64, 2_345_678_u64);
+                let ranged = walk(Walker::with_range(root, from, Some(to), Budget::default()), &blocks);
+                assert!(ranged == bytes[1_234_567..=2_345_678], "{shape}, ranged");
+                shapes += 1;
+            }
+        }
+    }
+    assert_eq!(shapes, 40);
+}
+
+fn walk(mut walker: Walker, blocks: &HashMap<interplanar_core::cid::Cid, bytes::Bytes>) -> Vec<u8> {
+    let mut read = Vec::new();
+    while !walker.is_done() {
+        for cid in walker.wants(16) {
+            let data = blocks.get(&cid).expect("a block of the DAG").clone();
+            let block = Block::verify(cid, data).expect("its hash");
+            walker.push(block).expect("a node that Kubo wrote");
+        }
+        while let Some(piece) = walker.next() {
+            read.extend_from_slice(&piece);
+        }
+    }
+    read
+}

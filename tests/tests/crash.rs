@@ -1,0 +1,93 @@
+//! Killed at any moment of a bake, `interplanar publish` never serves a wrong or half narinfo or NAR afterwards.
+
+use interplanar_core::hash::Sha256;
+use interplanar_core::narinfo::NarInfo;
+use interplanar_tests::program::{Program, get, narinfo};
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+const KILLS: u32 = 50;
+
+#[test]
+fn no_kill_at_any_moment_of_a_bake_leaves_a_wrong_answer() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let cache = format!("--cache={}", folder.path().join("cache").display());
+    let mut whole = None;
+    for round in 0..KILLS {
+        // New content for each round, so that each round bakes.
+        let tree = folder.path().join(format!("tree-{round}"));
+        make(&tree, round);
+        let tree = tree.to_str().expect("UTF-8").to_owned();
+        let arguments = ["publish", "--port=0", "--listen=127.0.0.1", "--compression=zstd:3", "--compression=gzip:1", &cache, &tree];
+        // The first round runs to the end and tells how long a bake takes; the kills are spread over one and a half of that.
+        let start = Instant::now();
+        let program = Program::outside(&arguments);
+        let Some(duration) = whole else {
+            let item = item_of(&program);
+            narinfo(&program.url, &item, |text| text.contains("ipfs://"));
+            whole = Some(start.elapsed());
+            continue;
+        };
+        let moment = Duration::mul_f64(duration, 1.5 * f64::from(round) / f64::from(KILLS));
+        std::thread::park_timeout(moment.saturating_sub(start.elapsed()));
+        program.kill();
+
+        let program = Program::outside(&arguments);
+        let item = item_of(&program);
+        check(&program, &item);
+    }
+}
+
+/// A tree of 6 MB that no other round has.
+fn make(tree: &Path, round: u32) {
+    std::fs::create_dir(tree).expect("a fresh folder");
+    for file in 0..3_u32 {
+        let seed = Sha256::of(&[round.to_le_bytes(), file.to_le_bytes()].concat());
+        let bytes: Vec<u8> = (0..65_536_u32)
+            .flat_map(|n| *Sha256::of(&[seed.as_bytes().as_slice(), &n.to_le_bytes()].concat()).as_bytes())
+            .collect();
+        std::fs::write(tree.join(format!("file-{file}")), bytes).expect("a file");
+    }
+}
+
+/// The store path that the program gave its tree.
+fn item_of(program: &Program) -> String {
+    let log = program.log();
+    let start = log.find("/gnu/store/").or_else(|| log.find("/nix/store/"));
+    let path: String = log[start.unwrap_or_else(|| panic!("a store path in the log:\n{log}"))..]
+        .chars()
+        .take_while(|c| !c.is_whitespace() && *c != '"' && *c != '\u{1b}')
+        .collect();
+    path
+}
+
+/// Whatever is served is whole and right, and in the end all is served.
+fn check(program: &Program, item: &str) {
+    let text = narinfo(&program.url, item, |text| text.contains("ipfs://"));
+    let info = NarInfo::parse(text.as_bytes()).expect("a whole narinfo");
+    assert_eq!(info.store_path().as_str(), item);
+    for entry in info.entries() {
+        let url = match entry.url.strip_prefix("ipfs://") {
+            Some(cid) => format!("{}/ipfs/{cid}", program.url),
+            None => format!("{}/{}", program.url, entry.url),
+        };
+        let answer = reqwest::blocking::get(&url).expect("an answer");
+        assert_eq!(answer.status(), 200, "{url}");
+        let packed = answer.bytes().expect("a whole body");
+        if let Some(size) = entry.file_size {
+            assert_eq!(packed.len() as u64, size, "{url}");
+        }
+        let mut decoder = interplanar_core::decompress::Decoder::new(
+            entry.compression,
+            interplanar_core::decompress::Limits { max_output: info.nar_size(), max_window: 1 << 27 },
+        )
+        .expect("a method that we read");
+        let (mut input, mut nar) = (&packed[..], Vec::new());
+        while !input.is_empty() {
+            decoder.push(&mut input, &mut nar).expect("sound data");
+        }
+        decoder.finish(&mut nar).expect("whole data");
+        assert_eq!(Sha256::of(&nar), info.nar_hash(), "{url}");
+    }
+    assert_eq!(get(&format!("{}/nar/zstd/none", program.url)).0, 404);
+}

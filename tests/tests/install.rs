@@ -1,0 +1,224 @@
+//! The main job: a store item goes from `interplanar publish`, over IPFS, into stock Guix and stock Nix.
+
+use interplanar_tests::guix::{self, Guix};
+use interplanar_tests::kubo::Kubo;
+use interplanar_tests::nix::Nix;
+use interplanar_tests::program::{Program, narinfo};
+use interplanar_tests::relay::{Fault, Relay};
+
+const NIX_KEY: &str = "cache.test-1";
+
+/// A Guix machine that publishes three items into a Kubo node.
+struct GuixCache {
+    machine: Guix,
+    items: guix::Items,
+    key: String,
+    publish: Program,
+}
+
+impl GuixCache {
+    fn new(kubo: &Kubo, options: &[&str]) -> Self {
+        let machine = Guix::new();
+        let items = machine.items();
+        let key = machine.key();
+        let api = format!("--ipfs-api={}", kubo.api_url());
+        let mut arguments = vec!["publish", "--port=0", "--listen=127.0.0.1", "--cache=/var/cache/publish", "--compression=zstd:3", &api];
+        arguments.extend(options);
+        let publish = Program::inside(&machine.root, &arguments);
+        let cache = Self { machine, items, key, publish };
+        for item in cache.all() {
+            narinfo(&cache.publish.url, item, |text| text.contains("ipfs://"));
+        }
+        cache
+    }
+
+    fn all(&self) -> [&str; 3] {
+        [&self.items.tree, &self.items.user, &self.items.big].map(String::as_str)
+    }
+
+    /// A machine that trusts this cache.
+    fn client(&self, variables: &[(&str, &str)]) -> Guix {
+        let client = Guix::with_environment(variables);
+        client.authorize(&self.key);
+        client
+    }
+
+    fn assert_installed(&self, client: &Guix) {
+        for item in self.all() {
+            assert_eq!(client.hash(item), self.machine.hash(item), "{item}");
+        }
+    }
+}
+
+fn proxy(root: &interplanar_tests::root::Root, upstream: &str, gateways: &[&str], options: &[&str]) -> Program {
+    let upstream = format!("--upstream={upstream}");
+    let gateways: Vec<String> = gateways.iter().map(|url| format!("--gateway={url}")).collect();
+    let mut arguments = vec!["proxy", "--port=0", "--cache=/var/cache/proxy", &upstream];
+    arguments.extend(gateways.iter().map(String::as_str));
+    arguments.extend(options);
+    Program::inside(root, &arguments)
+}
+
+#[test]
+fn guix_installs_straight_from_publish_and_over_kubo_through_the_proxy() {
+    let kubo = Kubo::start();
+    let cache = GuixCache::new(&kubo, &[]);
+    let front = Relay::new(&cache.publish.url, Fault::None);
+    let gateway = Relay::new(&kubo.gateway_url(), Fault::None);
+    let client = cache.client(&[]);
+
+    let (ok, said) = client.install(&cache.all(), &front.url);
+    assert!(ok, "{said}");
+    cache.assert_installed(&client);
+    assert_eq!(front.count("/nar/"), 3, "{:?}", front.seen());
+
+    client.delete(&[&cache.items.user, &cache.items.tree, &cache.items.big]);
+    let before = front.count("/nar/");
+    let proxy = proxy(&client.root, &front.url, &[&gateway.url], &[]);
+    let (ok, said) = client.install(&cache.all(), &proxy.url);
+    assert!(ok, "{said}\n{}", proxy.log());
+    cache.assert_installed(&client);
+    assert_eq!(front.count("/nar/"), before, "the NARs came from IPFS: {:?}", front.seen());
+    assert!(gateway.count("/ipfs/") >= 3, "{:?}", gateway.seen());
+
+    // Once more, with neither gateway nor upstream asked for a NAR: the proxy kept the blocks.
+    client.delete(&[&cache.items.user, &cache.items.tree, &cache.items.big]);
+    let asked = gateway.count("/ipfs/");
+    let (ok, said) = client.install(&cache.all(), &proxy.url);
+    assert!(ok, "{said}\n{}", proxy.log());
+    cache.assert_installed(&client);
+    assert_eq!(gateway.count("/ipfs/"), asked, "{:?}", gateway.seen());
+}
+
+#[test]
+fn guix_uses_the_gateway_entry_where_a_gateway_listens_and_does_without_where_none_does() {
+    let mut kubo = Kubo::start();
+    let gateway = Relay::new(&kubo.gateway_url(), Fault::None);
+    let cache = GuixCache::new(&kubo, &[&format!("--ipfs-gateway={}", gateway.url)]);
+    let front = Relay::new(&cache.publish.url, Fault::None);
+    let client = cache.client(&[]);
+
+    let (ok, said) = client.install(&cache.all(), &front.url);
+    assert!(ok, "{said}");
+    cache.assert_installed(&client);
+    assert_eq!(front.count("/nar/"), 0, "{:?}", front.seen());
+    assert!(gateway.count("/ipfs/") >= 3, "{:?}", gateway.seen());
+
+    client.delete(&[&cache.items.user, &cache.items.tree, &cache.items.big]);
+    drop(gateway);
+    kubo.stop();
+    let (ok, said) = client.install(&cache.all(), &front.url);
+    assert!(ok, "{said}");
+    cache.assert_installed(&client);
+    assert_eq!(front.count("/nar/"), 3, "{:?}", front.seen());
+}
+
+#[test]
+fn guix_daemon_installs_by_interplanar_substitute() {
+    let kubo = Kubo::start();
+    let cache = GuixCache::new(&kubo, &[]);
+    let front = Relay::new(&cache.publish.url, Fault::None);
+    let gateway = Relay::new(&kubo.gateway_url(), Fault::None);
+    let client = cache.client(&[
+        ("GUIX", "/usr/local/bin/interplanar"),
+        ("INTERPLANAR_SUBSTITUTE_GATEWAY", &gateway.url),
+    ]);
+    let (ok, said) = client.install(&cache.all(), &front.url);
+    assert!(ok, "{said}");
+    cache.assert_installed(&client);
+    assert_eq!(front.count("/nar/"), 0, "the NARs came from IPFS: {:?}", front.seen());
+    assert!(gateway.count("/ipfs/") >= 3, "{:?}", gateway.seen());
+    // The store's own rules hold: canonical modes and times, registered, and `guix gc --verify` finds nothing.
+    let verified = client.root.sh("guix gc --verify=contents 2>&1");
+    assert!(!verified.contains("modified"), "{verified}");
+    let modes = client.root.sh(&format!("stat -c '%a %Y' {0} {0}/bin/hi {0}/share/hello", cache.items.tree));
+    assert_eq!(modes, "555 1\n555 1\n444 1\n");
+}
+
+#[test]
+fn guix_installs_from_the_one_honest_gateway_among_liars() {
+    let kubo = Kubo::start();
+    let cache = GuixCache::new(&kubo, &[]);
+    let front = Relay::new(&cache.publish.url, Fault::None);
+    let target = kubo.gateway_url();
+    let corrupt = Relay::new(&target, Fault::Corrupt);
+    let hang = Relay::new(&target, Fault::Hang);
+    let truncate = Relay::new(&target, Fault::Truncate);
+    let html = Relay::new(&target, Fault::Html);
+    let honest = Relay::new(&target, Fault::None);
+    let client = cache.client(&[]);
+    let gateways = [&corrupt, &hang, &truncate, &html, &honest].map(|relay| relay.url.as_str());
+    let proxy = proxy(&client.root, &front.url, &gateways, &[]);
+    let (ok, said) = client.install(&cache.all(), &proxy.url);
+    let log = proxy.log();
+    assert!(ok, "{said}\n{log}");
+    cache.assert_installed(&client);
+    assert_eq!(front.count("/nar/"), 0, "the NARs came from IPFS: {:?}", front.seen());
+    for (name, relay) in [("corrupt", &corrupt), ("truncate", &truncate), ("html", &html)] {
+        assert!(relay.count("/ipfs/") > 0, "the {name} gateway was never asked");
+        let named = log.lines().any(|line| line.contains("WARN") && line.contains(relay.url.as_str()));
+        assert!(named, "the {name} gateway {} is not named in the log:\n{log}", relay.url);
+    }
+}
+
+#[test]
+fn guix_never_gets_a_nar_that_differs_from_its_narinfo() {
+    let kubo = Kubo::start();
+    let cache = GuixCache::new(&kubo, &[]);
+    // Every NAR by HTTP is altered, and no gateway is there.
+    let front = Relay::new(&cache.publish.url, Fault::Corrupt);
+    let client = cache.client(&[]);
+    let upstream = Relay::new(&cache.publish.url, Fault::None);
+    drop(upstream);
+    let proxy = proxy(&client.root, &front.url, &[], &[]);
+    let (ok, said) = client.install(&[&cache.items.tree], &proxy.url);
+    assert!(!ok, "{said}");
+    assert!(!client.root.path(&cache.items.tree).exists());
+}
+
+#[test]
+fn nix_installs_straight_from_publish_and_over_kubo_through_the_proxy() {
+    let kubo = Kubo::start();
+    let machine = Nix::new();
+    let items = machine.items();
+    let key = machine.key(NIX_KEY);
+    let publish = Program::inside(
+        &machine.root,
+        &[
+            "publish",
+            "--port=0",
+            "--listen=127.0.0.1",
+            "--cache=/var/cache/publish",
+            "--compression=zstd:3",
+            "--nix-key=/root/nix.sec",
+            &format!("--ipfs-api={}", kubo.api_url()),
+        ],
+    );
+    let all = [&items.tree, &items.user, &items.big].map(String::as_str);
+    for item in all {
+        narinfo(&publish.url, item, |text| text.contains("ipfs://"));
+    }
+    let front = Relay::new(&publish.url, Fault::None);
+    let gateway = Relay::new(&kubo.gateway_url(), Fault::None);
+
+    let direct = Nix::new();
+    install(&direct, &machine, &all, &front.url, &key);
+    assert_eq!(front.count("/nar/"), 3, "{:?}", front.seen());
+    let (ok, _) = Nix::new().install(&items.tree, &front.url, "cache.test-1:AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=");
+    assert!(!ok, "an untrusted signature was taken");
+
+    let client = Nix::new();
+    let before = front.count("/nar/");
+    let proxy = proxy(&client.root, &front.url, &[&gateway.url], &[&format!("--trusted-key={key}")]);
+    install(&client, &machine, &all, &proxy.url, &key);
+    assert_eq!(front.count("/nar/"), before, "the NARs came from IPFS: {:?}", front.seen());
+    assert!(gateway.count("/ipfs/") >= 3, "{:?}", gateway.seen());
+}
+
+fn install(client: &Nix, machine: &Nix, items: &[&str], url: &str, key: &str) {
+    for item in items {
+        let (ok, said) = client.install(item, url, key);
+        assert!(ok, "{said}");
+        assert_eq!(client.hash(item), machine.hash(item), "{item}");
+    }
+}
