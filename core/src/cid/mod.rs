@@ -1,6 +1,6 @@
 //! Content identifiers, and the URLs that carry them.
 //!
-//! A [`Cid`] names a block by version (0 or 1), codec and hash. Here only SHA-256 and `identity` hashes are used, and only the codecs
+//! A [`Cid`] names a block by version (0 or 1), codec and hash. Here only SHA-256, SHA-512 and `identity` hashes are used, and only the codecs
 //! `raw` and `dag-pb` are walked; CIDs with other codecs are still verified as blocks.
 //!
 //! Restrictions: identity digests ≤ 128 bytes, other digests ≥ 20 bytes (the trustless gateway specification); blocks ≤ 2 MiB
@@ -21,6 +21,7 @@ pub use url::{IpfsUrl, MAX_URL, encode as percent_encode};
 use crate::hash::Sha256;
 use ::cid::multihash::Multihash;
 use alloc::string::String;
+use sha2::{Digest, Sha512};
 
 /// Codec of a block of plain bytes.
 pub const RAW: u64 = 0x55;
@@ -28,6 +29,8 @@ pub const RAW: u64 = 0x55;
 pub const DAG_PB: u64 = 0x70;
 /// Hash code of SHA-256.
 pub const SHA2_256: u64 = 0x12;
+/// Hash code of SHA-512.
+pub const SHA2_512: u64 = 0x13;
 /// "Hash" code of data that stands in the CID itself.
 pub const IDENTITY: u64 = 0x00;
 /// Longest block, in bytes (Bitswap).
@@ -50,7 +53,7 @@ pub enum CidError {
     #[error("text of {0} bytes is too long for a CID")]
     TooLong(usize),
     /// A hash function that is not SHA-256 or identity.
-    #[error("hash function {0:#x} is not supported: expected sha2-256 or identity")]
+    #[error("hash function {0:#x} is not supported: expected sha2-256, sha2-512 or identity")]
     Hash(u64),
     /// A digest outside of the limits for its function.
     #[error("digest of {0} bytes is out of bounds")]
@@ -91,7 +94,8 @@ pub fn check(cid: &Cid) -> Result<(), CidError> {
     match cid.hash().code() {
         IDENTITY if size <= MAX_IDENTITY => Ok(()),
         SHA2_256 if size == 32 => Ok(()),
-        IDENTITY | SHA2_256 => Err(CidError::Digest(size)),
+        SHA2_512 if size == 64 => Ok(()),
+        IDENTITY | SHA2_256 | SHA2_512 => Err(CidError::Digest(size)),
         _ if size < MIN_DIGEST => Err(CidError::Digest(size)),
         code => Err(CidError::Hash(code)),
     }
@@ -108,6 +112,9 @@ pub fn verify(cid: &Cid, data: &[u8]) -> Result<(), CidError> {
     }
     let right = match identity_data(cid) {
         Some(own) => own == data,
+        None if cid.hash().code() == SHA2_512 => {
+            cid.hash().digest() == Sha512::digest(data).as_slice()
+        }
         None => cid.hash().digest() == Sha256::of(data).as_bytes(),
     };
     if right {

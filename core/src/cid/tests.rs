@@ -42,6 +42,10 @@ fn hashes_and_digests_have_limits() {
     let identity = Cid::new_v1(RAW, Multihash::wrap(IDENTITY, b"hello").unwrap());
     assert_eq!(verify(&identity, b"hello"), Ok(()));
     assert_eq!(verify(&identity, b"hellO"), Err(CidError::WrongHash));
+    let digest = sha2::Digest::finalize(<sha2::Sha512 as sha2::Digest>::new_with_prefix(b"hello"));
+    let sha512 = Cid::new_v1(RAW, Multihash::wrap(SHA2_512, &digest).unwrap());
+    assert_eq!(verify(&sha512, b"hello"), Ok(()));
+    assert_eq!(verify(&sha512, b"hellO"), Err(CidError::WrongHash));
     let sha1 = Cid::new_v1(RAW, Multihash::wrap(0x11, &[0; 20]).unwrap());
     assert_eq!(check(&sha1), Err(CidError::Hash(0x11)));
     let short = Cid::new_v1(RAW, Multihash::wrap(SHA2_256, &[0; 19]).unwrap());

@@ -1,1 +1,39 @@
-//! nar
+//! The Nix archive (NAR): one store item as a stream of bytes.
+//!
+//! - [`Parser`]: bytes to [`Event`]s, pushed; file data are slices of the input;
+//! - [`Encoder`]: events to bytes, so that `encode ∘ parse` is the identity;
+//! - [`Listing`]: the tree with the offset of each file, and Nix's `.ls` files;
+//! - [`Restore`]: what to create, in order.
+//!
+//! The grammar stands in the source of `wire`. Restrictions: names of 1–255 bytes without `/` and NUL, neither `.` nor `..`, strictly
+//! increasing; at most 64 directories inside each other; symlink targets of 1–4095 bytes without NUL; padding of zeros; nothing behind the archive.
+//!
+//! ```
+//! use interplanar_core::nar::{Encoder, Event, Parser};
+//! let mut nar = vec![];
+//! let mut encoder = Encoder::new();
+//! for event in [Event::Symlink { target: b"elsewhere" }, Event::End] {
+//!     encoder.write(event, &mut nar).unwrap();
+//! }
+//! let mut parser = Parser::new();
+//! let mut input = nar.as_slice();
+//! assert_eq!(parser.push(&mut input), Ok(Some(Event::Symlink { target: b"elsewhere" })));
+//! assert_eq!(parser.push(&mut input), Ok(Some(Event::End)));
+//! assert_eq!(parser.finish(), Ok(()));
+//! ```
+
+mod encode;
+mod error;
+mod listing;
+mod parse;
+mod restore;
+#[cfg(test)]
+mod tests;
+mod wire;
+
+pub use encode::Encoder;
+pub use error::NarError;
+pub use listing::{ListEntry, Listing, MAX_ENTRIES, Node};
+pub use parse::{Event, Parser};
+pub use restore::{Restore, Step};
+pub use wire::{MAX_DEPTH, MAX_NAME, MAX_TARGET};

@@ -11,7 +11,7 @@ use interplanar_core::unixfs::Kind;
 
 use super::car::CarStream;
 use super::car_query::CarQuery;
-use super::content::{self, Plan, plan, respond, tag};
+use super::content::{self, Plan, check_range, plan, respond, tag};
 use super::dag::{Dag, Node};
 use super::directory::Listing;
 use super::early::{early, redirect};
@@ -69,8 +69,13 @@ fn begin(dag: &Dag, request: &Request, out: &mut HeaderMap) -> Result<Response, 
         path,
         wanted,
     };
-    if ask.wanted.format == Format::Car {
-        return ask.car(out);
+    match ask.wanted.format {
+        Format::Car => return ask.car(out),
+        Format::Unsupported => return Err(Refusal::bad_request("unsupported response format")),
+        Format::Default | Format::Json | Format::Cbor if request.method() == Method::GET => {
+            check_range(request.headers())?;
+        }
+        _ => {}
     }
     let resolved = resolve(dag, &ask.path)?;
     if let Some(response) = ask.not_modified(&resolved, out) {
@@ -79,13 +84,10 @@ fn begin(dag: &Dag, request: &Request, out: &mut HeaderMap) -> Result<Response, 
     match ask.wanted.format {
         Format::Default | Format::Json | Format::Cbor => ask.default(&resolved, out),
         Format::Raw => ask.raw(&resolved, out),
-        Format::DagJson | Format::DagCbor => {
+        _ => {
             let data = dag.load(&resolved.cid)?;
             set_roots(out, &resolved);
             ask.document(&resolved, data, out)
-        }
-        Format::Car | Format::Unsupported => {
-            Err(Refusal::bad_request("unsupported response format"))
         }
     }
 }
@@ -108,14 +110,19 @@ fn only_if_cached(
         Ok(resolved) => dag.has(&resolved.cid)?,
         Err(_) => false,
     };
-    if !here {
+    let head = request.method() == Method::HEAD;
+    if !here && !head {
         return Err(Refusal::new(
             StatusCode::PRECONDITION_FAILED,
             "not in the local blocks",
         ));
     }
-    let head = request.method() == Method::HEAD;
-    Ok(head.then(|| content::with(StatusCode::OK, out.clone(), empty())))
+    let status = if here {
+        StatusCode::OK
+    } else {
+        StatusCode::PRECONDITION_FAILED
+    };
+    Ok(head.then(|| content::with(status, out.clone(), empty())))
 }
 
 impl Ask<'_> {
@@ -144,6 +151,7 @@ impl Ask<'_> {
 
     /// The bytes of a block (or of what came from one), with conditions and ranges.
     fn bytes(&self, data: Bytes, out: &HeaderMap) -> Result<Response, Refusal> {
+        check_range(self.request.headers())?;
         let size = data.len() as u64;
         let plan = self.plan(out, size)?;
         // The length of a block fits into memory.
@@ -153,12 +161,7 @@ impl Ask<'_> {
     }
 
     fn plan(&self, out: &HeaderMap, size: u64) -> Result<Plan, Refusal> {
-        plan(
-            self.request.method(),
-            self.request.headers(),
-            &tag(out),
-            size,
-        )
+        plan(self.request.headers(), &tag(out), size)
     }
 
     fn raw(&self, resolved: &Resolved, out: &mut HeaderMap) -> Result<Response, Refusal> {

@@ -6,7 +6,7 @@ use http::header::{
     ACCEPT_RANGES, CONTENT_RANGE, CONTENT_TYPE, ETAG, HeaderValue, IF_MATCH, IF_NONE_MATCH,
     IF_RANGE, RANGE,
 };
-use http::{HeaderMap, Method, StatusCode};
+use http::{HeaderMap, StatusCode};
 
 use super::etag::{Match, strong, weak};
 use super::refusal::Refusal;
@@ -22,14 +22,9 @@ pub(super) enum Plan {
     Status(StatusCode),
 }
 
-/// What the conditions and the range of a request ask of content with this tag and size. Of several ranges the first is
+/// What the conditions and the range of a request ask of content with this tag and size (416 for a range that is none). Of several ranges the first is
 /// sent, or all if together they are more than the content.
-pub(super) fn plan(
-    method: &Method,
-    headers: &HeaderMap,
-    etag: &str,
-    size: u64,
-) -> Result<Plan, Refusal> {
+pub(super) fn plan(headers: &HeaderMap, etag: &str, size: u64) -> Result<Plan, Refusal> {
     if strong(headers, IF_MATCH, etag) == Match::No {
         return Ok(Plan::Status(StatusCode::PRECONDITION_FAILED));
     }
@@ -39,11 +34,13 @@ pub(super) fn plan(
     let Some(header) = headers.get(RANGE) else {
         return Ok(Plan::Whole);
     };
-    let ranges = header.to_str().map_err(|_| malformed(method, size))?;
-    let ranges = match range::parse(ranges) {
-        Ok(ranges) => ranges,
-        Err(range::RangeError::Empty) => return Ok(Plan::Whole),
-        Err(_) => return Err(malformed(method, size)),
+    let ranges = match header.to_str().map(range::parse) {
+        Ok(Ok(ranges)) => ranges,
+        Ok(Err(range::RangeError::Empty)) => return Ok(Plan::Whole),
+        Ok(Err(_)) | Err(_) => {
+            let status = StatusCode::RANGE_NOT_SATISFIABLE;
+            return Err(Refusal::new(status, "invalid range"));
+        }
     };
     if strong(headers, IF_RANGE, etag) == Match::No || size == 0 {
         return Ok(Plan::Whole);
@@ -64,12 +61,14 @@ fn choose(ranges: &[ByteRange], size: u64) -> Result<Plan, Refusal> {
     }
 }
 
-/// A range that is none: 400 to `GET`, and to `HEAD` what Kubo answers.
-fn malformed(method: &Method, size: u64) -> Refusal {
-    if method == Method::HEAD {
-        unsatisfiable(size)
-    } else {
-        Refusal::bad_request("invalid range")
+/// 400 for a `Range` header that is none; nothing else is looked at.
+pub(super) fn check_range(headers: &HeaderMap) -> Result<(), Refusal> {
+    let parsed = headers
+        .get(RANGE)
+        .map(|header| header.to_str().map(range::parse));
+    match parsed {
+        None | Some(Ok(Ok(_) | Err(range::RangeError::Empty))) => Ok(()),
+        Some(Ok(Err(_)) | Err(_)) => Err(Refusal::bad_request("invalid range")),
     }
 }
 
@@ -161,18 +160,21 @@ mod tests {
             (&[("range", "bytes=99-,1-1")], Ok(Plan::Part(1..2))),
         ];
         for (headers, expected) in table {
-            let planned = plan(&Method::GET, &asked(headers), "\"t\"", 10);
+            let planned = plan(&asked(headers), "\"t\"", 10);
             assert_eq!(planned, expected, "{headers:?}");
         }
-        for (header, get, head) in [("bytes=9-5", 400, 416), ("bytes=10-", 416, 416)] {
+        for (header, checked) in [("bytes=9-5", false), ("bytes=10-", true)] {
             let headers = asked(&[("range", header)]);
-            for (method, status) in [(Method::GET, get), (Method::HEAD, head)] {
-                let refusal = plan(&method, &headers, "\"t\"", 10).unwrap_err();
-                assert_eq!(refusal.status.as_u16(), status, "{method} {header}");
-            }
+            assert_eq!(check_range(&headers).is_ok(), checked, "{header}");
+            let refusal = plan(&headers, "\"t\"", 10).unwrap_err();
+            assert_eq!(
+                refusal.status,
+                StatusCode::RANGE_NOT_SATISFIABLE,
+                "{header}"
+            );
         }
         assert_eq!(
-            plan(&Method::GET, &asked(&[("range", "bytes=5-")]), "\"t\"", 0),
+            plan(&asked(&[("range", "bytes=5-")]), "\"t\"", 0),
             Ok(Plan::Whole)
         );
     }

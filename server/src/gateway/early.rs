@@ -17,6 +17,14 @@ pub(super) fn early(
     headers: &HeaderMap,
 ) -> Result<Option<Response>, Refusal> {
     let path = request.uri().path();
+    if let Some(clean) = cleaned(path) {
+        let target = with_query(clean, request);
+        return Ok(Some(redirect(
+            headers.clone(),
+            StatusCode::TEMPORARY_REDIRECT,
+            &target,
+        )));
+    }
     if let Some(uri) = query.get("uri") {
         let target = protocol_handler(uri)?;
         return Ok(Some(redirect(
@@ -31,13 +39,6 @@ pub(super) fn early(
             "no service worker may take a whole root",
         ));
     }
-    if path == "/ipfs" {
-        return Ok(Some(redirect(
-            headers.clone(),
-            StatusCode::TEMPORARY_REDIRECT,
-            "/ipfs/",
-        )));
-    }
     if path.starts_with("/ipfs/ipfs/") || path.starts_with("/ipfs/ipns/") {
         let rest = path.trim_start_matches("/ipfs");
         let target = if path.starts_with("/ipfs/ipfs/") {
@@ -45,10 +46,7 @@ pub(super) fn early(
         } else {
             rest.to_owned()
         };
-        let target = match request.uri().query() {
-            Some(query) => format!("{target}?{query}"),
-            None => target,
-        };
+        let target = with_query(target, request);
         return Ok(Some(redirect(
             headers.clone(),
             StatusCode::MOVED_PERMANENTLY,
@@ -56,6 +54,35 @@ pub(super) fn early(
         )));
     }
     Ok(None)
+}
+
+/// The path without empty segments, `.` and `..`, if that is another one. The bare `/ipfs` is a folder.
+fn cleaned(path: &str) -> Option<String> {
+    if path == "/ipfs" {
+        return Some("/ipfs/".to_owned());
+    }
+    let segments = path.strip_prefix('/')?.split('/');
+    let last = segments.clone().next_back();
+    let mut clean: Vec<&str> = Vec::new();
+    for segment in segments {
+        match segment {
+            "" | "." => {}
+            ".." => {
+                clean.pop();
+            }
+            segment => clean.push(segment),
+        }
+    }
+    let slash = matches!(last, Some("" | "." | "..")) && !clean.is_empty();
+    let clean = format!("/{}{}", clean.join("/"), if slash { "/" } else { "" });
+    (clean != path).then_some(clean)
+}
+
+fn with_query(path: String, request: &Request) -> String {
+    match request.uri().query() {
+        Some(query) => format!("{path}?{query}"),
+        None => path,
+    }
 }
 
 /// `?uri=ipfs://<cid>/…`, which browsers send for links of that scheme.

@@ -1,0 +1,101 @@
+//! The restore plan: what to create, in order, to unpack an archive.
+
+use super::Event;
+use alloc::vec::Vec;
+
+/// One thing to do. Paths are relative to the place of the archive's root, which has the empty path; their parts are names that the
+/// parser checked, so no path leads outside.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Step<'a> {
+    /// Create a directory; what is in it follows.
+    CreateDirectory {
+        /// Where.
+        path: &'a [u8],
+    },
+    /// All of a directory is there.
+    FinishDirectory {
+        /// Where.
+        path: &'a [u8],
+    },
+    /// Create a file; its content follows.
+    CreateFile {
+        /// Where.
+        path: &'a [u8],
+        /// Whether it may be run.
+        executable: bool,
+        /// Bytes that follow.
+        size: u64,
+    },
+    /// Append to the file.
+    Write(&'a [u8]),
+    /// All of the file is there.
+    FinishFile {
+        /// Where.
+        path: &'a [u8],
+    },
+    /// Create a symbolic link.
+    Symlink {
+        /// Where.
+        path: &'a [u8],
+        /// Where it leads.
+        target: &'a [u8],
+    },
+}
+
+/// Turns events into steps.
+///
+/// ```
+/// use interplanar_core::nar::{Event, Restore, Step};
+/// let mut restore = Restore::new();
+/// assert_eq!(restore.step(Event::DirectoryStart), Some(Step::CreateDirectory { path: b"" }));
+/// assert_eq!(restore.step(Event::EntryStart { name: b"a" }), None);
+/// assert_eq!(restore.step(Event::Symlink { target: b"b" }), Some(Step::Symlink { path: b"a", target: b"b" }));
+/// ```
+#[derive(Debug, Clone, Default)]
+pub struct Restore {
+    path: Vec<u8>,
+    /// Length of the path at each open entry, without the entry's own name.
+    parents: Vec<usize>,
+}
+
+impl Restore {
+    /// Starts at the root.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// What to do for an event; some ask for nothing.
+    pub fn step<'a>(&'a mut self, event: Event<'a>) -> Option<Step<'a>> {
+        match event {
+            Event::EntryStart { name } => {
+                self.parents.push(self.path.len());
+                if !self.path.is_empty() {
+                    self.path.push(b'/');
+                }
+                self.path.extend_from_slice(name);
+                None
+            }
+            Event::EntryEnd => {
+                self.path.truncate(self.parents.pop().unwrap_or(0));
+                None
+            }
+            Event::DirectoryStart => Some(Step::CreateDirectory { path: &self.path }),
+            Event::DirectoryEnd => Some(Step::FinishDirectory { path: &self.path }),
+            Event::FileStart {
+                executable, size, ..
+            } => Some(Step::CreateFile {
+                path: &self.path,
+                executable,
+                size,
+            }),
+            Event::FileData(bytes) => Some(Step::Write(bytes)),
+            Event::FileEnd => Some(Step::FinishFile { path: &self.path }),
+            Event::Symlink { target } => Some(Step::Symlink {
+                path: &self.path,
+                target,
+            }),
+            Event::End => None,
+        }
+    }
+}
