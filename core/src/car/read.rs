@@ -67,6 +67,11 @@ impl Reader {
         self.offset
     }
 
+    /// Whether the header is still to come.
+    pub fn is_at_header(&self) -> bool {
+        !self.header_read
+    }
+
     /// Consumes from `input` until an item is complete. `None`: all of `input` is consumed and more is needed.
     ///
     /// # Errors

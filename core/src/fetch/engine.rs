@@ -1,58 +1,263 @@
-//! The engine.
+//! The engine's state, and its turn: hand out what is ready, take what is stored, then ask for what is missing.
 
-use super::{Action, Failure, FetchError, GatewayPool, Options, RequestId};
-use crate::cid::{Cid, IpfsUrl};
+use super::clock::Clock;
+use super::early::{Early, Seen};
+use super::peers::Peers;
+use super::request::Requests;
+use super::target::Target;
+use super::wanted::{Local, Wanted};
+use super::{Action, Event, FetchError, GatewayPool, Options, RequestId, Summary};
+use crate::cid::{Cid, IpfsUrl, MAX_BLOCK};
+use alloc::collections::VecDeque;
+use alloc::vec::Vec;
 use bytes::Bytes;
 
-/// Fetches one file. See the module.
+/// Most blocks in the window that is looked for ahead.
+const MAX_READ_AHEAD: usize = 256;
+/// Most lookups in the local store at the same time.
+const MAX_LOADS: usize = 4;
+
+/// Fetches one file. See the [module](super).
 #[derive(Debug)]
 pub struct Fetcher {
-    url: IpfsUrl,
+    pub(super) options: Options,
+    pub(super) target: Target,
+    pub(super) wanted: Wanted,
+    pub(super) early: Early,
+    /// Which blocks were used.
+    pub(super) got: Seen,
+    pub(super) requests: Requests,
+    pub(super) peers: Peers,
+    pub(super) clock: Clock,
+    pub(super) queue: VecDeque<Action>,
+    pub(super) summary: Summary,
+    /// Content that is next and not handed out.
+    ready: VecDeque<Bytes>,
+    ready_bytes: u64,
+    /// What is wanted may have changed.
+    pub(super) dirty: bool,
+    size_told: bool,
+    /// Lookups in the local store under way.
+    pub(super) loading: usize,
+    /// Blocks in a row that the local store had while a CAR was coming.
+    pub(super) hit_run: u32,
+    /// The largest block so far, in bytes: what one more is thought to take.
+    pub(super) largest: usize,
+    /// When a gateway that is put aside may be asked again, in the driver's time.
+    pub(super) retry_ms: Option<u64>,
+    next_id: u64,
+    outcome: Option<Result<(), FetchError>>,
 }
 
 impl Fetcher {
-    /// A fetch of the file at `url`.
-    pub fn new(url: &IpfsUrl, _options: Options) -> Self {
-        Self { url: url.clone() }
+    /// A fetch of the file at `url`. Nothing happens until it is polled.
+    #[must_use]
+    pub fn new(url: &IpfsUrl, mut options: Options) -> Self {
+        options.read_ahead = options.read_ahead.clamp(1, MAX_READ_AHEAD);
+        options.in_flight = options.in_flight.max(1);
+        options.max_buffer = options.max_buffer.max(MAX_BLOCK.saturating_mul(2));
+        Self {
+            target: Target::new(url, &options),
+            wanted: Wanted::default(),
+            early: Early::new(options.max_buffer >> 1),
+            got: Seen::default(),
+            requests: Requests::new(),
+            peers: Peers::default(),
+            clock: Clock::default(),
+            queue: VecDeque::new(),
+            summary: Summary::default(),
+            ready: VecDeque::new(),
+            ready_bytes: 0,
+            dirty: true,
+            size_told: false,
+            loading: 0,
+            hit_run: 0,
+            largest: 256 << 10,
+            retry_ms: None,
+            next_id: 0,
+            outcome: None,
+            options,
+        }
     }
 
-    /// What to do next, at `now_ms` of any clock that doesn't go back.
-    pub fn poll(&mut self, _pool: &mut GatewayPool, _now_ms: u64) -> Action {
-        Action::Failed(FetchError::NoGateways { cid: self.url.cid })
+    /// What to do next, at `now_ms` of any clock that doesn't go back. Poll until it says [`Action::Wait`], then wait for an
+    /// answer or the time, tell it of the answer, and poll again. After the end the outcome is given again and again.
+    pub fn poll(&mut self, pool: &mut GatewayPool, now_ms: u64) -> Action {
+        self.clock.tick(now_ms);
+        self.peers.extend_to(pool.len());
+        let action = self.turn(pool);
+        self.clock.returns(matches!(action, Action::Wait { .. }));
+        action
     }
 
-    /// What the local store has for an [`Action::Load`]. Each Load is answered once.
-    pub fn loaded(&mut self, _cid: &Cid, _data: Option<Bytes>) {}
-
-    /// The status and `Content-Type` of an answer.
-    pub fn response(
-        &mut self,
-        _id: RequestId,
-        _status: u16,
-        _content_type: Option<&str>,
-        _pool: &mut GatewayPool,
-        _now_ms: u64,
-    ) {
+    fn turn(&mut self, pool: &mut GatewayPool) -> Action {
+        loop {
+            if let Some(action) = self.queue.pop_front() {
+                return action;
+            }
+            if let Some(outcome) = &self.outcome {
+                return match outcome {
+                    Ok(()) => Action::Done(self.summary()),
+                    Err(error) => Action::Failed(error.clone()),
+                };
+            }
+            if let Some(content) = self.ready.pop_front() {
+                let bytes = content.len() as u64;
+                self.ready_bytes = self.ready_bytes.saturating_sub(bytes);
+                self.summary.bytes = self.summary.bytes.saturating_add(bytes);
+                return Action::Content(content);
+            }
+            if let Err(error) = self.step(pool) {
+                self.conclude(Err(error));
+            }
+            if self.queue.is_empty() && self.ready.is_empty() && self.outcome.is_none() {
+                let until_ms = self.deadline(pool);
+                return Action::Wait { until_ms };
+            }
+        }
     }
 
-    /// Bytes of an answer's body.
-    pub fn data(&mut self, _id: RequestId, _data: Bytes, _pool: &mut GatewayPool, _now_ms: u64) {}
-
-    /// The end of an answer's body.
-    pub fn end(&mut self, _id: RequestId, _pool: &mut GatewayPool, _now_ms: u64) {}
-
-    /// A request that could not be finished.
-    pub fn failed(
-        &mut self,
-        _id: RequestId,
-        _failure: Failure,
-        _pool: &mut GatewayPool,
-        _now_ms: u64,
-    ) {
+    fn step(&mut self, pool: &mut GatewayPool) -> Result<(), FetchError> {
+        self.refresh()?;
+        if self.target.is_done() {
+            if self.ready.is_empty() {
+                self.credit_the_rest(pool);
+                self.conclude(Ok(()));
+            }
+            return Ok(());
+        }
+        self.load();
+        if self.has_content() {
+            // It goes out first: until then the buffers look fuller than they are.
+            return Ok(());
+        }
+        self.check_timers(pool);
+        self.plan(pool)
     }
 
-    /// Whether to go on reading this answer: false while what was read already waits for something else, and for requests that are over.
-    pub fn wants_data(&self, _id: RequestId) -> bool {
-        false
+    /// Ends the fetch.
+    pub(super) fn conclude(&mut self, outcome: Result<(), FetchError>) {
+        if self.outcome.is_some() {
+            return;
+        }
+        let open = core::mem::take(&mut self.requests);
+        self.queue.extend(open.into_keys().map(Action::Cancel));
+        self.early.clear();
+        self.outcome = Some(outcome);
+    }
+
+    pub(super) fn is_over(&self) -> bool {
+        self.outcome.is_some()
+    }
+
+    /// Requests that are still open at a good end did well, as far as they went.
+    fn credit_the_rest(&mut self, pool: &mut GatewayPool) {
+        let at_ms = self.clock.felt_ms();
+        for request in self.requests.values().filter(|request| request.used > 0) {
+            pool.finished(request.gateway, request.bytes, request.transfer_ms(at_ms));
+        }
+    }
+
+    fn summary(&self) -> Summary {
+        let mut summary = self.summary.clone();
+        summary.gateways = self.peers.uses();
+        summary
+    }
+
+    /// Finds out what is wanted now, and takes what came early for it.
+    pub(super) fn refresh(&mut self) -> Result<(), FetchError> {
+        while self.dirty {
+            self.dirty = false;
+            if let Some(cid) = self.target.settle()? {
+                self.queue.push_back(Action::Event(Event::Resolved { cid }));
+            }
+            while let Some(content) = self.target.next() {
+                self.ready_bytes = self.ready_bytes.saturating_add(content.len() as u64);
+                self.ready.push_back(content);
+            }
+            let start = if self.options.local {
+                Local::Unasked
+            } else {
+                Local::Missing
+            };
+            self.wanted
+                .sync(self.target.wants(self.options.read_ahead)?, start);
+            self.tell_size();
+            let early = &mut self.early;
+            let found = self.wanted.order().iter().filter_map(|cid| early.take(cid));
+            for (block, gateway) in found.collect::<Vec<_>>() {
+                self.accept(block, super::Origin::Gateway(gateway))?;
+            }
+        }
+        Ok(())
+    }
+
+    fn tell_size(&mut self) {
+        if let (false, Some(bytes)) = (self.size_told, self.target.size()) {
+            self.size_told = true;
+            self.queue.push_back(Action::Event(Event::Size { bytes }));
+        }
+    }
+
+    /// Looks in the local store for what is wanted next.
+    fn load(&mut self) {
+        let mut asked = Vec::new();
+        for (index, cid) in self.wanted.order().iter().enumerate() {
+            let more = self.loading.saturating_add(asked.len());
+            if more >= MAX_LOADS || (index > 0 && !self.has_room(more.saturating_add(1))) {
+                break;
+            }
+            if self.wanted.local(cid) == Some(Local::Unasked) {
+                asked.push(*cid);
+            }
+        }
+        for cid in asked {
+            self.wanted.set_local(&cid, Local::Asked);
+            self.loading = self.loading.saturating_add(1);
+            self.queue.push_back(Action::Load(cid));
+        }
+    }
+
+    /// Bytes of verified blocks that are held.
+    pub(super) fn held(&self) -> usize {
+        let bytes = self.ready_bytes.saturating_add(self.target.buffered());
+        usize::try_from(bytes)
+            .unwrap_or(usize::MAX)
+            .saturating_add(self.early.bytes())
+    }
+
+    /// Whether so many more blocks may be asked for.
+    pub(super) fn has_room(&self, blocks: usize) -> bool {
+        self.held()
+            .saturating_add(blocks.saturating_mul(self.largest))
+            <= self.options.max_buffer
+    }
+
+    /// Whether content waits to be handed out.
+    pub(super) fn has_content(&self) -> bool {
+        !self.ready.is_empty()
+    }
+
+    pub(super) fn new_id(&mut self) -> RequestId {
+        let id = RequestId(self.next_id);
+        self.next_id = self.next_id.saturating_add(1);
+        id
+    }
+
+    /// Whether to go on reading this answer: false while enough was read ahead, and for requests that are over. A driver that
+    /// heeds it never makes the engine drop a block.
+    #[must_use]
+    pub fn wants_data(&self, id: RequestId) -> bool {
+        let Some(request) = self.requests.get(&id) else {
+            return false;
+        };
+        request.car().is_none() || self.held().saturating_add(MAX_BLOCK) <= self.options.max_buffer
+    }
+
+    /// The first block that is needed and the CARs under way that may still bring it.
+    pub(super) fn is_coming(&self, cid: &Cid) -> bool {
+        self.requests.iter().any(|(id, request)| {
+            request.car().is_some_and(|car| !car.has_passed(cid)) && self.wants_data(*id)
+        })
     }
 }

@@ -1,10 +1,78 @@
-//! signatures first
+//! The fetch engine: from an `ipfs:` URL and a pool of gateways to the verified bytes of a file. Without I/O.
+//!
+//! A [`Fetcher`] says what it wants as [`Action`]s and is told what came of them; time is told too. A driver is a loop:
+//!
+//! ```text
+//!         ┌──────────────── poll(pool, now) ◄───────────────┐
+//!         ▼                                                 │
+//!   Load(cid) ──► look in the local store ──► loaded(cid, bytes or nothing)
+//!   Request{url} ──► GET ──► response, data …, end, or failed
+//!   Cancel(id) ──► drop the request                         │
+//!   Content(bytes) ──► to the consumer, in order            │
+//!   Store(block) ──► keep it                                │
+//!   Wait{until} ──► sleep until an answer or the time ──────┘
+//!   Done | Failed
+//! ```
+//!
+//! How it goes about it:
+//!
+//! - What is wanted next is looked for in the local store first. Much missing: **one CAR** from the best gateway, from the first
+//!   missing byte on. Little missing, or left out of a CAR: block requests side by side, spread over the gateways.
+//! - Every block is hashed before it is used. One that came before it was wanted waits, within a number of bytes.
+//! - No byte after `race_after_ms`: the next gateway is asked as well, the first to bring a block wins. Silence for `stall_ms`, or a drip: the
+//!   next one is asked. Wrong bytes, HTML, a short answer: the gateway is named ([`Event::GatewayFault`]), put aside with a
+//!   back-off that doubles ([`GatewayPool`]), and another is asked. One that lied is asked again only if there is no other.
+//! - It ends: each gateway is asked for a block at most twice, a request that brings no block is given up after
+//!   `request_timeout_ms`, and nobody is waited for longer than `patience_ms`.
+//! - It holds at most about [`Options::max_buffer`] bytes of blocks. A slow consumer slows the gateways: the driver reads no more of an
+//!   answer while [`Fetcher::wants_data`] says so, and that time doesn't count against them.
+//!
+//! Restrictions: sha2-256 and identity CIDs, UnixFS files; symlinks in paths are not followed.
+//!
+//! ```
+//! use interplanar_core::cid::IpfsUrl;
+//! use interplanar_core::fetch::{Action, Fetcher, Gateway, GatewayPool, Options, Policy};
+//!
+//! let gateways = [Gateway::parse("http://127.0.0.1:8080")?];
+//! let mut pool = GatewayPool::new(gateways, Policy::default());
+//! let url = IpfsUrl::parse("ipfs:bafkreifzjut3te7nhyekklss27nh3k72ysco7y32koao5eei66wof36n5e")?;
+//! let mut fetch = Fetcher::new(&url, Options::default());
+//!
+//! assert_eq!(fetch.poll(&mut pool, 0), Action::Load(url.cid));
+//! fetch.loaded(&url.cid, None);
+//! let Action::Request { id, url: asked, .. } = fetch.poll(&mut pool, 0) else { unreachable!() };
+//! assert_eq!(asked, format!("http://127.0.0.1:8080/ipfs/{}?format=raw", url.cid));
+//! fetch.response(id, 200, Some("application/vnd.ipld.raw"), &mut pool, 5);
+//! fetch.data(id, "hello world".into(), &mut pool, 5);
+//! fetch.end(id, &mut pool, 6);
+//! # let mut content = Vec::new();
+//! loop {
+//!     match fetch.poll(&mut pool, 6) {
+//!         Action::Content(bytes) => content.extend(bytes),
+//!         Action::Done(summary) => break assert_eq!(summary.blocks, 1),
+//!         _ => {}
+//!     }
+//! }
+//! # assert_eq!(content, b"hello world");
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+
 mod action;
+mod answers;
+mod blocks;
+mod clock;
+mod early;
 mod engine;
 mod fault;
 mod gateway;
 mod options;
+mod peers;
+mod plan;
 mod pool;
+mod request;
+mod target;
+mod timers;
+mod wanted;
 
 pub use action::{Action, Event, GatewayUse, Origin, RequestId, RequestKind, Summary};
 pub use engine::Fetcher;

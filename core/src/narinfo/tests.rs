@@ -46,12 +46,6 @@ fn real_narinfos_round_trip_and_their_signatures_verify() {
         let info = NarInfo::parse(&bytes).unwrap();
         assert_eq!(info.to_string().as_bytes(), bytes);
         assert_eq!(verify(&info), Ok(()));
-        assert_eq!(
-            TrustedKeys::default()
-                .verify(Unverified::new(info.clone()))
-                .is_err(),
-            true
-        );
         assert!(matches!(
             TrustedKeys::default().verify(Unverified::new(info)),
             Err(TrustError::UnknownKey { .. })
@@ -106,7 +100,7 @@ fn new_entries_leave_the_signature_valid_and_all_other_lines_as_they_were() {
         let before = NarInfo::parse(&bytes).unwrap();
         let mut info = before.clone();
         info.set_entries(vec![entry.clone()]);
-        assert_eq!(info.entries(), [entry.clone()]);
+        assert_eq!(info.entries(), std::slice::from_ref(&entry));
         assert_eq!(
             NarInfo::parse(info.to_string().as_bytes())
                 .unwrap()

@@ -4,6 +4,11 @@
 //! is right when R = (z/s)·G + (r/s)·Q has an affine x that is r modulo n. The nonce is RFC 6979's, over the same z and n.
 //! Source: design.md, checked there on real signatures; RFC 6979 §3.2.
 
+#![expect(
+    clippy::arithmetic_side_effects,
+    reason = "scalars and field elements are reduced by their own operators; none of them can overflow"
+)]
+
 use super::SignatureError;
 use crypto_bigint::modular::{FixedMontyForm, FixedMontyParams};
 use crypto_bigint::{Odd, U256};
@@ -170,7 +175,7 @@ fn affine_x(point: &EdwardsPoint) -> Option<[u8; 32]> {
     let power = (u * cube * cube * v).pow(&ROOT);
     let mut x = u * cube * power;
     if v * x * x != u {
-        x = x * field(&U256::from_u8(2)).pow(&QUARTER);
+        x *= field(&U256::from_u8(2)).pow(&QUARTER);
     }
     if v * x * x != u {
         return None;

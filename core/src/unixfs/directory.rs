@@ -113,7 +113,8 @@ fn place(hash: u64, level: usize) -> Result<u32, UnixFsError> {
 
 /// Levels on which two hashes have the same place.
 fn shared(one: u64, other: u64) -> usize {
-    usize::try_from((one ^ other).leading_zeros() / FANOUT.ilog2()).unwrap_or(0)
+    // Eight bits of the hash for each level, as 256 places need.
+    usize::try_from((one ^ other).leading_zeros() / 8).unwrap_or(0)
 }
 
 /// Closes the lowest open shard and links it from the one above.

@@ -1,0 +1,123 @@
+//! LZMA2: LZMA in chunks of at most 64 KiB of input and 2 MiB of output, each held whole and decoded at once. Source: the xz format and
+//! the LZMA SDK.
+//!
+//! ```text
+//! chunk := 00 | (01 | 02) size(2) bytes | control(80…ff) unpacked(2) packed(2) [properties(1)] stream
+//! ```
+
+use super::Fault;
+use super::lzma::{Lzma, Properties, RangeState, Symbol, Window};
+use alloc::vec::Vec;
+
+/// Longest chunk with its header.
+pub(super) const MAX_CHUNK: usize = (1 << 16) + 6;
+const CORRUPT: Fault = Fault::Malformed("an LZMA2 chunk");
+
+/// Where the data of an LZMA2 stream stand.
+pub(super) struct Lzma2 {
+    lzma: Option<Lzma>,
+    properties: Option<Properties>,
+    window: Window,
+    /// The window was reset once, as the first chunk must.
+    started: bool,
+}
+
+impl Lzma2 {
+    pub(super) fn new(window: usize) -> Self {
+        Self {
+            lzma: None,
+            properties: None,
+            window: Window::new(window),
+            started: false,
+        }
+    }
+
+    /// Bytes of the chunk that starts with these bytes; `None` when more of it is needed to say.
+    pub(super) fn chunk_length(bytes: &[u8]) -> Option<usize> {
+        let number = |at: usize| {
+            let pair: [u8; 2] = bytes.get(at..at.saturating_add(2))?.try_into().ok()?;
+            Some(usize::from(u16::from_be_bytes(pair)).saturating_add(1))
+        };
+        match *bytes.first()? {
+            0 => Some(1),
+            control @ 0x80.. => {
+                let header = if control >= 0xc0 { 6_usize } else { 5 };
+                number(3).map(|packed| header.saturating_add(packed))
+            }
+            _ => number(1).map(|size| size.saturating_add(3)),
+        }
+    }
+
+    /// Decodes a whole chunk; whether it was the last one.
+    pub(super) fn chunk(&mut self, chunk: &[u8], out: &mut Vec<u8>) -> Result<bool, Fault> {
+        match chunk {
+            [0] => Ok(true),
+            [control @ (1 | 2), _, _, bytes @ ..] => {
+                if *control == 1 {
+                    self.window.reset();
+                    self.started = true;
+                } else if !self.started {
+                    return Err(CORRUPT);
+                }
+                self.window.put_all(bytes);
+                out.extend_from_slice(bytes);
+                Ok(false)
+            }
+            [control @ 0x80..=0xff, high, low, _, _, rest @ ..] => {
+                let size =
+                    usize::from(control & 0x1f) << 16 | usize::from(*high) << 8 | usize::from(*low);
+                self.packed(*control, size.saturating_add(1), rest, out)?;
+                Ok(false)
+            }
+            _ => Err(CORRUPT),
+        }
+    }
+
+    fn packed(
+        &mut self,
+        control: u8,
+        size: usize,
+        mut rest: &[u8],
+        out: &mut Vec<u8>,
+    ) -> Result<(), Fault> {
+        let reset = control >> 5 & 3;
+        if reset == 3 {
+            self.window.reset();
+            self.started = true;
+        }
+        if reset >= 2 {
+            let (first, tail) = rest.split_first().ok_or(CORRUPT)?;
+            self.properties = Some(properties(*first)?);
+            rest = tail;
+        }
+        if reset >= 1 {
+            self.lzma = Some(Lzma::new(self.properties.ok_or(CORRUPT)?));
+        }
+        if !self.started {
+            return Err(CORRUPT);
+        }
+        let lzma = self.lzma.as_mut().ok_or(CORRUPT)?;
+        let (head, stream) = rest.split_first_chunk::<5>().ok_or(CORRUPT)?;
+        let mut range = RangeState::new(*head).map_err(|_| CORRUPT)?.over(stream);
+        let end = out.len().saturating_add(size);
+        while out.len() < end {
+            match lzma.symbol(&mut range, &mut self.window, out) {
+                Ok(Symbol::Output) if range.used() <= stream.len() => {}
+                _ => return Err(CORRUPT),
+            }
+        }
+        let exact = out.len() == end && range.used() == stream.len() && range.state().is_finished();
+        if exact { Ok(()) } else { Err(CORRUPT) }
+    }
+}
+
+/// lc + lp is at most 4 in LZMA2.
+fn properties(byte: u8) -> Result<Properties, Fault> {
+    let number = u32::from(byte);
+    let (lc, lp, pb) = (number % 9, number / 9 % 5, number / 45);
+    if pb > 4 || lc.saturating_add(lp) > 4 {
+        Err(CORRUPT)
+    } else {
+        Ok(Properties { lc, lp, pb })
+    }
+}

@@ -1,0 +1,289 @@
+//! Blocks: from the local store, from CARs, from block requests.
+
+use super::request::{Body, Raw};
+use super::wanted::Local;
+use super::{Action, Event, Fault, FetchError, Fetcher, GatewayPool, Origin, RequestId};
+use crate::block::Block;
+use crate::car::{CarError, Item};
+use crate::cid::{Cid, CidError};
+use crate::unixfs::UnixFsError;
+use alloc::vec::Vec;
+use bytes::Bytes;
+
+/// Bytes that one CAR may bring in blocks that are of no use, until one is.
+pub(super) const MAX_USELESS: u64 = 16 << 20;
+/// Blocks in a row that the local store has, before a CAR that brings them too is given up.
+const MAX_HIT_RUN: u32 = 16;
+
+impl Fetcher {
+    /// What the local store has for an [`Action::Load`]. Each Load is to be answered once. Bytes that are not what the
+    /// CID names count as not there.
+    pub fn loaded(&mut self, cid: &Cid, data: Option<Bytes>) {
+        self.loading = self.loading.saturating_sub(1);
+        if self.is_over() || self.wanted.local(cid) != Some(Local::Asked) {
+            return;
+        }
+        let block = data.and_then(|data| Block::verify(*cid, data).ok());
+        let Some(block) = block else {
+            self.hit_run = 0;
+            return self.wanted.set_local(cid, Local::Missing);
+        };
+        match self.accept(block, Origin::Local) {
+            Ok(_) => {
+                self.hit_run = self.hit_run.saturating_add(1);
+                if self.hit_run >= MAX_HIT_RUN {
+                    self.drop_cars();
+                }
+            }
+            Err(error) => self.conclude(Err(error)),
+        }
+    }
+
+    /// Gives a block to the walk; false if it isn't wanted.
+    pub(super) fn accept(&mut self, block: Block, from: Origin) -> Result<bool, FetchError> {
+        let (cid, bytes) = (*block.cid(), block.data().len());
+        match self.target.push(block.clone()) {
+            Ok(()) => {}
+            Err(UnixFsError::Unexpected) => return Ok(false),
+            Err(error) => return Err(error.into()),
+        }
+        self.dirty = true;
+        self.got.insert(&cid);
+        self.wanted.remove(&cid);
+        self.largest = self.largest.max(bytes);
+        let summary = &mut self.summary;
+        summary.blocks = summary.blocks.saturating_add(1);
+        match from {
+            Origin::Local => summary.local_blocks = summary.local_blocks.saturating_add(1),
+            Origin::Gateway(gateway) => {
+                if let Some(peer) = self.peers.get_mut(gateway) {
+                    peer.used.blocks = peer.used.blocks.saturating_add(1);
+                }
+                self.queue.push_back(Action::Store(block));
+            }
+        }
+        let (blocks, block, bytes) = (summary.blocks, bytes as u64, summary.bytes);
+        let progress = Event::Progress {
+            from,
+            block,
+            blocks,
+            bytes,
+        };
+        self.queue.push_back(Action::Event(progress));
+        Ok(true)
+    }
+
+    /// Bytes of a CAR.
+    pub(super) fn car_data(&mut self, id: RequestId, mut data: Bytes, pool: &mut GatewayPool) {
+        while let Some(car) = self
+            .requests
+            .get_mut(&id)
+            .and_then(|request| request.car_mut())
+        {
+            let at_start = car.reader.is_at_header();
+            let fault = match car.reader.push(&mut data) {
+                Ok(None) => return,
+                Ok(Some(Item::Header { .. })) => continue,
+                Ok(Some(Item::Block { cid, data })) => match self.car_block(id, cid, data, pool) {
+                    Ok(None) => continue,
+                    Ok(Some(fault)) => fault,
+                    Err(error) => return self.conclude(Err(error)),
+                },
+                Err(CarError::BlockTooLarge { .. }) if !at_start => Fault::TooLarge,
+                Err(_) => Fault::NotCar,
+            };
+            return self.fault(id, fault, pool, true);
+        }
+    }
+
+    /// One block of a CAR; gives what is wrong with it.
+    fn car_block(
+        &mut self,
+        id: RequestId,
+        cid: Cid,
+        data: Bytes,
+        pool: &mut GatewayPool,
+    ) -> Result<Option<Fault>, FetchError> {
+        self.refresh()?;
+        let bytes = data.len();
+        let wanted = self.target.is_wanted(&cid);
+        self.seen_in(id, &cid);
+        if !wanted && self.got.contains(&cid) {
+            return Ok(self.useless_in(id, bytes));
+        }
+        let block = match Block::verify(cid, data) {
+            Ok(block) => block,
+            Err(CidError::WrongHash) => return Ok(Some(Fault::WrongHash(cid))),
+            // Of a hash that isn't known nothing can be wanted.
+            Err(_) => return Ok(self.useless_in(id, bytes)),
+        };
+        if !wanted {
+            let gateway = self
+                .requests
+                .get(&id)
+                .map_or(usize::MAX, |request| request.gateway);
+            if !self.early.put(block, gateway) {
+                self.early.clear();
+                return Ok(Some(Fault::Unasked));
+            }
+            self.passed_in(id, false);
+            return Ok(None);
+        }
+        let first = self.wanted.first() == Some(&cid);
+        let fits = self.held().saturating_add(bytes) <= self.options.max_buffer;
+        if !fits && (!first || self.has_content()) {
+            // The driver reads on although it was told not to: the block will be asked for again.
+            return Ok(None);
+        }
+        let Some(request) = self.requests.get_mut(&id) else {
+            return Ok(None);
+        };
+        request.used = request.used.saturating_add(1);
+        request.used_bytes = request.used_bytes.saturating_add(bytes as u64);
+        let gateway = request.gateway;
+        self.accept(block, Origin::Gateway(gateway))?;
+        self.hit_run = 0;
+        self.passed_in(id, first);
+        self.drop_raws(&cid);
+        self.win_cars(id, pool);
+        Ok(None)
+    }
+
+    fn seen_in(&mut self, id: RequestId, cid: &Cid) {
+        if let Some(car) = self
+            .requests
+            .get_mut(&id)
+            .and_then(|request| request.car_mut())
+        {
+            car.seen.insert(cid);
+        }
+    }
+
+    /// Notes a block that nobody needs.
+    fn useless_in(&mut self, id: RequestId, bytes: usize) -> Option<Fault> {
+        let car = self.requests.get_mut(&id)?.car_mut()?;
+        car.useless = car.useless.saturating_add((bytes as u64).max(64));
+        (car.useless > MAX_USELESS).then_some(Fault::Unasked)
+    }
+
+    /// Notes that a block of use came: the one that was needed first, or one after it.
+    fn passed_in(&mut self, id: RequestId, first: bool) {
+        let at_ms = self.clock.felt_ms();
+        let waits_for = self.wanted.first().copied();
+        let Some(request) = self.requests.get_mut(&id) else {
+            return;
+        };
+        request.last_block_ms = at_ms;
+        let Some(car) = request.car_mut() else {
+            return;
+        };
+        car.useless = 0;
+        if first || car.waits_for != waits_for {
+            car.waits_for = waits_for;
+            car.passed = 0;
+        }
+        car.passed = car.passed.saturating_add(u32::from(!first));
+    }
+
+    /// The end of a block request.
+    pub(super) fn raw_end(&mut self, id: RequestId, pool: &mut GatewayPool) {
+        let at_ms = self.clock.felt_ms();
+        let Some(request) = self.requests.get_mut(&id) else {
+            return;
+        };
+        let Body::Raw(raw) = &mut request.body else {
+            return;
+        };
+        let cid = raw.cid;
+        let data = core::mem::replace(raw, Raw::new(cid)).finish();
+        let Ok(block) = Block::verify(cid, data) else {
+            return self.fault(id, Fault::WrongHash(cid), pool, false);
+        };
+        let gateway = request.gateway;
+        pool.finished(gateway, request.bytes, request.transfer_ms(at_ms));
+        let sent_ms = request.sent_ms;
+        self.requests.remove(&id);
+        self.peers.closed(gateway);
+        if let Err(error) = self.accept(block, Origin::Gateway(gateway)) {
+            return self.conclude(Err(error));
+        }
+        self.win_raws(&cid, sent_ms, pool);
+    }
+
+    /// A CAR that was of use ends the race with all others, unless it is the slow one.
+    fn win_cars(&mut self, winner: RequestId, pool: &mut GatewayPool) {
+        let Some(sent_ms) = self
+            .requests
+            .get(&winner)
+            .filter(|won| !won.slow)
+            .map(|won| won.sent_ms)
+        else {
+            return;
+        };
+        let others = self
+            .requests
+            .iter()
+            .filter(|(id, other)| **id != winner && other.car().is_some());
+        self.lose(others.map(|(id, _)| *id).collect(), sent_ms, pool);
+    }
+
+    /// A block that came ends the race of all that were asked for it.
+    fn win_raws(&mut self, cid: &Cid, sent_ms: u64, pool: &mut GatewayPool) {
+        let others = self
+            .requests
+            .iter()
+            .filter(|(_, other)| other.raw_cid() == Some(cid));
+        self.lose(others.map(|(id, _)| *id).collect(), sent_ms, pool);
+    }
+
+    /// Gives requests up whose race is lost. A fault is only what was asked before the winner and did not answer, or was
+    /// too slow all the time.
+    fn lose(&mut self, losers: Vec<RequestId>, winner_sent_ms: u64, pool: &mut GatewayPool) {
+        for id in losers {
+            let Some(loser) = self.requests.get(&id) else {
+                continue;
+            };
+            let silent = loser.bytes == 0 && loser.sent_ms < winner_sent_ms;
+            if loser.slow || silent {
+                let fault = if silent {
+                    Fault::Outrun
+                } else {
+                    Fault::TooSlow
+                };
+                self.fault(id, fault, pool, true);
+            } else {
+                self.cancel(id);
+            }
+        }
+    }
+
+    fn drop_raws(&mut self, cid: &Cid) {
+        let raws = self
+            .requests
+            .iter()
+            .filter(|(_, other)| other.raw_cid() == Some(cid));
+        raws.map(|(id, _)| *id)
+            .collect::<Vec<_>>()
+            .into_iter()
+            .for_each(|id| self.cancel(id));
+    }
+
+    fn drop_cars(&mut self) {
+        let cars = self
+            .requests
+            .iter()
+            .filter(|(_, other)| other.car().is_some());
+        cars.map(|(id, _)| *id)
+            .collect::<Vec<_>>()
+            .into_iter()
+            .for_each(|id| self.cancel(id));
+    }
+
+    /// Gives a request up without blame.
+    fn cancel(&mut self, id: RequestId) {
+        if let Some(request) = self.requests.remove(&id) {
+            self.peers.closed(request.gateway);
+            self.queue.push_back(Action::Cancel(id));
+        }
+    }
+}
