@@ -1,6 +1,7 @@
 //! Our gateway and Kubo's answer alike: for every block and path of the public fixtures, in each form.
 
 use bytes::Bytes;
+use futures_util::{StreamExt, stream};
 use interplanar_core::block::Block;
 use interplanar_core::car::{Item, Reader};
 use interplanar_core::cid::{Cid, DAG_PB};
@@ -36,7 +37,7 @@ fn fixtures() -> PathBuf {
 }
 
 fn read_car(car: &[u8]) -> (Vec<Cid>, Vec<(Cid, Bytes)>) {
-    let (mut reader, mut input) = (Reader::new(), car);
+    let (mut reader, mut input) = (Reader::new(), Bytes::copy_from_slice(car));
     let (mut heads, mut blocks) = (Vec::new(), Vec::new());
     // A CAR that broke off ends with what is no block.
     while let Ok(Some(item)) = reader.push(&mut input) {
@@ -64,11 +65,18 @@ impl Ours {
             .map(|(cid, data)| Block::verify(*cid, data.clone()).expect("its hash"))
             .collect();
         store.put(&blocks).expect("stored");
-        let listeners = server::bind(&["127.0.0.1:0".parse().expect("an address")]).await.expect("a port");
+        let listeners = server::bind(&["127.0.0.1:0".parse().expect("an address")])
+            .await
+            .expect("a port");
         let url = format!("http://{}", listeners[0].local_addr().expect("its port"));
         let shutdown = Shutdown::new();
         let gateway = Arc::new(Gateway::new(Arc::new(store)));
-        tokio::spawn(server::serve_all(listeners, gateway, shutdown.clone(), Limits::default()));
+        tokio::spawn(server::serve_all(
+            listeners,
+            gateway,
+            shutdown.clone(),
+            Limits::default(),
+        ));
         Self {
             url,
             shutdown,
@@ -106,13 +114,21 @@ async fn ask(client: &reqwest::Client, base: &str, ask: &Ask) -> Answer {
     for (name, value) in &ask.headers {
         request = request.header(*name, value);
     }
-    let mut response = request.send().await.unwrap_or_else(|error| panic!("{ask:?}: {error:?}"));
+    let mut response = request
+        .send()
+        .await
+        .unwrap_or_else(|error| panic!("{ask:?}: {error:?}"));
     let status = response.status().as_u16();
     let headers = response
         .headers()
         .iter()
         .filter(|(name, _)| HEADERS.contains(&name.as_str()))
-        .map(|(name, value)| (name.to_string(), String::from_utf8_lossy(value.as_bytes()).into_owned()))
+        .map(|(name, value)| {
+            (
+                name.to_string(),
+                String::from_utf8_lossy(value.as_bytes()).into_owned(),
+            )
+        })
         .collect();
     let (mut body, mut whole) = (Vec::new(), true);
     loop {
@@ -136,11 +152,20 @@ async fn ask(client: &reqwest::Client, base: &str, ask: &Ask) -> Answer {
 /// Makes equal what may differ (see the gateway's own documentation), and gives what is left to compare.
 fn comparable(mut answer: Answer, asked: &Ask) -> Answer {
     let car = asked.path.contains("format=car")
-        || asked.headers.iter().any(|(_, value)| value.contains("ipld.car"));
+        || asked
+            .headers
+            .iter()
+            .any(|(_, value)| value.contains("ipld.car"));
     if answer.status >= 400 {
         // The words are each one's own. Kubo leaves headers of the content that it didn't send.
         answer.body.clear();
-        for name in ["content-length", "content-disposition", "etag", "cache-control", "x-ipfs-roots"] {
+        for name in [
+            "content-length",
+            "content-disposition",
+            "etag",
+            "cache-control",
+            "x-ipfs-roots",
+        ] {
             answer.headers.remove(name);
         }
     } else if car && answer.status == 200 {
@@ -161,16 +186,31 @@ fn comparable(mut answer: Answer, asked: &Ask) -> Answer {
         if let Some(location) = answer.headers.get_mut("location") {
             *location = location.replace("%25", "%");
         }
-    } else if answer.headers.get("etag").is_some_and(|etag| etag.contains("DirIndex-")) {
+    } else if answer
+        .headers
+        .get("etag")
+        .is_some_and(|etag| etag.contains("DirIndex-"))
+    {
         answer.body = names(&answer.body).join("\n").into_bytes();
         answer.headers.remove("content-length");
     }
-    let listing = answer.headers.get("etag").is_some_and(|etag| etag.contains("DirIndex-"));
+    let listing = answer
+        .headers
+        .get("etag")
+        .is_some_and(|etag| etag.contains("DirIndex-"));
     if let Some(etag) = answer.headers.get_mut("etag") {
         *etag = generic(etag);
     }
+    // Kubo doesn't escape the path there, which makes it no URI.
+    if let Some(location) = answer.headers.get_mut("content-location") {
+        let unescaped = unescape(&String::from_utf8_lossy(&unescape(location)));
+        *location = String::from_utf8_lossy(&unescaped).into_owned();
+    }
     // Kubo sends HEAD of a listing without its headers.
-    if asked.method == Method::HEAD && answer.status == 200 && (listing || answer.headers.is_empty()) {
+    if asked.method == Method::HEAD
+        && answer.status == 200
+        && (listing || answer.headers.is_empty())
+    {
         answer.headers.clear();
     }
     // HEAD of a short CAR or listing has a length at Kubo, because it makes them.
@@ -195,8 +235,15 @@ fn generic(etag: &str) -> String {
 fn names(page: &[u8]) -> Vec<String> {
     let page = String::from_utf8_lossy(page);
     let mut names = BTreeSet::new();
-    for link in page.split("href=\"").skip(1).filter_map(|rest| rest.split('"').next()) {
-        if let Some((cid, _)) = link.strip_prefix("/ipfs/").and_then(|rest| rest.split_once("?filename=")) {
+    for link in page
+        .split("href=\"")
+        .skip(1)
+        .filter_map(|rest| rest.split('"').next())
+    {
+        if let Some((cid, _)) = link
+            .strip_prefix("/ipfs/")
+            .and_then(|rest| rest.split_once("?filename="))
+        {
             names.insert(cid.to_owned());
         }
     }
@@ -205,7 +252,10 @@ fn names(page: &[u8]) -> Vec<String> {
 
 /// Every block by its CID, and every path that links name, to a depth of three.
 fn paths(blocks: &[(Cid, Bytes)]) -> Vec<String> {
-    let by_cid: BTreeMap<String, &Bytes> = blocks.iter().map(|(cid, data)| (cid.to_string(), data)).collect();
+    let by_cid: BTreeMap<String, &Bytes> = blocks
+        .iter()
+        .map(|(cid, data)| (cid.to_string(), data))
+        .collect();
     let mut paths = BTreeSet::new();
     for (cid, data) in blocks {
         paths.insert(format!("/ipfs/{cid}"));
@@ -253,10 +303,32 @@ fn paths(blocks: &[(Cid, Bytes)]) -> Vec<String> {
 fn escaped(name: &[u8]) -> String {
     name.iter()
         .map(|byte| match byte {
-            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'_' | b'.' => char::from(*byte).to_string(),
+            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'_' | b'.' => {
+                char::from(*byte).to_string()
+            }
             byte => format!("%{byte:02X}"),
         })
         .collect()
+}
+
+fn unescape(text: &str) -> Vec<u8> {
+    let (mut plain, mut rest) = (Vec::new(), text.as_bytes());
+    while let Some((first, behind)) = rest.split_first() {
+        let escaped = behind
+            .get(..2)
+            .and_then(|hex| u8::from_str_radix(std::str::from_utf8(hex).ok()?, 16).ok());
+        match escaped.filter(|_| *first == b'%') {
+            Some(byte) => {
+                plain.push(byte);
+                rest = &behind[2..];
+            }
+            None => {
+                plain.push(*first);
+                rest = behind;
+            }
+        }
+    }
+    plain
 }
 
 /// Every request about a path.
@@ -267,11 +339,21 @@ fn asks(path: &str) -> Vec<Ask> {
             asks.push(Ask {
                 method,
                 path: format!("{path}{query}"),
-                headers: headers.iter().map(|(name, value)| (*name, (*value).to_owned())).collect(),
+                headers: headers
+                    .iter()
+                    .map(|(name, value)| (*name, (*value).to_owned()))
+                    .collect(),
             });
         }
     };
-    for query in ["", "/", "?filename=a%20%C4%85.txt", "?filename=x.html&download=true", "/nope", "?format=nonsense"] {
+    for query in [
+        "",
+        "/",
+        "?filename=a%20%C4%85.txt",
+        "?filename=x.html&download=true",
+        "/nope",
+        "?format=nonsense",
+    ] {
         add(query, &[]);
     }
     for format in ["raw", "json", "cbor", "dag-json", "dag-cbor", "ipns-record"] {
@@ -281,23 +363,60 @@ fn asks(path: &str) -> Vec<Ask> {
     }
     add("", &[("accept", "application/vnd.ipld.raw")]);
     add("", &[("accept", "application/vnd.ipld.nonsense")]);
-    add("", &[("accept", "application/vnd.ipld.car; version=1; order=unk; dups=y")]);
+    add(
+        "",
+        &[(
+            "accept",
+            "application/vnd.ipld.car; version=1; order=unk; dups=y",
+        )],
+    );
     add("?format=raw", &[("accept", "application/vnd.ipld.car")]);
-    for range in ["bytes=0-9", "bytes=5-", "bytes=-1", "bytes=1-2,4-5", "bytes=99999999-", "bytes=9-5", "lines=1-2"] {
+    for range in [
+        "bytes=0-9",
+        "bytes=5-",
+        "bytes=-1",
+        "bytes=1-2,4-5",
+        "bytes=99999999-",
+        "bytes=9-5",
+        "lines=1-2",
+    ] {
         add("", &[("range", range)]);
         add("?format=raw", &[("range", range)]);
     }
     for scope in ["all", "entity", "block"] {
         for dups in ["y", "n"] {
             for order in ["dfs", "unk"] {
-                add(&format!("?format=car&dag-scope={scope}&car-dups={dups}&car-order={order}"), &[]);
+                add(
+                    &format!("?format=car&dag-scope={scope}&car-dups={dups}&car-order={order}"),
+                    &[],
+                );
             }
-            for bytes in ["0:*", "0:0", "5:20", "-10:*", "-10:-5", "2:-3", "1000:*", "99999999:*", "0:99999999"] {
-                add(&format!("?format=car&dag-scope={scope}&car-dups={dups}&entity-bytes={bytes}"), &[]);
+            for bytes in [
+                "0:*",
+                "0:0",
+                "5:20",
+                "-10:*",
+                "-10:-5",
+                "2:-3",
+                "1000:*",
+                "99999999:*",
+                "0:99999999",
+            ] {
+                add(
+                    &format!("?format=car&dag-scope={scope}&car-dups={dups}&entity-bytes={bytes}"),
+                    &[],
+                );
             }
         }
     }
-    for wrong in ["dag-scope=some", "entity-bytes=5:4", "entity-bytes=x", "car-version=2", "car-order=bfs", "car-dups=x"] {
+    for wrong in [
+        "dag-scope=some",
+        "entity-bytes=5:4",
+        "entity-bytes=x",
+        "car-version=2",
+        "car-order=bfs",
+        "car-dups=x",
+    ] {
         add(&format!("?format=car&{wrong}"), &[]);
     }
     add("/nope?format=car", &[]);
@@ -322,43 +441,80 @@ async fn our_gateway_answers_as_kubos() {
         .no_proxy()
         .build()
         .expect("a client");
-    let (mut asked, mut different) = (0, Vec::new());
-    let all = paths(&blocks);
-    eprintln!("{} paths", all.len());
-    let step: usize = std::env::var("STEP").map_or(1, |s| s.parse().unwrap());
-    for path in all.into_iter().step_by(step) {
-        for request in asks(&path) {
-            let (left, right) = tokio::join!(
-                ask(&client, &ours.url, &request),
-                ask(&client, &theirs, &request)
-            );
-            asked += 1;
-            check(&request, left, right.clone(), &mut different);
-            // What a client that has it asks next.
-            let etag = right.headers.get("etag").filter(|_| right.status == 200 && request.headers.is_empty());
-            if let Some(etag) = etag.filter(|etag| !etag.contains(".car.") && !etag.contains("DirIndex")) {
-                let mut again = request.clone();
-                again.headers.push(("if-none-match", etag.clone()));
-                let (left, right) = tokio::join!(
-                    ask(&client, &ours.url, &again),
-                    ask(&client, &theirs, &again)
-                );
-                assert_eq!(left.status, 304, "{again:?}");
-                asked += 1;
-                check(&again, left, right, &mut different);
-            }
-        }
-    }
+    let requests = requests(&blocks);
+    let asked = requests.len();
+    let different: Vec<String> = stream::iter(requests)
+        .map(|request| compare(&client, &ours.url, &theirs, request))
+        .buffer_unordered(8)
+        .collect::<Vec<_>>()
+        .await
+        .concat();
     println!("{asked} requests, {} answered differently", different.len());
-    assert!(different.is_empty(), "{}", different[..different.len().min(40)].join("\n"));
+    assert!(
+        different.is_empty(),
+        "{}",
+        different[..different.len().min(40)].join("\n")
+    );
+}
+
+/// All requests about each block, and by turns a third of them about each path below one.
+fn requests(blocks: &[(Cid, Bytes)]) -> Vec<Ask> {
+    let mut requests = Vec::new();
+    for (index, path) in paths(blocks).iter().enumerate() {
+        let (skip, step) = if path.matches('/').count() > 2 {
+            (index % 3, 3)
+        } else {
+            (0, 1)
+        };
+        requests.extend(asks(path).into_iter().skip(skip).step_by(step));
+    }
+    requests
+}
+
+/// Asks both, and again with the tag that came back, as a client that has it does.
+async fn compare(client: &reqwest::Client, ours: &str, theirs: &str, request: Ask) -> Vec<String> {
+    let mut different = Vec::new();
+    let (left, right) = tokio::join!(ask(client, ours, &request), ask(client, theirs, &request));
+    let etag = right
+        .headers
+        .get("etag")
+        .filter(|_| right.status == 200 && request.headers.is_empty());
+    let etag = etag
+        .filter(|etag| !etag.contains(".car.") && !etag.contains("DirIndex"))
+        .cloned();
+    check(&request, left, right, &mut different);
+    if let Some(etag) = etag {
+        let mut again = request.clone();
+        again.headers.push(("if-none-match", etag));
+        let (left, right) = tokio::join!(ask(client, ours, &again), ask(client, theirs, &again));
+        assert_eq!(left.status, 304, "{again:?}");
+        check(&again, left, right, &mut different);
+    }
+    different
 }
 
 fn check(asked: &Ask, ours: Answer, kubos: Answer, different: &mut Vec<String>) {
     let (mut ours, mut kubos) = (comparable(ours, asked), comparable(kubos, asked));
-    let head_of_range = asked.method == Method::HEAD && asked.headers.iter().any(|(name, _)| *name == "range");
+    if asked.path.starts_with("/ipfs/bafkqaaa")
+        && asked.headers.iter().any(|(name, _)| *name == "range")
+    {
+        // Of a range of nothing Kubo makes `bytes 0--1/0`, 400 or 500.
+        return;
+    }
+    let head_of_range =
+        asked.method == Method::HEAD && asked.headers.iter().any(|(name, _)| *name == "range");
     if head_of_range && kubos.status == 500 {
         // Kubo panics at such a request for a document.
         return;
+    }
+    if kubos
+        .headers
+        .get("content-range")
+        .is_some_and(|range| !range.starts_with("bytes 0-"))
+    {
+        // Of a part that isn't the beginning Kubo guesses the type by the bytes of the part.
+        ours.headers.remove("content-type");
+        kubos.headers.remove("content-type");
     }
     if head_of_range && kubos.status == 416 {
         // Kubo gives the size with some of the ranges that are none.
@@ -370,7 +526,10 @@ fn check(asked: &Ask, ours: Answer, kubos: Answer, different: &mut Vec<String>) 
     }
     let mut said = format!("{} {} {:?}:", asked.method, asked.path, asked.headers);
     if ours.status != kubos.status || ours.whole != kubos.whole {
-        said += &format!(" status {} {} ≠ {} {}", ours.status, ours.whole, kubos.status, kubos.whole);
+        said += &format!(
+            " status {} {} ≠ {} {}",
+            ours.status, ours.whole, kubos.status, kubos.whole
+        );
     }
     for name in HEADERS {
         let (our, their) = (ours.headers.get(name), kubos.headers.get(name));
@@ -379,8 +538,15 @@ fn check(asked: &Ask, ours: Answer, kubos: Answer, different: &mut Vec<String>) 
         }
     }
     if ours.body != kubos.body {
-        let shown = |body: &[u8]| String::from_utf8_lossy(&body[..body.len().min(700)]).into_owned();
-        said += &format!("\n    body {}: {:?}\n    ≠ {}: {:?}", ours.body.len(), shown(&ours.body), kubos.body.len(), shown(&kubos.body));
+        let shown =
+            |body: &[u8]| String::from_utf8_lossy(&body[..body.len().min(700)]).into_owned();
+        said += &format!(
+            "\n    body {}: {:?}\n    ≠ {}: {:?}",
+            ours.body.len(),
+            shown(&ours.body),
+            kubos.body.len(),
+            shown(&kubos.body)
+        );
     }
     different.push(said);
 }

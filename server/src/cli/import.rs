@@ -1,1 +1,96 @@
-//! `interplanar import`
+//! `interplanar import FILE.car…`: blocks of CAR files into the block store of a cache folder.
+
+mod read;
+mod report;
+#[cfg(test)]
+mod tests;
+
+use std::fs::File;
+use std::io::{self, Read};
+use std::path::{Path, PathBuf};
+
+use super::{Context, Failure};
+use crate::blocks::BlockStore;
+use read::ImportError;
+pub use report::Counts;
+use report::Report;
+
+/// The folder in a cache that holds the blocks.
+const BLOCKS: &str = "blocks";
+
+/// Import the blocks of CAR files, each checked against its CID.
+///
+/// The blocks can then be served by `publish` or `proxy` with the same cache folder. Whole DAGs or parts of them: what is missing
+/// can come later. The server that uses the cache must be stopped meanwhile.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Examples:
+  interplanar import --cache /var/cache/interplanar item.car
+  curl -s 'http://127.0.0.1:8080/ipfs/<cid>?format=car' | interplanar import --cache DIR -")]
+pub struct Args {
+    /// CAR files, version 1; `-` reads standard input.
+    #[arg(required = true, value_name = "FILE")]
+    files: Vec<PathBuf>,
+    /// Cache folder, as for `publish` and `proxy`.
+    #[arg(long, value_name = "DIRECTORY")]
+    cache: PathBuf,
+    /// Print one line of JSON for each file.
+    #[arg(long)]
+    json: bool,
+}
+
+/// Imports file by file; blocks that came before a fault stay.
+///
+/// # Errors
+/// Exit code 3 for a block that is not what its CID says, 4 for a file that isn't there, 1 otherwise.
+pub async fn run(args: Args, _context: Context) -> Result<(), Failure> {
+    tokio::task::spawn_blocking(move || import(&args)).await?
+}
+
+fn import(args: &Args) -> Result<(), Failure> {
+    let store = BlockStore::open(&args.cache.join(BLOCKS))?;
+    for file in &args.files {
+        let (input, length) = open(file)?;
+        let mut report = Report::new(file, length, args.json);
+        let result = read::import(input, &store, &mut |counts| report.progress(counts));
+        // What came before a fault is good, and stays.
+        store.flush()?;
+        match result {
+            Ok(counts) => report.finish(counts)?,
+            Err(error) => {
+                report.abandon();
+                return Err(failure(file, error));
+            }
+        }
+    }
+    Ok(())
+}
+
+/// The bytes of a file and their number, where that is known.
+fn open(path: &Path) -> Result<(Box<dyn Read>, Option<u64>), Failure> {
+    if path == Path::new("-") {
+        return Ok((Box::new(io::stdin().lock()), None));
+    }
+    let named = |error: io::Error| {
+        let missing = error.kind() == io::ErrorKind::NotFound;
+        let error = anyhow::Error::new(error).context(path.display().to_string());
+        if missing {
+            Failure::not_found(error)
+        } else {
+            Failure::from(error)
+        }
+    };
+    let file = File::open(path).map_err(named)?;
+    let length = file.metadata().ok().filter(std::fs::Metadata::is_file);
+    Ok((Box::new(file), length.map(|metadata| metadata.len())))
+}
+
+fn failure(path: &Path, error: ImportError) -> Failure {
+    let wrong = matches!(error, ImportError::Block { .. });
+    let error = anyhow::Error::new(error).context(path.display().to_string());
+    if wrong {
+        Failure::verification(error)
+    } else {
+        Failure::from(error)
+    }
+}

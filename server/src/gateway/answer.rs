@@ -149,9 +149,14 @@ impl Ask<'_> {
         None
     }
 
-    /// The bytes of a block (or of what came from one), with conditions and ranges.
-    fn bytes(&self, data: Bytes, out: &HeaderMap) -> Result<Response, Refusal> {
+    /// The bytes of a block, with conditions and ranges; a range that is none is a 400.
+    fn block(&self, data: Bytes, out: &HeaderMap) -> Result<Response, Refusal> {
         check_range(self.request.headers())?;
+        self.bytes(data, out)
+    }
+
+    /// Bytes at hand, with conditions and ranges.
+    fn bytes(&self, data: Bytes, out: &HeaderMap) -> Result<Response, Refusal> {
         let size = data.len() as u64;
         let plan = self.plan(out, size)?;
         // The length of a block fits into memory.
@@ -172,7 +177,7 @@ impl Ask<'_> {
         set_immutable(out, &self.etag(&resolved.cid, Format::Raw));
         set(out, CONTENT_TYPE, Format::Raw.media_type());
         out.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
-        self.bytes(data, out)
+        self.block(data, out)
     }
 
     fn file_name(&self, otherwise: impl FnOnce() -> String) -> String {
@@ -287,7 +292,7 @@ impl Ask<'_> {
         set_disposition(out, if inline { "inline" } else { "attachment" }, &name);
         set(out, CONTENT_TYPE, wanted.media_type());
         out.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
-        self.bytes(data, out)
+        self.block(data, out)
     }
 
     fn symlink(
@@ -302,7 +307,7 @@ impl Ask<'_> {
         let target = node
             .unixfs
             .as_ref()
-            .map(|unixfs| unixfs.data.clone())
+            .and_then(|unixfs| unixfs.data.clone())
             .unwrap_or_default();
         set_immutable(out, &self.etag(&resolved.cid, Format::Default));
         self.set_inline_name(out);
@@ -335,13 +340,17 @@ impl Ask<'_> {
         set_immutable(out, &self.etag(tagged, Format::Default));
         self.set_inline_name(out);
         let name = self.query.get("filename").map(str::to_owned).or(name);
+        let plan = self.plan(out, size)?;
         let by_name = name.as_deref().and_then(mime::by_name);
-        let media_type = match by_name.or(known_type) {
-            Some(media_type) => media_type,
-            None => mime::by_content(&self.beginning(cid, size)?),
+        let media_type = match (by_name.or(known_type), &plan) {
+            (Some(media_type), _) => media_type,
+            // The blocks of a part may be here where those of the beginning aren't.
+            (None, Plan::Part(part)) if part.start > 0 => self
+                .beginning(cid, size)
+                .map_or("application/octet-stream", |data| mime::by_content(&data)),
+            (None, _) => mime::by_content(&self.beginning(cid, size)?),
         };
         set(out, CONTENT_TYPE, media_type);
-        let plan = self.plan(out, size)?;
         Ok(respond(out.clone(), size, plan, |part| {
             let length = part.end - part.start;
             from_blocking(file::content(self.dag.clone(), *cid, part), Some(length))
@@ -433,13 +442,12 @@ fn file_size(node: &Node, dag: &Dag, cid: &Cid) -> Result<u64, Refusal> {
                 .unixfs
                 .as_ref()
                 .ok_or_else(|| Refusal::malformed("file"))?;
+            let own = unixfs.data.as_ref().map_or(0, Bytes::len);
             let summed = || {
-                let sizes = unixfs.block_sizes.iter();
-                sizes.fold(unixfs.data.len() as u64, |sum, size| {
-                    sum.saturating_add(*size)
-                })
+                let sizes = unixfs.blocksizes.iter();
+                sizes.fold(own as u64, |sum, size| sum.saturating_add(*size))
             };
-            Ok(unixfs.file_size.unwrap_or_else(summed))
+            Ok(unixfs.filesize.unwrap_or_else(summed))
         }
         Node::Tree(_) => Err(Refusal::malformed("file")),
     }

@@ -148,7 +148,7 @@ impl CarStream {
         match unixfs.kind {
             Kind::HamtShard => Ok(Walk::Shards(vec![shards(node)?.into_iter()])),
             Kind::File => {
-                let size = unixfs.file_size.unwrap_or(0);
+                let size = unixfs.filesize.unwrap_or(0);
                 let range = match self.query.bytes {
                     None => Some(0..size),
                     Some(bytes) => bytes.resolve(size),

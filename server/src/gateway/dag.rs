@@ -61,8 +61,11 @@ pub(super) fn decode(cid: &Cid, data: &Bytes) -> Result<Node, Refusal> {
     let tree = match cid.codec() {
         RAW => return Ok(Node::Raw),
         DAG_PB => {
-            let node = dag_pb::Node::decode(data).ok_or_else(|| Refusal::malformed("dag-pb"))?;
-            let unixfs = node.data.as_ref().and_then(unixfs::Data::decode);
+            let node = dag_pb::Node::decode(data).map_err(|_| Refusal::malformed("dag-pb"))?;
+            let unixfs = node
+                .data
+                .as_ref()
+                .and_then(|data| unixfs::Data::decode(data).ok());
             return Ok(Node::Pb(PbNode {
                 links: node.links,
                 unixfs,

@@ -171,7 +171,7 @@ mod tests {
             "{rows}"
         );
         assert!(
-            rows.contains("href=\"./%22%3E%3Cscript%3E&%27%FF\""),
+            rows.contains("href=\"./%22%3E%3Cscript%3E%26%27%FF\""),
             "{rows}"
         );
         assert!(rows.contains("1.5 kB"), "{rows}");

@@ -77,7 +77,10 @@ impl FileWalk {
                     .unixfs
                     .filter(|unixfs| matches!(unixfs.kind, Kind::File | Kind::Raw));
                 let unixfs = unixfs.ok_or_else(|| Refusal::malformed("file"))?;
-                (unixfs.data.clone(), Some((node.links, unixfs.block_sizes)))
+                (
+                    unixfs.data.clone().unwrap_or_default(),
+                    Some((node.links, unixfs.blocksizes)),
+                )
             }
             Node::Tree(_) => return Err(Refusal::malformed("file")),
         };

@@ -111,6 +111,9 @@ pub(super) fn by_name(name: &str) -> Option<&'static str> {
 /// By the first bytes of the content (at least [`SNIFFED`] of them, or all).
 pub(super) fn by_content(data: &[u8]) -> &'static str {
     let data = &data[..data.len().min(SNIFFED)];
+    if data.is_empty() {
+        return "text/plain";
+    }
     let known = SIGNATURES
         .iter()
         .find(|(signature, _)| data.starts_with(signature));
@@ -129,6 +132,9 @@ pub(super) fn by_content(data: &[u8]) -> &'static str {
     if is_html(data) {
         return "text/html";
     }
+    if is_json(data) {
+        return "application/json";
+    }
     let binary = data
         .iter()
         .any(|byte| matches!(byte, 0..=8 | 0x0b | 0x0e..=0x1a | 0x1c..=0x1f));
@@ -137,6 +143,12 @@ pub(super) fn by_content(data: &[u8]) -> &'static str {
     } else {
         "text/plain; charset=utf-8"
     }
+}
+
+/// Whether all of it is an object or a list; of more than [`SNIFFED`] bytes nobody knows.
+fn is_json(data: &[u8]) -> bool {
+    matches!(data.trim_ascii_start().first(), Some(b'{' | b'['))
+        && serde_json::from_slice::<serde::de::IgnoredAny>(data).is_ok()
 }
 
 fn is_html(data: &[u8]) -> bool {
@@ -161,13 +173,15 @@ mod tests {
     fn names_and_contents() {
         assert_eq!(by_name("a.tar.ZST"), Some("application/zstd"));
         assert_eq!(by_name("README"), None);
-        assert_eq!(by_content(b""), "text/plain; charset=utf-8");
+        assert_eq!(by_content(b""), "text/plain");
         assert_eq!(
             by_content("gr\u{fc}n".as_bytes()),
             "text/plain; charset=utf-8"
         );
         assert_eq!(by_content(b" \n<!DOCTYPE HTML>"), "text/html");
         assert_eq!(by_content(b"<htmlx>"), "text/plain; charset=utf-8");
+        assert_eq!(by_content(b"{\"a\": [1]}\n"), "application/json");
+        assert_eq!(by_content(b"{not}"), "text/plain; charset=utf-8");
         assert_eq!(by_content(&[0, 1, 2]), "application/octet-stream");
     }
 }

@@ -5,30 +5,21 @@
 use bytes::Bytes;
 use http::HeaderValue;
 use interplanar_core::cid::{self, Cid};
-use percent_encoding::{AsciiSet, CONTROLS, percent_decode_str, percent_encode};
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, percent_encode};
 
 use super::refusal::Refusal;
 
-/// What is escaped in the path of a URL that we write: everything but what RFC 3986 lets stand there.
-const SEGMENT: &AsciiSet = &CONTROLS
-    .add(b' ')
-    .add(b'"')
-    .add(b'#')
-    .add(b'%')
-    .add(b'/')
-    .add(b';')
-    .add(b'<')
-    .add(b'>')
-    .add(b'?')
-    .add(b'[')
-    .add(b'\\')
-    .add(b']')
-    .add(b'^')
-    .add(b'`')
-    .add(b'{')
-    .add(b'|')
-    .add(b'}')
-    .add(b',');
+/// What may stand in the path of a URL that we write; quotes and `&` may not, for the sake of HTML.
+const SEGMENT: &AsciiSet = &NON_ALPHANUMERIC
+    .remove(b'-')
+    .remove(b'_')
+    .remove(b'.')
+    .remove(b'~')
+    .remove(b'$')
+    .remove(b'+')
+    .remove(b'=')
+    .remove(b':')
+    .remove(b'@');
 
 /// More segments than this are refused; each costs a look-up.
 const MAX_SEGMENTS: usize = 256;

@@ -116,7 +116,7 @@ fn step(dag: &Dag, visited: &mut Vec<Cid>, cid: &Cid, name: &[u8]) -> Result<Ste
     };
     let found = match node.unixfs.as_ref().map(|unixfs| unixfs.kind) {
         Some(Kind::File | Kind::Raw) => None,
-        Some(Kind::HamtShard) => hamt::find(dag, visited, node, name)?,
+        Some(Kind::HamtShard) => hamt::find(dag, visited, cid, name)?,
         Some(Kind::Directory | Kind::Symlink | Kind::Metadata) | None => named(&node, name),
     };
     Ok(found.map_or(Step::Nowhere, Step::Link))

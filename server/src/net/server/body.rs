@@ -36,6 +36,7 @@ where
     Streamed {
         stream: Box::pin(stream),
         left: length,
+        failed: None,
         ended: false,
     }
     .boxed_unsync()
@@ -193,6 +194,7 @@ impl Sender {
 struct Streamed {
     stream: Pin<Box<dyn Stream<Item = io::Result<Bytes>> + Send>>,
     left: Option<u64>,
+    failed: Option<io::Error>,
     ended: bool,
 }
 
@@ -217,6 +219,10 @@ impl http_body::Body for Streamed {
         context: &mut Context<'_>,
     ) -> Poll<Option<io::Result<Frame<Bytes>>>> {
         loop {
+            if let Some(error) = self.failed.take() {
+                self.ended = true;
+                return Poll::Ready(Some(Err(error)));
+            }
             if self.ended {
                 return Poll::Ready(None);
             }
@@ -232,8 +238,18 @@ impl http_body::Body for Streamed {
                 None if self.left.is_none_or(|left| left == 0) => Ok(None),
                 None => Err(io::Error::other("the body is shorter than promised")),
             };
-            self.ended = !matches!(result, Ok(Some(_)));
-            return Poll::Ready(result.transpose());
+            match result {
+                Ok(frame) => {
+                    self.ended = frame.is_none();
+                    return Poll::Ready(frame.map(Ok));
+                }
+                Err(error) => {
+                    // The pause lets what came before reach the client: an error drops what isn't written yet.
+                    self.failed = Some(error);
+                    context.waker().wake_by_ref();
+                    return Poll::Pending;
+                }
+            }
         }
     }
 
