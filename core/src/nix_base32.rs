@@ -7,8 +7,8 @@
 //!
 //! ```
 //! use interplanar_core::nix_base32::{decode, encode};
-//! assert_eq!(encode(&[1, 2, 3]), "0c208");
-//! assert_eq!(decode("0c208").unwrap(), [1, 2, 3]);
+//! assert_eq!(encode(&[31]), "0z");
+//! assert_eq!(decode("0z").unwrap(), [31]);
 //! ```
 
 use alloc::string::String;

@@ -13,7 +13,7 @@
 //! let mut walker = Walker::new(built.cid, Budget::default());
 //! let mut length = 0;
 //! while !walker.is_done() {
-//!     for cid in walker.wants(4) {
+//!     for cid in walker.wants(4).unwrap() {
 //!         walker.push(blocks[&cid].clone()).unwrap();
 //!     }
 //!     while let Some(piece) = walker.next() {
