@@ -51,7 +51,7 @@ fn import(args: &Args) -> Result<(), Failure> {
     let store = BlockStore::open(&args.cache.join(BLOCKS))?;
     for file in &args.files {
         let (input, length) = open(file)?;
-        let mut report = Report::new(file, length, args.json);
+        let report = Report::new(file, length, args.json);
         let result = read::import(input, &store, &mut |counts| report.progress(counts));
         // What came before a fault is good, and stays.
         store.flush()?;

@@ -7,33 +7,29 @@ use http::header::{
 };
 use http::{Method, StatusCode};
 use interplanar_core::cid::Cid;
-use interplanar_core::unixfs::Kind;
 
 use super::car::CarStream;
 use super::car_query::CarQuery;
 use super::content::{self, Plan, check_range, plan, respond, tag};
-use super::dag::{Dag, Node};
-use super::directory::Listing;
-use super::early::{early, redirect};
+use super::dag::Dag;
+use super::early::early;
 use super::etag::{Match, weak};
-use super::file;
 use super::format::{Format, Wanted};
 use super::headers::{
     self, IMMUTABLE, LISTING, X_IPFS_PATH, set, set_disposition, set_immutable, set_roots,
 };
-use super::mime;
 use super::path::ContentPath;
 use super::query::Query;
 use super::refusal::Refusal;
-use super::resolve::{Lost, Resolved, child, resolve};
+use super::resolve::{Lost, Resolved, resolve};
 use crate::net::server::{Request, Response, empty, from_blocking, whole};
 
 /// A request on its way, and the headers of its answer so far.
-struct Ask<'a> {
-    dag: &'a Dag,
-    request: &'a Request,
-    query: Query,
-    path: ContentPath,
+pub(super) struct Ask<'a> {
+    pub(super) dag: &'a Dag,
+    pub(super) request: &'a Request,
+    pub(super) query: Query,
+    pub(super) path: ContentPath,
     wanted: Wanted,
 }
 
@@ -126,7 +122,7 @@ fn only_if_cached(
 }
 
 impl Ask<'_> {
-    fn etag(&self, cid: &Cid, format: Format) -> String {
+    pub(super) fn etag(&self, cid: &Cid, format: Format) -> String {
         let format = match format {
             Format::Default => Format::of_codec(cid.codec()).unwrap_or(Format::Default),
             format => format,
@@ -156,7 +152,7 @@ impl Ask<'_> {
     }
 
     /// Bytes at hand, with conditions and ranges.
-    fn bytes(&self, data: Bytes, out: &HeaderMap) -> Result<Response, Refusal> {
+    pub(super) fn bytes(&self, data: Bytes, out: &HeaderMap) -> Result<Response, Refusal> {
         let size = data.len() as u64;
         let plan = self.plan(out, size)?;
         // The length of a block fits into memory.
@@ -165,7 +161,7 @@ impl Ask<'_> {
         }))
     }
 
-    fn plan(&self, out: &HeaderMap, size: u64) -> Result<Plan, Refusal> {
+    pub(super) fn plan(&self, out: &HeaderMap, size: u64) -> Result<Plan, Refusal> {
         plan(self.request.headers(), &tag(out), size)
     }
 
@@ -186,7 +182,7 @@ impl Ask<'_> {
             .map_or_else(otherwise, str::to_owned)
     }
 
-    fn downloads(&self) -> bool {
+    pub(super) fn downloads(&self) -> bool {
         self.query.get("download") == Some("true")
     }
 
@@ -234,27 +230,8 @@ impl Ask<'_> {
         ))
     }
 
-    /// What a browser gets.
-    fn default(&self, resolved: &Resolved, out: &mut HeaderMap) -> Result<Response, Refusal> {
-        let data = self.dag.load(&resolved.cid)?;
-        if Format::of_codec(resolved.cid.codec()).is_some() {
-            set_roots(out, resolved);
-            return self.document(resolved, data, out);
-        }
-        let node = super::dag::decode(&resolved.cid, &data)?;
-        set_roots(out, resolved);
-        match kind(&node) {
-            Some(Kind::Directory | Kind::HamtShard) => self.directory(resolved, out),
-            Some(Kind::Symlink) => self.symlink(resolved, &node, out),
-            Some(Kind::File | Kind::Raw) => {
-                self.file(&resolved.cid, &resolved.cid, self.path.name(), None, out)
-            }
-            Some(Kind::Metadata) | None => Err(Refusal::malformed("UnixFS node")),
-        }
-    }
-
     /// A document in its own codec, or as the plain type that it also is.
-    fn document(
+    pub(super) fn document(
         &self,
         resolved: &Resolved,
         data: Bytes,
@@ -293,162 +270,5 @@ impl Ask<'_> {
         set(out, CONTENT_TYPE, wanted.media_type());
         out.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
         self.block(data, out)
-    }
-
-    fn symlink(
-        &self,
-        resolved: &Resolved,
-        node: &Node,
-        out: &mut HeaderMap,
-    ) -> Result<Response, Refusal> {
-        let Node::Pb(node) = node else {
-            return Err(Refusal::malformed("symlink"));
-        };
-        let target = node
-            .unixfs
-            .as_ref()
-            .and_then(|unixfs| unixfs.data.clone())
-            .unwrap_or_default();
-        set_immutable(out, &self.etag(&resolved.cid, Format::Default));
-        self.set_inline_name(out);
-        set(out, CONTENT_TYPE, "inode/symlink");
-        self.bytes(target, out)
-    }
-
-    /// `?filename=` names the download; `?download=true` makes it one.
-    fn set_inline_name(&self, out: &mut HeaderMap) {
-        if let Some(name) = self.query.get("filename") {
-            let disposition = if self.downloads() {
-                "attachment"
-            } else {
-                "inline"
-            };
-            set_disposition(out, disposition, name);
-        }
-    }
-
-    /// A file; `tagged` is what its tag names (the directory, for its `index.html`).
-    fn file(
-        &self,
-        cid: &Cid,
-        tagged: &Cid,
-        name: Option<String>,
-        known_type: Option<&'static str>,
-        out: &mut HeaderMap,
-    ) -> Result<Response, Refusal> {
-        let size = file_size(&self.dag.node(cid)?, self.dag, cid)?;
-        set_immutable(out, &self.etag(tagged, Format::Default));
-        self.set_inline_name(out);
-        let name = self.query.get("filename").map(str::to_owned).or(name);
-        let plan = self.plan(out, size)?;
-        let by_name = name.as_deref().and_then(mime::by_name);
-        let media_type = match (by_name.or(known_type), &plan) {
-            (Some(media_type), _) => media_type,
-            // The blocks of a part may be here where those of the beginning aren't.
-            (None, Plan::Part(part)) if part.start > 0 => self
-                .beginning(cid, size)
-                .map_or("application/octet-stream", |data| mime::by_content(&data)),
-            (None, _) => mime::by_content(&self.beginning(cid, size)?),
-        };
-        set(out, CONTENT_TYPE, media_type);
-        Ok(respond(out.clone(), size, plan, |part| {
-            let length = part.end - part.start;
-            from_blocking(file::content(self.dag.clone(), *cid, part), Some(length))
-        }))
-    }
-
-    /// The first bytes of a file, for its type.
-    fn beginning(&self, cid: &Cid, size: u64) -> Result<Vec<u8>, Refusal> {
-        let range = 0..size.min(mime::SNIFFED as u64);
-        let mut beginning = Vec::with_capacity(mime::SNIFFED);
-        for piece in file::content(self.dag.clone(), *cid, range) {
-            let piece = piece.map_err(|_| {
-                Refusal::new(
-                    StatusCode::INTERNAL_SERVER_ERROR,
-                    "the content cannot be read",
-                )
-            })?;
-            beginning.extend_from_slice(&piece);
-        }
-        Ok(beginning)
-    }
-
-    fn directory(&self, resolved: &Resolved, out: &mut HeaderMap) -> Result<Response, Refusal> {
-        let url = self.request.uri();
-        if !url.path().ends_with('/') && self.query.get("go-get") != Some("1") {
-            let query = url
-                .query()
-                .map(|query| format!("?{query}"))
-                .unwrap_or_default();
-            let target = format!("{}/{query}", self.path);
-            return Ok(redirect(
-                out.clone(),
-                StatusCode::MOVED_PERMANENTLY,
-                &target,
-            ));
-        }
-        if let Some(index) = self.index(resolved)? {
-            let name = Some("index.html".to_owned());
-            return self.file(&index, &resolved.cid, name, Some("text/html"), out);
-        }
-        set(out, CONTENT_TYPE, "text/html");
-        set(out, ETAG, &headers::listing_etag(&resolved.cid));
-        set(out, CACHE_CONTROL, LISTING);
-        let listing = Listing::new(self.dag.clone(), resolved.cid, &self.path);
-        Ok(content::with(
-            StatusCode::OK,
-            out.clone(),
-            from_blocking(listing, None),
-        ))
-    }
-
-    /// The `index.html` of a directory, if it is here.
-    fn index(&self, resolved: &Resolved) -> Result<Option<Cid>, Refusal> {
-        let index = match child(self.dag, &resolved.cid, b"index.html") {
-            Ok(index) => index,
-            Err(refusal) if refusal.status == StatusCode::NOT_FOUND => None,
-            Err(refusal) => return Err(refusal),
-        };
-        let Some(index) = index else {
-            return Ok(None);
-        };
-        let Some(data) = self.dag.find(&index)? else {
-            return Ok(None);
-        };
-        match kind(&super::dag::decode(&index, &data)?) {
-            Some(Kind::File | Kind::Raw) => Ok(Some(index)),
-            _ => Err(Refusal::new(
-                StatusCode::UNPROCESSABLE_ENTITY,
-                "index.html is no file",
-            )),
-        }
-    }
-}
-
-/// What a node is in UnixFS.
-fn kind(node: &Node) -> Option<Kind> {
-    match node {
-        Node::Raw => Some(Kind::Raw),
-        Node::Pb(node) => node.unixfs.as_ref().map(|unixfs| unixfs.kind),
-        Node::Tree(_) => None,
-    }
-}
-
-fn file_size(node: &Node, dag: &Dag, cid: &Cid) -> Result<u64, Refusal> {
-    match node {
-        Node::Raw => Ok(dag.load(cid)?.len() as u64),
-        Node::Pb(node) => {
-            let unixfs = node
-                .unixfs
-                .as_ref()
-                .ok_or_else(|| Refusal::malformed("file"))?;
-            let own = unixfs.data.as_ref().map_or(0, Bytes::len);
-            let summed = || {
-                let sizes = unixfs.blocksizes.iter();
-                sizes.fold(own as u64, |sum, size| sum.saturating_add(*size))
-            };
-            Ok(unixfs.filesize.unwrap_or_else(summed))
-        }
-        Node::Tree(_) => Err(Refusal::malformed("file")),
     }
 }

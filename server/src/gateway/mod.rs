@@ -19,6 +19,7 @@
 //! ```
 
 mod answer;
+mod browse;
 mod car;
 mod car_query;
 mod content;

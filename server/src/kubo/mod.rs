@@ -66,6 +66,8 @@ impl Kubo {
             .connect_timeout(Duration::from_secs(10))
             .read_timeout(Duration::from_secs(300))
             .no_proxy()
+            // A kept connection to a node that was stopped would look broken, and not down.
+            .pool_max_idle_per_host(0)
             .build()
             .map_err(|error| KuboError::Protocol(error.to_string()))?;
         Ok(Self { base, client })

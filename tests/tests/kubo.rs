@@ -1,0 +1,133 @@
+//! Our client of Kubo's API against the real Kubo.
+
+use bytes::Bytes;
+use futures_util::stream;
+use interplanar_core::unixfs::{self, Builder, Profile};
+use interplanar_server::kubo::{Kubo as Client, KuboError};
+use interplanar_tests::kubo::Kubo;
+use std::io;
+
+/// Content without repeats, piece by piece.
+fn piece(index: u64) -> Bytes {
+    let mut state = index.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
+    let words = (0..100_003 / 8).flat_map(|_| {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        state.to_le_bytes()
+    });
+    words.collect::<Vec<u8>>().into()
+}
+
+fn pieces(count: u64) -> impl Iterator<Item = Bytes> + Send + 'static {
+    (0..count).map(piece)
+}
+
+#[tokio::test]
+async fn what_is_streamed_into_kubo_has_the_cid_of_our_builder_and_is_pinned() {
+    let kubo = Kubo::start();
+    let client = Client::new(&kubo.api_url()).expect("a URL");
+    assert_eq!(client.version().await.expect("answers"), "0.43.0");
+    assert!(
+        client
+            .id()
+            .await
+            .expect("answers")
+            .agent
+            .starts_with("kubo/0.43.0")
+    );
+    for (profile, count) in [
+        (unixfs::SIZE_1048576_V1, 700),
+        (unixfs::SIZE_262144_V0, 100),
+        (unixfs::SIZE_1048576_V1, 0),
+    ] {
+        let mut builder = Builder::new(profile);
+        let mut leaf = None;
+        for piece in pieces(count) {
+            builder.push(&piece, &mut |block| leaf = leaf.take().or(Some(block)));
+        }
+        let built = builder.finish(&mut |block| leaf = leaf.take().or(Some(block)));
+        let (mut last, mut heard) = (0, 0);
+        let progress = |bytes| {
+            assert!(bytes >= last, "progress goes on");
+            (last, heard) = (bytes, heard + 1);
+        };
+        let data = stream::iter(pieces(count).map(io::Result::Ok));
+        let added = client
+            .add(data, &profile, "item.nar.zst", progress)
+            .await
+            .expect("added");
+        assert_eq!((added.cid, added.size), (built.cid, built.dag_size));
+        assert!(count == 0 || heard > 0);
+        assert!(client.is_pinned(&added.cid).await.expect("answers"));
+        let leaf = leaf.expect("a block");
+        assert_eq!(
+            client.block_get(leaf.cid()).await.expect("answers"),
+            Some(leaf.clone())
+        );
+        let size = leaf.data().len() as u64;
+        assert_eq!(
+            client.block_stat(leaf.cid()).await.expect("answers"),
+            Some(size)
+        );
+        assert!(client.pin_rm(&added.cid).await.expect("answers"));
+        assert!(!client.pin_rm(&added.cid).await.expect("answers"));
+        assert!(!client.is_pinned(&added.cid).await.expect("answers"));
+    }
+    let absent = *interplanar_core::block::Block::raw("nobody has this".into()).cid();
+    assert_eq!(client.block_get(&absent).await.expect("answers"), None);
+    assert_eq!(client.block_stat(&absent).await.expect("answers"), None);
+}
+
+#[tokio::test]
+async fn a_source_that_fails_midway_pins_nothing_and_says_why() {
+    let kubo = Kubo::start();
+    let client = Client::new(&kubo.api_url()).expect("a URL");
+    let pins = || interplanar_tests::output(kubo.ipfs().args(["pin", "ls", "--type=recursive"]));
+    let before = pins();
+    let failing = pieces(50)
+        .map(io::Result::Ok)
+        .chain([Err(io::Error::other("the item is gone"))]);
+    let failed = client
+        .add(stream::iter(failing), &unixfs::SIZE_1048576_V1, "x", |_| {})
+        .await;
+    assert_eq!(
+        failed,
+        Err(KuboError::Source("the item is gone".to_owned()))
+    );
+    assert_eq!(pins(), before);
+}
+
+#[tokio::test]
+async fn a_kubo_that_is_down_or_refuses_is_named() {
+    let mut kubo = Kubo::start();
+    let client = Client::new(&kubo.api_url()).expect("a URL");
+    let unknown = Profile {
+        chunk: 0,
+        ..unixfs::SIZE_1048576_V1
+    };
+    let data = stream::iter(pieces(3).map(io::Result::Ok));
+    let refused = client
+        .add(data, &unknown, "x", |_| {})
+        .await
+        .expect_err("no such chunker");
+    assert!(matches!(&refused, KuboError::Api { .. }), "{refused}");
+    assert!(!refused.is_temporary());
+    let gateway = Client::new(&kubo.gateway_url()).expect("a URL");
+    let wrong = gateway
+        .version()
+        .await
+        .expect_err("not the API")
+        .to_string();
+    assert!(wrong.contains("is this the API's address"), "{wrong}");
+    kubo.stop();
+    let data = stream::iter(pieces(3).map(io::Result::Ok));
+    let down = client
+        .add(data, &unixfs::SIZE_1048576_V1, "x", |_| {})
+        .await
+        .expect_err("nobody listens");
+    assert!(
+        down.is_temporary() && down.to_string().contains("is `ipfs daemon` running?"),
+        "{down}"
+    );
+}
