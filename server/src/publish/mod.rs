@@ -1,1 +1,330 @@
-//! publish
+//! `interplanar publish`: a substitute server like `guix publish` and like a Nix binary cache, whose NARs are also on IPFS.
+//!
+//! The paths are those of `routes`; statuses, headers and 404 bodies are those of `guix publish` 1.5.0, request by request. Beyond it: `HEAD`,
+//! ranges, `.ls`, `/healthz`, `/metrics`, and a trustless gateway at `/ipfs/` over the same blocks. Items are baked ([`crate::bake`]) as they are
+//! asked for; then their narinfos say sizes and `ipfs://` URLs. Requests that aren't `GET` or `HEAD` get the 404 that `guix publish` gives.
+//!
+//! ```no_run
+//! # async fn example(source: std::sync::Arc<dyn interplanar_server::store::Source>) -> Result<(), Box<dyn std::error::Error>> {
+//! use interplanar_server::bake;
+//! use interplanar_server::net::server::{self, Limits, Shutdown};
+//! use interplanar_server::publish::{Config, Publisher};
+//!
+//! let config = Config::new(bake::Config::new("/var/cache/interplanar/publish"));
+//! let publisher = tokio::task::spawn_blocking(|| Publisher::open(source, config)).await??;
+//! let shutdown = Shutdown::new();
+//! publisher.start(&shutdown);
+//! let listeners = server::bind(&["127.0.0.1:8080".parse()?]).await?;
+//! server::serve_all(listeners, std::sync::Arc::new(publisher), shutdown, Limits::default()).await?;
+//! # Ok(())
+//! # }
+//! ```
+
+mod answers;
+mod files;
+pub mod keys;
+mod live;
+mod metrics;
+mod nar;
+mod narinfo;
+mod page;
+mod routes;
+mod scribe;
+#[cfg(test)]
+mod tests;
+pub mod units;
+pub mod user;
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use futures_util::future::BoxFuture;
+use http::{Method, header};
+use interplanar_core::narinfo::{Compression, Dialect};
+use tokio::sync::Semaphore;
+
+use crate::bake::{self, BakeError, Baker, Upload, UploadState, Urgency};
+use crate::gateway::Gateway;
+use crate::kubo::Kubo;
+use crate::net::server::{self, Handler, Request, Response, Shutdown};
+use crate::store::Source;
+use answers::Phrase;
+use keys::Keys;
+use metrics::{Kind, Metrics};
+use page::Page;
+use routes::{NarPath, Route};
+use scribe::Scribe;
+
+/// NARs that are compressed while they are sent, at the same time; further requests wait.
+const MAX_LIVE: usize = 64;
+/// Below this size an item is served before it is baked; that of `guix publish`, in bytes.
+pub const BYPASS_THRESHOLD: u64 = 10 << 20;
+
+/// What to publish, and how.
+#[derive(Debug)]
+pub struct Config {
+    /// Where and in which compressions items are baked.
+    pub bake: bake::Config,
+    /// Whether answers are those of `guix publish --cache`: nothing large before it is baked.
+    pub cached: bool,
+    /// With `cached`: items of smaller NARs (bytes) are served before they are baked.
+    pub bypass_threshold: u64,
+    /// Seconds for which narinfos may be kept.
+    pub ttl: Option<u64>,
+    /// Seconds for which it may be kept that there is no narinfo.
+    pub negative_ttl: Option<u64>,
+    /// The prefix of NAR URLs.
+    pub nar_path: String,
+    /// The form of narinfos; that of the store directory if absent.
+    pub dialect: Option<Dialect>,
+    /// The keys that they are signed with.
+    pub keys: Keys,
+    /// Gateways that clients have at hand, `http://127.0.0.1:8080`.
+    pub gateways: Vec<String>,
+    /// The node that everything is published in.
+    pub kubo: Option<Kubo>,
+    /// `nix-cache-info`, if it isn't the usual one.
+    pub cache_info: Option<String>,
+}
+
+impl Config {
+    /// As `guix publish` is without options, and unsigned.
+    pub fn new(bake: bake::Config) -> Self {
+        Self {
+            bake,
+            cached: false,
+            bypass_threshold: BYPASS_THRESHOLD,
+            ttl: None,
+            negative_ttl: None,
+            nar_path: "nar".to_owned(),
+            dialect: None,
+            keys: Keys::default(),
+            gateways: Vec::new(),
+            kubo: None,
+            cache_info: None,
+        }
+    }
+}
+
+/// Serves a store. Clones share it.
+#[derive(Clone)]
+pub struct Publisher {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    baker: Baker,
+    gateway: Gateway,
+    scribe: Scribe,
+    cached: bool,
+    bypass_threshold: u64,
+    ttl: Option<u64>,
+    negative_ttl: Option<u64>,
+    cache_info: String,
+    public_keys: String,
+    metrics: Metrics,
+    live: Arc<Semaphore>,
+    unbaked: Mutex<narinfo::Unbaked>,
+    /// Until it is started.
+    upload: Mutex<Option<Upload>>,
+    uploaded: Option<Arc<UploadState>>,
+}
+
+impl Publisher {
+    /// Opens the cache folder and starts the bakers. Blocks.
+    ///
+    /// # Errors
+    /// The cache folder can't be used, or another process uses it.
+    pub fn open(source: Arc<dyn Source>, config: Config) -> Result<Self, BakeError> {
+        let store_dir = source.store_dir().to_owned();
+        let dialect = config.dialect.unwrap_or(match store_dir.as_str() {
+            "/gnu/store" => Dialect::Guix,
+            _ => Dialect::Nix,
+        });
+        let baker = Baker::open(source, config.bake)?;
+        let upload = config.kubo.and_then(|kubo| Upload::new(&baker, kubo));
+        let public_keys = public_keys(dialect, &config.keys);
+        let trim = |url: &String| url.trim_end_matches('/').to_owned();
+        let scribe = Scribe {
+            dialect,
+            nar_path: NarPath::new(&config.nar_path),
+            keys: config.keys,
+            host: scribe::host_name(),
+            gateways: config.gateways.iter().map(trim).collect(),
+            published_only: upload.is_some(),
+        };
+        let cache_info = config.cache_info.unwrap_or_else(|| cache_info(dialect, &store_dir));
+        Ok(Self {
+            inner: Arc::new(Inner {
+                gateway: Gateway::new(Arc::new(baker.blocks().clone())),
+                baker,
+                scribe,
+                cached: config.cached,
+                bypass_threshold: config.bypass_threshold,
+                ttl: config.ttl,
+                negative_ttl: config.negative_ttl,
+                cache_info,
+                public_keys,
+                metrics: Metrics::default(),
+                live: Arc::new(Semaphore::new(MAX_LIVE)),
+                unbaked: Mutex::default(),
+                uploaded: upload.as_ref().map(Upload::state),
+                upload: Mutex::new(upload),
+            }),
+        })
+    }
+
+    /// Starts publishing into Kubo, if that was asked for. Needs a tokio runtime.
+    pub fn start(&self, shutdown: &Shutdown) {
+        let upload = self.inner.upload.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(upload) = upload {
+            tokio::spawn(upload.run(shutdown.clone()));
+        }
+    }
+
+    /// What bakes.
+    pub fn baker(&self) -> &Baker {
+        &self.inner.baker
+    }
+
+    /// Bakes all items of the store, behind those that clients ask for, in a thread of its own.
+    pub fn bake_all(&self) {
+        let baker = self.inner.baker.clone();
+        tokio::task::spawn_blocking(move || match baker.bake_all() {
+            Ok(()) | Err(BakeError::Stopped) => {}
+            Err(error) => tracing::error!(%error, "not all items can be baked"),
+        });
+    }
+}
+
+impl Handler for Publisher {
+    fn handle(&self, request: Request) -> BoxFuture<'_, Response> {
+        Box::pin(async move {
+            if Gateway::owns(request.uri().path()) {
+                let response = self.inner.gateway.handle(request).await;
+                let found = !response.status().is_client_error();
+                self.inner.metrics.count(Kind::Gateway, found);
+                return response;
+            }
+            self.inner.answer(request).await
+        })
+    }
+}
+
+impl Inner {
+    async fn answer(self: &Arc<Self>, request: Request) -> Response {
+        let path = request.uri().path();
+        if !matches!(*request.method(), Method::GET | Method::HEAD) {
+            return answers::not_found(Phrase::NotFound, path, None);
+        }
+        let route = routes::parse(path, &self.scribe.nar_path);
+        let (kind, response) = match route {
+            Route::NarInfo(hash) => (Kind::NarInfo, self.narinfo(&hash, path).await),
+            Route::Nar { method, item } => (Kind::Nar, self.nar(&request, method, &item).await),
+            other => (Kind::Other, self.other(other, &request).await),
+        };
+        self.metrics.count(kind, response.status().is_success());
+        response
+    }
+
+    async fn other(self: &Arc<Self>, route: Route, request: &Request) -> Response {
+        let path = request.uri().path();
+        let found = match route {
+            Route::Index => Some(answers::ok(answers::HTML, self.index(request))),
+            Route::CacheInfo => Some(answers::ok(answers::TEXT, self.cache_info.clone())),
+            Route::SigningKey => Some(&self.public_keys)
+                .filter(|keys| !keys.is_empty())
+                .map(|keys| answers::ok(answers::FILE_TEXT, keys.clone())),
+            Route::Health => Some(answers::ok(answers::TEXT, "ok\n")),
+            Route::Metrics => {
+                let text = self.metrics.text(self.baker.counts(), self.uploaded.as_deref());
+                Some(answers::ok("text/plain; version=0.0.4", text))
+            }
+            Route::Listing(hash) => self.listing(hash).await,
+            Route::File { name, hash } => self.fixed_output(&name, &hash).await,
+            Route::Log(name) => self.log(name).await,
+            Route::NarInfo(_) | Route::Nar { .. } | Route::Unknown => None,
+        };
+        found.unwrap_or_else(|| answers::not_found(Phrase::NotFound, path, None))
+    }
+
+    fn index(&self, request: &Request) -> String {
+        let host = request.headers().get(header::HOST);
+        let host = host.and_then(|host| host.to_str().ok());
+        let page = Page {
+            host: &self.scribe.host,
+            dialect: self.scribe.dialect,
+            store_dir: self.baker.source().store_dir(),
+            keys: &self.public_keys,
+            url: &format!("http://{}", host.unwrap_or("localhost")),
+        };
+        page.html()
+    }
+
+    /// Nix's list of an item's files; asking for it gets the item baked.
+    async fn listing(self: &Arc<Self>, hash: String) -> Option<Response> {
+        let inner = Arc::clone(self);
+        let listing = blocking(move || {
+            let baker = &inner.baker;
+            if baker.get(&hash).is_some() {
+                return baker.listing(&hash);
+            }
+            let item = baker.source().find(&hash).ok()??;
+            let prepared = baker.source().prepared(&item);
+            baker.request(item, Urgency::Asked);
+            std::fs::read(prepared?.listing?).ok().map(Into::into)
+        });
+        Some(answers::with_ttl(answers::ok(answers::JSON, listing.await?), self.ttl))
+    }
+
+    async fn fixed_output(&self, name: &str, hash: &str) -> Option<Response> {
+        let source = Arc::clone(self.baker.source());
+        let path = files::fixed_output(source.store_dir(), name, hash)?;
+        let asked = Arc::clone(&source);
+        let item = blocking(move || asked.find_path(&path).ok()?).await?;
+        let (_, body) = files::content(source, item).await?;
+        Some(server::stream(http::StatusCode::OK, answers::FILE, body))
+    }
+
+    async fn log(&self, name: String) -> Option<Response> {
+        let source = Arc::clone(self.baker.source());
+        let log = blocking(move || {
+            source.log(&name).unwrap_or_else(|error| {
+                tracing::warn!(%error, "a build log can't be read");
+                None
+            })
+        });
+        let log = log.await?;
+        let content_type = match log.compression {
+            Compression::Bzip2 => "application/x-bzip2;charset=ISO-8859-1",
+            _ => answers::FILE_TEXT,
+        };
+        let body = files::body(log.file, 0..log.size);
+        let mut response = server::stream(http::StatusCode::OK, content_type, body);
+        if log.compression == Compression::Gzip {
+            let gzip = http::HeaderValue::from_static("gzip");
+            response.headers_mut().insert(header::CONTENT_ENCODING, gzip);
+        }
+        Some(response)
+    }
+}
+
+/// Runs what blocks; a panic in it is logged by the runtime's hook and is as good as nothing.
+async fn blocking<T: Send + 'static>(work: impl FnOnce() -> Option<T> + Send + 'static) -> Option<T> {
+    tokio::task::spawn_blocking(work).await.ok().flatten()
+}
+
+fn public_keys(dialect: Dialect, keys: &Keys) -> String {
+    match dialect {
+        Dialect::Guix => keys.guix.as_ref().map(|(text, _)| text.clone()).unwrap_or_default(),
+        Dialect::Nix => keys.nix.iter().map(|key| format!("{}\n", key.public_key())).collect(),
+    }
+}
+
+/// Guix's own numbers; Nix's are those of a cache that is asked before cache.nixos.org (40).
+fn cache_info(dialect: Dialect, store_dir: &str) -> String {
+    let (mass_query, priority) = match dialect {
+        Dialect::Guix => (0, 100),
+        Dialect::Nix => (1, 30),
+    };
+    format!("StoreDir: {store_dir}\nWantMassQuery: {mass_query}\nPriority: {priority}\n")
+}

@@ -1,1 +1,120 @@
-//! store
+//! Where published items come from: the Guix database, the Nix database, a binary cache in a folder, or plain trees.
+//!
+//! A [`Source`] answers by hash part (the 32 characters that a narinfo is asked by) or by whole path, gives pages of all its items,
+//! and writes the plain NAR of one. All of it blocks: call it on a blocking thread.
+//!
+//! Store paths are *logical* (`/gnu/store/…`); files are looked for under the source's root, so that the store of a chroot can
+//! be published from outside. Nothing here writes to a store.
+//!
+//! ```no_run
+//! use interplanar_server::store::{self, SourceSpec};
+//!
+//! let source = store::open(&SourceSpec::Guix { root: "/".into() })?;
+//! for item in source.items(None, 10)? {
+//!     println!("{} {}", item.store_path, item.nar_size);
+//! }
+//! # Ok::<(), store::SourceError>(())
+//! ```
+
+use std::io::Write;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use interplanar_core::store_path::StorePath;
+
+pub mod binary_cache;
+mod build_log;
+mod database;
+mod derivation;
+mod error;
+pub mod guix_db;
+mod item;
+pub mod nix_db;
+mod physical;
+pub mod registered;
+pub mod trees;
+
+pub use error::SourceError;
+pub use item::{Item, Log, Prepared, PreparedFile};
+
+/// Most items that one call of [`Source::items`] gives, whatever was asked for.
+pub const MAX_PAGE: usize = 10_000;
+
+/// A store that can be published.
+pub trait Source: Send + Sync {
+    /// The logical store directory of all its items, `/gnu/store`.
+    fn store_dir(&self) -> &str;
+
+    /// The valid item whose base name begins with these 32 characters; `None` for anything that is no hash part.
+    fn find(&self, hash_part: &str) -> Result<Option<Item>, SourceError>;
+
+    /// The valid item with this very path.
+    fn find_path(&self, path: &StorePath) -> Result<Option<Item>, SourceError> {
+        if path.directory() != self.store_dir() {
+            return Ok(None);
+        }
+        Ok(self
+            .find(path.hash_part())?
+            .filter(|item| item.store_path == *path))
+    }
+
+    /// Writes the plain NAR of an item in pieces of about 256 KiB and checks that it has `nar_size` bytes.
+    ///
+    /// The hash is left to the caller, who makes it anyway; only [`trees::Trees`] check it too.
+    /// After an error the writer may hold any prefix of the archive.
+    fn dump(&self, item: &Item, out: &mut dyn Write) -> Result<(), SourceError>;
+
+    /// The build log of a derivation, or of an item by its deriver, named by base name.
+    fn log(&self, base_name: &str) -> Result<Option<Log>, SourceError>;
+
+    /// Up to `limit` items (at most [`MAX_PAGE`]) in the order of their paths, those after the store path `after`.
+    ///
+    /// An empty page is the end. Items that can't be read are logged and left out.
+    fn items(&self, after: Option<&str>, limit: usize) -> Result<Vec<Item>, SourceError>;
+
+    /// The narinfo and compressed files that a binary cache has already; `None` for all other sources.
+    fn prepared(&self, item: &Item) -> Option<Prepared> {
+        let _ = item;
+        None
+    }
+}
+
+/// Which store to publish.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum SourceSpec {
+    /// `<root>/var/guix/db/db.sqlite` and `<root>/gnu/store`.
+    Guix {
+        /// `/`, or the folder that a chroot's store lies in.
+        root: PathBuf,
+    },
+    /// `<root>/nix/var/nix/db/db.sqlite` and `<root>/nix/store`.
+    Nix {
+        /// `/`, or the folder that a chroot's store lies in.
+        root: PathBuf,
+    },
+    /// A folder as `nix copy --to file://…` writes it.
+    BinaryCache {
+        /// The folder that holds `nix-cache-info`.
+        dir: PathBuf,
+    },
+    /// Plain files and folders, which get content-addressed store paths.
+    Trees {
+        /// The trees.
+        trees: Vec<trees::Tree>,
+        /// The store directory that they shall appear in, `/gnu/store`.
+        store_dir: String,
+    },
+}
+
+/// Opens a store. Trees are hashed here, which takes as long as reading them.
+pub fn open(spec: &SourceSpec) -> Result<Arc<dyn Source>, SourceError> {
+    Ok(match spec {
+        SourceSpec::Guix { root } => Arc::new(guix_db::open(root)?),
+        SourceSpec::Nix { root } => Arc::new(nix_db::open(root)?),
+        SourceSpec::BinaryCache { dir } => Arc::new(binary_cache::BinaryCache::open(dir)?),
+        SourceSpec::Trees { trees, store_dir } => Arc::new(trees::Trees::open(trees, store_dir)?),
+    })
+}
+
+#[cfg(test)]
+mod tests;

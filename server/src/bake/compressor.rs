@@ -1,0 +1,167 @@
+//! What to compress with: `METHOD[:LEVEL]`, as `guix publish --compression` takes it.
+//!
+//! ```text
+//! spec   := method [":" level] | level          a level alone is gzip's
+//! method := "gzip" | "zstd" | "lzip" | "none"
+//! level  := digits; 3 if absent, and 0 is `none`
+//! ```
+//! Restrictions: gzip and lzip have levels up to 9, zstd up to 22.
+//!
+//! ```
+//! use interplanar_server::bake::Compressor;
+//! assert_eq!("zstd:19".parse::<Compressor>().unwrap().to_string(), "zstd:19");
+//! assert_eq!("gzip:0".parse::<Compressor>().unwrap(), Compressor::NONE);
+//! assert!("xz".parse::<Compressor>().is_err());
+//! ```
+
+use std::fmt;
+use std::str::FromStr;
+
+use interplanar_core::narinfo::Compression;
+
+/// The level where none is given: that of `guix publish` 1.5.0.
+const DEFAULT_LEVEL: u32 = 3;
+/// The level for what is compressed while a client waits, at most; as in `guix publish`.
+const LOW_LEVEL: u32 = 2;
+/// Names that end in these are of files that hardly shrink (Guix's list).
+const COMPRESSED: [&str; 10] = [
+    "gz", "bz2", "xz", "lz", "lzma", "tgz", "tbz2", "tzst", "zip", "zst",
+];
+
+/// A method that can be written here, with its level.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Compressor {
+    method: Compression,
+    level: u32,
+}
+
+impl Compressor {
+    /// No compression.
+    pub const NONE: Self = Self {
+        method: Compression::None,
+        level: 0,
+    };
+
+    /// A method at its default level; `None` for methods that are only read here.
+    pub fn of(method: Compression) -> Option<Self> {
+        match method {
+            Compression::None => Some(Self::NONE),
+            Compression::Gzip | Compression::Zstd | Compression::Lzip => Some(Self {
+                method,
+                level: DEFAULT_LEVEL,
+            }),
+            _ => None,
+        }
+    }
+
+    /// The method.
+    pub fn method(self) -> Compression {
+        self.method
+    }
+
+    /// The level; 0 for none.
+    pub fn level(self) -> u32 {
+        self.level
+    }
+
+    /// The same method, as fast as it may be while a client waits.
+    #[must_use]
+    pub fn low(self) -> Self {
+        Self {
+            level: self.level.min(LOW_LEVEL),
+            ..self
+        }
+    }
+
+    /// What an item of this name is compressed with: nothing, if its name says that it is compressed already.
+    pub fn for_item(name: &str, requested: &[Self]) -> Vec<Self> {
+        match name.rsplit_once('.') {
+            Some((_, extension)) if COMPRESSED.contains(&extension) => vec![Self::NONE],
+            _ => requested.to_vec(),
+        }
+    }
+}
+
+/// Why a `METHOD:LEVEL` can't be used.
+#[non_exhaustive]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum CompressorError {
+    /// The method isn't gzip, zstd, lzip or none.
+    #[error("expected gzip, zstd, lzip or none, perhaps with a colon and a level")]
+    Method,
+    /// The level is no number, or too high.
+    #[error("expected a level between 0 and {most}")]
+    Level {
+        /// The method's highest.
+        most: u32,
+    },
+}
+
+impl FromStr for Compressor {
+    type Err = CompressorError;
+
+    fn from_str(text: &str) -> Result<Self, CompressorError> {
+        let (method, level) = match text.split_once(':') {
+            Some((method, level)) => (method, Some(level)),
+            None if text.bytes().all(|byte| byte.is_ascii_digit()) => ("gzip", Some(text)),
+            None => (text, None),
+        };
+        let method = Compression::parse(method)
+            .and_then(Self::of)
+            .ok_or(CompressorError::Method)?
+            .method;
+        let most = if method == Compression::Zstd { 22 } else { 9 };
+        let level = match level {
+            None => DEFAULT_LEVEL,
+            Some(level) => level
+                .parse()
+                .ok()
+                .filter(|level| *level <= most)
+                .ok_or(CompressorError::Level { most })?,
+        };
+        if level == 0 || method == Compression::None {
+            return Ok(Self::NONE);
+        }
+        Ok(Self { method, level })
+    }
+}
+
+impl fmt::Display for Compressor {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.method {
+            Compression::None => f.write_str("none"),
+            method => write!(f, "{}:{}", method.as_str(), self.level),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn reads_what_guix_reads() {
+        for (text, expected) in [
+            ("gzip", "gzip:3"),
+            ("9", "gzip:9"),
+            ("lzip:9", "lzip:9"),
+            ("zstd:0", "none"),
+            ("none", "none"),
+            ("0", "none"),
+        ] {
+            assert_eq!(text.parse::<Compressor>().unwrap().to_string(), expected);
+        }
+        for text in ["", "rot13", "gzip:", "gzip:x", "gzip:10", "xz:3", "zstd:23"] {
+            assert!(text.parse::<Compressor>().is_err(), "{text:?}");
+        }
+    }
+
+    #[test]
+    fn compressed_files_are_left_as_they_are() {
+        let requested = ["zstd".parse().unwrap()];
+        assert_eq!(Compressor::for_item("hello-2.12", &requested), requested);
+        for name in ["hello.tar.gz", "x.zst"] {
+            assert_eq!(Compressor::for_item(name, &requested), [Compressor::NONE]);
+        }
+    }
+}

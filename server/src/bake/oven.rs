@@ -1,0 +1,229 @@
+//! One item: its NAR goes once through the hash, the listing and all compressors, in constant memory.
+//!
+//! Two threads share the work: one reads the store and hashes, the other compresses and stores. Nothing refers to the blocks until
+//! the caller writes the record, so that a bake that ends midway leaves nothing that anyone can ask for.
+
+use std::cell::RefCell;
+use std::fs::File;
+use std::io::{self, Read, Write};
+use std::rc::Rc;
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+
+use bytes::Bytes;
+use interplanar_core::hash::{Sha256, Sha256Hasher};
+use interplanar_core::nar::{Listing, Parser};
+use interplanar_core::narinfo::Compression;
+
+use super::encoder::Encoder;
+use super::record::Representation;
+use super::sink::{Shelf, Sink};
+use super::{BakeError, Compressor};
+use crate::store::{Item, PreparedFile, Source, SourceError};
+
+/// Pieces of a NAR (of about 256 KiB) that wait for the compressors.
+const QUEUE: usize = 8;
+/// Bytes read from a prepared file at once.
+const BUFFER: usize = 256 << 10;
+
+/// What came out.
+pub(super) struct Baking {
+    pub(super) representations: Vec<Representation>,
+    /// Nix's `.ls` file.
+    pub(super) listing: String,
+}
+
+/// Bakes the NAR of an item in each of `compressors`.
+pub(super) fn bake(
+    source: &dyn Source,
+    item: &Item,
+    compressors: &[Compressor],
+    shelf: &Rc<RefCell<Shelf>>,
+) -> Result<Baking, BakeError> {
+    std::thread::scope(|scope| {
+        let (sender, receiver) = sync_channel(QUEUE);
+        let reading = scope.spawn(move || read(source, item, sender));
+        let compressed = compress(item, compressors, shelf, &receiver);
+        // The reader ends when nobody listens any more.
+        drop(receiver);
+        let read = reading.join().unwrap_or_else(|_| {
+            let path = item.store_path.as_str().to_owned();
+            Err(BakeError::Source(SourceError::Unreadable(path)))
+        });
+        let tray = match (compressed, read) {
+            // That nobody listened is the consequence of the other's error.
+            (Err(error), _) => return Err(error),
+            (Ok(_), Err(error)) => return Err(error),
+            (Ok(tray), Ok(())) => tray,
+        };
+        tray.finish(item, shelf)
+    })
+}
+
+/// Reads and hashes the NAR; what is read goes to the compressors, and only the right NAR ends well.
+fn read(source: &dyn Source, item: &Item, sender: SyncSender<Bytes>) -> Result<(), BakeError> {
+    let mut pipe = Pipe {
+        sender,
+        hasher: Sha256Hasher::new(),
+        size: 0,
+    };
+    source.dump(item, &mut pipe)?;
+    if pipe.hasher.finish() != item.nar_hash || pipe.size != item.nar_size {
+        let path = item.store_path.clone();
+        return Err(BakeError::NarHash { path });
+    }
+    Ok(())
+}
+
+struct Pipe {
+    sender: SyncSender<Bytes>,
+    hasher: Sha256Hasher,
+    size: u64,
+}
+
+impl Write for Pipe {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.sender
+            .send(Bytes::copy_from_slice(bytes))
+            .map_err(|_| io::ErrorKind::BrokenPipe)?;
+        self.hasher.update(bytes);
+        self.size += bytes.len() as u64;
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// The compressors with the whole NAR in them, not finished yet.
+struct Tray {
+    streams: Vec<(Compressor, Encoder<Sink>)>,
+    parser: Parser,
+    listing: Listing,
+}
+
+fn compress(
+    item: &Item,
+    compressors: &[Compressor],
+    shelf: &Rc<RefCell<Shelf>>,
+    nar: &Receiver<Bytes>,
+) -> Result<Tray, BakeError> {
+    let failed = |error: io::Error| shelf.borrow_mut().cause(&error);
+    let mut streams = Vec::with_capacity(compressors.len());
+    for &compressor in compressors {
+        // Uncompressed, the file's hash is the NAR's.
+        let sink = Sink::new(shelf, compressor.method() != Compression::None);
+        let encoder = Encoder::new(compressor, item.nar_size, sink).map_err(failed)?;
+        streams.push((compressor, encoder));
+    }
+    let mut tray = Tray {
+        streams,
+        parser: Parser::new(),
+        listing: Listing::new(),
+    };
+    for piece in nar {
+        list(&mut tray.parser, &mut tray.listing, &piece).map_err(|reason| malformed(item, reason))?;
+        for (_, encoder) in &mut tray.streams {
+            encoder.write_all(&piece).map_err(failed)?;
+        }
+    }
+    Ok(tray)
+}
+
+fn list(
+    parser: &mut Parser,
+    listing: &mut Listing,
+    mut piece: &[u8],
+) -> Result<(), interplanar_core::nar::NarError> {
+    while let Some(event) = parser.push(&mut piece)? {
+        listing.push(event)?;
+    }
+    Ok(())
+}
+
+fn malformed(item: &Item, reason: impl ToString) -> BakeError {
+    BakeError::Nar {
+        path: item.store_path.clone(),
+        reason: reason.to_string(),
+    }
+}
+
+impl Tray {
+    fn finish(self, item: &Item, shelf: &Rc<RefCell<Shelf>>) -> Result<Baking, BakeError> {
+        self.parser
+            .finish()
+            .map_err(|reason| malformed(item, reason))?;
+        let mut representations = Vec::with_capacity(self.streams.len());
+        for (compressor, encoder) in self.streams {
+            let finished = encoder.finish();
+            let sink = finished.map_err(|error| shelf.borrow_mut().cause(&error))?;
+            let stored = sink.finish()?;
+            representations.push(Representation {
+                compression: compressor.method(),
+                level: compressor.level(),
+                file_size: stored.size,
+                file_hash: stored.hash.unwrap_or(item.nar_hash),
+                cid: stored.cid,
+                published: false,
+            });
+        }
+        Ok(Baking {
+            representations,
+            listing: self.listing.to_json(),
+        })
+    }
+}
+
+/// Takes a binary cache's compressed file as it is, if it is the one that the narinfo names.
+pub(super) fn take(
+    source: &dyn Source,
+    item: &Item,
+    prepared: &PreparedFile,
+    shelf: &Rc<RefCell<Shelf>>,
+) -> Result<Representation, BakeError> {
+    let expected = prepared.entry.file_hash;
+    if expected.is_none() {
+        // Nothing vouches for the file but what is in it.
+        check_nar(source, item)?;
+    }
+    let mut file = File::open(&prepared.path).map_err(BakeError::io(&prepared.path))?;
+    let mut sink = Sink::new(shelf, true);
+    let mut buffer = vec![0; BUFFER];
+    loop {
+        let length = file
+            .read(&mut buffer)
+            .map_err(BakeError::io(&prepared.path))?;
+        let Some(bytes) = buffer.get(..length).filter(|bytes| !bytes.is_empty()) else {
+            break;
+        };
+        sink.write_all(bytes)
+            .map_err(|error| shelf.borrow_mut().cause(&error))?;
+    }
+    let stored = sink.finish()?;
+    let right = |hash: Sha256| expected.is_none_or(|expected| expected == hash);
+    let size = prepared.entry.file_size.unwrap_or(prepared.size);
+    match stored.hash {
+        Some(hash) if right(hash) && stored.size == size => Ok(Representation {
+            compression: prepared.entry.compression,
+            level: 0,
+            file_size: stored.size,
+            file_hash: hash,
+            cid: stored.cid,
+            published: false,
+        }),
+        _ => Err(BakeError::FileHash {
+            file: prepared.path.clone(),
+        }),
+    }
+}
+
+fn check_nar(source: &dyn Source, item: &Item) -> Result<(), BakeError> {
+    let (sender, receiver) = sync_channel(QUEUE);
+    std::thread::scope(|scope| {
+        let reading = scope.spawn(|| read(source, item, sender));
+        for piece in receiver {
+            drop(piece);
+        }
+        reading.join().unwrap_or(Err(BakeError::Stopped))
+    })
+}

@@ -1,0 +1,157 @@
+//! What is known of a baked item: the file `items/<hash part>.json`, written last, so that its blocks are there when it is.
+//!
+//! ```json
+//! { "version": 1, "storePath": "/gnu/store/…-hello", "narHash": "sha256:…", "narSize": 1272, "references": [],
+//!   "deriver": null, "system": null, "ca": null, "signatures": [], "narinfo": null,
+//!   "representations": [ { "compression": "zstd", "level": 3, "fileSize": 276, "fileHash": "sha256:…",
+//!                          "cid": "bafk…", "published": false } ] }
+//! ```
+//! `narinfo` is the text that a binary cache had; its signatures are kept by using it. `published` says that Kubo has pinned the CID.
+
+use interplanar_core::cid::{self, Cid};
+use interplanar_core::hash::Sha256;
+use interplanar_core::narinfo::Compression;
+use interplanar_core::store_path::StorePath;
+use serde::{Deserialize, Serialize};
+
+use crate::store::Item;
+
+/// The version of the file format.
+const VERSION: u32 = 1;
+
+/// A baked item.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Record {
+    /// What the store says of it.
+    pub item: Item,
+    /// The narinfo that a binary cache had for it.
+    pub narinfo: Option<String>,
+    /// Its NAR in each compression.
+    pub representations: Vec<Representation>,
+}
+
+/// One compressed form of a NAR.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Representation {
+    /// The method.
+    pub compression: Compression,
+    /// Its level; 0 for none and for files that were found compressed.
+    pub level: u32,
+    /// Length in bytes.
+    pub file_size: u64,
+    /// SHA-256 of the bytes.
+    pub file_hash: Sha256,
+    /// Root of the UnixFS file.
+    pub cid: Cid,
+    /// Whether Kubo has pinned it.
+    pub published: bool,
+}
+
+impl Record {
+    /// The representation in a method.
+    pub fn representation(&self, method: Compression) -> Option<&Representation> {
+        self.representations
+            .iter()
+            .find(|representation| representation.compression == method)
+    }
+
+    pub(super) fn to_json(&self) -> serde_json::Result<Vec<u8>> {
+        serde_json::to_vec_pretty(&Stored::from(self))
+    }
+
+    /// `None` for anything that isn't a whole record of this version.
+    pub(super) fn from_json(json: &[u8]) -> Option<Self> {
+        let stored: Stored = serde_json::from_slice(json).ok()?;
+        stored.read()
+    }
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Stored {
+    version: u32,
+    store_path: String,
+    nar_hash: String,
+    nar_size: u64,
+    references: Vec<String>,
+    deriver: Option<String>,
+    system: Option<String>,
+    ca: Option<String>,
+    signatures: Vec<String>,
+    narinfo: Option<String>,
+    representations: Vec<StoredRepresentation>,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct StoredRepresentation {
+    compression: String,
+    level: u32,
+    file_size: u64,
+    file_hash: String,
+    cid: String,
+    published: bool,
+}
+
+impl From<&Record> for Stored {
+    fn from(record: &Record) -> Self {
+        let item = &record.item;
+        let stored = |one: &Representation| StoredRepresentation {
+            compression: one.compression.as_str().to_owned(),
+            level: one.level,
+            file_size: one.file_size,
+            file_hash: one.file_hash.to_string(),
+            cid: one.cid.to_string(),
+            published: one.published,
+        };
+        Self {
+            version: VERSION,
+            store_path: item.store_path.as_str().to_owned(),
+            nar_hash: item.nar_hash.to_string(),
+            nar_size: item.nar_size,
+            references: item.references.clone(),
+            deriver: item.deriver.clone(),
+            system: item.system.clone(),
+            ca: item.ca.clone(),
+            signatures: item.signatures.clone(),
+            narinfo: record.narinfo.clone(),
+            representations: record.representations.iter().map(stored).collect(),
+        }
+    }
+}
+
+impl Stored {
+    fn read(self) -> Option<Record> {
+        if self.version != VERSION || self.representations.is_empty() {
+            return None;
+        }
+        let read = |one: StoredRepresentation| {
+            Some(Representation {
+                compression: Compression::parse(&one.compression)?,
+                level: one.level,
+                file_size: one.file_size,
+                file_hash: Sha256::parse(&one.file_hash).ok()?,
+                cid: cid::parse(&one.cid).ok()?,
+                published: one.published,
+            })
+        };
+        Some(Record {
+            item: Item {
+                store_path: StorePath::parse(&self.store_path).ok()?,
+                nar_hash: Sha256::parse(&self.nar_hash).ok()?,
+                nar_size: self.nar_size,
+                references: self.references,
+                deriver: self.deriver,
+                system: self.system,
+                ca: self.ca,
+                signatures: self.signatures,
+            },
+            narinfo: self.narinfo,
+            representations: self
+                .representations
+                .into_iter()
+                .map(read)
+                .collect::<Option<_>>()?,
+        })
+    }
+}

@@ -1,0 +1,197 @@
+//! What a worker does with an item, and what it leaves behind if that fails.
+
+use std::cell::RefCell;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::PathBuf;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Instant;
+
+use interplanar_core::cid::Cid;
+
+use super::oven;
+use super::queue::{Outcome, Turn};
+use super::record::{Record, Representation};
+use super::sink::Shelf;
+use super::{BakeError, Baked, Compressor, Inner, atomic};
+use crate::store::{Item, Prepared, SourceError};
+
+/// Starts the workers.
+pub(super) fn start(inner: &Arc<Inner>) -> Result<(), BakeError> {
+    for number in 0..inner.config.workers.max(1) {
+        let inner = Arc::clone(inner);
+        std::thread::Builder::new()
+            .name(format!("bake-{number}"))
+            .spawn(move || {
+                while let Some(turn) = inner.queue.take() {
+                    let outcome = inner.turn(&turn);
+                    inner.queue.done(&turn, &outcome);
+                }
+            })
+            .map_err(BakeError::io(&PathBuf::from("a worker thread")))?;
+    }
+    Ok(())
+}
+
+impl Inner {
+    pub(super) fn listing(&self, hash_part: &str) -> PathBuf {
+        self.listings.join(format!("{hash_part}.ls"))
+    }
+
+    pub(super) fn is_complete(&self, record: &Record) -> bool {
+        // What a binary cache had was taken whole.
+        record.narinfo.is_some() || self.missing(Some(record), &record.item).is_empty()
+    }
+
+    /// The compressions of an item that a record lacks.
+    fn missing(&self, record: Option<&Record>, item: &Item) -> Vec<Compressor> {
+        let mut wanted = Compressor::for_item(item.store_path.name(), &self.config.compressors);
+        wanted.retain(|one| {
+            !record.is_some_and(|record| record.representation(one.method()).is_some())
+        });
+        wanted
+    }
+
+    fn turn(&self, turn: &Turn) -> Outcome {
+        let shelf = Shelf::new(
+            self.blocks.clone(),
+            self.config.min_free,
+            Arc::clone(&self.stopped),
+        );
+        let shelf = Rc::new(RefCell::new(shelf));
+        let worked = catch_unwind(AssertUnwindSafe(|| self.bake(&turn.item, &shelf)));
+        let outcome = worked.unwrap_or_else(|_| Err(BakeError::Compress("a panic".to_owned())));
+        let path = turn.item.store_path.as_str();
+        match &outcome {
+            Ok(_) => {}
+            Err(BakeError::Stopped) => {}
+            Err(BakeError::Source(SourceError::Gone(_))) => {
+                tracing::info!(path, "not baked: it has left the store");
+            }
+            Err(error) => {
+                self.failed.fetch_add(1, Ordering::Relaxed);
+                tracing::error!(path, %error, "not baked");
+            }
+        }
+        if outcome.is_err() {
+            let new = shelf
+                .try_borrow_mut()
+                .map(|mut shelf| shelf.take_new())
+                .unwrap_or_default();
+            self.clean_up(turn, &new);
+        }
+        outcome
+    }
+
+    fn bake(&self, item: &Item, shelf: &Rc<RefCell<Shelf>>) -> Outcome {
+        let hash_part = item.store_path.hash_part();
+        let before = self.records.get(hash_part);
+        if let Some(baked) = before.as_ref().filter(|b| self.is_complete(&b.record)) {
+            return Ok(Arc::clone(baked));
+        }
+        let started = Instant::now();
+        let record = match self.source.prepared(item).filter(|p| !p.files.is_empty()) {
+            Some(prepared) => self.take(item, &prepared, shelf)?,
+            None => self.compress(item, before.as_deref(), shelf)?,
+        };
+        // Everything that the record speaks of is durable before it is.
+        self.blocks.flush()?;
+        let baked = self.records.save(record)?;
+        self.baked.fetch_add(1, Ordering::Relaxed);
+        report(&baked, started);
+        // Nobody listens where nothing is published.
+        let _ = self.announced.send(hash_part.to_owned());
+        Ok(baked)
+    }
+
+    /// Compresses what is missing; what was baked before of the same NAR is kept.
+    fn compress(
+        &self,
+        item: &Item,
+        before: Option<&Baked>,
+        shelf: &Rc<RefCell<Shelf>>,
+    ) -> Result<Record, BakeError> {
+        let before = before
+            .map(|baked| &baked.record)
+            .filter(|record| record.item.nar_hash == item.nar_hash);
+        let baking = oven::bake(&*self.source, item, &self.missing(before, item), shelf)?;
+        self.save_listing(item, baking.listing.as_bytes())?;
+        let kept = before.map(|record| record.representations.clone());
+        let mut representations = kept.unwrap_or_default();
+        representations.extend(baking.representations);
+        Ok(Record {
+            item: item.clone(),
+            narinfo: None,
+            representations,
+        })
+    }
+
+    fn take(
+        &self,
+        item: &Item,
+        prepared: &Prepared,
+        shelf: &Rc<RefCell<Shelf>>,
+    ) -> Result<Record, BakeError> {
+        let mut representations: Vec<Representation> = Vec::new();
+        for file in &prepared.files {
+            let known = |one: &Representation| one.compression == file.entry.compression;
+            if !representations.iter().any(known) {
+                representations.push(oven::take(&*self.source, item, file, shelf)?);
+            }
+        }
+        if let Some(path) = &prepared.listing {
+            let listing = std::fs::read(path).map_err(BakeError::io(path))?;
+            self.save_listing(item, &listing)?;
+        }
+        Ok(Record {
+            item: item.clone(),
+            narinfo: Some(prepared.narinfo.to_string()),
+            representations,
+        })
+    }
+
+    fn save_listing(&self, item: &Item, listing: &[u8]) -> Result<(), BakeError> {
+        let path = self.listing(item.store_path.hash_part());
+        atomic::write(&path, listing).map_err(BakeError::io(&path))
+    }
+
+    /// Removes the blocks that a failed bake has added. Where another bake ran at the same time they may be its as well, and stay.
+    fn clean_up(&self, turn: &Turn, new: &[Cid]) {
+        if new.is_empty() || self.stopped.load(Ordering::Relaxed) {
+            return;
+        }
+        let cleaned = self.queue.clean_up(turn, || {
+            let removed = self.blocks.remove(new);
+            let compacted = self.blocks.compact();
+            if let Some(error) = removed.err().or(compacted.err()) {
+                tracing::warn!(%error, "the blocks of a failed bake stay on disk");
+            }
+        });
+        if !cleaned {
+            let blocks = new.len();
+            tracing::warn!(blocks, "the blocks of a failed bake stay on disk, since another bake may share them");
+        }
+    }
+}
+
+fn report(baked: &Baked, started: Instant) {
+    let item = &baked.record.item;
+    let seconds = started.elapsed().as_secs_f64();
+    let forms: Vec<String> = baked
+        .record
+        .representations
+        .iter()
+        .map(|one| {
+            let method = one.compression.as_str();
+            format!("{method} {} bytes {}", one.file_size, one.cid)
+        })
+        .collect();
+    tracing::info!(
+        path = item.store_path.as_str(),
+        nar_size = item.nar_size,
+        seconds = format!("{seconds:.1}"),
+        "baked: {}",
+        forms.join(", ")
+    );
+}

@@ -1,0 +1,149 @@
+//! Plain files over HTTP: build logs, a binary cache's own files, and fixed-output files by their hash.
+
+use std::fs::File;
+use std::io::{self, Read, Seek, SeekFrom, Write};
+use std::ops::Range;
+use std::path::Path;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use interplanar_core::hash::Sha256;
+use interplanar_core::nar::{Event, Parser};
+use interplanar_core::nix_base32;
+use interplanar_core::store_path::StorePath;
+use tokio::sync::oneshot;
+
+use crate::net::server::{Body, Sender, channel, from_blocking};
+use crate::store::{Item, Source};
+
+/// Bytes read at once.
+const PIECE: usize = 128 << 10;
+/// Bytes of the hash in a store path.
+const HASH_PART_BYTES: usize = 20;
+/// Characters of a SHA-256 in Nix's base 32.
+const NIX32: usize = 52;
+
+/// A range of an open file as a body.
+pub(super) fn body(mut file: File, range: Range<u64>) -> Body {
+    let length = range.end.saturating_sub(range.start);
+    let mut left = length;
+    let mut sought = false;
+    let pieces = std::iter::from_fn(move || {
+        if !sought {
+            sought = true;
+            if let Err(error) = file.seek(SeekFrom::Start(range.start)) {
+                return Some(Err(error));
+            }
+        }
+        let piece = read(&mut file, left).transpose()?;
+        left -= piece.as_ref().map_or(0, |piece| piece.len() as u64);
+        Some(piece)
+    });
+    from_blocking(pieces, Some(length))
+}
+
+/// The next piece of what is `left`; `None` at the end, which the length of the body makes an error if it is early.
+fn read(file: &mut File, left: u64) -> io::Result<Option<Bytes>> {
+    let mut piece = Vec::with_capacity(PIECE);
+    file.take(left.min(PIECE as u64)).read_to_end(&mut piece)?;
+    Ok((!piece.is_empty()).then(|| Bytes::from(piece)))
+}
+
+/// A file of a folder, if it can be opened; which one is for the log.
+pub(super) fn open(path: &Path) -> Option<File> {
+    let opened = File::open(path);
+    if let Err(error) = &opened {
+        tracing::warn!(path = %path.display(), %error, "a file can't be opened");
+    }
+    opened.ok()
+}
+
+/// The store path of a fixed-output file, hashed flat: `fixed:out:sha256:<hash>:` under the type `output:out`.
+pub(super) fn fixed_output(store_dir: &str, name: &str, sha256: &str) -> Option<StorePath> {
+    // Only the form that Guix asks in.
+    let nix32 = Some(sha256).filter(|text| text.len() == NIX32)?;
+    let sha256 = Sha256::parse(&format!("sha256:{nix32}")).ok()?;
+    let inner = Sha256::of(format!("fixed:out:sha256:{}:", sha256.to_hex()).as_bytes());
+    let outer = format!("output:out:sha256:{}:{store_dir}:{name}", inner.to_hex());
+    let mut short = [0_u8; HASH_PART_BYTES];
+    for (at, byte) in Sha256::of(outer.as_bytes()).as_bytes().iter().enumerate() {
+        if let Some(folded) = short.get_mut(at % HASH_PART_BYTES) {
+            *folded ^= byte;
+        }
+    }
+    let base = format!("{}-{name}", nix_base32::encode(&short));
+    StorePath::in_directory(store_dir, &base).ok()
+}
+
+/// The content of an item that is a single file, and its length; `None` if it is a folder or a link.
+pub(super) async fn content(source: Arc<dyn Source>, item: Item) -> Option<(u64, Body)> {
+    let (found, answer) = oneshot::channel();
+    tokio::task::spawn_blocking(move || {
+        let mut flat = Flat {
+            parser: Parser::new(),
+            found: Some(found),
+            sender: None,
+        };
+        let dumped = source.dump(&item, &mut flat);
+        match (dumped, flat.sender) {
+            (Ok(()), Some(sender)) => sender.blocking_finish(),
+            (Ok(()), None) => {}
+            // A folder, or a client that went away; or the store, which the log of the source tells.
+            (Err(error), _) => tracing::debug!(path = item.store_path.as_str(), %error, "no whole file"),
+        }
+    });
+    answer.await.ok()
+}
+
+/// Takes a NAR and sends the data of its only file.
+struct Flat {
+    parser: Parser,
+    found: Option<oneshot::Sender<(u64, Body)>>,
+    sender: Option<Sender>,
+}
+
+impl Write for Flat {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let mut rest = bytes;
+        while let Some(event) = self.parser.push(&mut rest).map_err(io::Error::other)? {
+            match event {
+                Event::FileStart { size, .. } => {
+                    let (sender, body) = channel(Some(size));
+                    self.sender = Some(sender);
+                    // Whoever asked may have gone.
+                    let _ = self.found.take().map(|found| found.send((size, body)));
+                }
+                Event::FileData(data) => {
+                    if let Some(sender) = &self.sender {
+                        sender.blocking_send(Bytes::copy_from_slice(data))?;
+                    }
+                }
+                Event::FileEnd | Event::End => {}
+                _ => return Err(io::Error::other("not a single file")),
+            }
+        }
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn fixed_output_paths_are_those_of_guix() {
+        // (fixed-output-path "hello-2.12.1.tar.gz" …) follows the same rule as every store path; a hash of another length has none.
+        let hash = "0".repeat(52);
+        let path = fixed_output("/gnu/store", "x", &hash).unwrap();
+        assert!(path.as_str().ends_with("-x"));
+        assert_eq!(path, fixed_output("/gnu/store", "x", &hash).unwrap());
+        assert_ne!(path.hash_part(), fixed_output("/gnu/store", "y", &hash).unwrap().hash_part());
+        for wrong in ["", "zzz", &"e".repeat(52), &"0".repeat(64)] {
+            assert_eq!(fixed_output("/gnu/store", "x", wrong), None, "{wrong}");
+        }
+    }
+}

@@ -1,0 +1,83 @@
+//! Counters, in Prometheus' text format.
+
+use std::fmt::Write;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use crate::bake::{Counts, UploadState};
+
+/// What is counted apart.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Kind {
+    NarInfo,
+    Nar,
+    Gateway,
+    Other,
+}
+
+const KINDS: [(Kind, &str); 4] = [
+    (Kind::NarInfo, "narinfo"),
+    (Kind::Nar, "nar"),
+    (Kind::Gateway, "ipfs"),
+    (Kind::Other, "other"),
+];
+
+/// Requests since the start.
+#[derive(Debug, Default)]
+pub(super) struct Metrics {
+    /// By kind; found, and not.
+    requests: [[AtomicU64; 2]; KINDS.len()],
+}
+
+impl Metrics {
+    pub(super) fn count(&self, kind: Kind, found: bool) {
+        let index = KINDS.iter().position(|(other, _)| *other == kind);
+        if let Some([yes, no]) = index.and_then(|index| self.requests.get(index)) {
+            if found { yes } else { no }.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    pub(super) fn text(&self, counts: Counts, upload: Option<&UploadState>) -> String {
+        let mut text = String::from("# TYPE interplanar_requests_total counter\n");
+        let mut line = |name: &str, value: u64| {
+            // Writing into a String doesn't fail.
+            let _ = writeln!(text, "{name} {value}");
+        };
+        for ((_, kind), [found, missed]) in KINDS.iter().zip(&self.requests) {
+            for (counter, says) in [(found, "found"), (missed, "missed")] {
+                let name = format!("interplanar_requests_total{{kind=\"{kind}\",result=\"{says}\"}}");
+                line(&name, counter.load(Ordering::Relaxed));
+            }
+        }
+        let mut metric = |name: &str, kind: &str, value: u64| {
+            line(&format!("# TYPE interplanar_{name} {kind}\ninterplanar_{name}"), value);
+        };
+        metric("baked_total", "counter", counts.baked);
+        metric("bakes_failed_total", "counter", counts.failed);
+        metric("bakes_running", "gauge", counts.running as u64);
+        metric("bakes_queued", "gauge", counts.queued as u64);
+        if let Some(upload) = upload {
+            metric("kubo_up", "gauge", u64::from(upload.is_up()));
+            metric("kubo_published_total", "counter", upload.published());
+            metric("kubo_waiting", "gauge", upload.waiting());
+        }
+        text
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn counts_by_kind() {
+        let metrics = Metrics::default();
+        metrics.count(Kind::Nar, true);
+        metrics.count(Kind::Nar, true);
+        metrics.count(Kind::NarInfo, false);
+        let text = metrics.text(Counts::default(), None);
+        assert!(text.contains("interplanar_requests_total{kind=\"nar\",result=\"found\"} 2\n"));
+        assert!(text.contains("{kind=\"narinfo\",result=\"missed\"} 1\n"));
+        assert!(text.contains("# TYPE interplanar_baked_total counter\ninterplanar_baked_total 0\n"));
+        assert!(!text.contains("kubo"));
+    }
+}

@@ -1,0 +1,131 @@
+//! `/nar/…`: from the blocks if it is baked, from a binary cache's file, or compressed while it is sent.
+
+use std::sync::Arc;
+
+use http::{HeaderMap, Method};
+use interplanar_core::narinfo::Compression;
+use interplanar_core::store_path::StorePath;
+
+use super::answers::{self, Phrase};
+use super::{Inner, files, live};
+use crate::bake::{Baked, Compressor, Content};
+use crate::net::server::{self, Response};
+use crate::store::{Item, PreparedFile, SourceError};
+
+/// How a NAR can be had.
+enum Way {
+    Baked(Arc<Baked>),
+    Prepared(PreparedFile),
+    Live(Item, Compressor),
+    Nowhere,
+}
+
+impl Inner {
+    pub(super) async fn nar(
+        self: &Arc<Self>,
+        request: &http::Request<()>,
+        compression: Compression,
+        base_name: &str,
+    ) -> Response {
+        let path = request.uri().path();
+        let store_dir = self.baker.source().store_dir();
+        let Ok(store_path) = StorePath::in_directory(store_dir, base_name) else {
+            return answers::not_found(Phrase::NotFound, path, None);
+        };
+        let inner = Arc::clone(self);
+        let asked = store_path.clone();
+        let way = tokio::task::spawn_blocking(move || inner.way(&asked, compression)).await;
+        let way = match way {
+            Ok(Ok(way)) => way,
+            Ok(Err(error)) => return answers::failed(&error, path),
+            Err(error) => return answers::failed(&error, path),
+        };
+        match way {
+            Way::Baked(baked) => self.baked_nar(request.headers(), &baked, compression, path),
+            Way::Prepared(file) => prepared(request.headers(), &file, path),
+            Way::Live(item, compressor) => self.live_nar(request.method(), item, compressor).await,
+            Way::Nowhere => answers::not_found(Phrase::NotFound, path, None),
+        }
+    }
+
+    /// Blocks.
+    fn way(&self, path: &StorePath, compression: Compression) -> Result<Way, SourceError> {
+        let baked = self.baker.get(path.hash_part());
+        let here = |baked: &Arc<Baked>| {
+            let record = &baked.record;
+            record.item.store_path == *path && record.representation(compression).is_some()
+        };
+        if let Some(baked) = baked.filter(here) {
+            return Ok(Way::Baked(baked));
+        }
+        let source = self.baker.source();
+        let Some(item) = source.find_path(path)? else {
+            return Ok(Way::Nowhere);
+        };
+        if let Some(prepared) = source.prepared(&item) {
+            let mut files = prepared.files.into_iter();
+            if let Some(file) = files.find(|file| file.entry.compression == compression) {
+                return Ok(Way::Prepared(file));
+            }
+        }
+        let requested = self.baker.requested().iter();
+        let requested = requested.copied().find(|one| one.method() == compression);
+        Ok(match requested.or_else(|| Compressor::of(compression)) {
+            None => Way::Nowhere,
+            Some(_) if self.cached && item.nar_size >= self.bypass_threshold => Way::Nowhere,
+            // It is being baked properly at the same time.
+            Some(compressor) if self.cached => Way::Live(item, compressor.low()),
+            Some(compressor) => Way::Live(item, compressor),
+        })
+    }
+
+    fn baked_nar(
+        &self,
+        headers: &HeaderMap,
+        baked: &Baked,
+        compression: Compression,
+        path: &str,
+    ) -> Response {
+        let record = &baked.record;
+        let Some(one) = record.representation(compression) else {
+            return answers::not_found(Phrase::NotFound, path, None);
+        };
+        let hash_part = record.item.store_path.hash_part();
+        // `guix publish` tells apart what comes from its cache.
+        let (content_type, ttl) = if self.cached {
+            (answers::FILE, self.ttl)
+        } else {
+            (answers::LIVE_NAR, None)
+        };
+        let response = answers::ranged(headers, content_type, one.file_size, |range| {
+            let length = range.end.saturating_sub(range.start);
+            let content = Content::new(&self.baker, hash_part, one.cid, range);
+            server::from_blocking(content, Some(length))
+        });
+        answers::with_ttl(response, ttl)
+    }
+
+    async fn live_nar(&self, method: &Method, item: Item, compressor: Compressor) -> Response {
+        let status = http::StatusCode::OK;
+        if method == Method::HEAD {
+            let plain = compressor == Compressor::NONE;
+            let length = plain.then_some(item.nar_size);
+            let nothing = futures_util::stream::empty();
+            return server::stream(status, answers::LIVE_NAR, server::from_stream(nothing, length));
+        }
+        // Closed only with the server itself.
+        let Ok(permit) = Arc::clone(&self.live).acquire_owned().await else {
+            return server::full(http::StatusCode::SERVICE_UNAVAILABLE, answers::TEXT, "");
+        };
+        let source = Arc::clone(self.baker.source());
+        let body = live::body(source, item, compressor, permit);
+        server::stream(status, answers::LIVE_NAR, body)
+    }
+}
+
+fn prepared(headers: &HeaderMap, file: &PreparedFile, path: &str) -> Response {
+    match files::open(&file.path) {
+        Some(open) => answers::ranged(headers, answers::FILE, file.size, |range| files::body(open, range)),
+        None => answers::not_found(Phrase::NotFound, path, None),
+    }
+}

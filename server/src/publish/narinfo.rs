@@ -1,0 +1,132 @@
+//! `/<hash>.narinfo`: of what is baked; of what isn't, at once, later, or both.
+//!
+//! | | baked | not baked, `--cache` | not baked, no `--cache` |
+//! |---|---|---|---|
+//! | answer | the narinfo, `--ttl` | below the bypass threshold a narinfo for 300 s, else 404 `X-Baking: 1` for 300 s | the narinfo, `--ttl` |
+//! | and | | it is baked | it is baked |
+
+use std::sync::{Arc, PoisonError};
+
+use bytes::Bytes;
+use interplanar_core::hash::Sha256;
+use interplanar_core::narinfo::NarInfoError;
+
+use super::answers::{self, Phrase};
+use super::Inner;
+use crate::bake::{Baked, Urgency};
+use crate::net::server::Response;
+use crate::store::{Item, SourceError};
+
+/// For how long (seconds) an answer holds that a bake will change.
+const BAKING_TTL: u64 = 300;
+/// Narinfos of unbaked items in memory at most; beyond that all are forgotten.
+const MAX_UNBAKED: usize = 4096;
+
+/// What there is to say of an item.
+enum Found {
+    Text(Bytes, Option<u64>),
+    Baking,
+    Absent,
+}
+
+/// Why nothing can be said.
+#[derive(Debug, thiserror::Error)]
+enum Fault {
+    #[error(transparent)]
+    Source(#[from] SourceError),
+    #[error(transparent)]
+    NarInfo(#[from] NarInfoError),
+}
+
+impl Inner {
+    pub(super) async fn narinfo(self: &Arc<Self>, hash_part: &str, path: &str) -> Response {
+        if let Some(text) = self.ready(hash_part) {
+            return self.found(text, self.ttl);
+        }
+        let (inner, asked) = (Arc::clone(self), hash_part.to_owned());
+        let found = tokio::task::spawn_blocking(move || inner.look(&asked)).await;
+        match found {
+            Ok(Ok(Found::Text(text, ttl))) => self.found(text, ttl),
+            Ok(Ok(Found::Baking)) => answers::not_found(Phrase::Baking, path, Some(BAKING_TTL)),
+            Ok(Ok(Found::Absent)) => {
+                let phrase = if self.cached { Phrase::NotFound } else { Phrase::Silent };
+                answers::not_found(phrase, path, self.negative_ttl)
+            }
+            Ok(Err(error)) => answers::failed(&error, path),
+            Err(error) => answers::failed(&error, path),
+        }
+    }
+
+    fn found(&self, text: Bytes, ttl: Option<u64>) -> Response {
+        answers::with_ttl(answers::ok(answers::NARINFO, text), ttl)
+    }
+
+    /// A narinfo that is in memory, whole and signed.
+    fn ready(&self, hash_part: &str) -> Option<Bytes> {
+        let baked = self.baker.peek(hash_part)?;
+        let text = baked.narinfo.get()?.clone();
+        self.baker.is_complete(&baked.record).then_some(text)
+    }
+
+    /// Blocks.
+    fn look(&self, hash_part: &str) -> Result<Found, Fault> {
+        let baked = self.baker.get(hash_part);
+        if let Some(baked) = baked.as_ref().filter(|one| self.baker.is_complete(&one.record)) {
+            return Ok(Found::Text(self.text(baked)?, self.ttl));
+        }
+        let source = self.baker.source();
+        let Some(item) = source.find(hash_part)? else {
+            // It has left the store, but what was baked of it is there.
+            return match baked {
+                Some(baked) => Ok(Found::Text(self.text(&baked)?, self.ttl)),
+                None => Ok(Found::Absent),
+            };
+        };
+        self.baker.request(item.clone(), Urgency::Asked);
+        if let Some(prepared) = source.prepared(&item).filter(|one| !one.files.is_empty()) {
+            let ttl = Some(self.ttl.map_or(BAKING_TTL, |ttl| ttl.min(BAKING_TTL)));
+            return Ok(Found::Text(self.scribe.prepared(&item, &prepared)?, ttl));
+        }
+        if !self.cached {
+            return Ok(Found::Text(self.unbaked(&item)?, self.ttl));
+        }
+        if item.nar_size < self.bypass_threshold {
+            return Ok(Found::Text(self.unbaked(&item)?, Some(BAKING_TTL)));
+        }
+        Ok(Found::Baking)
+    }
+
+    /// Signed once for each state of the record.
+    fn text(&self, baked: &Baked) -> Result<Bytes, NarInfoError> {
+        if let Some(text) = baked.narinfo.get() {
+            return Ok(text.clone());
+        }
+        let compressors = self.baker.compressors(&baked.record.item);
+        let text = self.scribe.baked(&baked.record, &compressors)?;
+        Ok(baked.narinfo.get_or_init(|| text).clone())
+    }
+
+    /// Signed once while it is remembered.
+    fn unbaked(&self, item: &Item) -> Result<Bytes, NarInfoError> {
+        let key = (item.store_path.clone(), item.nar_hash);
+        let known = self.lock_unbaked().get(&key).cloned();
+        if let Some(text) = known {
+            return Ok(text);
+        }
+        let text = self.scribe.unbaked(item, &self.baker.compressors(item))?;
+        let mut unbaked = self.lock_unbaked();
+        if unbaked.len() >= MAX_UNBAKED {
+            unbaked.clear();
+        }
+        unbaked.insert(key, text.clone());
+        Ok(text)
+    }
+
+    fn lock_unbaked(&self) -> std::sync::MutexGuard<'_, Unbaked> {
+        self.unbaked.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Narinfos of items that aren't baked.
+pub(super) type Unbaked =
+    std::collections::HashMap<(interplanar_core::store_path::StorePath, Sha256), Bytes>;

@@ -1,0 +1,192 @@
+//! Narinfos: what is said of an item before it is baked, and after.
+//!
+//! Before, the entries are those of `guix publish` without a cache: sizes are known of the plain NAR only. After, each entry
+//! has its size, and the same bytes are offered over IPFS, in an order in which no stock client breaks
+//! ([`order_entries`]). A binary cache's own narinfos keep their text and signatures; their entries only lead elsewhere.
+
+use std::cmp::Reverse;
+
+use bytes::Bytes;
+use interplanar_core::cid::Cid;
+use interplanar_core::hash::Sha256;
+use interplanar_core::narinfo::{
+    Compression, Dialect, Draft, Entry, NarInfo, NarInfoError, order_entries,
+};
+
+use super::keys::Keys;
+use super::routes::NarPath;
+use crate::bake::{Compressor, Record};
+use crate::store::{Item, Prepared};
+
+/// Writes and signs narinfos.
+pub(super) struct Scribe {
+    pub(super) dialect: Dialect,
+    pub(super) nar_path: NarPath,
+    pub(super) keys: Keys,
+    /// Who signs, as Guix's signatures name it.
+    pub(super) host: String,
+    /// Gateways that clients have at hand, without a slash at the end.
+    pub(super) gateways: Vec<String>,
+    /// Whether only what is in Kubo is offered over IPFS.
+    pub(super) published_only: bool,
+}
+
+/// One form in which an item's NAR can be had.
+#[derive(Debug, Clone, Copy)]
+struct Form {
+    method: Compression,
+    size: Option<u64>,
+    hash: Option<Sha256>,
+    cid: Option<Cid>,
+}
+
+impl Scribe {
+    /// Of an item that isn't baked.
+    pub(super) fn unbaked(
+        &self,
+        item: &Item,
+        compressors: &[Compressor],
+    ) -> Result<Bytes, NarInfoError> {
+        let forms = compressors.iter().map(|compressor| {
+            let plain = compressor.method() == Compression::None;
+            Form {
+                method: compressor.method(),
+                size: plain.then_some(item.nar_size),
+                hash: plain.then_some(item.nar_hash),
+                cid: None,
+            }
+        });
+        self.write(item, self.entries(self.dialect, item, forms.collect()))
+    }
+
+    /// Of a baked item, in the compressions of today's command line.
+    pub(super) fn baked(
+        &self,
+        record: &Record,
+        compressors: &[Compressor],
+    ) -> Result<Bytes, NarInfoError> {
+        let item = &record.item;
+        let form = |one: &crate::bake::Representation| Form {
+            method: one.compression,
+            size: Some(one.file_size),
+            hash: Some(one.file_hash),
+            cid: (one.published || !self.published_only).then_some(one.cid),
+        };
+        if let Some(text) = &record.narinfo {
+            let forms = record.representations.iter().map(form).collect();
+            return self.rewrite(NarInfo::parse(text.as_bytes())?, item, forms);
+        }
+        let wanted = compressors.iter();
+        let wanted = wanted.filter_map(|one| record.representation(one.method()));
+        self.write(item, self.entries(self.dialect, item, wanted.map(form).collect()))
+    }
+
+    /// Of an item that a binary cache has ready.
+    pub(super) fn prepared(
+        &self,
+        item: &Item,
+        prepared: &Prepared,
+    ) -> Result<Bytes, NarInfoError> {
+        let form = |file: &crate::store::PreparedFile| Form {
+            method: file.entry.compression,
+            size: Some(file.size),
+            hash: file.entry.file_hash,
+            cid: None,
+        };
+        let forms = prepared.files.iter().map(form).collect();
+        self.rewrite(prepared.narinfo.clone(), item, forms)
+    }
+
+    fn entries(&self, dialect: Dialect, item: &Item, forms: Vec<Form>) -> Vec<Entry> {
+        let entry = |form: &Form, url: String| Entry {
+            url,
+            compression: form.method,
+            file_size: form.size,
+            file_hash: form.hash,
+        };
+        let base = item.store_path.base_name();
+        let mut http = Vec::with_capacity(forms.len());
+        let (mut gateways, mut ipfs) = (Vec::new(), Vec::new());
+        for form in &forms {
+            http.push(entry(form, self.nar_path.url(form.method, base)));
+            let Some(cid) = form.cid else { continue };
+            for gateway in &self.gateways {
+                gateways.push(entry(form, format!("{gateway}/ipfs/{cid}")));
+            }
+            ipfs.push(entry(form, format!("ipfs://{cid}")));
+        }
+        if dialect == Dialect::Nix {
+            // The last one is the one that Nix takes: the smallest, or the preferred one; lzip isn't Nix's.
+            let rank = |one: &Entry| {
+                let size = one.file_size.unwrap_or(u64::MAX);
+                (one.compression != Compression::Lzip, Reverse(size))
+            };
+            http.reverse();
+            http.sort_by_key(rank);
+        }
+        order_entries(dialect, http, gateways, ipfs)
+    }
+
+    fn write(&self, item: &Item, entries: Vec<Entry>) -> Result<Bytes, NarInfoError> {
+        let draft = Draft {
+            store_path: item.store_path.clone(),
+            entries,
+            nar_hash: item.nar_hash,
+            nar_size: item.nar_size,
+            references: item.references.clone(),
+            deriver: item.deriver.clone(),
+            // Guix 1.5.0 doesn't say it any more.
+            system: None,
+            ca: item.ca.clone(),
+            signatures: item.signatures.clone(),
+        };
+        let narinfo = match (self.dialect, &self.keys.guix) {
+            (Dialect::Guix, Some((_, key))) => draft.sign_guix(key, &self.host)?,
+            (Dialect::Guix, None) => draft.unsigned(Dialect::Guix)?,
+            (Dialect::Nix, _) => draft.sign_nix(&self.keys.nix)?,
+        };
+        Ok(Bytes::from(narinfo.to_string()))
+    }
+
+    /// Another's narinfo with entries that lead here; and, in Nix's dialect, with our signatures beside those it has.
+    fn rewrite(
+        &self,
+        mut narinfo: NarInfo,
+        item: &Item,
+        forms: Vec<Form>,
+    ) -> Result<Bytes, NarInfoError> {
+        let entries = self.entries(narinfo.dialect(), item, forms);
+        if narinfo.dialect() == Dialect::Nix && !self.keys.nix.is_empty() {
+            let draft = Draft {
+                store_path: item.store_path.clone(),
+                entries,
+                nar_hash: narinfo.nar_hash(),
+                nar_size: narinfo.nar_size(),
+                references: narinfo.references().to_vec(),
+                deriver: narinfo.deriver().map(str::to_owned),
+                system: None,
+                ca: narinfo.ca().map(str::to_owned),
+                signatures: narinfo.signatures().to_vec(),
+            };
+            return Ok(Bytes::from(draft.sign_nix(&self.keys.nix)?.to_string()));
+        }
+        narinfo.set_entries(entries);
+        Ok(Bytes::from(narinfo.to_string()))
+    }
+}
+
+/// The name of this machine, as Guix's signatures have it.
+pub(super) fn host_name() -> String {
+    let name = std::fs::read_to_string("/proc/sys/kernel/hostname")
+        .or_else(|_| std::fs::read_to_string("/etc/hostname"))
+        .unwrap_or_default();
+    let name: String = name
+        .trim()
+        .chars()
+        .filter(|c| c.is_ascii_graphic() && *c != ';')
+        .collect();
+    if name.is_empty() {
+        return "localhost".to_owned();
+    }
+    name
+}
