@@ -72,7 +72,9 @@ macro_rules! sub_commands {
 }
 
 sub_commands! {
+    Publish => publish,
     Proxy => proxy,
+    Import => import,
 }
 
 /// The whole program: parses `arguments` (with the program's name first), runs the sub-command and says how it ended.

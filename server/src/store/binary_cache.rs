@@ -272,14 +272,22 @@ fn decompress(
             Err(error) if error.kind() == ErrorKind::Interrupted => continue,
             Err(error) => return Err(failed(error)),
         };
-        match input.get(..read) {
-            Some([]) | None => decoder.finish(&mut output).map_err(damaged)?,
-            Some(data) => decoder.push(data, &mut output).map_err(damaged)?,
+        let mut data = input.get(..read).unwrap_or_default();
+        loop {
+            let over = if read == 0 {
+                decoder.finish(&mut output).map_err(damaged)?
+            } else {
+                decoder.push(&mut data, &mut output).map_err(damaged)?;
+                data.is_empty()
+            };
+            out.write_all(&output)
+                .map_err(|error| SourceError::Write(error.kind()))?;
+            written += output.len() as u64;
+            output.clear();
+            if over {
+                break;
+            }
         }
-        out.write_all(&output)
-            .map_err(|error| SourceError::Write(error.kind()))?;
-        written += output.len() as u64;
-        output.clear();
         if read == 0 {
             break;
         }
