@@ -2,6 +2,7 @@
 
 use crate::cid::{Cid, CidError};
 use crate::unixfs::UnixFsError;
+use alloc::boxed::Box;
 
 /// What a gateway did wrong in one request.
 #[non_exhaustive]
@@ -128,7 +129,7 @@ pub enum FetchError {
         /// The block.
         cid: Cid,
         /// What the last one that was asked for it did.
-        last: Option<Fault>,
+        last: Option<Box<Fault>>,
     },
     /// Verified blocks that make no file: malformed, over the budget, a directory, or a path that leads nowhere.
     #[error(transparent)]

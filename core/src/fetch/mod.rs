@@ -30,12 +30,13 @@
 //! Restrictions: sha2-256 and identity CIDs, UnixFS files; symlinks in paths are not followed.
 //!
 //! ```
+//! use interplanar_core::block::Block;
 //! use interplanar_core::cid::IpfsUrl;
 //! use interplanar_core::fetch::{Action, Fetcher, Gateway, GatewayPool, Options, Policy};
 //!
 //! let gateways = [Gateway::parse("http://127.0.0.1:8080")?];
 //! let mut pool = GatewayPool::new(gateways, Policy::default());
-//! let url = IpfsUrl::parse("ipfs:bafkreifzjut3te7nhyekklss27nh3k72ysco7y32koao5eei66wof36n5e")?;
+//! let url = IpfsUrl::new(*Block::raw("hello world".into()).cid());
 //! let mut fetch = Fetcher::new(&url, Options::default());
 //!
 //! assert_eq!(fetch.poll(&mut pool, 0), Action::Load(url.cid));
@@ -50,7 +51,8 @@
 //!     match fetch.poll(&mut pool, 6) {
 //!         Action::Content(bytes) => content.extend(bytes),
 //!         Action::Done(summary) => break assert_eq!(summary.blocks, 1),
-//!         _ => {}
+//!         Action::Store(_) | Action::Event(_) => {}
+//!         other => panic!("{other:?}"),
 //!     }
 //! }
 //! # assert_eq!(content, b"hello world");

@@ -7,6 +7,7 @@ use super::request::{Body, Car, Raw, Request};
 use super::wanted::Local;
 use super::{Action, FetchError, Fetcher, GatewayPool, RequestKind};
 use crate::cid::{Cid, RAW};
+use alloc::boxed::Box;
 use alloc::string::String;
 use alloc::vec::Vec;
 
@@ -138,7 +139,10 @@ impl Fetcher {
         }
         Err(match self.wanted.verdict(first, pool.len()) {
             (true, _) => FetchError::NotFound { cid },
-            (false, last) => FetchError::Unavailable { cid, last },
+            (false, last) => FetchError::Unavailable {
+                cid,
+                last: last.map(Box::new),
+            },
         })
     }
 

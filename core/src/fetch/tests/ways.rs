@@ -4,7 +4,8 @@ use super::super::*;
 use super::network::{Blocks, Network, Script, at, build, noise};
 use crate::cid::{Cid, IpfsUrl};
 use crate::unixfs::{
-    DirectoryBuilder, Kind, Profile, SIZE_262144_V0, SIZE_262144_V1, SIZE_1048576_V1, UnixFsError,
+    Budget, DirectoryBuilder, Kind, Profile, SIZE_262144_V0, SIZE_262144_V1, SIZE_1048576_V1,
+    UnixFsError,
 };
 use alloc::vec;
 use alloc::vec::Vec;
@@ -267,7 +268,7 @@ fn a_gateway_without_cars_gives_blocks_side_by_side() {
 fn any_order_is_read_within_the_buffer_and_repetitions_and_strangers_do_no_harm() {
     let (content, cid, blocks) = file(SIZE_262144_V1, 30_000_000);
     for script in [Script::Backwards, Script::Twice, Script::WithStrangers] {
-        let network = Network::new(blocks.clone(), &[script.clone()]);
+        let network = Network::new(blocks.clone(), core::slice::from_ref(&script));
         let outcome = network.fetch(&at(cid), Options::default());
         assert!(
             outcome.content == content,
@@ -317,6 +318,41 @@ fn a_slow_consumer_is_no_fault_of_the_gateway() {
     let outcome = network.fetch(&at(cid), Options::default());
     assert!(outcome.content == content);
     assert_eq!((outcome.faults(), outcome.requests.len()), (vec![], 1));
+}
+
+#[test]
+fn budgets_of_blocks_bytes_and_depth_are_kept() {
+    let (_, cid, blocks) = file(SMALL, 300_000);
+    let network = Network::new(blocks, &[Script::Honest]);
+    let most = Budget::default();
+    for (budget, error) in [
+        (
+            Budget {
+                output: 100_000,
+                ..most
+            },
+            UnixFsError::BudgetOutput,
+        ),
+        (
+            Budget {
+                blocks: 100,
+                ..most
+            },
+            UnixFsError::BudgetBlocks,
+        ),
+        (Budget { depth: 1, ..most }, UnixFsError::BudgetDepth),
+    ] {
+        let outcome = network.fetch(
+            &at(cid),
+            Options {
+                budget,
+                ..Options::default()
+            },
+        );
+        assert_eq!(outcome.result, Err(FetchError::Walk(error)));
+        assert!(outcome.content.len() <= 100_000);
+        assert_eq!((outcome.requests.len(), outcome.faults()), (1, vec![]));
+    }
 }
 
 #[test]
