@@ -75,7 +75,7 @@ fn our_walker_reads_every_shape_that_ipfs_add_writes() {
 fn walk(mut walker: Walker, blocks: &HashMap<interplanar_core::cid::Cid, bytes::Bytes>) -> Vec<u8> {
     let mut read = Vec::new();
     while !walker.is_done() {
-        for cid in walker.wants(16) {
+        for cid in walker.wants(16).expect("a sound DAG") {
             let data = blocks.get(&cid).expect("a block of the DAG").clone();
             let block = Block::verify(cid, data).expect("its hash");
             walker.push(block).expect("a node that Kubo wrote");
