@@ -13,6 +13,8 @@ pub struct Items {
     pub user: String,
     /// 50 MB, half of it incompressible.
     pub big: String,
+    /// The program that built them, which the first two refer to.
+    pub builder: String,
 }
 
 const ITEMS: &str = r#"
@@ -31,6 +33,7 @@ const ITEMS: &str = r#"
 (define tree (make "tree-1.0" (@@TREE@@)))
 (make "user-1.0" (@@USER@@) tree)
 (make "big-1.0" (@@BIG@@))
+(display folder) (newline)
 "#;
 
 /// A store item with everything that a file tree may hold; `$busybox` is the builder.
@@ -103,7 +106,7 @@ impl Guix {
         let out = output(self.root.command("guix").args(["repl", "--", "/root/items.scm"]));
         let mut lines = out.lines().map(str::to_owned);
         let mut next = || lines.next().unwrap_or_else(|| panic!("a store path in {out:?}"));
-        Items { tree: next(), user: next(), big: next() }
+        Items { tree: next(), user: next(), big: next(), builder: next() }
     }
 
     /// Makes this machine's signing key and gives its public part.

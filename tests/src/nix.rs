@@ -19,6 +19,8 @@ pub struct Items {
     pub user: String,
     /// 50 MB, half of it incompressible.
     pub big: String,
+    /// The program that built them, which the first two refer to.
+    pub builder: String,
 }
 
 impl Nix {
@@ -62,7 +64,10 @@ in rec {
             command.args(["--no-out-link", "/root/items.nix", "-A", name]);
             output(&mut command).trim().to_owned()
         };
-        Items { tree: build("tree"), user: build("user"), big: build("big") }
+        let tree = build("tree");
+        let mut query = self.root.command("nix-store");
+        let builder = output(query.args(["--query", "--references", &tree])).trim().to_owned();
+        Items { tree, user: build("user"), big: build("big"), builder }
     }
 
     /// Makes a signing key at /root/nix.sec and gives its public part.

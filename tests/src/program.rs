@@ -130,7 +130,6 @@ pub fn get(url: &str) -> (u16, String) {
 ///
 /// # Panics
 /// After a minute.
-#[must_use]
 pub fn narinfo(server: &str, item: &str, ready: impl Fn(&str) -> bool) -> String {
     let base = item.rsplit('/').next().expect("a base name");
     let url = format!("{server}/{}.narinfo", &base[..32]);

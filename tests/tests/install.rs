@@ -32,8 +32,8 @@ impl GuixCache {
         cache
     }
 
-    fn all(&self) -> [&str; 3] {
-        [&self.items.tree, &self.items.user, &self.items.big].map(String::as_str)
+    fn all(&self) -> [&str; 4] {
+        [&self.items.tree, &self.items.user, &self.items.big, &self.items.builder].map(String::as_str)
     }
 
     /// A machine that trusts this cache.
@@ -70,19 +70,19 @@ fn guix_installs_straight_from_publish_and_over_kubo_through_the_proxy() {
     let (ok, said) = client.install(&cache.all(), &front.url);
     assert!(ok, "{said}");
     cache.assert_installed(&client);
-    assert_eq!(front.count("/nar/"), 3, "{:?}", front.seen());
+    assert_eq!(front.count("/nar/"), 4, "{:?}", front.seen());
 
-    client.delete(&[&cache.items.user, &cache.items.tree, &cache.items.big]);
+    client.delete(&cache.all());
     let before = front.count("/nar/");
     let proxy = proxy(&client.root, &front.url, &[&gateway.url], &[]);
     let (ok, said) = client.install(&cache.all(), &proxy.url);
     assert!(ok, "{said}\n{}", proxy.log());
     cache.assert_installed(&client);
     assert_eq!(front.count("/nar/"), before, "the NARs came from IPFS: {:?}", front.seen());
-    assert!(gateway.count("/ipfs/") >= 3, "{:?}", gateway.seen());
+    assert!(gateway.count("/ipfs/") >= 4, "{:?}", gateway.seen());
 
     // Once more, with neither gateway nor upstream asked for a NAR: the proxy kept the blocks.
-    client.delete(&[&cache.items.user, &cache.items.tree, &cache.items.big]);
+    client.delete(&cache.all());
     let asked = gateway.count("/ipfs/");
     let (ok, said) = client.install(&cache.all(), &proxy.url);
     assert!(ok, "{said}\n{}", proxy.log());
@@ -102,15 +102,15 @@ fn guix_uses_the_gateway_entry_where_a_gateway_listens_and_does_without_where_no
     assert!(ok, "{said}");
     cache.assert_installed(&client);
     assert_eq!(front.count("/nar/"), 0, "{:?}", front.seen());
-    assert!(gateway.count("/ipfs/") >= 3, "{:?}", gateway.seen());
+    assert!(gateway.count("/ipfs/") >= 4, "{:?}", gateway.seen());
 
-    client.delete(&[&cache.items.user, &cache.items.tree, &cache.items.big]);
+    client.delete(&cache.all());
     drop(gateway);
     kubo.stop();
     let (ok, said) = client.install(&cache.all(), &front.url);
     assert!(ok, "{said}");
     cache.assert_installed(&client);
-    assert_eq!(front.count("/nar/"), 3, "{:?}", front.seen());
+    assert_eq!(front.count("/nar/"), 4, "{:?}", front.seen());
 }
 
 #[test]
@@ -127,7 +127,7 @@ fn guix_daemon_installs_by_interplanar_substitute() {
     assert!(ok, "{said}");
     cache.assert_installed(&client);
     assert_eq!(front.count("/nar/"), 0, "the NARs came from IPFS: {:?}", front.seen());
-    assert!(gateway.count("/ipfs/") >= 3, "{:?}", gateway.seen());
+    assert!(gateway.count("/ipfs/") >= 4, "{:?}", gateway.seen());
     // The store's own rules hold: canonical modes and times, registered, and `guix gc --verify` finds nothing.
     let verified = client.root.sh("guix gc --verify=contents 2>&1");
     assert!(!verified.contains("modified"), "{verified}");
@@ -194,7 +194,7 @@ fn nix_installs_straight_from_publish_and_over_kubo_through_the_proxy() {
             &format!("--ipfs-api={}", kubo.api_url()),
         ],
     );
-    let all = [&items.tree, &items.user, &items.big].map(String::as_str);
+    let all = [&items.tree, &items.user, &items.big, &items.builder].map(String::as_str);
     for item in all {
         narinfo(&publish.url, item, |text| text.contains("ipfs://"));
     }
@@ -203,7 +203,7 @@ fn nix_installs_straight_from_publish_and_over_kubo_through_the_proxy() {
 
     let direct = Nix::new();
     install(&direct, &machine, &all, &front.url, &key);
-    assert_eq!(front.count("/nar/"), 3, "{:?}", front.seen());
+    assert_eq!(front.count("/nar/"), 4, "{:?}", front.seen());
     let (ok, _) = Nix::new().install(&items.tree, &front.url, "cache.test-1:AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=");
     assert!(!ok, "an untrusted signature was taken");
 
@@ -212,7 +212,7 @@ fn nix_installs_straight_from_publish_and_over_kubo_through_the_proxy() {
     let proxy = proxy(&client.root, &front.url, &[&gateway.url], &[&format!("--trusted-key={key}")]);
     install(&client, &machine, &all, &proxy.url, &key);
     assert_eq!(front.count("/nar/"), before, "the NARs came from IPFS: {:?}", front.seen());
-    assert!(gateway.count("/ipfs/") >= 3, "{:?}", gateway.seen());
+    assert!(gateway.count("/ipfs/") >= 4, "{:?}", gateway.seen());
 }
 
 fn install(client: &Nix, machine: &Nix, items: &[&str], url: &str, key: &str) {

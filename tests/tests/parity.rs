@@ -73,9 +73,12 @@ fn decoded(path: &str, body: Vec<u8>) -> Vec<u8> {
             return body;
         }
     }
-    match decoder.finish(&mut nar) {
-        Ok(()) => nar,
-        Err(_) => body,
+    loop {
+        match decoder.finish(&mut nar) {
+            Ok(true) => return nar,
+            Ok(false) => {}
+            Err(_) => return body,
+        }
     }
 }
 

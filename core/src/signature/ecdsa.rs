@@ -46,6 +46,19 @@ pub(super) fn point(bytes: &[u8; 32]) -> Result<EdwardsPoint, SignatureError> {
 
 /// A big-endian number from 1 to n - 1, leading zeros or none.
 pub(super) fn scalar(bytes: &[u8]) -> Result<Scalar, SignatureError> {
+    Option::from(Scalar::from_canonical_bytes(little_endian(bytes)?)).ok_or(SignatureError::Scalar)
+}
+
+/// A secret number as libgcrypt makes it: 255 bits, so above n; for the signature it counts modulo n, for the nonce as it is.
+pub(super) fn secret(bytes: &[u8]) -> Result<(Scalar, [u8; 32]), SignatureError> {
+    let mut raw = little_endian(bytes)?;
+    let d = Scalar::from_bytes_mod_order(raw);
+    raw.reverse();
+    if d == Scalar::ZERO { Err(SignatureError::Scalar) } else { Ok((d, raw)) }
+}
+
+/// A big-endian number of at most 32 bytes and not zero, the other way round.
+fn little_endian(bytes: &[u8]) -> Result<[u8; 32], SignatureError> {
     let start = bytes
         .iter()
         .position(|byte| *byte != 0)
@@ -58,7 +71,7 @@ pub(super) fn scalar(bytes: &[u8]) -> Result<Scalar, SignatureError> {
     for (to, from) in little.iter_mut().zip(digits.iter().rev()) {
         *to = *from;
     }
-    Option::from(Scalar::from_canonical_bytes(little)).ok_or(SignatureError::Scalar)
+    Ok(little)
 }
 
 /// The number that is signed: the first 253 bits of the digest.
@@ -92,10 +105,10 @@ pub(super) fn verify(
     }
 }
 
-/// Signs a digest: r and s.
-pub(super) fn sign(d: &Scalar, digest: &[u8; 32]) -> (Scalar, Scalar) {
+/// Signs a digest: r and s. `raw` is the secret number as the key has it.
+pub(super) fn sign(d: &Scalar, raw: &[u8; 32], digest: &[u8; 32]) -> (Scalar, Scalar) {
     let z = Scalar::from_bytes_mod_order(truncate(digest));
-    let mut nonces = Nonces::new(d, &z);
+    let mut nonces = Nonces::new(raw, &z);
     loop {
         let k = nonces.next();
         let Some(x) = affine_x(&EdwardsPoint::mul_base(&k)) else {
@@ -116,14 +129,14 @@ struct Nonces {
 }
 
 impl Nonces {
-    fn new(d: &Scalar, z: &Scalar) -> Self {
-        let (d, z) = (big_endian(d), big_endian(z));
+    fn new(d: &[u8; 32], z: &Scalar) -> Self {
+        let z = big_endian(z);
         let mut nonces = Self {
             k: [0; 32],
             v: [1; 32],
         };
         for separator in [0, 1] {
-            nonces.k = nonces.mac(&[&nonces.v, &[separator], &d, &z]);
+            nonces.k = nonces.mac(&[&nonces.v, &[separator], d, &z]);
             nonces.v = nonces.mac(&[&nonces.v]);
         }
         nonces
@@ -211,9 +224,9 @@ mod tests {
         for seed in 1..20_u64 {
             let d = Scalar::from(seed).invert();
             let q = EdwardsPoint::mul_base(&d);
-            let digest = crate::hash::Sha256::of(&seed.to_le_bytes());
-            let (r, s) = sign(&d, digest.as_bytes());
-            assert_eq!((r, s), sign(&d, digest.as_bytes()));
+            let (raw, digest) = (big_endian(&d), crate::hash::Sha256::of(&seed.to_le_bytes()));
+            let (r, s) = sign(&d, &raw, digest.as_bytes());
+            assert_eq!((r, s), sign(&d, &raw, digest.as_bytes()));
             assert_eq!(verify(&q, digest.as_bytes(), &r, &s), Ok(()));
             assert_eq!(verify(&q, &[7; 32], &r, &s), Err(SignatureError::Bad));
             assert_eq!(

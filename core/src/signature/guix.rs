@@ -29,6 +29,8 @@ pub struct PublicKey {
 /// A key that signs.
 pub struct SecretKey {
     d: Scalar,
+    /// As the key file has it, big-endian.
+    raw: [u8; 32],
     public: PublicKey,
 }
 
@@ -135,7 +137,7 @@ impl SecretKey {
                 .and_then(<[Sexp]>::first)
                 .and_then(Sexp::atom)
         };
-        let key = Self::from_scalar(ecdsa::scalar(atom("d").ok_or(form("(d #…#)"))?)?)?;
+        let key = Self::from_number(atom("d").ok_or(form("(d #…#)"))?)?;
         match atom("q") {
             Some(q) if q != key.public.q => Err(SignatureError::Mismatch),
             _ => Ok(key),
@@ -147,14 +149,16 @@ impl SecretKey {
     /// # Errors
     /// [`SignatureError::Scalar`] for bytes that make zero.
     pub fn from_seed(seed: &[u8; 32]) -> Result<Self, SignatureError> {
-        Self::from_scalar(Scalar::from_bytes_mod_order(*Sha256::of(seed).as_bytes()))
+        Self::from_number(Sha256::of(seed).as_bytes())
     }
 
-    fn from_scalar(d: Scalar) -> Result<Self, SignatureError> {
+    fn from_number(number: &[u8]) -> Result<Self, SignatureError> {
+        let (d, raw) = ecdsa::secret(number)?;
         let q = EdwardsPoint::mul_base(&d).compress().to_bytes();
         let point = ecdsa::point(&q).map_err(|_| SignatureError::Scalar)?;
         Ok(Self {
             d,
+            raw,
             public: PublicKey { q, point },
         })
     }
@@ -169,7 +173,7 @@ impl SecretKey {
     #[must_use]
     pub fn sign(&self, host: &str, text: &[u8]) -> Signature {
         let hash = Sha256::of(text);
-        let (r, s) = ecdsa::sign(&self.d, hash.as_bytes());
+        let (r, s) = ecdsa::sign(&self.d, &self.raw, hash.as_bytes());
         // A semicolon or a new line would end the field.
         let host = host
             .chars()
@@ -187,7 +191,7 @@ impl SecretKey {
     /// The text that [`SecretKey::parse`] reads.
     #[must_use]
     pub fn expose(&self) -> String {
-        let (q, d) = (hex(&self.public.q), hex(&ecdsa::big_endian(&self.d)));
+        let (q, d) = (hex(&self.public.q), hex(&self.raw));
         format!(
             "(key-data \n (public-key \n  (ecc \n   (curve Ed25519)\n   (q {q})\n   )\n  )\n \
              (private-key \n  (ecc \n   (curve Ed25519)\n   (q {q})\n   (d {d})\n   )\n  )\n )\n"
@@ -199,6 +203,7 @@ impl Drop for SecretKey {
     fn drop(&mut self) {
         // The best that safe code can do: the compiler may keep copies that it made.
         self.d = Scalar::ZERO;
+        self.raw = [0; 32];
     }
 }
 

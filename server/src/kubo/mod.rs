@@ -62,13 +62,15 @@ impl Kubo {
     /// [`KuboError::Address`].
     pub fn new(api_url: &str) -> Result<Self, KuboError> {
         let base = address::parse(api_url)?;
-        let client = reqwest::Client::builder()
-            .connect_timeout(Duration::from_secs(10))
-            .read_timeout(Duration::from_secs(300))
-            .no_proxy()
-            // A kept connection to a node that was stopped would look broken, and not down.
-            .pool_max_idle_per_host(0)
-            .build()
+        let builder = || {
+            reqwest::Client::builder()
+                .connect_timeout(Duration::from_secs(10))
+                .read_timeout(Duration::from_secs(300))
+                .no_proxy()
+                // A kept connection to a node that was stopped would look broken, and not down.
+                .pool_max_idle_per_host(0)
+        };
+        let client = crate::net::client::build(builder)
             .map_err(|error| KuboError::Protocol(error.to_string()))?;
         Ok(Self { base, client })
     }

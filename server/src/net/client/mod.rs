@@ -30,13 +30,26 @@ const READ_TIMEOUT: Duration = Duration::from_secs(30);
 /// # Errors
 /// The TLS library or the resolver can't be set up.
 pub fn http_client() -> Result<reqwest::Client, reqwest::Error> {
-    reqwest::Client::builder()
-        .user_agent(concat!("interplanar/", env!("CARGO_PKG_VERSION")))
-        .redirect(reqwest::redirect::Policy::limited(MAX_REDIRECTS))
-        .referer(false)
-        .connect_timeout(CONNECT_TIMEOUT)
-        .read_timeout(READ_TIMEOUT)
-        .pool_idle_timeout(Duration::from_secs(60))
-        .tcp_nodelay(true)
-        .build()
+    build(|| {
+        reqwest::Client::builder()
+            .user_agent(concat!("interplanar/", env!("CARGO_PKG_VERSION")))
+            .redirect(reqwest::redirect::Policy::limited(MAX_REDIRECTS))
+            .referer(false)
+            .connect_timeout(CONNECT_TIMEOUT)
+            .read_timeout(READ_TIMEOUT)
+            .pool_idle_timeout(Duration::from_secs(60))
+            .tcp_nodelay(true)
+    })
+}
+
+/// Builds a client; on a machine without certificate authorities one that can speak plain HTTP only.
+///
+/// # Errors
+/// As [`http_client`].
+pub fn build(builder: impl Fn() -> reqwest::ClientBuilder) -> Result<reqwest::Client, reqwest::Error> {
+    builder().build().or_else(|error| {
+        let client = builder().tls_certs_only([]).build()?;
+        tracing::debug!(%error, "no certificate authorities are installed here, so https:// URLs can't be used");
+        Ok(client)
+    })
 }
