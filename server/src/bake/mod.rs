@@ -81,7 +81,9 @@ impl Config {
     pub fn new(dir: impl Into<PathBuf>) -> Self {
         Self {
             dir: dir.into(),
-            compressors: Vec::from_iter(Compressor::of(interplanar_core::narinfo::Compression::Gzip)),
+            compressors: Vec::from_iter(Compressor::of(
+                interplanar_core::narinfo::Compression::Gzip,
+            )),
             workers: std::thread::available_parallelism().map_or(1, usize::from),
             min_free: 64 << 20,
         }
@@ -251,7 +253,10 @@ impl Baker {
 
     /// Blocks of a baked item are lost: it is no longer counted as baked. Blocks.
     pub fn damaged(&self, hash_part: &str) {
-        tracing::error!(hash_part, "blocks of a baked item are lost, so it will be baked again");
+        tracing::error!(
+            hash_part,
+            "blocks of a baked item are lost, so it will be baked again"
+        );
         if let Err(error) = self.inner.records.remove(hash_part) {
             tracing::error!(hash_part, %error, "its record can't be removed");
         }

@@ -122,7 +122,8 @@ fn compress(
         listing: Listing::new(),
     };
     for piece in nar {
-        list(&mut tray.parser, &mut tray.listing, &piece).map_err(|reason| malformed(item, reason))?;
+        list(&mut tray.parser, &mut tray.listing, &piece)
+            .map_err(|reason| malformed(item, reason))?;
         for (_, encoder) in &mut tray.streams {
             encoder.write_all(&piece).map_err(failed)?;
         }

@@ -178,7 +178,9 @@ impl Queue {
     }
 
     fn wait<'a>(&self, state: MutexGuard<'a, State>) -> MutexGuard<'a, State> {
-        self.wake.wait(state).unwrap_or_else(PoisonError::into_inner)
+        self.wake
+            .wait(state)
+            .unwrap_or_else(PoisonError::into_inner)
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {

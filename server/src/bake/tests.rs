@@ -1,0 +1,345 @@
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use interplanar_core::decompress::{Decoder, Limits};
+use interplanar_core::hash::Sha256;
+use interplanar_core::nar::Listing;
+use interplanar_core::narinfo::Compression;
+use tempfile::TempDir;
+
+use super::*;
+use crate::store::binary_cache::BinaryCache;
+use crate::store::trees::{Tree, Trees};
+use crate::store::{Item, Source, SourceError};
+
+const FIXTURES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../shared/fixtures");
+
+/// A folder with a tree of about 3 MiB that compresses somewhat.
+fn tree() -> TempDir {
+    let dir = tempfile::tempdir().unwrap();
+    let root = dir.path().join("tree");
+    fs::create_dir_all(root.join("sub")).unwrap();
+    let words = (0..120_000_u64).map(|n| format!("{} ", n.wrapping_mul(0x9e37_79b9_7f4a_7c15)));
+    fs::write(root.join("words"), words.collect::<String>()).unwrap();
+    fs::write(root.join("empty"), "").unwrap();
+    fs::write(root.join("sub/naïve ü"), "ü").unwrap();
+    std::os::unix::fs::symlink("words", root.join("link")).unwrap();
+    dir
+}
+
+fn source(dir: &TempDir) -> Arc<dyn Source> {
+    let path = dir.path().join("tree");
+    let tree = Tree { path, name: None };
+    Arc::new(Trees::open(&[tree], "/gnu/store").unwrap())
+}
+
+fn only(source: &Arc<dyn Source>) -> Item {
+    source.items(None, 2).unwrap().pop().unwrap()
+}
+
+fn config(dir: &Path, compressors: &[&str]) -> Config {
+    Config {
+        compressors: compressors.iter().map(|one| one.parse().unwrap()).collect(),
+        workers: 2,
+        ..Config::new(dir)
+    }
+}
+
+fn nar(source: &Arc<dyn Source>, item: &Item) -> Vec<u8> {
+    let mut nar = Vec::new();
+    source.dump(item, &mut nar).unwrap();
+    nar
+}
+
+fn content(baker: &Baker, baked: &Baked, one: &Representation) -> Vec<u8> {
+    let hash_part = baked.record.item.store_path.hash_part();
+    let pieces = Content::new(baker, hash_part, one.cid, 0..one.file_size);
+    pieces.map(Result::unwrap).collect::<Vec<_>>().concat()
+}
+
+fn decoded(method: Compression, mut bytes: &[u8]) -> Vec<u8> {
+    let limits = Limits {
+        max_output: 1 << 30,
+        max_window: 8 << 20,
+    };
+    let mut decoder = Decoder::new(method, limits).unwrap();
+    let mut out = Vec::new();
+    while !bytes.is_empty() {
+        decoder.push(&mut bytes, &mut out).unwrap();
+    }
+    while !decoder.finish(&mut out).unwrap() {}
+    out
+}
+
+#[tokio::test]
+async fn every_compressor_gives_the_nar_back_and_the_same_cids_again() {
+    let dir = tree();
+    let source = source(&dir);
+    let item = only(&source);
+    let nar = nar(&source, &item);
+    let methods = ["zstd:19", "gzip:6", "lzip:2", "none"];
+    let mut cids = Vec::new();
+    for cache in ["one", "two"] {
+        let config = config(&dir.path().join(cache), &methods);
+        let baker = Baker::open(Arc::clone(&source), config).unwrap();
+        let baked = baker.bake(item.clone()).await.unwrap();
+        assert_eq!(baked.record.representations.len(), 4);
+        for one in &baked.record.representations {
+            let bytes = content(&baker, &baked, one);
+            assert_eq!(bytes.len() as u64, one.file_size);
+            assert_eq!(Sha256::of(&bytes), one.file_hash);
+            assert!(one.compression == Compression::None || bytes.len() < nar.len());
+            assert_eq!(
+                decoded(one.compression, &bytes),
+                nar,
+                "{:?}",
+                one.compression
+            );
+            assert!(!one.published);
+            cids.push(one.cid);
+        }
+        let listing = baker.listing(item.store_path.hash_part()).unwrap();
+        let listing = Listing::from_json(std::str::from_utf8(&listing).unwrap()).unwrap();
+        assert!(listing.lookup("sub/naïve ü".as_bytes()).is_some());
+    }
+    assert_eq!(cids[..4], cids[4..]);
+}
+
+#[tokio::test]
+async fn a_hundred_who_ask_at_once_get_one_bake() {
+    let dir = tree();
+    let source = source(&dir);
+    let item = only(&source);
+    let baker = Baker::open(source, config(&dir.path().join("cache"), &["zstd"])).unwrap();
+    let asking = (0..100).map(|_| baker.bake(item.clone()));
+    let baked = futures_util::future::try_join_all(asking).await.unwrap();
+    assert!(baked.iter().all(|one| one.record == baked[0].record));
+    assert_eq!((baker.counts().baked, baker.counts().failed), (1, 0));
+    // And later ones find it.
+    baker.bake(item).await.unwrap();
+    assert_eq!(baker.counts().baked, 1);
+}
+
+#[tokio::test]
+async fn what_a_killed_bake_leaves_is_ignored() {
+    let dir = tree();
+    let source = source(&dir);
+    let item = only(&source);
+    let hash_part = item.store_path.hash_part();
+    let cache = dir.path().join("cache");
+    let (items, listings) = (cache.join("items"), cache.join("listings"));
+    for folder in [&items, &listings] {
+        fs::create_dir_all(folder).unwrap();
+        fs::write(folder.join(".unfinished-abc"), "{").unwrap();
+    }
+    fs::write(
+        items.join(format!("{hash_part}.json")),
+        "{\"version\": 1, \"storePath\":",
+    )
+    .unwrap();
+    let baker = Baker::open(source, config(&cache, &["none"])).unwrap();
+    assert!(baker.get(hash_part).is_none());
+    assert_eq!(fs::read_dir(&listings).unwrap().count(), 0);
+    baker.bake(item.clone()).await.unwrap();
+    let names: Vec<_> = fs::read_dir(&items)
+        .unwrap()
+        .map(|one| one.unwrap().file_name())
+        .collect();
+    assert_eq!(names, [format!("{hash_part}.json").as_str()]);
+    let json = fs::read(items.join(&names[0])).unwrap();
+    assert_eq!(
+        Record::from_json(&json).as_ref(),
+        baker.get(hash_part).as_deref().map(|one| &one.record)
+    );
+    for end in 0..json.len() - 1 {
+        assert_eq!(Record::from_json(&json[..end]), None, "{end}");
+    }
+}
+
+#[tokio::test]
+async fn a_record_survives_and_takes_further_compressions() {
+    let dir = tree();
+    let source = source(&dir);
+    let item = only(&source);
+    let cache = dir.path().join("cache");
+    let first = {
+        let baker = Baker::open(Arc::clone(&source), config(&cache, &["none"])).unwrap();
+        baker.bake(item.clone()).await.unwrap()
+    };
+    let baker = reopen(&source, || config(&cache, &["gzip", "none"])).await;
+    let known = baker.get(item.store_path.hash_part()).unwrap();
+    assert_eq!(known.record, first.record);
+    assert!(!baker.is_complete(&known.record));
+    let more = baker.bake(item).await.unwrap();
+    assert_eq!(
+        more.record.representations[0],
+        first.record.representations[0]
+    );
+    assert_eq!(
+        more.record.representations[1].compression,
+        Compression::Gzip
+    );
+    assert!(baker.is_complete(&more.record));
+}
+
+/// Opens a cache again once the workers of the baker before have gone, who hold its lock.
+async fn reopen(source: &Arc<dyn Source>, config: impl Fn() -> Config) -> Baker {
+    loop {
+        match Baker::open(Arc::clone(source), config()) {
+            Err(BakeError::Blocks(_)) => tokio::task::yield_now().await,
+            opened => return opened.unwrap(),
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_full_disk_leaves_nothing_behind() {
+    let dir = tree();
+    let source = source(&dir);
+    let item = only(&source);
+    let config = Config {
+        min_free: u64::MAX,
+        ..config(&dir.path().join("cache"), &["none"])
+    };
+    let baker = Baker::open(source, config).unwrap();
+    let error = baker.bake(item.clone()).await.unwrap_err();
+    assert!(
+        matches!(
+            error,
+            BakeError::DiskFull {
+                least: u64::MAX,
+                ..
+            }
+        ),
+        "{error}"
+    );
+    assert_eq!(baker.blocks().stats().unwrap().blocks, 0);
+    assert!(baker.get(item.store_path.hash_part()).is_none());
+    // Not tried at every request.
+    assert_eq!(baker.bake(item).await.unwrap_err(), BakeError::Recent);
+    assert_eq!(baker.counts().failed, 1);
+}
+
+#[tokio::test]
+async fn a_tree_that_changed_is_not_baked_and_its_blocks_go() {
+    let dir = tree();
+    let source = source(&dir);
+    let item = only(&source);
+    let words = dir.path().join("tree/words");
+    // Larger than a batch, so that blocks are stored before the end shows what is wrong.
+    let mut text = fs::read_to_string(&words).unwrap();
+    text = text.repeat(4);
+    fs::write(&words, &text).unwrap();
+    let baker = Baker::open(source, config(&dir.path().join("cache"), &["none"])).unwrap();
+    let error = baker.bake(item.clone()).await.unwrap_err();
+    assert!(
+        matches!(error, BakeError::Source(SourceError::Changed(_))),
+        "{error}"
+    );
+    assert_eq!(baker.blocks().stats().unwrap().blocks, 0);
+    assert!(baker.get(item.store_path.hash_part()).is_none());
+}
+
+#[tokio::test]
+async fn lost_blocks_are_noticed_and_baked_again() {
+    let dir = tree();
+    let source = source(&dir);
+    let item = only(&source);
+    let baker = Baker::open(source, config(&dir.path().join("cache"), &["gzip"])).unwrap();
+    let baked = baker.bake(item.clone()).await.unwrap();
+    let one = &baked.record.representations[0];
+    baker.blocks().remove(&[one.cid]).unwrap();
+    let hash_part = item.store_path.hash_part();
+    let mut pieces = Content::new(&baker, hash_part, one.cid, 0..one.file_size);
+    assert!(pieces.next().unwrap().is_err());
+    assert!(pieces.next().is_none());
+    assert!(baker.get(hash_part).is_none());
+    let again = baker.bake(item).await.unwrap();
+    assert_eq!(again.record, baked.record);
+    assert_eq!(content(&baker, &again, one).len() as u64, one.file_size);
+}
+
+#[tokio::test]
+async fn a_binary_caches_own_files_are_taken_as_they_are() {
+    let folder = PathBuf::from(FIXTURES).join("nix-2.34.8/xz");
+    let source: Arc<dyn Source> = Arc::new(BinaryCache::open(&folder).unwrap());
+    let item = only(&source);
+    let prepared = source.prepared(&item).unwrap();
+    let dir = tempfile::tempdir().unwrap();
+    let baker = Baker::open(source, config(dir.path(), &["zstd"])).unwrap();
+    let baked = baker.bake(item.clone()).await.unwrap();
+    let one = &baked.record.representations[0];
+    assert_eq!(
+        (one.compression, baked.record.representations.len()),
+        (Compression::Xz, 1)
+    );
+    assert_eq!(
+        content(&baker, &baked, one),
+        fs::read(&prepared.files[0].path).unwrap()
+    );
+    assert_eq!(Some(one.file_hash), prepared.files[0].entry.file_hash);
+    let narinfo =
+        fs::read_to_string(folder.join(format!("{}.narinfo", item.store_path.hash_part())));
+    assert_eq!(baked.record.narinfo, narinfo.ok());
+    assert_eq!(
+        baker.listing(item.store_path.hash_part()).unwrap(),
+        fs::read(prepared.listing.unwrap()).unwrap()
+    );
+    assert!(baker.is_complete(&baked.record));
+}
+
+#[tokio::test]
+async fn a_binary_caches_damaged_file_is_refused() {
+    let (fixture, dir) = (
+        PathBuf::from(FIXTURES).join("nix-2.34.8/xz"),
+        tempfile::tempdir().unwrap(),
+    );
+    let name = "nar/1cgpmxrcmaf5pz7z3ry4ks1v2dc8l6lhi2lhyyqalqgxlaf8a6dq.nar.xz";
+    fs::create_dir(dir.path().join("nar")).unwrap();
+    for name in [
+        "nix-cache-info",
+        "bnfap3gvj3v0k345a5zkxwyd38m1f2s5.narinfo",
+        name,
+    ] {
+        fs::copy(fixture.join(name), dir.path().join(name)).unwrap();
+    }
+    let mut bytes = fs::read(dir.path().join(name)).unwrap();
+    bytes[100] ^= 1;
+    fs::write(dir.path().join(name), bytes).unwrap();
+    let source: Arc<dyn Source> = Arc::new(BinaryCache::open(dir.path()).unwrap());
+    let item = only(&source);
+    let baker = Baker::open(source, config(&dir.path().join("cache"), &["zstd"])).unwrap();
+    let error = baker.bake(item).await.unwrap_err();
+    assert!(matches!(error, BakeError::FileHash { .. }), "{error}");
+    assert_eq!(baker.blocks().stats().unwrap().blocks, 0);
+}
+
+#[tokio::test]
+async fn all_of_a_store_can_be_baked() {
+    let dir = tree();
+    let paths = ["tree", "tree/sub", "tree/words"];
+    let tree = |path: &&str| Tree {
+        path: dir.path().join(path),
+        name: None,
+    };
+    let trees: Vec<Tree> = paths.iter().map(tree).collect();
+    let source: Arc<dyn Source> = Arc::new(Trees::open(&trees, "/gnu/store").unwrap());
+    let config = config(&dir.path().join("cache"), &["zstd:1"]);
+    let baker = Baker::open(Arc::clone(&source), config).unwrap();
+    let all = baker.clone();
+    tokio::task::spawn_blocking(move || all.bake_all())
+        .await
+        .unwrap()
+        .unwrap();
+    for item in source.items(None, 10).unwrap() {
+        baker.bake(item).await.unwrap();
+    }
+    assert_eq!(
+        baker.counts(),
+        Counts {
+            baked: 3,
+            ..Counts::default()
+        }
+    );
+}

@@ -178,13 +178,20 @@ impl Upload {
             error => Fault::Kubo(error),
         })?;
         if added.cid != one.cid {
-            let reason = format!("{path}: Kubo has made {} of it and not {}", added.cid, one.cid);
+            let reason = format!(
+                "{path}: Kubo has made {} of it and not {}",
+                added.cid, one.cid
+            );
             return Err(Fault::Item(reason));
         }
         let (baker, key, cid) = (self.baker.clone(), hash_part.to_owned(), one.cid);
-        blocking(move || baker.published(&key, &cid).map_err(|error| error.to_string()))
-            .await
-            .map_err(Fault::Item)?;
+        blocking(move || {
+            baker
+                .published(&key, &cid)
+                .map_err(|error| error.to_string())
+        })
+        .await
+        .map_err(Fault::Item)?;
         self.state.published.fetch_add(1, Ordering::Relaxed);
         tracing::info!(path, compression = one.compression.as_str(), cid = %one.cid, "published in Kubo");
         Ok(())
@@ -220,7 +227,11 @@ impl Upload {
 
 impl Baker {
     /// Notes that Kubo has pinned a CID.
-    fn published(&self, hash_part: &str, cid: &interplanar_core::cid::Cid) -> Result<(), BakeError> {
+    fn published(
+        &self,
+        hash_part: &str,
+        cid: &interplanar_core::cid::Cid,
+    ) -> Result<(), BakeError> {
         self.inner.records.update(hash_part, |record| {
             for one in &mut record.representations {
                 one.published |= one.cid == *cid;

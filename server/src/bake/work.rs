@@ -170,7 +170,10 @@ impl Inner {
         });
         if !cleaned {
             let blocks = new.len();
-            tracing::warn!(blocks, "the blocks of a failed bake stay on disk, since another bake may share them");
+            tracing::warn!(
+                blocks,
+                "the blocks of a failed bake stay on disk, since another bake may share them"
+            );
         }
     }
 }

@@ -94,7 +94,12 @@ Examples:
 /// # Errors
 /// A key, user or source can't be used (exit code 2), the cache folder is in use, or the port is taken.
 pub async fn run(args: Args, context: Context) -> Result<(), Failure> {
-    let user = args.user.as_deref().map(User::find).transpose().map_err(Failure::usage)?;
+    let user = args
+        .user
+        .as_deref()
+        .map(User::find)
+        .transpose()
+        .map_err(Failure::usage)?;
     let spec = spec(&args)?;
     let inheritance = match user.map(User::inherit).transpose()?.flatten() {
         Some(inheritance) => inheritance,
@@ -111,7 +116,8 @@ pub async fn run(args: Args, context: Context) -> Result<(), Failure> {
     let keys = Keys::parse(&handover.keys).map_err(Failure::usage)?;
     let shutdown = context.shutdown();
     let (trees, all) = (!args.trees.is_empty(), args.bake_all);
-    let publisher = tokio::task::spawn_blocking(move || open(&args, &spec, handover.cache, keys)).await??;
+    let publisher =
+        tokio::task::spawn_blocking(move || open(&args, &spec, handover.cache, keys)).await??;
     publisher.start(&shutdown);
     if trees || all {
         publisher.bake_all();
@@ -132,13 +138,20 @@ fn prepare(args: &Args, spec: &SourceSpec) -> Result<Inheritance, Failure> {
     };
     let public = args.public_key.as_deref().unwrap_or(default_public);
     let secret = args.private_key.as_deref().unwrap_or(default_secret);
-    let keys = KeyTexts::read((named || is_guix).then_some((public, secret)), &args.nix_key);
+    let keys = KeyTexts::read(
+        (named || is_guix).then_some((public, secret)),
+        &args.nix_key,
+    );
     let keys = keys
         .context("a key to sign with is needed; `guix archive --generate-key` makes Guix's")
         .map_err(Failure::usage)?;
     let cache = args.cache.clone().or_else(cache_folder);
-    let cache = cache.ok_or_else(|| Failure::usage(anyhow!("no folder to bake into: name one by --cache")))?;
-    Ok(Inheritance { listener: bind(&args.listen, args.port)?, handover: Handover { keys, cache } })
+    let cache = cache
+        .ok_or_else(|| Failure::usage(anyhow!("no folder to bake into: name one by --cache")))?;
+    Ok(Inheritance {
+        listener: bind(&args.listen, args.port)?,
+        handover: Handover { keys, cache },
+    })
 }
 
 fn bind(host: &str, port: u16) -> anyhow::Result<TcpListener> {
@@ -162,7 +175,12 @@ fn open(args: &Args, spec: &SourceSpec, cache: PathBuf, keys: Keys) -> Result<Pu
     let source = store::open(spec)?;
     let config = config(args, spec, cache, keys)?;
     let store = source.store_dir().to_owned();
-    let methods: Vec<String> = config.bake.compressors.iter().map(ToString::to_string).collect();
+    let methods: Vec<String> = config
+        .bake
+        .compressors
+        .iter()
+        .map(ToString::to_string)
+        .collect();
     tracing::info!(
         store,
         compression = methods.join(" "),
@@ -204,8 +222,11 @@ fn config(args: &Args, spec: &SourceSpec, cache: PathBuf, keys: Keys) -> Result<
     };
     for gateway in &args.ipfs_gateway {
         let url = url::Url::parse(gateway).ok();
-        if !url.is_some_and(|url| matches!(url.scheme(), "http" | "https") && url.query().is_none()) {
-            return Err(Failure::usage(anyhow!("\"{gateway}\" is not the URL of a gateway")));
+        if !url.is_some_and(|url| matches!(url.scheme(), "http" | "https") && url.query().is_none())
+        {
+            return Err(Failure::usage(anyhow!(
+                "\"{gateway}\" is not the URL of a gateway"
+            )));
         }
     }
     let cache_info = match spec {
@@ -232,41 +253,68 @@ fn dialect(spec: &SourceSpec) -> Dialect {
         SourceSpec::Guix { .. } => return Dialect::Guix,
         SourceSpec::Nix { .. } => return Dialect::Nix,
         SourceSpec::Trees { store_dir, .. } => store_dir.clone(),
-        SourceSpec::BinaryCache { dir } => std::fs::read_to_string(dir.join("nix-cache-info")).unwrap_or_default(),
+        SourceSpec::BinaryCache { dir } => {
+            std::fs::read_to_string(dir.join("nix-cache-info")).unwrap_or_default()
+        }
     };
-    if store_dir.contains("/gnu/store") { Dialect::Guix } else { Dialect::Nix }
+    if store_dir.contains("/gnu/store") {
+        Dialect::Guix
+    } else {
+        Dialect::Nix
+    }
 }
 
 /// What the command line asks to publish.
 fn spec(args: &Args) -> Result<SourceSpec, Failure> {
     let root = args.store_root.clone();
     let has = |path: &str| root.join(path).exists();
-    let (guix, nix) = (has("var/guix/db/db.sqlite"), has("nix/var/nix/db/db.sqlite"));
+    let (guix, nix) = (
+        has("var/guix/db/db.sqlite"),
+        has("nix/var/nix/db/db.sqlite"),
+    );
     if args.trees.is_empty() {
         match args.source.as_deref() {
             Some("guix") => return Ok(SourceSpec::Guix { root }),
             Some("nix") => return Ok(SourceSpec::Nix { root }),
             Some(dir) => return Ok(SourceSpec::BinaryCache { dir: dir.into() }),
             // A machine with both: whoever brings a Nix key means Nix.
-            None if guix && !(nix && !args.nix_key.is_empty()) => return Ok(SourceSpec::Guix { root }),
+            None if guix && !(nix && !args.nix_key.is_empty()) => {
+                return Ok(SourceSpec::Guix { root });
+            }
             None if nix => return Ok(SourceSpec::Nix { root }),
-            None => tracing::warn!("no store is here and no tree was named: only blocks that are in the cache folder are served"),
+            None => tracing::warn!(
+                "no store is here and no tree was named: only blocks that are in the cache folder are served"
+            ),
         }
     }
     let store_dir = args.store_dir.clone().unwrap_or_else(|| {
         let is_nix = !args.nix_key.is_empty() || (nix && !guix);
         if is_nix { "/nix/store" } else { "/gnu/store" }.to_owned()
     });
-    let tree = |path: &PathBuf| Tree { path: path.clone(), name: None };
-    Ok(SourceSpec::Trees { trees: args.trees.iter().map(tree).collect(), store_dir })
+    let tree = |path: &PathBuf| Tree {
+        path: path.clone(),
+        name: None,
+    };
+    Ok(SourceSpec::Trees {
+        trees: args.trees.iter().map(tree).collect(),
+        store_dir,
+    })
 }
 
 /// Where to bake without `--cache`.
 fn cache_folder() -> Option<PathBuf> {
-    let set = |name| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
+    let set = |name| {
+        std::env::var_os(name)
+            .filter(|value| !value.is_empty())
+            .map(PathBuf::from)
+    };
     // Where systemd started it, the unit's CacheDirectory=.
     let home = set("CACHE_DIRECTORY")
-        .or_else(|| rustix::process::geteuid().is_root().then(|| PathBuf::from("/var/cache")))
+        .or_else(|| {
+            rustix::process::geteuid()
+                .is_root()
+                .then(|| PathBuf::from("/var/cache"))
+        })
         .or_else(|| set("XDG_CACHE_HOME"))
         .or_else(|| set("HOME").map(|home| home.join(".cache")));
     home.map(|home| home.join("interplanar/publish"))

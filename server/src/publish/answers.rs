@@ -38,7 +38,9 @@ pub(super) fn not_found(phrase: Phrase, path: &str, ttl: Option<u64>) -> Respons
     let mut response = with_ttl(server::full(StatusCode::NOT_FOUND, TEXT, body), ttl);
     if phrase == Phrase::Baking {
         let name = HeaderName::from_static("x-baking");
-        response.headers_mut().insert(name, HeaderValue::from_static("1"));
+        response
+            .headers_mut()
+            .insert(name, HeaderValue::from_static("1"));
     }
     response
 }
@@ -67,7 +69,9 @@ pub(super) fn ranged(
     size: u64,
     body: impl FnOnce(std::ops::Range<u64>) -> Body,
 ) -> Response {
-    let asked = request.get(header::RANGE).and_then(|value| value.to_str().ok());
+    let asked = request
+        .get(header::RANGE)
+        .and_then(|value| value.to_str().ok());
     let (status, part, says) = match range::select(asked, size) {
         Selection::Whole => (StatusCode::OK, 0..size, None),
         Selection::Part(part) => {

@@ -89,7 +89,9 @@ pub(super) async fn content(source: Arc<dyn Source>, item: Item) -> Option<(u64,
             (Ok(()), Some(sender)) => sender.blocking_finish(),
             (Ok(()), None) => {}
             // A folder, or a client that went away; or the store, which the log of the source tells.
-            (Err(error), _) => tracing::debug!(path = item.store_path.as_str(), %error, "no whole file"),
+            (Err(error), _) => {
+                tracing::debug!(path = item.store_path.as_str(), %error, "no whole file")
+            }
         }
     });
     answer.await.ok()
@@ -135,13 +137,16 @@ mod tests {
     use super::*;
 
     #[test]
-    fn fixed_output_paths_are_those_of_guix() {
-        // (fixed-output-path "hello-2.12.1.tar.gz" …) follows the same rule as every store path; a hash of another length has none.
-        let hash = "0".repeat(52);
-        let path = fixed_output("/gnu/store", "x", &hash).unwrap();
-        assert!(path.as_str().ends_with("-x"));
-        assert_eq!(path, fixed_output("/gnu/store", "x", &hash).unwrap());
-        assert_ne!(path.hash_part(), fixed_output("/gnu/store", "y", &hash).unwrap().hash_part());
+    fn fixed_output_paths_are_those_of_the_real_programs() {
+        // As `nix-store --print-fixed-path sha256` says it.
+        let hash = "086vqwk2wl8zfs47sq2xpjc9k066ilmb8z6dn0q6ymwjzlm196cd";
+        let path = fixed_output("/nix/store", "hello-2.12.1.tar.gz", hash).unwrap();
+        let expected = "/nix/store/pa10z4ngm0g83kx9mssrqzz30s84vq7k-hello-2.12.1.tar.gz";
+        assert_eq!(path.as_str(), expected);
+        assert_ne!(
+            fixed_output("/gnu/store", "hello-2.12.1.tar.gz", hash),
+            Some(path)
+        );
         for wrong in ["", "zzz", &"e".repeat(52), &"0".repeat(64)] {
             assert_eq!(fixed_output("/gnu/store", "x", wrong), None, "{wrong}");
         }

@@ -70,7 +70,10 @@ impl KeyTexts {
             Some((public, secret)) => Some([read(public)?, read(secret)?]),
             None => None,
         };
-        let nix = nix.iter().map(|path| read(path)).collect::<Result<_, _>>()?;
+        let nix = nix
+            .iter()
+            .map(|path| read(path))
+            .collect::<Result<_, _>>()?;
         Ok(Self { guix, nix })
     }
 }
@@ -106,7 +109,8 @@ impl Keys {
             }
         };
         let nix = texts.nix.iter();
-        let nix = nix.map(|(path, text)| nix::SecretKey::parse(text.trim()).map_err(malformed(path)));
+        let nix =
+            nix.map(|(path, text)| nix::SecretKey::parse(text.trim()).map_err(malformed(path)));
         Ok(Self {
             guix,
             nix: nix.collect::<Result<_, _>>()?,

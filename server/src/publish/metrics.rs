@@ -44,12 +44,16 @@ impl Metrics {
         };
         for ((_, kind), [found, missed]) in KINDS.iter().zip(&self.requests) {
             for (counter, says) in [(found, "found"), (missed, "missed")] {
-                let name = format!("interplanar_requests_total{{kind=\"{kind}\",result=\"{says}\"}}");
+                let name =
+                    format!("interplanar_requests_total{{kind=\"{kind}\",result=\"{says}\"}}");
                 line(&name, counter.load(Ordering::Relaxed));
             }
         }
         let mut metric = |name: &str, kind: &str, value: u64| {
-            line(&format!("# TYPE interplanar_{name} {kind}\ninterplanar_{name}"), value);
+            line(
+                &format!("# TYPE interplanar_{name} {kind}\ninterplanar_{name}"),
+                value,
+            );
         };
         metric("baked_total", "counter", counts.baked);
         metric("bakes_failed_total", "counter", counts.failed);
@@ -77,7 +81,9 @@ mod tests {
         let text = metrics.text(Counts::default(), None);
         assert!(text.contains("interplanar_requests_total{kind=\"nar\",result=\"found\"} 2\n"));
         assert!(text.contains("{kind=\"narinfo\",result=\"missed\"} 1\n"));
-        assert!(text.contains("# TYPE interplanar_baked_total counter\ninterplanar_baked_total 0\n"));
+        assert!(
+            text.contains("# TYPE interplanar_baked_total counter\ninterplanar_baked_total 0\n")
+        );
         assert!(!text.contains("kubo"));
     }
 }

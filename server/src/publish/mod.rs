@@ -152,7 +152,9 @@ impl Publisher {
             gateways: config.gateways.iter().map(trim).collect(),
             published_only: upload.is_some(),
         };
-        let cache_info = config.cache_info.unwrap_or_else(|| cache_info(dialect, &store_dir));
+        let cache_info = config
+            .cache_info
+            .unwrap_or_else(|| cache_info(dialect, &store_dir));
         Ok(Self {
             inner: Arc::new(Inner {
                 gateway: Gateway::new(Arc::new(baker.blocks().clone())),
@@ -175,7 +177,12 @@ impl Publisher {
 
     /// Starts publishing into Kubo, if that was asked for. Needs a tokio runtime.
     pub fn start(&self, shutdown: &Shutdown) {
-        let upload = self.inner.upload.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let upload = self
+            .inner
+            .upload
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .take();
         if let Some(upload) = upload {
             tokio::spawn(upload.run(shutdown.clone()));
         }
@@ -236,7 +243,9 @@ impl Inner {
                 .map(|keys| answers::ok(answers::FILE_TEXT, keys.clone())),
             Route::Health => Some(answers::ok(answers::TEXT, "ok\n")),
             Route::Metrics => {
-                let text = self.metrics.text(self.baker.counts(), self.uploaded.as_deref());
+                let text = self
+                    .metrics
+                    .text(self.baker.counts(), self.uploaded.as_deref());
                 Some(answers::ok("text/plain; version=0.0.4", text))
             }
             Route::Listing(hash) => self.listing(hash).await,
@@ -273,7 +282,10 @@ impl Inner {
             baker.request(item, Urgency::Asked);
             std::fs::read(prepared?.listing?).ok().map(Into::into)
         });
-        Some(answers::with_ttl(answers::ok(answers::JSON, listing.await?), self.ttl))
+        Some(answers::with_ttl(
+            answers::ok(answers::JSON, listing.await?),
+            self.ttl,
+        ))
     }
 
     async fn fixed_output(&self, name: &str, hash: &str) -> Option<Response> {
@@ -302,21 +314,33 @@ impl Inner {
         let mut response = server::stream(http::StatusCode::OK, content_type, body);
         if log.compression == Compression::Gzip {
             let gzip = http::HeaderValue::from_static("gzip");
-            response.headers_mut().insert(header::CONTENT_ENCODING, gzip);
+            response
+                .headers_mut()
+                .insert(header::CONTENT_ENCODING, gzip);
         }
         Some(response)
     }
 }
 
 /// Runs what blocks; a panic in it is logged by the runtime's hook and is as good as nothing.
-async fn blocking<T: Send + 'static>(work: impl FnOnce() -> Option<T> + Send + 'static) -> Option<T> {
+async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> Option<T> + Send + 'static,
+) -> Option<T> {
     tokio::task::spawn_blocking(work).await.ok().flatten()
 }
 
 fn public_keys(dialect: Dialect, keys: &Keys) -> String {
     match dialect {
-        Dialect::Guix => keys.guix.as_ref().map(|(text, _)| text.clone()).unwrap_or_default(),
-        Dialect::Nix => keys.nix.iter().map(|key| format!("{}\n", key.public_key())).collect(),
+        Dialect::Guix => keys
+            .guix
+            .as_ref()
+            .map(|(text, _)| text.clone())
+            .unwrap_or_default(),
+        Dialect::Nix => keys
+            .nix
+            .iter()
+            .map(|key| format!("{}\n", key.public_key()))
+            .collect(),
     }
 }
 

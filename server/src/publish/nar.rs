@@ -111,7 +111,11 @@ impl Inner {
             let plain = compressor == Compressor::NONE;
             let length = plain.then_some(item.nar_size);
             let nothing = futures_util::stream::empty();
-            return server::stream(status, answers::LIVE_NAR, server::from_stream(nothing, length));
+            return server::stream(
+                status,
+                answers::LIVE_NAR,
+                server::from_stream(nothing, length),
+            );
         }
         // Closed only with the server itself.
         let Ok(permit) = Arc::clone(&self.live).acquire_owned().await else {
@@ -125,7 +129,9 @@ impl Inner {
 
 fn prepared(headers: &HeaderMap, file: &PreparedFile, path: &str) -> Response {
     match files::open(&file.path) {
-        Some(open) => answers::ranged(headers, answers::FILE, file.size, |range| files::body(open, range)),
+        Some(open) => answers::ranged(headers, answers::FILE, file.size, |range| {
+            files::body(open, range)
+        }),
         None => answers::not_found(Phrase::NotFound, path, None),
     }
 }

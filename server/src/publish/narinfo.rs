@@ -11,8 +11,8 @@ use bytes::Bytes;
 use interplanar_core::hash::Sha256;
 use interplanar_core::narinfo::NarInfoError;
 
-use super::answers::{self, Phrase};
 use super::Inner;
+use super::answers::{self, Phrase};
 use crate::bake::{Baked, Urgency};
 use crate::net::server::Response;
 use crate::store::{Item, SourceError};
@@ -49,7 +49,11 @@ impl Inner {
             Ok(Ok(Found::Text(text, ttl))) => self.found(text, ttl),
             Ok(Ok(Found::Baking)) => answers::not_found(Phrase::Baking, path, Some(BAKING_TTL)),
             Ok(Ok(Found::Absent)) => {
-                let phrase = if self.cached { Phrase::NotFound } else { Phrase::Silent };
+                let phrase = if self.cached {
+                    Phrase::NotFound
+                } else {
+                    Phrase::Silent
+                };
                 answers::not_found(phrase, path, self.negative_ttl)
             }
             Ok(Err(error)) => answers::failed(&error, path),
@@ -71,7 +75,10 @@ impl Inner {
     /// Blocks.
     fn look(&self, hash_part: &str) -> Result<Found, Fault> {
         let baked = self.baker.get(hash_part);
-        if let Some(baked) = baked.as_ref().filter(|one| self.baker.is_complete(&one.record)) {
+        if let Some(baked) = baked
+            .as_ref()
+            .filter(|one| self.baker.is_complete(&one.record))
+        {
             return Ok(Found::Text(self.text(baked)?, self.ttl));
         }
         let source = self.baker.source();

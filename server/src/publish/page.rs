@@ -37,7 +37,8 @@ impl Page<'_> {
     fn guix(&self) -> String {
         let url = escape(self.url);
         let key = match self.keys {
-            "" => "<p>These substitutes are not signed: a client can't authorize them.</p>\n".to_owned(),
+            "" => "<p>These substitutes are not signed: a client can't authorize them.</p>\n"
+                .to_owned(),
             key => format!(
                 "<p>Authorize the <a href=\"signing-key.pub\">signing key</a> first, if you trust this machine:</p>\n\
                  <pre>{}</pre>\n<pre>curl {url}/signing-key.pub | sudo guix archive --authorize</pre>\n",
@@ -50,8 +51,12 @@ impl Page<'_> {
     fn nix(&self) -> String {
         let url = escape(self.url);
         let key = match self.keys {
-            "" => "<p>This server adds no signature; those that items came with are kept.</p>\n".to_owned(),
-            keys => format!("<p>Trust its key, if you trust this machine:</p>\n<pre>{}</pre>\n", escape(keys.trim())),
+            "" => "<p>This server adds no signature; those that items came with are kept.</p>\n"
+                .to_owned(),
+            keys => format!(
+                "<p>Trust its key, if you trust this machine:</p>\n<pre>{}</pre>\n",
+                escape(keys.trim())
+            ),
         };
         let keys = escape(&self.keys.lines().collect::<Vec<_>>().join(" "));
         format!(
@@ -91,6 +96,13 @@ mod tests {
         let html = page.html();
         assert!(!html.contains("<script>") && !html.contains("\"x'"));
         assert!(html.contains("guix archive --authorize") && html.contains("(public-key)"));
-        assert!(Page { dialect: Dialect::Nix, ..page }.html().contains("nix build"));
+        assert!(
+            Page {
+                dialect: Dialect::Nix,
+                ..page
+            }
+            .html()
+            .contains("nix build")
+        );
     }
 }

@@ -18,7 +18,11 @@ use interplanar_core::nix_base32::ALPHABET;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
 
 /// What Guile's `uri-encode` escapes.
-const ESCAPED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
+const ESCAPED: &AsciiSet = &NON_ALPHANUMERIC
+    .remove(b'-')
+    .remove(b'.')
+    .remove(b'_')
+    .remove(b'~');
 
 /// What a request is for.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -124,14 +128,20 @@ mod tests {
 
     #[test]
     fn each_path_is_for_what_guix_publish_takes_it() {
-        let nar = |method, item: &str| Route::Nar { method, item: item.to_owned() };
+        let nar = |method, item: &str| Route::Nar {
+            method,
+            item: item.to_owned(),
+        };
         let hash = "agkhnj5wmbrb40rigsyf6ynkdi22d89g".to_owned();
         for (path, expected) in [
             ("/", Route::Index),
             ("//index.html", Route::Index),
             ("/nix-cache-info", Route::CacheInfo),
             ("/signing-key.pub", Route::SigningKey),
-            ("/agkhnj5wmbrb40rigsyf6ynkdi22d89g.narinfo", Route::NarInfo(hash.clone())),
+            (
+                "/agkhnj5wmbrb40rigsyf6ynkdi22d89g.narinfo",
+                Route::NarInfo(hash.clone()),
+            ),
             ("/agkhnj5wmbrb40rigsyf6ynkdi22d89g.ls", Route::Listing(hash)),
             ("/.narinfo", Route::NarInfo(String::new())),
             ("/nonsense.narinfo", Route::Unknown),
@@ -144,7 +154,13 @@ mod tests {
             ("/other/x-y", Route::Unknown),
             ("/nar/gzip/../../../etc/passwd", Route::Unknown),
             ("/nar/%ff", Route::Unknown),
-            ("/file/n/sha256/h", Route::File { name: "n".into(), hash: "h".into() }),
+            (
+                "/file/n/sha256/h",
+                Route::File {
+                    name: "n".into(),
+                    hash: "h".into(),
+                },
+            ),
             ("/file/n/md5/h", Route::Unknown),
             ("/log/x-y", Route::Log("x-y".into())),
             ("/healthz", Route::Health),
@@ -160,7 +176,13 @@ mod tests {
         let url = path.url(Compression::Zstd, "x-gtk+3");
         assert_eq!(url, "deep/nars/zstd/x-gtk%2B3");
         let item = "x-gtk+3".to_owned();
-        assert_eq!(parse(&format!("/{url}"), &path), Route::Nar { method: Compression::Zstd, item });
+        assert_eq!(
+            parse(&format!("/{url}"), &path),
+            Route::Nar {
+                method: Compression::Zstd,
+                item
+            }
+        );
         assert_eq!(NarPath::new("").url(Compression::None, "x"), "x");
     }
 }

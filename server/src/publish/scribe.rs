@@ -78,15 +78,14 @@ impl Scribe {
         }
         let wanted = compressors.iter();
         let wanted = wanted.filter_map(|one| record.representation(one.method()));
-        self.write(item, self.entries(self.dialect, item, wanted.map(form).collect()))
+        self.write(
+            item,
+            self.entries(self.dialect, item, wanted.map(form).collect()),
+        )
     }
 
     /// Of an item that a binary cache has ready.
-    pub(super) fn prepared(
-        &self,
-        item: &Item,
-        prepared: &Prepared,
-    ) -> Result<Bytes, NarInfoError> {
+    pub(super) fn prepared(&self, item: &Item, prepared: &Prepared) -> Result<Bytes, NarInfoError> {
         let form = |file: &crate::store::PreparedFile| Form {
             method: file.entry.compression,
             size: Some(file.size),
@@ -117,8 +116,9 @@ impl Scribe {
         }
         if dialect == Dialect::Nix {
             // The last one is the one that Nix takes: the smallest, or the preferred one; lzip isn't Nix's.
+            let all_known = http.iter().all(|one| one.file_size.is_some());
             let rank = |one: &Entry| {
-                let size = one.file_size.unwrap_or(u64::MAX);
+                let size = one.file_size.filter(|_| all_known);
                 (one.compression != Compression::Lzip, Reverse(size))
             };
             http.reverse();

@@ -11,7 +11,8 @@
 /// # Errors
 /// What was expected.
 pub fn parse_duration(text: &str) -> Result<u64, String> {
-    let expected = || "expected a number followed by s, h, d, w or m (months), such as 2h".to_owned();
+    let expected =
+        || "expected a number followed by s, h, d, w or m (months), such as 2h".to_owned();
     let (digits, unit) = text
         .char_indices()
         .next_back()
@@ -40,7 +41,8 @@ pub fn parse_duration(text: &str) -> Result<u64, String> {
 /// # Errors
 /// What was expected.
 pub fn parse_size(text: &str) -> Result<u64, String> {
-    let expected = || "expected a number and a unit such as KiB, M, G or MB, for example 10M".to_owned();
+    let expected =
+        || "expected a number and a unit such as KiB, M, G or MB, for example 10M".to_owned();
     let is_number = |byte: &u8| byte.is_ascii_digit() || *byte == b'.';
     let length = text.bytes().take_while(|byte| is_number(byte)).count();
     let (number, unit) = text.split_at_checked(length).ok_or_else(expected)?;
@@ -62,7 +64,11 @@ fn factor(unit: &str) -> Option<f64> {
         return Some(1.0);
     }
     let power = |letter: &str| Some(LETTERS.find(letter)? as i32 + 1);
-    if let Some(letter) = unit.strip_suffix("iB").or(Some(unit)).filter(|unit| unit.len() == 1) {
+    if let Some(letter) = unit
+        .strip_suffix("iB")
+        .or(Some(unit))
+        .filter(|unit| unit.len() == 1)
+    {
         let letter = if unit == "k" { "K" } else { letter };
         return Some(1024_f64.powi(power(letter)?));
     }
@@ -82,10 +88,26 @@ mod tests {
 
     #[test]
     fn durations() {
-        for (text, seconds) in [("90s", 90), ("2h", 7200), ("5d", 432_000), ("1w", 604_800), ("1m", 2_592_000)] {
+        for (text, seconds) in [
+            ("90s", 90),
+            ("2h", 7200),
+            ("5d", 432_000),
+            ("1w", 604_800),
+            ("1m", 2_592_000),
+        ] {
             assert_eq!(parse_duration(text), Ok(seconds), "{text}");
         }
-        for text in ["", "h", "5", "5y", "-1s", "1.5h", "5ü", "99999999999999999999s", "9999999999999999999w"] {
+        for text in [
+            "",
+            "h",
+            "5",
+            "5y",
+            "-1s",
+            "1.5h",
+            "5ü",
+            "99999999999999999999s",
+            "9999999999999999999w",
+        ] {
             assert!(parse_duration(text).is_err(), "{text}");
         }
     }
@@ -104,7 +126,9 @@ mod tests {
         ] {
             assert_eq!(parse_size(text), Ok(bytes), "{text}");
         }
-        for text in ["", "M", "1 M", "1KB", "1X", "1MiBs", "-1", "1.2.3", "1Y", ".", "1ü"] {
+        for text in [
+            "", "M", "1 M", "1KB", "1X", "1MiBs", "-1", "1.2.3", "1Y", ".", "1ü",
+        ] {
             assert!(parse_size(text).is_err(), "{text}");
         }
     }

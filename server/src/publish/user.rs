@@ -184,11 +184,17 @@ mod tests {
     #[test]
     fn finds_users_by_name_and_number() {
         let passwd = "root:x:0:0:root:/root:/bin/sh\nbad\nnobody:x:65534:65533::/:/bin/false\n";
-        let nobody = User { uid: 65534, gid: 65533 };
+        let nobody = User {
+            uid: 65534,
+            gid: 65533,
+        };
         assert_eq!(parse(passwd, "nobody"), Some(nobody));
         assert_eq!(parse(passwd, "65534"), Some(nobody));
         assert_eq!(parse(passwd, "bad"), None);
-        assert!(matches!(User::find("no such user"), Err(UserError::Unknown(_))));
+        assert!(matches!(
+            User::find("no such user"),
+            Err(UserError::Unknown(_))
+        ));
     }
 
     #[test]
@@ -202,7 +208,10 @@ mod tests {
         let file = hidden(&handover).unwrap();
         let again = file.try_clone().unwrap();
         let got = revealed(file).unwrap();
-        assert_eq!((got.keys.nix, got.cache), (handover.keys.nix, handover.cache));
+        assert_eq!(
+            (got.keys.nix, got.cache),
+            (handover.keys.nix, handover.cache)
+        );
         assert!(revealed(again).is_err());
     }
 }

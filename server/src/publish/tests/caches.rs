@@ -1,0 +1,79 @@
+//! Binary caches: their own files and narinfos, served from here.
+
+use super::*;
+use crate::store::binary_cache::BinaryCache;
+use interplanar_core::narinfo::NarInfo;
+
+const HASH: &str = "bnfap3gvj3v0k345a5zkxwyd38m1f2s5";
+
+fn published(compression: &str, change: impl FnOnce(&mut Config)) -> Fixture {
+    let source: Arc<dyn Source> =
+        Arc::new(BinaryCache::open(&fixture(&format!("nix-2.34.8/{compression}"))).unwrap());
+    Fixture::of(tempfile::tempdir().unwrap(), source, |config| {
+        config.keys = Keys::default();
+        change(config);
+    })
+}
+
+#[tokio::test]
+async fn signatures_and_files_stay_and_urls_lead_here() {
+    for (compression, url) in [("xz", "nar/xz/"), ("zstd", "nar/zstd/"), ("none", "nar/")] {
+        let fixture = published(compression, |_| {});
+        let original = fs::read(super::fixture(&format!(
+            "nix-2.34.8/{compression}/{HASH}.narinfo"
+        )))
+        .unwrap();
+        let original = NarInfo::parse(&original).unwrap();
+        let path = format!("/{HASH}.narinfo");
+        for state in ["unbaked", "baked"] {
+            let answer = fixture.get(&path).await;
+            let narinfo = NarInfo::parse(&answer.body).unwrap();
+            assert_eq!(
+                narinfo.signatures(),
+                original.signatures(),
+                "{compression} {state}"
+            );
+            assert_eq!(narinfo.fingerprint(), original.fingerprint());
+            let last = narinfo.entries().last().unwrap();
+            assert_eq!(last.url, format!("{url}{HASH}-tree"));
+            assert_eq!(last.file_hash, original.entries()[0].file_hash);
+            let file = fixture.get(&format!("/{}", last.url)).await;
+            let own = super::fixture(&format!("nix-2.34.8/{compression}"))
+                .join(&original.entries()[0].url);
+            assert_eq!(file.body, fs::read(own).unwrap());
+            let part = fixture
+                .ask(
+                    Method::GET,
+                    &format!("/{}", last.url),
+                    &[("range", "bytes=1-2")],
+                )
+                .await;
+            assert_eq!(
+                (part.status, &part.body[..]),
+                (StatusCode::PARTIAL_CONTENT, &file.body[1..3])
+            );
+            let name = fixture.source.items(None, 1).unwrap()[0]
+                .store_path
+                .name()
+                .to_owned();
+            fixture.bake(&name).await;
+        }
+        let baked = NarInfo::parse(&fixture.get(&path).await.body).unwrap();
+        assert!(baked.entries()[0].is_ipfs());
+    }
+}
+
+#[tokio::test]
+async fn a_key_adds_its_signature() {
+    let fixture = published("xz", |config| {
+        config.keys.nix = vec![nix::SecretKey::from_seed("ours-1", &[1; 32]).unwrap()];
+    });
+    let answer = fixture.get(&format!("/{HASH}.narinfo")).await;
+    let narinfo = NarInfo::parse(&answer.body).unwrap();
+    let names: Vec<_> = narinfo
+        .signatures()
+        .iter()
+        .map(|one| one.split(':').next().unwrap())
+        .collect();
+    assert_eq!(names, ["test-1", "ours-1"]);
+}
