@@ -8,6 +8,7 @@ pub mod gateway;
 pub mod get;
 pub mod kubo;
 pub mod nar_dump;
+pub mod nar_restore;
 pub mod net;
 pub mod proxy;
 pub mod publish;

@@ -16,6 +16,7 @@ pub mod substitute;
 mod tests;
 
 use crate::settings::{self, File};
+use crate::substitute::handover;
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -75,11 +76,15 @@ sub_commands! {
     Publish => publish,
     Proxy => proxy,
     Import => import,
+    Substitute => substitute,
 }
 
 /// The whole program: parses `arguments` (with the program's name first), runs the sub-command and says how it ended.
 pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     let arguments: Vec<OsString> = arguments.into_iter().collect();
+    if let Some(reason) = handover::to_real_guix(&arguments) {
+        return Failure::from(anyhow::anyhow!(reason)).report();
+    }
     let cli = match parse(&arguments, &|name| std::env::var_os(name)) {
         Ok(cli) => cli,
         Err(failure) => return failure.report(),

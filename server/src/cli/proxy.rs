@@ -91,7 +91,7 @@ fn config(args: Args) -> Result<Config, Failure> {
 }
 
 /// An HTTP URL that names can be put behind.
-fn folder_url(text: &str) -> Result<Url, Failure> {
+pub(super) fn folder_url(text: &str) -> Result<Url, Failure> {
     let url = Url::parse(&format!("{}/", text.trim_end_matches('/')));
     url.ok()
         .filter(|url| matches!(url.scheme(), "http" | "https") && url.query().is_none() && url.fragment().is_none())

@@ -4,9 +4,9 @@
 //! --query:      have PATH…                       → each available PATH on a line, then an empty line
 //!               info PATH…                       → for each available PATH: PATH, deriver (or empty), number of references,
 //!                                                  each reference, compressed size (or 0), NAR size; then an empty line
-//! --substitute: substitute PATH DESTINATION      → "success sha256:HASH SIZE", "hash-mismatch sha256 EXPECTED ACTUAL"
-//!                                                  or "not-found"
+//! --substitute: substitute PATH DESTINATION      → "success sha256:HASH SIZE" or "not-found"
 //! ```
+//! Guix's own program may also reply "hash-mismatch"; here a source with another hash is one more source that failed.
 //! Source: guix/scripts/substitute.scm and the daemon's local-store.cc of Guix 1.5.0.
 
 use interplanar_core::hash::Sha256;
@@ -74,13 +74,6 @@ pub enum Outcome {
         /// NarSize.
         size: u64,
     },
-    /// Every source gave another NAR than the one that was signed.
-    HashMismatch {
-        /// NarHash.
-        expected: Sha256,
-        /// What came.
-        actual: Sha256,
-    },
     /// No source gave it.
     NotFound,
 }
@@ -89,10 +82,6 @@ impl std::fmt::Display for Outcome {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Self::Success { hash, size } => write!(f, "success {hash} {size}"),
-            Self::HashMismatch { expected, actual } => {
-                let (expected, actual) = (expected.to_nix32(), actual.to_nix32());
-                write!(f, "hash-mismatch sha256 {expected} {actual}")
-            }
             Self::NotFound => f.write_str("not-found"),
         }
     }
@@ -117,11 +106,9 @@ mod tests {
 
     #[test]
     fn outcomes_are_the_words_that_the_daemon_reads() {
-        let (one, two) = (Sha256::of(b"one"), Sha256::of(b"two"));
+        let one = Sha256::of(b"one");
         let success = Outcome::Success { hash: one, size: 7 }.to_string();
         assert_eq!(success, format!("success sha256:{} 7", one.to_nix32()));
-        let mismatch = Outcome::HashMismatch { expected: one, actual: two }.to_string();
-        assert_eq!(mismatch, format!("hash-mismatch sha256 {} {}", one.to_nix32(), two.to_nix32()));
         assert_eq!(Outcome::NotFound.to_string(), "not-found");
     }
 }
