@@ -34,18 +34,32 @@ fn publishing(folder: &Path) {
     for round in 0..ROUNDS {
         let repo = Repo::new();
         let mut add = repo.ipfs();
-        add.args(["add", "-Q", "--chunker=size-1048576", "--cid-version=1"]).arg(&file);
+        add.args(["add", "-Q", "--chunker=size-1048576", "--cid-version=1"])
+            .arg(&file);
         theirs.push(timed(|| drop(output(&mut add))));
-        let cache = format!("--cache={}", folder.join(format!("cache-{round}")).display());
+        let cache = format!(
+            "--cache={}",
+            folder.join(format!("cache-{round}")).display()
+        );
         let tree = tree.to_str().expect("UTF-8");
-        let idle = timed(|| drop(Program::outside(&["publish", "--port=0", "--compression=none", &cache])));
+        let idle = timed(|| {
+            drop(Program::outside(&[
+                "publish",
+                "--port=0",
+                "--compression=none",
+                &cache,
+            ]))
+        });
         let whole = timed(|| {
-            let program = Program::outside(&["publish", "--port=0", "--compression=none", &cache, tree]);
+            let program =
+                Program::outside(&["publish", "--port=0", "--compression=none", &cache, tree]);
             let item = published(&program);
             narinfo(&program.url, &item, |text| text.contains("ipfs://"));
         });
         ours.push(whole.saturating_sub(idle));
-        drop(std::fs::remove_dir_all(folder.join(format!("cache-{round}"))));
+        drop(std::fs::remove_dir_all(
+            folder.join(format!("cache-{round}")),
+        ));
     }
     let (ours, theirs) = (median(ours), median(theirs));
     println!(
@@ -61,15 +75,29 @@ fn fetching(folder: &Path) {
     let kubo = Kubo::start();
     let file = random_file(&folder.join("fetched"), 400 * MIB);
     let mut add = kubo.ipfs();
-    let cid = output(add.args(["add", "-Q", "--chunker=size-1048576", "--cid-version=1"]).arg(&file));
+    let cid = output(
+        add.args(["add", "-Q", "--chunker=size-1048576", "--cid-version=1"])
+            .arg(&file),
+    );
     let cid = cid.trim();
     let (mut ours, mut theirs) = (Vec::new(), Vec::new());
     for _ in 0..ROUNDS {
         let mut curl = Command::new("curl");
-        curl.args(["-sf", "-o", "/dev/null", &format!("{}/ipfs/{cid}", kubo.gateway_url())]);
+        curl.args([
+            "-sf",
+            "-o",
+            "/dev/null",
+            &format!("{}/ipfs/{cid}", kubo.gateway_url()),
+        ]);
         theirs.push(timed(|| drop(output(&mut curl))));
         let mut get = Command::new(binary());
-        get.args(["get", &format!("ipfs://{cid}"), "--output=/dev/null", "--quiet", &format!("--gateway={}", kubo.gateway_url())]);
+        get.args([
+            "get",
+            &format!("ipfs://{cid}"),
+            "--output=/dev/null",
+            "--quiet",
+            &format!("--gateway={}", kubo.gateway_url()),
+        ]);
         ours.push(timed(|| drop(output(&mut get))));
     }
     let (ours, theirs) = (median(ours), median(theirs));
@@ -88,7 +116,14 @@ fn memory(folder: &Path) {
     random_file(&tree.join("content"), 1024 * MIB);
     let cache = format!("--cache={}", folder.join("large-cache").display());
     let key = folder.join("key");
-    let publish = Program::outside(&["publish", "--port=0", "--compression=zstd:1", &cache, &format!("--nix-key={}", nix_key(&key)), "--store-dir=/nix/store"]);
+    let publish = Program::outside(&[
+        "publish",
+        "--port=0",
+        "--compression=zstd:1",
+        &cache,
+        &format!("--nix-key={}", nix_key(&key)),
+        "--store-dir=/nix/store",
+    ]);
     let idle = resident(&publish, "VmRSS");
     drop(publish);
     let publish = Program::outside(&[
@@ -106,7 +141,10 @@ fn memory(folder: &Path) {
         reqwest::blocking::get(format!("{}/{}.narinfo", publish.url, &base[..32]))
             .is_ok_and(|answer| answer.text().is_ok_and(|text| text.contains("ipfs://")))
     });
-    println!("publish, an item of 1 GiB: {} MiB above idle at its peak", resident(&publish, "VmHWM").saturating_sub(idle));
+    println!(
+        "publish, an item of 1 GiB: {} MiB above idle at its peak",
+        resident(&publish, "VmHWM").saturating_sub(idle)
+    );
 
     let public = std::fs::read_to_string(key.with_extension("pub")).expect("the public key");
     let proxy = Program::outside(&[
@@ -119,9 +157,15 @@ fn memory(folder: &Path) {
     ]);
     let idle = resident(&proxy, "VmRSS");
     let text = narinfo(&proxy.url, &item, |_| true);
-    let nar = text.lines().find_map(|line| line.strip_prefix("URL: ")).expect("an entry");
+    let nar = text
+        .lines()
+        .find_map(|line| line.strip_prefix("URL: "))
+        .expect("an entry");
     output(Command::new("curl").args(["-sf", "-o", "/dev/null", &format!("{}/{nar}", proxy.url)]));
-    println!("proxy, an item of 1 GiB: {} MiB above idle at its peak", resident(&proxy, "VmHWM").saturating_sub(idle));
+    println!(
+        "proxy, an item of 1 GiB: {} MiB above idle at its peak",
+        resident(&proxy, "VmHWM").saturating_sub(idle)
+    );
 }
 
 /// 200 clients that ask for one narinfo, against nginx with the same bytes in a file.
@@ -175,12 +219,22 @@ fn narinfos(folder: &Path) {
 /// Requests per second and failures of `wrk` with 200 connections.
 fn load(url: &str) -> (u32, u32) {
     let said = output(Command::new("wrk").args(["-t2", "-c200", "-d5s", "--timeout=10s", url]));
-    let number = |line: &str| line.split(|c: char| !c.is_ascii_digit() && c != '.').find_map(|word| word.parse::<f64>().ok());
-    let rate = said.lines().find(|line| line.starts_with("Requests/sec")).and_then(number).expect("wrk's rate");
+    let number = |line: &str| {
+        line.split(|c: char| !c.is_ascii_digit() && c != '.')
+            .find_map(|word| word.parse::<f64>().ok())
+    };
+    let rate = said
+        .lines()
+        .find(|line| line.starts_with("Requests/sec"))
+        .and_then(number)
+        .expect("wrk's rate");
     let errors = said
         .lines()
         .filter(|line| line.contains("Socket errors") || line.contains("Non-2xx"))
-        .flat_map(|line| line.split(|c: char| !c.is_ascii_digit()).filter_map(|word| word.parse::<u32>().ok()))
+        .flat_map(|line| {
+            line.split(|c: char| !c.is_ascii_digit())
+                .filter_map(|word| word.parse::<u32>().ok())
+        })
         .sum();
     (rate as u32, errors)
 }
@@ -197,7 +251,10 @@ fn published(program: &Program) -> String {
         let log = program.log();
         let start = log.find("/gnu/store/").or_else(|| log.find("/nix/store/"));
         path = start.map_or_else(String::new, |start| {
-            log[start..].chars().take_while(|c| !c.is_whitespace() && *c != '"' && *c != '\u{1b}').collect()
+            log[start..]
+                .chars()
+                .take_while(|c| !c.is_whitespace() && *c != '"' && *c != '\u{1b}')
+                .collect()
         });
         path.len() > 44
     });
@@ -215,14 +272,25 @@ fn nix_key(path: &Path) -> String {
 
 /// MiB that the kernel counts for a process.
 fn resident(program: &Program, field: &str) -> u64 {
-    let status = std::fs::read_to_string(format!("/proc/{}/status", program.id())).expect("its status");
-    let line = status.lines().find(|line| line.starts_with(field)).expect("the field");
-    let kib: u64 = line.split_ascii_whitespace().nth(1).and_then(|word| word.parse().ok()).expect("a number");
+    let status =
+        std::fs::read_to_string(format!("/proc/{}/status", program.id())).expect("its status");
+    let line = status
+        .lines()
+        .find(|line| line.starts_with(field))
+        .expect("the field");
+    let kib: u64 = line
+        .split_ascii_whitespace()
+        .nth(1)
+        .and_then(|word| word.parse().ok())
+        .expect("a number");
     kib / 1024
 }
 
 fn random_file(path: &Path, length: u64) -> PathBuf {
-    let mut random = std::io::Read::take(std::fs::File::open("/dev/urandom").expect("urandom"), length);
+    let mut random = std::io::Read::take(
+        std::fs::File::open("/dev/urandom").expect("urandom"),
+        length,
+    );
     let mut file = std::fs::File::create(path).expect("a file");
     std::io::copy(&mut random, &mut file).expect("random bytes");
     path.to_owned()
@@ -243,7 +311,10 @@ fn median<T: Ord + Copy>(mut figures: Vec<T>) -> T {
 fn wait_until_long(mut ready: impl FnMut() -> bool) {
     let start = Instant::now();
     while !ready() {
-        assert!(start.elapsed() < Duration::from_secs(600), "waited ten minutes for a bake");
+        assert!(
+            start.elapsed() < Duration::from_secs(600),
+            "waited ten minutes for a bake"
+        );
         std::thread::park_timeout(Duration::from_millis(200));
     }
 }

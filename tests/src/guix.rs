@@ -103,16 +103,30 @@ impl Guix {
             .replace("@@USER@@", &quoted(USER))
             .replace("@@BIG@@", &quoted(BIG));
         self.root.write("/root/items.scm", script);
-        let out = output(self.root.command("guix").args(["repl", "--", "/root/items.scm"]));
+        let out = output(
+            self.root
+                .command("guix")
+                .args(["repl", "--", "/root/items.scm"]),
+        );
         let mut lines = out.lines().map(str::to_owned);
-        let mut next = || lines.next().unwrap_or_else(|| panic!("a store path in {out:?}"));
-        Items { tree: next(), user: next(), big: next(), builder: next() }
+        let mut next = || {
+            lines
+                .next()
+                .unwrap_or_else(|| panic!("a store path in {out:?}"))
+        };
+        Items {
+            tree: next(),
+            user: next(),
+            big: next(),
+            builder: next(),
+        }
     }
 
     /// Makes this machine's signing key and gives its public part.
     #[must_use]
     pub fn key(&self) -> String {
-        self.root.sh("[ -e /etc/guix/signing-key.pub ] || guix archive --generate-key >/dev/null 2>&1");
+        self.root
+            .sh("[ -e /etc/guix/signing-key.pub ] || guix archive --generate-key >/dev/null 2>&1");
         self.root.read("/etc/guix/signing-key.pub")
     }
 
@@ -126,7 +140,11 @@ impl Guix {
     #[must_use]
     pub fn install(&self, items: &[&str], urls: &str) -> (bool, String) {
         let (ok, out, err) = attempt(
-            self.root.command("guix").arg("build").args(items).arg(format!("--substitute-urls={urls}")),
+            self.root
+                .command("guix")
+                .arg("build")
+                .args(items)
+                .arg(format!("--substitute-urls={urls}")),
         );
         (ok, out + &err)
     }
@@ -135,13 +153,16 @@ impl Guix {
     pub fn delete(&self, items: &[&str]) {
         output(self.root.command("guix").args(["gc", "-D"]).args(items));
         // What the client remembers of narinfos.
-        self.root.sh("rm -rf /var/guix/substitute/cache /root/.cache/guix");
+        self.root
+            .sh("rm -rf /var/guix/substitute/cache /root/.cache/guix");
     }
 
     /// The SHA-256 of an item's NAR, as the program itself computes it from the disk.
     #[must_use]
     pub fn hash(&self, item: &str) -> String {
-        output(self.root.command("guix").args(["hash", "-S", "nar", item])).trim().to_owned()
+        output(self.root.command("guix").args(["hash", "-S", "nar", item]))
+            .trim()
+            .to_owned()
     }
 
     /// Stops the daemon and starts it with other variables.
@@ -203,7 +224,11 @@ fn start(root: &Root, variables: &[(&str, &str)]) -> Child {
     let log = std::fs::File::create(root.path("/var/log/guix-daemon.log")).expect("a log");
     let child = root
         .command("guix-daemon")
-        .args(["--disable-chroot", "--build-users-group=guixbuild", "--substitute-urls="])
+        .args([
+            "--disable-chroot",
+            "--build-users-group=guixbuild",
+            "--substitute-urls=",
+        ])
         .envs(variables.iter().copied())
         .stdin(Stdio::null())
         .stdout(Stdio::null())

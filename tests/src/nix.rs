@@ -66,14 +66,23 @@ in rec {
         };
         let tree = build("tree");
         let mut query = self.root.command("nix-store");
-        let builder = output(query.args(["--query", "--references", &tree])).trim().to_owned();
-        Items { tree, user: build("user"), big: build("big"), builder }
+        let builder = output(query.args(["--query", "--references", &tree]))
+            .trim()
+            .to_owned();
+        Items {
+            tree,
+            user: build("user"),
+            big: build("big"),
+            builder,
+        }
     }
 
     /// Makes a signing key at /root/nix.sec and gives its public part.
     #[must_use]
     pub fn key(&self, name: &str) -> String {
-        self.root.sh(&format!("nix-store --generate-binary-cache-key {name} /root/nix.sec /root/nix.pub"));
+        self.root.sh(&format!(
+            "nix-store --generate-binary-cache-key {name} /root/nix.sec /root/nix.pub"
+        ));
         self.root.read("/root/nix.pub").trim().to_owned()
     }
 
@@ -110,7 +119,9 @@ in rec {
     /// The SHA-256 of an item's NAR, computed from the disk.
     #[must_use]
     pub fn hash(&self, item: &str) -> String {
-        output(self.root.command("nix").args(["hash", "path", item])).trim().to_owned()
+        output(self.root.command("nix").args(["hash", "path", item]))
+            .trim()
+            .to_owned()
     }
 }
 

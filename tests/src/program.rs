@@ -15,7 +15,10 @@ pub fn binary() -> PathBuf {
     let test = std::env::current_exe().expect("a path");
     let folder = test.ancestors().nth(2).expect("target/<profile>/deps");
     let binary = folder.join("interplanar");
-    assert!(binary.exists(), "build the program first: cargo build -p interplanar-server");
+    assert!(
+        binary.exists(),
+        "build the program first: cargo build -p interplanar-server"
+    );
     binary
 }
 
@@ -62,10 +65,18 @@ impl Program {
                 log.push('\n');
             }
         });
-        let mut program = Self { child, log, url: String::new() };
+        let mut program = Self {
+            child,
+            log,
+            url: String::new(),
+        };
         wait_until("the program's address", || {
             let ended = program.child.try_wait().expect("its state");
-            assert!(ended.is_none(), "{command:?} ended at once:\n{}", program.log());
+            assert!(
+                ended.is_none(),
+                "{command:?} ended at once:\n{}",
+                program.log()
+            );
             program.url = address(&program.log()).unwrap_or_default();
             !program.url.is_empty()
         });

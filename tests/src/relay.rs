@@ -64,7 +64,9 @@ impl Relay {
             .enable_all()
             .build()
             .expect("a runtime");
-        let listener = runtime.block_on(TcpListener::bind("127.0.0.1:0")).expect("a free port");
+        let listener = runtime
+            .block_on(TcpListener::bind("127.0.0.1:0"))
+            .expect("a free port");
         let url = format!("http://{}", listener.local_addr().expect("its address"));
         let seen = Arc::default();
         let state = State {
@@ -74,7 +76,11 @@ impl Relay {
             client: reqwest::Client::new(),
         };
         runtime.spawn(accept(listener, state));
-        Self { url, seen, runtime: Some(runtime) }
+        Self {
+            url,
+            seen,
+            runtime: Some(runtime),
+        }
     }
 
     /// Every request until now.
@@ -89,7 +95,10 @@ impl Relay {
     /// How many requests had `part` in their line.
     #[must_use]
     pub fn count(&self, part: &str) -> usize {
-        self.seen().iter().filter(|seen| seen.line.contains(part)).count()
+        self.seen()
+            .iter()
+            .filter(|seen| seen.line.contains(part))
+            .count()
     }
 
     /// Bytes passed on in answers.
@@ -118,19 +127,34 @@ async fn accept(listener: TcpListener, state: State) {
     }
 }
 
-async fn answer(state: State, request: Request<Incoming>) -> Result<Response<Body>, reqwest::Error> {
-    let path = request.uri().path_and_query().map_or("/", |path| path.as_str()).to_owned();
+async fn answer(
+    state: State,
+    request: Request<Incoming>,
+) -> Result<Response<Body>, reqwest::Error> {
+    let path = request
+        .uri()
+        .path_and_query()
+        .map_or("/", |path| path.as_str())
+        .to_owned();
     let index = {
         let mut seen = state.seen.lock().expect("the list");
-        seen.push(Seen { line: format!("{} {path}", request.method()), bytes: 0 });
+        seen.push(Seen {
+            line: format!("{} {path}", request.method()),
+            bytes: 0,
+        });
         seen.len() - 1
     };
-    match state.fault {
+    // What a cache says of its items is passed on as it is: the faults are those of where the NARs come from.
+    let about = path.ends_with(".narinfo") || path.ends_with("/nix-cache-info");
+    let fault = if about { Fault::None } else { state.fault };
+    match fault {
         Fault::Hang => std::future::pending().await,
         Fault::Html => return Ok(page()),
         Fault::None | Fault::Corrupt | Fault::Truncate => {}
     }
-    let mut forward = state.client.request(request.method().clone(), format!("{}{path}", state.target));
+    let mut forward = state
+        .client
+        .request(request.method().clone(), format!("{}{path}", state.target));
     for (name, value) in request.headers() {
         if name != http::header::HOST && name != http::header::CONNECTION {
             forward = forward.header(name, value);
@@ -139,12 +163,13 @@ async fn answer(state: State, request: Request<Incoming>) -> Result<Response<Bod
     let upstream = forward.send().await?;
     let mut response = Response::builder().status(upstream.status());
     for (name, value) in upstream.headers() {
-        let framing = name == http::header::CONTENT_LENGTH || name == http::header::TRANSFER_ENCODING;
-        if name != http::header::CONNECTION && (!framing || state.fault == Fault::None) {
+        let framing =
+            name == http::header::CONTENT_LENGTH || name == http::header::TRANSFER_ENCODING;
+        if name != http::header::CONNECTION && (!framing || fault == Fault::None) {
             response = response.header(name, value);
         }
     }
-    let body = pass(state, index, upstream);
+    let body = pass(State { fault, ..state }, index, upstream);
     Ok(response.body(body).unwrap_or_else(|_| page()))
 }
 
@@ -200,9 +225,14 @@ fn spoil(fault: Fault, chunk: Bytes, at: u64, middle: u64) -> (Bytes, bool) {
 
 fn page() -> Response<Body> {
     let text = "<!DOCTYPE html><title>Welcome</title><p>Please log in to the hotel's network.";
-    let body = Full::new(Bytes::from_static(text.as_bytes())).map_err(|never| match never {}).boxed_unsync();
+    let body = Full::new(Bytes::from_static(text.as_bytes()))
+        .map_err(|never| match never {})
+        .boxed_unsync();
     let mut response = Response::new(body);
     *response.status_mut() = StatusCode::OK;
-    response.headers_mut().insert(http::header::CONTENT_TYPE, http::HeaderValue::from_static("text/html"));
+    response.headers_mut().insert(
+        http::header::CONTENT_TYPE,
+        http::HeaderValue::from_static("text/html"),
+    );
     response
 }

@@ -42,7 +42,15 @@ impl Root {
             merged = merged.display(),
         );
         let mut keeper = Command::new("unshare")
-            .args(["--mount", "--pid", "--fork", "--kill-child", "sh", "-c", &script])
+            .args([
+                "--mount",
+                "--pid",
+                "--fork",
+                "--kill-child",
+                "sh",
+                "-c",
+                &script,
+            ])
             .stdout(Stdio::piped())
             .spawn()
             .expect("unshare of util-linux");
@@ -55,7 +63,12 @@ impl Root {
             .trim()
             .parse()
             .expect("one process id");
-        let root = Self { keeper, inside, merged, _folder: folder };
+        let root = Self {
+            keeper,
+            inside,
+            merged,
+            _folder: folder,
+        };
         let binary = root.path("/usr/local/bin/interplanar");
         std::fs::copy(program::binary(), binary).expect("the program under test");
         root

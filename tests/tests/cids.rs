@@ -20,10 +20,42 @@ fn content(length: usize) -> Vec<u8> {
 }
 
 const PROFILES: [(&str, Profile, [&str; 3]); 4] = [
-    ("size-262144, CIDv0", unixfs::SIZE_262144_V0, ["--chunker=size-262144", "--cid-version=0", "--raw-leaves=false"]),
-    ("size-262144, CIDv1", unixfs::SIZE_262144_V1, ["--chunker=size-262144", "--cid-version=1", "--raw-leaves=true"]),
-    ("size-1048576, CIDv0", unixfs::SIZE_1048576_V0, ["--chunker=size-1048576", "--cid-version=0", "--raw-leaves=false"]),
-    ("size-1048576, CIDv1", unixfs::SIZE_1048576_V1, ["--chunker=size-1048576", "--cid-version=1", "--raw-leaves=true"]),
+    (
+        "size-262144, CIDv0",
+        unixfs::SIZE_262144_V0,
+        [
+            "--chunker=size-262144",
+            "--cid-version=0",
+            "--raw-leaves=false",
+        ],
+    ),
+    (
+        "size-262144, CIDv1",
+        unixfs::SIZE_262144_V1,
+        [
+            "--chunker=size-262144",
+            "--cid-version=1",
+            "--raw-leaves=true",
+        ],
+    ),
+    (
+        "size-1048576, CIDv0",
+        unixfs::SIZE_1048576_V0,
+        [
+            "--chunker=size-1048576",
+            "--cid-version=0",
+            "--raw-leaves=false",
+        ],
+    ),
+    (
+        "size-1048576, CIDv1",
+        unixfs::SIZE_1048576_V1,
+        [
+            "--chunker=size-1048576",
+            "--cid-version=1",
+            "--raw-leaves=true",
+        ],
+    ),
 ];
 
 #[test]
@@ -39,9 +71,15 @@ fn our_builder_gives_the_cids_of_ipfs_add() {
             }
             let built = builder.finish(&mut |_| {});
             let mut add = repo.ipfs();
-            add.args(["add", "-Q", "--only-hash"]).args(options).arg(&file);
+            add.args(["add", "-Q", "--only-hash"])
+                .args(options)
+                .arg(&file);
             let theirs = interplanar_tests::output(&mut add);
-            assert_eq!(built.cid.to_string(), theirs.trim(), "{length} bytes, {name}");
+            assert_eq!(
+                built.cid.to_string(),
+                theirs.trim(),
+                "{length} bytes, {name}"
+            );
         }
     }
 }
@@ -52,18 +90,43 @@ fn our_walker_reads_every_shape_that_ipfs_add_writes() {
     let bytes = content(5_000_000);
     let file = repo.file("content", &bytes);
     let mut shapes = 0;
-    for chunker in ["size-262144", "size-1000", "rabin", "rabin-512-1024-2048", "buzhash"] {
+    for chunker in [
+        "size-262144",
+        "size-1000",
+        "rabin",
+        "rabin-512-1024-2048",
+        "buzhash",
+    ] {
         for layout in ["--trickle=false", "--trickle=true"] {
-            for leaves in [["--cid-version=0", "--raw-leaves=false"], ["--cid-version=0", "--raw-leaves=true"], ["--cid-version=1", "--raw-leaves=true"], ["--cid-version=1", "--raw-leaves=false"]] {
+            for leaves in [
+                ["--cid-version=0", "--raw-leaves=false"],
+                ["--cid-version=0", "--raw-leaves=true"],
+                ["--cid-version=1", "--raw-leaves=true"],
+                ["--cid-version=1", "--raw-leaves=false"],
+            ] {
                 let mut add = repo.ipfs();
-                add.args(["add", "-Q", "--pin=false", &format!("--chunker={chunker}"), layout]).args(leaves).arg(&file);
+                add.args([
+                    "add",
+                    "-Q",
+                    "--pin=false",
+                    &format!("--chunker={chunker}"),
+                    layout,
+                ])
+                .args(leaves)
+                .arg(&file);
                 let root = interplanar_tests::output(&mut add);
                 let root = interplanar_core::cid::parse(root.trim()).expect("a CID");
                 let blocks = repo.blocks(&root);
                 let shape = format!("{chunker} {layout} {leaves:?}");
-                assert!(walk(Walker::new(root, Budget::default()), &blocks) == bytes, "{shape}");
+                assert!(
+                    walk(Walker::new(root, Budget::default()), &blocks) == bytes,
+                    "{shape}"
+                );
                 let (from, to) = (1_234_567_u64, 2_345_678_u64);
-                let ranged = walk(Walker::with_range(root, from, Some(to), Budget::default()), &blocks);
+                let ranged = walk(
+                    Walker::with_range(root, from, Some(to), Budget::default()),
+                    &blocks,
+                );
                 assert!(ranged == bytes[1_234_567..=2_345_678], "{shape}, ranged");
                 shapes += 1;
             }

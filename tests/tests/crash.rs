@@ -18,7 +18,15 @@ fn no_kill_at_any_moment_of_a_bake_leaves_a_wrong_answer() {
         let tree = folder.path().join(format!("tree-{round}"));
         make(&tree, round);
         let tree = tree.to_str().expect("UTF-8").to_owned();
-        let arguments = ["publish", "--port=0", "--listen=127.0.0.1", "--compression=zstd:3", "--compression=gzip:1", &cache, &tree];
+        let arguments = [
+            "publish",
+            "--port=0",
+            "--listen=127.0.0.1",
+            "--compression=zstd:3",
+            "--compression=gzip:1",
+            &cache,
+            &tree,
+        ];
         // The first round runs to the end and tells how long a bake takes; the kills are spread over one and a half of that.
         let start = Instant::now();
         let program = Program::outside(&arguments);
@@ -44,7 +52,9 @@ fn make(tree: &Path, round: u32) {
     for file in 0..3_u32 {
         let seed = Sha256::of(&[round.to_le_bytes(), file.to_le_bytes()].concat());
         let bytes: Vec<u8> = (0..65_536_u32)
-            .flat_map(|n| *Sha256::of(&[seed.as_bytes().as_slice(), &n.to_le_bytes()].concat()).as_bytes())
+            .flat_map(|n| {
+                *Sha256::of(&[seed.as_bytes().as_slice(), &n.to_le_bytes()].concat()).as_bytes()
+            })
             .collect();
         std::fs::write(tree.join(format!("file-{file}")), bytes).expect("a file");
     }
@@ -79,7 +89,10 @@ fn check(program: &Program, item: &str) {
         }
         let mut decoder = interplanar_core::decompress::Decoder::new(
             entry.compression,
-            interplanar_core::decompress::Limits { max_output: info.nar_size(), max_window: 1 << 27 },
+            interplanar_core::decompress::Limits {
+                max_output: info.nar_size(),
+                max_window: 1 << 27,
+            },
         )
         .expect("a method that we read");
         let (mut input, mut nar) = (&packed[..], Vec::new());

@@ -22,10 +22,22 @@ impl GuixCache {
         let items = machine.items();
         let key = machine.key();
         let api = format!("--ipfs-api={}", kubo.api_url());
-        let mut arguments = vec!["publish", "--port=0", "--listen=127.0.0.1", "--cache=/var/cache/publish", "--compression=zstd:3", &api];
+        let mut arguments = vec![
+            "publish",
+            "--port=0",
+            "--listen=127.0.0.1",
+            "--cache=/var/cache/publish",
+            "--compression=zstd:3",
+            &api,
+        ];
         arguments.extend(options);
         let publish = Program::inside(&machine.root, &arguments);
-        let cache = Self { machine, items, key, publish };
+        let cache = Self {
+            machine,
+            items,
+            key,
+            publish,
+        };
         for item in cache.all() {
             narinfo(&cache.publish.url, item, |text| text.contains("ipfs://"));
         }
@@ -33,7 +45,13 @@ impl GuixCache {
     }
 
     fn all(&self) -> [&str; 4] {
-        [&self.items.tree, &self.items.user, &self.items.big, &self.items.builder].map(String::as_str)
+        [
+            &self.items.tree,
+            &self.items.user,
+            &self.items.big,
+            &self.items.builder,
+        ]
+        .map(String::as_str)
     }
 
     /// A machine that trusts this cache.
@@ -50,9 +68,17 @@ impl GuixCache {
     }
 }
 
-fn proxy(root: &interplanar_tests::root::Root, upstream: &str, gateways: &[&str], options: &[&str]) -> Program {
+fn proxy(
+    root: &interplanar_tests::root::Root,
+    upstream: &str,
+    gateways: &[&str],
+    options: &[&str],
+) -> Program {
     let upstream = format!("--upstream={upstream}");
-    let gateways: Vec<String> = gateways.iter().map(|url| format!("--gateway={url}")).collect();
+    let gateways: Vec<String> = gateways
+        .iter()
+        .map(|url| format!("--gateway={url}"))
+        .collect();
     let mut arguments = vec!["proxy", "--port=0", "--cache=/var/cache/proxy", &upstream];
     arguments.extend(gateways.iter().map(String::as_str));
     arguments.extend(options);
@@ -78,7 +104,12 @@ fn guix_installs_straight_from_publish_and_over_kubo_through_the_proxy() {
     let (ok, said) = client.install(&cache.all(), &proxy.url);
     assert!(ok, "{said}\n{}", proxy.log());
     cache.assert_installed(&client);
-    assert_eq!(front.count("/nar/"), before, "the NARs came from IPFS: {:?}", front.seen());
+    assert_eq!(
+        front.count("/nar/"),
+        before,
+        "the NARs came from IPFS: {:?}",
+        front.seen()
+    );
     assert!(gateway.count("/ipfs/") >= 4, "{:?}", gateway.seen());
 
     // Once more, with neither gateway nor upstream asked for a NAR: the proxy kept the blocks.
@@ -126,12 +157,26 @@ fn guix_daemon_installs_by_interplanar_substitute() {
     let (ok, said) = client.install(&cache.all(), &front.url);
     assert!(ok, "{said}");
     cache.assert_installed(&client);
-    assert_eq!(front.count("/nar/"), 0, "the NARs came from IPFS: {:?}", front.seen());
+    assert_eq!(
+        front.count("/nar/"),
+        0,
+        "the NARs came from IPFS: {:?}",
+        front.seen()
+    );
     assert!(gateway.count("/ipfs/") >= 4, "{:?}", gateway.seen());
+    // What the daemon runs besides goes to the real guix.
+    let handed = client.root.sh(&format!(
+        "GUIX=/usr/local/bin/interplanar interplanar hash -S nar {}",
+        cache.items.tree
+    ));
+    assert_eq!(handed.trim(), cache.machine.hash(&cache.items.tree));
     // The store's own rules hold: canonical modes and times, registered, and `guix gc --verify` finds nothing.
     let verified = client.root.sh("guix gc --verify=contents 2>&1");
     assert!(!verified.contains("modified"), "{verified}");
-    let modes = client.root.sh(&format!("stat -c '%a %Y' {0} {0}/bin/hi {0}/share/hello", cache.items.tree));
+    let modes = client.root.sh(&format!(
+        "stat -c '%a %Y' {0} {0}/bin/hi {0}/share/hello",
+        cache.items.tree
+    ));
     assert_eq!(modes, "555 1\n555 1\n444 1\n");
 }
 
@@ -153,11 +198,29 @@ fn guix_installs_from_the_one_honest_gateway_among_liars() {
     let log = proxy.log();
     assert!(ok, "{said}\n{log}");
     cache.assert_installed(&client);
-    assert_eq!(front.count("/nar/"), 0, "the NARs came from IPFS: {:?}", front.seen());
-    for (name, relay) in [("corrupt", &corrupt), ("truncate", &truncate), ("html", &html)] {
-        assert!(relay.count("/ipfs/") > 0, "the {name} gateway was never asked");
-        let named = log.lines().any(|line| line.contains("WARN") && line.contains(relay.url.as_str()));
-        assert!(named, "the {name} gateway {} is not named in the log:\n{log}", relay.url);
+    assert_eq!(
+        front.count("/nar/"),
+        0,
+        "the NARs came from IPFS: {:?}",
+        front.seen()
+    );
+    for (name, relay) in [
+        ("corrupt", &corrupt),
+        ("truncate", &truncate),
+        ("html", &html),
+    ] {
+        assert!(
+            relay.count("/ipfs/") > 0,
+            "the {name} gateway was never asked"
+        );
+        let named = log
+            .lines()
+            .any(|line| line.contains("WARN") && line.contains(relay.url.as_str()));
+        assert!(
+            named,
+            "the {name} gateway {} is not named in the log:\n{log}",
+            relay.url
+        );
     }
 }
 
@@ -168,8 +231,6 @@ fn guix_never_gets_a_nar_that_differs_from_its_narinfo() {
     // Every NAR by HTTP is altered, and no gateway is there.
     let front = Relay::new(&cache.publish.url, Fault::Corrupt);
     let client = cache.client(&[]);
-    let upstream = Relay::new(&cache.publish.url, Fault::None);
-    drop(upstream);
     let proxy = proxy(&client.root, &front.url, &[], &[]);
     let (ok, said) = client.install(&[&cache.items.tree], &proxy.url);
     assert!(!ok, "{said}");
@@ -204,14 +265,28 @@ fn nix_installs_straight_from_publish_and_over_kubo_through_the_proxy() {
     let direct = Nix::new();
     install(&direct, &machine, &all, &front.url, &key);
     assert_eq!(front.count("/nar/"), 4, "{:?}", front.seen());
-    let (ok, _) = Nix::new().install(&items.tree, &front.url, "cache.test-1:AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=");
+    let (ok, _) = Nix::new().install(
+        &items.tree,
+        &front.url,
+        "cache.test-1:AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=",
+    );
     assert!(!ok, "an untrusted signature was taken");
 
     let client = Nix::new();
     let before = front.count("/nar/");
-    let proxy = proxy(&client.root, &front.url, &[&gateway.url], &[&format!("--trusted-key={key}")]);
+    let proxy = proxy(
+        &client.root,
+        &front.url,
+        &[&gateway.url],
+        &[&format!("--trusted-key={key}")],
+    );
     install(&client, &machine, &all, &proxy.url, &key);
-    assert_eq!(front.count("/nar/"), before, "the NARs came from IPFS: {:?}", front.seen());
+    assert_eq!(
+        front.count("/nar/"),
+        before,
+        "the NARs came from IPFS: {:?}",
+        front.seen()
+    );
     assert!(gateway.count("/ipfs/") >= 4, "{:?}", gateway.seen());
 }
 

@@ -5,7 +5,12 @@ use interplanar_tests::program::{Program, narinfo};
 use reqwest::blocking::{Client, Response};
 
 /// Headers that a client acts on.
-const HEADERS: [&str; 4] = ["content-type", "cache-control", "content-disposition", "x-baking"];
+const HEADERS: [&str; 4] = [
+    "content-type",
+    "cache-control",
+    "content-disposition",
+    "x-baking",
+];
 
 /// An answer in the form in which the two are compared.
 #[derive(Debug, PartialEq)]
@@ -16,21 +21,42 @@ struct Answer {
 }
 
 fn ask(client: &Client, server: &str, path: &str) -> Answer {
-    let response = client.get(format!("{server}{path}")).send().unwrap_or_else(|e| panic!("{path}: {e}"));
+    let response = client
+        .get(format!("{server}{path}"))
+        .send()
+        .unwrap_or_else(|e| panic!("{path}: {e}"));
     let (status, headers) = head(&response);
-    let body = response.bytes().unwrap_or_else(|e| panic!("{path}: {e}")).to_vec();
+    let body = response
+        .bytes()
+        .unwrap_or_else(|e| panic!("{path}: {e}"))
+        .to_vec();
     let body = match path {
-        _ if path.ends_with(".narinfo") && status == 200 => common(&String::from_utf8_lossy(&body)).into_bytes(),
+        _ if path.ends_with(".narinfo") && status == 200 => {
+            common(&String::from_utf8_lossy(&body)).into_bytes()
+        }
         // The two introduce themselves by different names.
         "/" => Vec::new(),
         _ => decoded(path, body),
     };
-    Answer { status, headers, body }
+    Answer {
+        status,
+        headers,
+        body,
+    }
 }
 
 fn head(response: &Response) -> (u16, Vec<(&'static str, Option<String>)>) {
-    let header = |name: &str| response.headers().get(name).and_then(|value| value.to_str().ok()).map(|value| value.replace(' ', ""));
-    (response.status().as_u16(), HEADERS.iter().map(|name| (*name, header(name))).collect())
+    let header = |name: &str| {
+        response
+            .headers()
+            .get(name)
+            .and_then(|value| value.to_str().ok())
+            .map(|value| value.replace(' ', ""))
+    };
+    (
+        response.status().as_u16(),
+        HEADERS.iter().map(|name| (*name, header(name))).collect(),
+    )
 }
 
 /// A narinfo without what may differ: the signature's randomness and the entries over IPFS.
@@ -65,7 +91,10 @@ fn decoded(path: &str, body: Vec<u8>) -> Vec<u8> {
     if !path.starts_with("/nar/") {
         return body;
     }
-    let limits = Limits { max_output: 1 << 30, max_window: 1 << 27 };
+    let limits = Limits {
+        max_output: 1 << 30,
+        max_window: 1 << 27,
+    };
     let mut decoder = Decoder::new(method, limits).expect("a method that we read");
     let (mut input, mut nar) = (body.as_slice(), Vec::new());
     while !input.is_empty() {
@@ -114,15 +143,28 @@ fn requests(items: &Items, methods: &[&str]) -> Vec<String> {
 }
 
 fn compare(theirs: &str, ours: &str, paths: &[String]) {
-    let client = Client::builder().redirect(reqwest::redirect::Policy::none()).build().expect("a client");
+    let client = Client::builder()
+        .redirect(reqwest::redirect::Policy::none())
+        .build()
+        .expect("a client");
     let mut differences = Vec::new();
     for path in paths {
         let (expected, got) = (ask(&client, theirs, path), ask(&client, ours, path));
         if expected != got {
-            differences.push(format!("GET {path}\n  guix publish: {}\n  interplanar:  {}", show(&expected), show(&got)));
+            differences.push(format!(
+                "GET {path}\n  guix publish: {}\n  interplanar:  {}",
+                show(&expected),
+                show(&got)
+            ));
         }
     }
-    assert!(differences.is_empty(), "{} of {} requests differ:\n{}", differences.len(), paths.len(), differences.join("\n"));
+    assert!(
+        differences.is_empty(),
+        "{} of {} requests differ:\n{}",
+        differences.len(),
+        paths.len(),
+        differences.join("\n")
+    );
 }
 
 fn show(answer: &Answer) -> String {
@@ -136,12 +178,22 @@ fn answers_without_a_cache_are_those_of_guix_publish() {
     let machine = Guix::new();
     let items = machine.items();
     let _key = machine.key();
-    let options = ["--compression=gzip:6", "--compression=zstd:3", "--compression=lzip:3", "--ttl=2h", "--negative-ttl=5m"];
+    let options = [
+        "--compression=gzip:6",
+        "--compression=zstd:3",
+        "--compression=lzip:3",
+        "--ttl=2h",
+        "--negative-ttl=5m",
+    ];
     let theirs = machine.publish(18_761, &options);
     let mut arguments = vec!["publish", "--port=0", "--listen=127.0.0.1"];
     arguments.extend(options);
     let ours = Program::inside(&machine.root, &arguments);
-    compare(&theirs.url, &ours.url, &requests(&items, &["gzip", "zstd", "lzip"]));
+    compare(
+        &theirs.url,
+        &ours.url,
+        &requests(&items, &["gzip", "zstd", "lzip"]),
+    );
 }
 
 #[test]
@@ -149,11 +201,21 @@ fn answers_with_a_cache_are_those_of_guix_publish() {
     let machine = Guix::new();
     let items = machine.items();
     let _key = machine.key();
-    let common = ["--compression=gzip:6", "--compression=zstd:3", "--ttl=30d", "--workers=1"];
+    let common = [
+        "--compression=gzip:6",
+        "--compression=zstd:3",
+        "--ttl=30d",
+        "--workers=1",
+    ];
     let mut options = vec!["--cache=/var/cache/theirs"];
     options.extend(common);
     let theirs = machine.publish(18_762, &options);
-    let mut arguments = vec!["publish", "--port=0", "--listen=127.0.0.1", "--cache=/var/cache/ours"];
+    let mut arguments = vec![
+        "publish",
+        "--port=0",
+        "--listen=127.0.0.1",
+        "--cache=/var/cache/ours",
+    ];
     arguments.extend(common);
     let ours = Program::inside(&machine.root, &arguments);
     for item in [&items.tree, &items.user] {
@@ -166,6 +228,12 @@ fn answers_with_a_cache_are_those_of_guix_publish() {
     let base = items.big.rsplit('/').next().expect("a base name");
     let client = Client::new();
     let path = format!("/{}.narinfo", &base[..32]);
-    let (expected, got) = (ask(&client, &theirs.url, &path), ask(&client, &ours.url, &path));
-    assert_eq!((expected.status, expected.headers), (got.status, got.headers));
+    let (expected, got) = (
+        ask(&client, &theirs.url, &path),
+        ask(&client, &ours.url, &path),
+    );
+    assert_eq!(
+        (expected.status, expected.headers),
+        (got.status, got.headers)
+    );
 }

@@ -54,7 +54,11 @@ pub(super) fn secret(bytes: &[u8]) -> Result<(Scalar, [u8; 32]), SignatureError>
     let mut raw = little_endian(bytes)?;
     let d = Scalar::from_bytes_mod_order(raw);
     raw.reverse();
-    if d == Scalar::ZERO { Err(SignatureError::Scalar) } else { Ok((d, raw)) }
+    if d == Scalar::ZERO {
+        Err(SignatureError::Scalar)
+    } else {
+        Ok((d, raw))
+    }
 }
 
 /// A big-endian number of at most 32 bytes and not zero, the other way round.

@@ -70,18 +70,35 @@ pub async fn run(args: Args, context: Context) -> Result<(), Failure> {
     let proxy = tokio::task::spawn_blocking(move || Proxy::open(config)).await??;
     tracing::info!(upstreams, gateways, keys, "proxy");
     let listeners = server::bind(&[address]).await?;
-    Ok(server::serve_all(listeners, Arc::new(proxy), shutdown, server::Limits::default()).await?)
+    Ok(server::serve_all(
+        listeners,
+        Arc::new(proxy),
+        shutdown,
+        server::Limits::default(),
+    )
+    .await?)
 }
 
 fn config(args: Args) -> Result<Config, Failure> {
-    let keys = proxy::load_keys(args.guix_acl.as_deref(), &args.trusted_keys).map_err(Failure::usage)?;
+    let keys =
+        proxy::load_keys(args.guix_acl.as_deref(), &args.trusted_keys).map_err(Failure::usage)?;
     let cache = match args.cache {
         Some(cache) => cache,
-        None => cache_home().ok_or_else(|| Failure::usage(anyhow!("no folder to keep blocks in: name one by --cache")))?,
+        None => cache_home().ok_or_else(|| {
+            Failure::usage(anyhow!("no folder to keep blocks in: name one by --cache"))
+        })?,
     };
     Ok(Config {
-        upstreams: args.upstreams.iter().map(|url| folder_url(url)).collect::<Result<_, _>>()?,
-        gateways: args.gateways.iter().map(|url| folder_url(url)).collect::<Result<_, _>>()?,
+        upstreams: args
+            .upstreams
+            .iter()
+            .map(|url| folder_url(url))
+            .collect::<Result<_, _>>()?,
+        gateways: args
+            .gateways
+            .iter()
+            .map(|url| folder_url(url))
+            .collect::<Result<_, _>>()?,
         keys,
         cache,
         cache_size: args.cache_size,
@@ -94,7 +111,11 @@ fn config(args: Args) -> Result<Config, Failure> {
 pub(super) fn folder_url(text: &str) -> Result<Url, Failure> {
     let url = Url::parse(&format!("{}/", text.trim_end_matches('/')));
     url.ok()
-        .filter(|url| matches!(url.scheme(), "http" | "https") && url.query().is_none() && url.fragment().is_none())
+        .filter(|url| {
+            matches!(url.scheme(), "http" | "https")
+                && url.query().is_none()
+                && url.fragment().is_none()
+        })
         .ok_or_else(|| Failure::usage(anyhow!("\"{text}\" is not the URL of an HTTP server")))
 }
 
@@ -103,9 +124,15 @@ fn names(urls: &[Url]) -> String {
 }
 
 fn cache_home() -> Option<PathBuf> {
-    let set = |name| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
+    let set = |name| {
+        std::env::var_os(name)
+            .filter(|value| !value.is_empty())
+            .map(PathBuf::from)
+    };
     // Where systemd started it, the unit's CacheDirectory=.
-    let home = set("CACHE_DIRECTORY").or_else(|| set("XDG_CACHE_HOME")).or_else(|| set("HOME").map(|home| home.join(".cache")));
+    let home = set("CACHE_DIRECTORY")
+        .or_else(|| set("XDG_CACHE_HOME"))
+        .or_else(|| set("HOME").map(|home| home.join(".cache")));
     home.map(|home| home.join("interplanar/proxy"))
 }
 

@@ -11,13 +11,21 @@ use url::Url;
 #[command(after_help = EXAMPLES)]
 pub struct Args {
     /// Say which store items are available, as the daemon asks on standard input.
-    #[arg(long, required_unless_present = "substitute", conflicts_with = "substitute")]
+    #[arg(
+        long,
+        required_unless_present = "substitute",
+        conflicts_with = "substitute"
+    )]
     pub query: bool,
     /// Download store items, as the daemon asks on standard input.
     #[arg(long)]
     pub substitute: bool,
     /// IPFS gateway to fetch from; several are raced.
-    #[arg(long = "gateway", value_name = "URL", default_value = "http://127.0.0.1:8080")]
+    #[arg(
+        long = "gateway",
+        value_name = "URL",
+        default_value = "http://127.0.0.1:8080"
+    )]
     pub gateways: Vec<String>,
     /// Keys that Guix trusts.
     #[arg(long, value_name = "FILE", default_value = "/etc/guix/acl")]
@@ -39,7 +47,9 @@ Everything else that the daemon runs of $GUIX is handed to the real guix, the fi
 /// The ACL or a URL can't be used, or the daemon asks what is not in its protocol.
 pub async fn run(args: Args, _context: Context) -> Result<(), Failure> {
     let options = DaemonOptions::parse(&std::env::var("_NIX_OPTIONS").unwrap_or_default());
-    let temporary = tempfile::Builder::new().prefix("interplanar-").tempdir_in(&args.temporary)?;
+    let temporary = tempfile::Builder::new()
+        .prefix("interplanar-")
+        .tempdir_in(&args.temporary)?;
     let config = Config {
         upstreams: urls(&options.substitute_urls)?,
         gateways: urls(&args.gateways)?,
@@ -51,7 +61,9 @@ pub async fn run(args: Args, _context: Context) -> Result<(), Failure> {
     };
     let proxy = tokio::task::spawn_blocking(move || Proxy::open(config)).await??;
     let mut substituter = Substituter::new(proxy, options)?;
-    while let Some(line) = tokio::task::block_in_place(|| std::io::stdin().lines().next()).transpose()? {
+    while let Some(line) =
+        tokio::task::block_in_place(|| std::io::stdin().lines().next()).transpose()?
+    {
         if args.query {
             substituter.query(&line).await?;
         } else {
@@ -62,5 +74,8 @@ pub async fn run(args: Args, _context: Context) -> Result<(), Failure> {
 }
 
 fn urls(texts: &[String]) -> Result<Vec<Url>, Failure> {
-    texts.iter().map(|text| super::proxy::folder_url(text)).collect()
+    texts
+        .iter()
+        .map(|text| super::proxy::folder_url(text))
+        .collect()
 }

@@ -25,7 +25,9 @@ fn settings_reach_the_arguments() {
         &["interplanar", "proxy", &config],
         &[("INTERPLANAR_PROXY_UPSTREAM", "http://one http://two")],
     );
-    let Command::Proxy(args) = cli.unwrap().command else { panic!("another sub-command") };
+    let Command::Proxy(args) = cli.unwrap().command else {
+        panic!("another sub-command")
+    };
     assert_eq!(args.port, 1234);
     assert_eq!(args.cache_size, 5 << 20);
     assert_eq!(args.upstreams, ["http://one", "http://two"]);

@@ -68,8 +68,14 @@ pub struct Decoder {
 }
 
 enum Kind {
-    Zstd { decoder: zstd::stream::raw::Decoder<'static>, at_frame_end: bool },
-    Gzip { decoder: Box<Decompress>, at_member_end: bool },
+    Zstd {
+        decoder: zstd::stream::raw::Decoder<'static>,
+        at_frame_end: bool,
+    },
+    Gzip {
+        decoder: Box<Decompress>,
+        at_member_end: bool,
+    },
     Core(Box<decompress::Decoder>),
 }
 
@@ -88,16 +94,32 @@ impl Decoder {
         let max_output = limits.max_output;
         let kind = match compression {
             Compression::Zstd => {
-                let corrupt = |_| DecodeError::Corrupt { format: "zstd", offset: 0 };
+                let corrupt = |_| DecodeError::Corrupt {
+                    format: "zstd",
+                    offset: 0,
+                };
                 let mut decoder = zstd::stream::raw::Decoder::new().map_err(corrupt)?;
                 let log = limits.max_window.clamp(1 << 10, 1 << 27).ilog2();
-                decoder.set_parameter(DParameter::WindowLogMax(log)).map_err(corrupt)?;
-                Kind::Zstd { decoder, at_frame_end: false }
+                decoder
+                    .set_parameter(DParameter::WindowLogMax(log))
+                    .map_err(corrupt)?;
+                Kind::Zstd {
+                    decoder,
+                    at_frame_end: false,
+                }
             }
-            Compression::Gzip => Kind::Gzip { decoder: Box::new(new_member()), at_member_end: false },
+            Compression::Gzip => Kind::Gzip {
+                decoder: Box::new(new_member()),
+                at_member_end: false,
+            },
             other => Kind::Core(Box::new(decompress::Decoder::new(other, limits)?)),
         };
-        Ok(Self { kind, max_output, consumed: 0, produced: 0 })
+        Ok(Self {
+            kind,
+            max_output,
+            consumed: 0,
+            produced: 0,
+        })
     }
 
     /// Takes from the front of `input` until that is empty or `out` holds [`OUTPUT_STEP`] bytes. What is decoded but didn't fit
@@ -128,8 +150,20 @@ impl Decoder {
         }
         let offset = self.consumed;
         match &self.kind {
-            Kind::Zstd { at_frame_end: false, .. } => Err(DecodeError::Truncated { format: "zstd", offset }),
-            Kind::Gzip { at_member_end: false, .. } => Err(DecodeError::Truncated { format: "gzip", offset }),
+            Kind::Zstd {
+                at_frame_end: false,
+                ..
+            } => Err(DecodeError::Truncated {
+                format: "zstd",
+                offset,
+            }),
+            Kind::Gzip {
+                at_member_end: false,
+                ..
+            } => Err(DecodeError::Truncated {
+                format: "gzip",
+                offset,
+            }),
             _ => Ok(true),
         }
     }
@@ -141,19 +175,35 @@ impl Decoder {
         if room == 0 {
             return Ok(true);
         }
-        let useful = usize::try_from(self.max_output.saturating_sub(self.produced).saturating_add(1)).unwrap_or(room);
+        let useful = usize::try_from(
+            self.max_output
+                .saturating_sub(self.produced)
+                .saturating_add(1),
+        )
+        .unwrap_or(room);
         out.reserve_exact(room.min(useful.max(64)));
         let step = match &mut self.kind {
-            Kind::Zstd { decoder, at_frame_end } => zstd_step(decoder, at_frame_end, input, out),
-            Kind::Gzip { decoder, at_member_end } => gzip_step(decoder, at_member_end, input, out),
+            Kind::Zstd {
+                decoder,
+                at_frame_end,
+            } => zstd_step(decoder, at_frame_end, input, out),
+            Kind::Gzip {
+                decoder,
+                at_member_end,
+            } => gzip_step(decoder, at_member_end, input, out),
             Kind::Core(_) => return Ok(false),
         };
-        let step = step.map_err(|format| DecodeError::Corrupt { format, offset: self.consumed + input.len() as u64 })?;
+        let step = step.map_err(|format| DecodeError::Corrupt {
+            format,
+            offset: self.consumed + input.len() as u64,
+        })?;
         *input = input.get(step.consumed..).unwrap_or_default();
         self.consumed += step.consumed as u64;
         self.produced += out.len().saturating_sub(before) as u64;
         if self.produced > self.max_output {
-            return Err(DecodeError::TooLong { limit: self.max_output });
+            return Err(DecodeError::TooLong {
+                limit: self.max_output,
+            });
         }
         Ok(step.more)
     }
@@ -183,7 +233,10 @@ fn zstd_step(
             break false;
         }
     };
-    Ok(Step { consumed: source.pos(), more: full })
+    Ok(Step {
+        consumed: source.pos(),
+        more: full,
+    })
 }
 
 fn gzip_step(
@@ -203,7 +256,9 @@ fn gzip_step(
             *at_member_end = false;
         }
         let (taken, written) = (decoder.total_in(), out.len());
-        let status = decoder.decompress_vec(rest, out, FlushDecompress::None).map_err(|_| "gzip")?;
+        let status = decoder
+            .decompress_vec(rest, out, FlushDecompress::None)
+            .map_err(|_| "gzip")?;
         let taken = usize::try_from(decoder.total_in() - taken).unwrap_or(rest.len());
         consumed += taken;
         *at_member_end = status == Status::StreamEnd;
@@ -214,7 +269,10 @@ fn gzip_step(
             break false;
         }
     };
-    Ok(Step { consumed, more: full })
+    Ok(Step {
+        consumed,
+        more: full,
+    })
 }
 
 fn new_member() -> Decompress {

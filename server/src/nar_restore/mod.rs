@@ -65,7 +65,11 @@ impl Unpacker {
     }
 
     fn with(target: &Path, style: Style) -> Result<Self, RestoreError> {
-        Ok(Self { parser: Parser::new(), restore: Restore::new(), tree: Tree::new(target, style)? })
+        Ok(Self {
+            parser: Parser::new(),
+            restore: Restore::new(),
+            tree: Tree::new(target, style)?,
+        })
     }
 
     /// Takes the next bytes of the archive.
@@ -80,7 +84,11 @@ impl Unpacker {
             match self.restore.step(event) {
                 Some(Step::CreateDirectory { path: at }) => tree.create_directory(path(at))?,
                 Some(Step::FinishDirectory { path: at }) => tree.finish_directory(path(at))?,
-                Some(Step::CreateFile { path: at, executable, .. }) => tree.create_file(path(at), executable)?,
+                Some(Step::CreateFile {
+                    path: at,
+                    executable,
+                    ..
+                }) => tree.create_file(path(at), executable)?,
                 Some(Step::Write(data)) => tree.write(data)?,
                 Some(Step::FinishFile { .. }) => tree.finish_file()?,
                 Some(Step::Symlink { path: at, target }) => tree.symlink(path(at), target)?,

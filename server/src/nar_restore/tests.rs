@@ -3,7 +3,6 @@ use std::io;
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
 
-use interplanar_core::nar::NarError;
 use tempfile::TempDir;
 
 use super::*;
@@ -41,7 +40,9 @@ fn unpack(nar: &[u8], target: &Path) -> Result<(), RestoreError> {
 /// What is in a folder, to see that nothing was left.
 fn names(dir: &Path) -> Vec<String> {
     let files = fs::read_dir(dir).unwrap();
-    let mut names: Vec<_> = files.map(|file| file.unwrap().file_name().into_string().unwrap()).collect();
+    let mut names: Vec<_> = files
+        .map(|file| file.unwrap().file_name().into_string().unwrap())
+        .collect();
     names.sort();
     names
 }
@@ -58,7 +59,10 @@ fn dump_restore_dump_is_the_same() {
         unpack(&nar, &target).unwrap();
         assert_eq!(nar_of(&target), nar, "{name}");
     }
-    assert_eq!(names(dir.path()), ["again", "empty", "file", "run", "tree", "zz"]);
+    assert_eq!(
+        names(dir.path()),
+        ["again", "empty", "file", "run", "tree", "zz"]
+    );
 }
 
 #[test]
@@ -90,7 +94,10 @@ fn only_executables_are_executable() {
 fn what_is_there_already_stays() {
     let (dir, tree, nar) = sample();
     let full = fs::read_dir(&tree).unwrap().count();
-    assert_eq!(unpack(&nar, &tree).unwrap_err(), RestoreError::Exists(tree.clone()));
+    assert_eq!(
+        unpack(&nar, &tree).unwrap_err(),
+        RestoreError::Exists(tree.clone())
+    );
     assert_eq!(fs::read_dir(&tree).unwrap().count(), full);
     // A link that leads nowhere is there too.
     let link = dir.path().join("link");
@@ -141,9 +148,23 @@ fn items_of_a_store_are_read_only_and_have_time_one() {
     unpacker.push(&nar).unwrap();
     unpacker.finish().unwrap();
     assert_eq!(nar_of(&target), nar);
-    for (name, mode) in [("", 0o555), ("file", 0o444), ("run", 0o555), ("sub", 0o555), ("sub/none", 0o444), ("empty", 0o555)] {
+    for (name, mode) in [
+        ("", 0o555),
+        ("file", 0o444),
+        ("run", 0o555),
+        ("sub", 0o555),
+        ("sub/none", 0o444),
+        ("empty", 0o555),
+    ] {
         let metadata = target.join(name).metadata().unwrap();
-        assert_eq!((metadata.mode() & 0o777, metadata.mtime()), (mode, 1), "{name}");
+        assert_eq!(
+            (metadata.mode() & 0o777, metadata.mtime()),
+            (mode, 1),
+            "{name}"
+        );
     }
-    assert_eq!(target.join("sub/link").symlink_metadata().unwrap().mtime(), 1);
+    assert_eq!(
+        target.join("sub/link").symlink_metadata().unwrap().mtime(),
+        1
+    );
 }

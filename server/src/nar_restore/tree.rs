@@ -10,8 +10,8 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
 use rustix::fs::{
-    AtFlags, CWD, Mode, OFlags, RenameFlags, Timespec, Timestamps, fchmod, futimens, mkdirat, openat, renameat,
-    renameat_with, statat, symlinkat, utimensat,
+    AtFlags, CWD, Mode, OFlags, RenameFlags, Timespec, Timestamps, fchmod, futimens, mkdirat,
+    openat, renameat, renameat_with, statat, symlinkat, utimensat,
 };
 use rustix::io::{Errno, retry_on_intr};
 use tempfile::TempDir;
@@ -32,7 +32,7 @@ pub(super) struct Tree {
     /// The file that is being written, and whether it is executable.
     file: Option<(PathBuf, File, bool)>,
     /// Last, so that it is removed after all descriptors are closed.
-    temporary: TempDir,
+    _temporary: TempDir,
 }
 
 impl Tree {
@@ -62,7 +62,7 @@ impl Tree {
             folders: Vec::new(),
             base,
             file: None,
-            temporary,
+            _temporary: temporary,
         })
     }
 
@@ -71,7 +71,11 @@ impl Tree {
         mkdirat(folder, name, Mode::from_raw_mode(0o755)).map_err(|errno| failed(path, errno))
     }
 
-    pub(super) fn create_file(&mut self, path: &Path, executable: bool) -> Result<(), RestoreError> {
+    pub(super) fn create_file(
+        &mut self,
+        path: &Path,
+        executable: bool,
+    ) -> Result<(), RestoreError> {
         let flags =
             OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         let mode = Mode::from_raw_mode(if executable { 0o755 } else { 0o644 });
@@ -117,7 +121,8 @@ impl Tree {
         symlinkat(target, folder, name).map_err(|errno| failed(path, errno))?;
         match style {
             Style::Plain => Ok(()),
-            Style::Store => utimensat(folder, name, &TIME_ONE, AtFlags::SYMLINK_NOFOLLOW).map_err(|errno| failed(path, errno)),
+            Style::Store => utimensat(folder, name, &TIME_ONE, AtFlags::SYMLINK_NOFOLLOW)
+                .map_err(|errno| failed(path, errno)),
         }
     }
 
@@ -144,10 +149,7 @@ impl Tree {
     }
 
     /// The folder that a path of the archive lies in, and its name there. The archive's root has the empty path.
-    fn place<'p>(
-        &mut self,
-        path: &'p Path,
-    ) -> Result<(BorrowedFd<'_>, &'p OsStr), RestoreError> {
+    fn place<'p>(&mut self, path: &'p Path) -> Result<(BorrowedFd<'_>, &'p OsStr), RestoreError> {
         let root = OsStr::from_bytes(ROOT);
         let bytes = path.as_os_str().as_bytes();
         if bytes.is_empty() {
@@ -187,13 +189,22 @@ fn open_folder(parent: BorrowedFd<'_>, name: &OsStr) -> Result<OwnedFd, Errno> {
 
 /// The time of everything in a store.
 const TIME_ONE: Timestamps = Timestamps {
-    last_access: Timespec { tv_sec: 1, tv_nsec: 0 },
-    last_modification: Timespec { tv_sec: 1, tv_nsec: 0 },
+    last_access: Timespec {
+        tv_sec: 1,
+        tv_nsec: 0,
+    },
+    last_modification: Timespec {
+        tv_sec: 1,
+        tv_nsec: 0,
+    },
 };
 
 /// The mode and time of a file or folder in a store.
 fn finish(fd: BorrowedFd<'_>, executable: bool) -> Result<(), Errno> {
-    fchmod(fd, Mode::from_raw_mode(if executable { 0o555 } else { 0o444 }))?;
+    fchmod(
+        fd,
+        Mode::from_raw_mode(if executable { 0o555 } else { 0o444 }),
+    )?;
     futimens(fd, &TIME_ONE)
 }
 

@@ -42,7 +42,13 @@ impl Cache {
             tracing::warn!(%error, "no folder for the records of fetched blocks");
         }
         let (grown, trimming) = (AtomicBool::new(true), Mutex::new(()));
-        Ok(Arc::new(Self { blocks, records, max_bytes, grown, trimming }))
+        Ok(Arc::new(Self {
+            blocks,
+            records,
+            max_bytes,
+            grown,
+            trimming,
+        }))
     }
 
     pub(super) fn blocks(&self) -> &BlockStore {
@@ -57,7 +63,10 @@ impl Cache {
         {
             tracing::debug!(%error, "the time of a record can't be set");
         }
-        FetchBlocks { cache: Arc::clone(self), record }
+        FetchBlocks {
+            cache: Arc::clone(self),
+            record,
+        }
     }
 
     /// Forgets what was not used for longest, if there is too much. Blocking.
@@ -66,7 +75,10 @@ impl Cache {
         if self.grown.swap(false, Ordering::Relaxed)
             && let Err(error) = self.try_trim()
         {
-            tracing::error!(error = error.as_ref() as &dyn std::error::Error, "kept blocks can't be trimmed");
+            tracing::error!(
+                error = error.as_ref() as &dyn std::error::Error,
+                "kept blocks can't be trimmed"
+            );
         }
     }
 
@@ -82,13 +94,21 @@ impl Cache {
                 break;
             }
             let text = fs::read_to_string(&record)?;
-            let cids: Vec<Cid> = text.lines().filter_map(|line| cid::parse(line).ok()).collect();
+            let cids: Vec<Cid> = text
+                .lines()
+                .filter_map(|line| cid::parse(line).ok())
+                .collect();
             self.blocks.remove(&cids)?;
             fs::remove_file(&record)?;
             kept = self.blocks.stats()?.bytes;
         }
         let compacted = self.blocks.compact()?;
-        tracing::info!(before, kept, disk = compacted.bytes, "trimmed the kept blocks");
+        tracing::info!(
+            before,
+            kept,
+            disk = compacted.bytes,
+            "trimmed the kept blocks"
+        );
         Ok(())
     }
 

@@ -42,7 +42,9 @@ pub fn load(acl: Option<&Path>, keys: &[String]) -> Result<TrustedKeys, KeyError
     let mut trusted = TrustedKeys::default();
     match acl {
         Some(path) => add_guix(&mut trusted, &read(path)?, &path.display().to_string())?,
-        None if Path::new(GUIX_ACL).exists() => add_guix(&mut trusted, &read(GUIX_ACL.as_ref())?, GUIX_ACL)?,
+        None if Path::new(GUIX_ACL).exists() => {
+            add_guix(&mut trusted, &read(GUIX_ACL.as_ref())?, GUIX_ACL)?
+        }
         None => {}
     }
     for key in keys {
@@ -67,19 +69,29 @@ const MAX_KEYS: u64 = 1 << 20;
 fn read(path: &Path) -> Result<String, KeyError> {
     let mut text = String::new();
     let result = File::open(path).and_then(|file| file.take(MAX_KEYS).read_to_string(&mut text));
-    let unreadable = |error: std::io::Error| KeyError::Unreadable { path: path.to_path_buf(), reason: error.to_string() };
+    let unreadable = |error: std::io::Error| KeyError::Unreadable {
+        path: path.to_path_buf(),
+        reason: error.to_string(),
+    };
     result.map(|_| text).map_err(unreadable)
 }
 
 fn syntax(origin: &str, error: &SignatureError) -> KeyError {
-    KeyError::Syntax { origin: origin.to_owned(), reason: error.to_string() }
+    KeyError::Syntax {
+        origin: origin.to_owned(),
+        reason: error.to_string(),
+    }
 }
 
 /// A public key or an access control list.
 fn add_guix(trusted: &mut TrustedKeys, text: &str, origin: &str) -> Result<(), KeyError> {
     let keys = match guix::PublicKey::parse(text) {
         Ok(key) => vec![key],
-        Err(_) => guix::Acl::parse(text).map_err(|error| syntax(origin, &error))?.keys,
+        Err(_) => {
+            guix::Acl::parse(text)
+                .map_err(|error| syntax(origin, &error))?
+                .keys
+        }
     };
     trusted.guix.extend(keys);
     Ok(())
@@ -88,7 +100,9 @@ fn add_guix(trusted: &mut TrustedKeys, text: &str, origin: &str) -> Result<(), K
 /// Nix keys with white space between.
 fn add_nix(trusted: &mut TrustedKeys, text: &str, origin: &str) -> Result<(), KeyError> {
     for key in text.split_ascii_whitespace() {
-        trusted.nix.push(nix::PublicKey::parse(key).map_err(|error| syntax(origin, &error))?);
+        trusted
+            .nix
+            .push(nix::PublicKey::parse(key).map_err(|error| syntax(origin, &error))?);
     }
     Ok(())
 }

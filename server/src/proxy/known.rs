@@ -27,7 +27,11 @@ pub(super) struct Known {
 impl Known {
     pub(super) fn new(narinfo: Verified<NarInfo>, upstream: Url) -> Self {
         let rewritten = rewrite(&narinfo);
-        Self { narinfo, upstream, rewritten }
+        Self {
+            narinfo,
+            upstream,
+            rewritten,
+        }
     }
 }
 
@@ -36,7 +40,12 @@ pub(super) fn rewrite(narinfo: &NarInfo) -> Bytes {
     let mut rewritten = narinfo.clone();
     let url = nar_path(narinfo.store_path().hash_part(), &narinfo.nar_hash());
     let file_size = Some(narinfo.nar_size());
-    rewritten.set_entries(vec![Entry { url, compression: Compression::None, file_size, file_hash: None }]);
+    rewritten.set_entries(vec![Entry {
+        url,
+        compression: Compression::None,
+        file_size,
+        file_hash: None,
+    }]);
     rewritten.to_string().into()
 }
 
@@ -48,7 +57,11 @@ pub(super) fn nar_path(hash_part: &str, nar_hash: &Sha256) -> String {
 /// The hash part and the NarHash of a path as [`nar_path`] writes it, less its `nar/`.
 pub(super) fn parse_nar_name(name: &str) -> Option<(&str, Sha256)> {
     let (hash_part, nar_hash) = name.strip_suffix(".nar")?.split_once('-')?;
-    Some((hash_part, Sha256::parse(&format!("sha256:{nar_hash}")).ok()?)).filter(|_| is_hash_part(hash_part))
+    Some((
+        hash_part,
+        Sha256::parse(&format!("sha256:{nar_hash}")).ok()?,
+    ))
+    .filter(|_| is_hash_part(hash_part))
 }
 
 /// Whether `text` can be the hash part of a store path: 32 characters of Nix's base32.

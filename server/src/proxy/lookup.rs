@@ -47,7 +47,11 @@ impl Lookup {
             self.metrics.narinfo_cached.add(1);
             return (answer.clone(), left);
         }
-        let seat = Seat { lookup: self, hash_part, cell: self.cell(hash_part) };
+        let seat = Seat {
+            lookup: self,
+            hash_part,
+            cell: self.cell(hash_part),
+        };
         // Whoever is first asks; if that client goes away, the next one that waits asks again.
         let (answer, end) = seat.cell.get_or_init(|| self.ask(hash_part)).await.clone();
         (answer, end.saturating_duration_since(Instant::now()))
@@ -63,8 +67,18 @@ impl Lookup {
         let (answer, ttl) = self.upstreams.ask(hash_part).await;
         let now = Instant::now();
         if !matches!(answer, Answer::Unreachable) {
-            let text = if let Answer::Found(known) = &answer { known.rewritten.len() * 3 } else { 0 };
-            self.kept().insert(hash_part.to_owned(), answer.clone(), text + OVERHEAD, ttl, now);
+            let text = if let Answer::Found(known) = &answer {
+                known.rewritten.len() * 3
+            } else {
+                0
+            };
+            self.kept().insert(
+                hash_part.to_owned(),
+                answer.clone(),
+                text + OVERHEAD,
+                ttl,
+                now,
+            );
         }
         (answer, now + ttl)
     }
@@ -88,7 +102,9 @@ struct Seat<'a> {
 impl Drop for Seat<'_> {
     fn drop(&mut self) {
         let mut waiting = self.lookup.waiting();
-        let ours = waiting.get(self.hash_part).is_some_and(|cell| Arc::ptr_eq(cell, &self.cell));
+        let ours = waiting
+            .get(self.hash_part)
+            .is_some_and(|cell| Arc::ptr_eq(cell, &self.cell));
         // Nobody can join while the map is locked; the map and this seat hold one each.
         if ours && (self.cell.initialized() || Arc::strong_count(&self.cell) <= 2) {
             waiting.remove(self.hash_part);

@@ -37,17 +37,53 @@ impl Metrics {
     /// The text that `/metrics` answers.
     pub(super) fn text(&self) -> String {
         let table = [
-            ("narinfo_requests", "Requests for narinfos.", &self.narinfo_requests),
-            ("narinfo_cached", "Narinfo requests answered from memory.", &self.narinfo_cached),
-            ("narinfo_absent", "Narinfo requests answered with 404.", &self.narinfo_absent),
-            ("narinfo_refused", "Narinfos of upstreams without a valid signature of a trusted key.", &self.narinfo_refused),
+            (
+                "narinfo_requests",
+                "Requests for narinfos.",
+                &self.narinfo_requests,
+            ),
+            (
+                "narinfo_cached",
+                "Narinfo requests answered from memory.",
+                &self.narinfo_cached,
+            ),
+            (
+                "narinfo_absent",
+                "Narinfo requests answered with 404.",
+                &self.narinfo_absent,
+            ),
+            (
+                "narinfo_refused",
+                "Narinfos of upstreams without a valid signature of a trusted key.",
+                &self.narinfo_refused,
+            ),
             ("nar_requests", "Requests for NARs.", &self.nar_requests),
             ("nar_complete", "NARs sent whole.", &self.nar_complete),
-            ("nar_aborted", "NARs that could not be sent, or not whole.", &self.nar_aborted),
-            ("nar_bytes", "Verified NAR bytes of complete responses.", &self.nar_bytes),
-            ("ipfs_bytes", "Bytes of content from IPFS, local blocks included.", &self.ipfs_bytes),
-            ("http_bytes", "Bytes of content from upstreams over HTTP.", &self.http_bytes),
-            ("wrong_sources", "Sources whose content was not what was signed.", &self.wrong_sources),
+            (
+                "nar_aborted",
+                "NARs that could not be sent, or not whole.",
+                &self.nar_aborted,
+            ),
+            (
+                "nar_bytes",
+                "Verified NAR bytes of complete responses.",
+                &self.nar_bytes,
+            ),
+            (
+                "ipfs_bytes",
+                "Bytes of content from IPFS, local blocks included.",
+                &self.ipfs_bytes,
+            ),
+            (
+                "http_bytes",
+                "Bytes of content from upstreams over HTTP.",
+                &self.http_bytes,
+            ),
+            (
+                "wrong_sources",
+                "Sources whose content was not what was signed.",
+                &self.wrong_sources,
+            ),
         ];
         let mut text = String::new();
         for (name, help, counter) in table {

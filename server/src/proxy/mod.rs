@@ -24,17 +24,17 @@ mod metrics;
 mod nar;
 mod routes;
 mod sources;
-mod ttl_cache;
-mod upstream;
 #[cfg(test)]
 mod tests;
+mod ttl_cache;
+mod upstream;
 
 use crate::blocks::BlocksError;
 use crate::gateway::Gateway;
 use crate::net::client::http_client;
+use cache::Cache;
 use interplanar_core::fetch::{self, GatewayPool, Policy};
 use interplanar_core::trust::TrustedKeys;
-use cache::Cache;
 use lookup::Lookup;
 use metrics::Metrics;
 use nar::Nars;
@@ -98,7 +98,9 @@ impl Proxy {
         let client = http_client()?;
         let cache = Cache::open(&config.cache, config.cache_size)?;
         let metrics = Arc::new(Metrics::default());
-        let gateways = config.gateways.iter().map(|url| fetch::Gateway { url: url.to_string() });
+        let gateways = config.gateways.iter().map(|url| fetch::Gateway {
+            url: url.to_string(),
+        });
         let gateways = Arc::new(Mutex::new(GatewayPool::new(gateways, Policy::default())));
         let upstreams = Upstreams {
             client: client.clone(),

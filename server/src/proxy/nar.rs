@@ -78,7 +78,14 @@ impl Nars {
         metrics: Arc<Metrics>,
     ) -> Self {
         let bad = Mutex::new(TtlCache::new(MAX_BAD));
-        Self { client, gateways, cache, metrics, bad, slots: Arc::new(Semaphore::new(MAX_AT_ONCE)) }
+        Self {
+            client,
+            gateways,
+            cache,
+            metrics,
+            bad,
+            slots: Arc::new(Semaphore::new(MAX_AT_ONCE)),
+        }
     }
 
     /// The response with the NAR of `known`.
@@ -95,7 +102,14 @@ impl Nars {
                 frame
             })
             .boxed_unsync();
-        let delivery = Arc::clone(self).serve(known, BodySink { sender, started: Some(started) }, gone);
+        let delivery = Arc::clone(self).serve(
+            known,
+            BodySink {
+                sender,
+                started: Some(started),
+            },
+            gone,
+        );
         tokio::spawn(delivery);
         if has_started.await.is_err() {
             return server::text(StatusCode::BAD_GATEWAY, "no source gives this item\n");
@@ -131,8 +145,14 @@ impl Nars {
                 Attempt::Interrupted => {}
                 Attempt::Stopped(Stop::Gone) => break,
                 Attempt::Stopped(Stop::TooLate) => {
-                    tracing::error!(item, from = name, "an earlier source was wrong; the client must ask again");
-                    contributors.iter().for_each(|source| self.remember(&known, source));
+                    tracing::error!(
+                        item,
+                        from = name,
+                        "an earlier source was wrong; the client must ask again"
+                    );
+                    contributors
+                        .iter()
+                        .for_each(|source| self.remember(&known, source));
                     break;
                 }
                 Attempt::Stopped(Stop::Wrong(fault)) => {
@@ -165,7 +185,9 @@ impl Nars {
         let sources = tokio::task::spawn_blocking(move || {
             let bad = this.bad.lock().unwrap_or_else(PoisonError::into_inner);
             let is_local = |url: &IpfsUrl| this.cache.blocks().has(&url.cid).unwrap_or(false);
-            sources::of(&known, is_local, |name| bad.get(&bad_key(&known, name), Instant::now()).is_some())
+            sources::of(&known, is_local, |name| {
+                bad.get(&bad_key(&known, name), Instant::now()).is_some()
+            })
         });
         sources.await.unwrap_or_default()
     }
@@ -196,7 +218,8 @@ impl Nars {
             (checker, attempt)
         });
         // Whether it could be fed to its end is for the thread to say, by what it got.
-        gone.run_until_cancelled(self.feed(source, size, sender)).await?;
+        gone.run_until_cancelled(self.feed(source, size, sender))
+            .await?;
         checking.await.ok()
     }
 
@@ -210,7 +233,9 @@ impl Nars {
         let mut pace = Pace::default();
         loop {
             let begun = Instant::now();
-            let Some(piece) = stream.next().await else { break };
+            let Some(piece) = stream.next().await else {
+                break;
+            };
             let piece = match piece {
                 Ok(piece) if pace.keeps(piece.len(), begun.elapsed()) => piece,
                 Ok(_) => return tracing::warn!(from = source.name(), "source is too slow"),
@@ -218,7 +243,10 @@ impl Nars {
             };
             counter.add(piece.len() as u64);
             let Some(rest) = left.checked_sub(piece.len() as u64) else {
-                return tracing::warn!(from = source.name(), "source is longer than its NAR could be");
+                return tracing::warn!(
+                    from = source.name(),
+                    "source is longer than its NAR could be"
+                );
             };
             left = rest;
             if sender.send(Piece::Data(piece)).await.is_err() {
@@ -232,11 +260,27 @@ impl Nars {
     fn open_ipfs(&self, url: &IpfsUrl, size: u64) -> BoxStream<'static, Result<Bytes, String>> {
         let output = max_file_size(size);
         // Even chunks of 512 bytes are allowed, and trees of any shape.
-        let budget = Budget { blocks: 1024 + output / 512, depth: 64, output };
-        let options = Options { budget, ..Options::default() };
+        let budget = Budget {
+            blocks: 1024 + output / 512,
+            depth: 64,
+            output,
+        };
+        let options = Options {
+            budget,
+            ..Options::default()
+        };
         let blocks = Some(self.cache.for_fetch(&url.cid));
-        let stream = fetch_ipfs(&self.client, url, options, Arc::clone(&self.gateways), blocks, |_| {});
-        stream.map(|piece| piece.map_err(|error| error.to_string())).boxed()
+        let stream = fetch_ipfs(
+            &self.client,
+            url,
+            options,
+            Arc::clone(&self.gateways),
+            blocks,
+            |_| {},
+        );
+        stream
+            .map(|piece| piece.map_err(|error| error.to_string()))
+            .boxed()
     }
 
     fn open_http(&self, url: url::Url) -> BoxStream<'static, Result<Bytes, String>> {
@@ -246,7 +290,9 @@ impl Nars {
             if response.status() != StatusCode::OK {
                 return Err(format!("the server answers {}", response.status()));
             }
-            Ok(response.bytes_stream().map(|piece| piece.map_err(|error| error.to_string())))
+            Ok(response
+                .bytes_stream()
+                .map(|piece| piece.map_err(|error| error.to_string())))
         };
         futures_util::stream::once(opened)
             .flat_map(|opened| match opened {
@@ -284,7 +330,9 @@ fn bad_key(known: &Known, name: &str) -> String {
 
 /// No compression makes a NAR longer than this.
 fn max_file_size(nar_size: u64) -> u64 {
-    nar_size.saturating_add(nar_size / 8).saturating_add(1 << 20)
+    nar_size
+        .saturating_add(nar_size / 8)
+        .saturating_add(1 << 20)
 }
 
 /// The blocking half of an attempt.

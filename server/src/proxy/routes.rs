@@ -27,13 +27,18 @@ impl Proxy {
         }
         let path = request.uri().path().trim_start_matches('/');
         match path {
-            "" => server::text(StatusCode::OK, "interplanar proxy: substitutes for Guix and Nix, by way of IPFS\n"),
+            "" => server::text(
+                StatusCode::OK,
+                "interplanar proxy: substitutes for Guix and Nix, by way of IPFS\n",
+            ),
             "nix-cache-info" => self.cache_info().await,
             "signing-key.pub" => self.signing_key(),
             "healthz" => server::text(StatusCode::OK, "ok\n"),
-            "metrics" => {
-                server::full(StatusCode::OK, "text/plain; version=0.0.4; charset=utf-8", self.metrics.text())
-            }
+            "metrics" => server::full(
+                StatusCode::OK,
+                "text/plain; version=0.0.4; charset=utf-8",
+                self.metrics.text(),
+            ),
             path => {
                 if let Some(hash_part) = path.strip_suffix(".narinfo") {
                     self.narinfo(hash_part).await
@@ -52,9 +57,14 @@ impl Proxy {
         }
         self.metrics.narinfo_requests.add(1);
         match self.lookup.find(hash_part).await {
-            (Answer::Found(known), left) => {
-                fresh_for(server::full(StatusCode::OK, "text/x-nix-narinfo", known.rewritten.clone()), left)
-            }
+            (Answer::Found(known), left) => fresh_for(
+                server::full(
+                    StatusCode::OK,
+                    "text/x-nix-narinfo",
+                    known.rewritten.clone(),
+                ),
+                left,
+            ),
             (Answer::Absent, left) => {
                 self.metrics.narinfo_absent.add(1);
                 fresh_for(server::not_found(), left)
@@ -75,7 +85,9 @@ impl Proxy {
         if method == Method::HEAD {
             // The sources are not bothered for a look at the length.
             let mut response = server::full(StatusCode::OK, super::nar::CONTENT_TYPE, "");
-            response.headers_mut().insert(CONTENT_LENGTH, known.narinfo.nar_size().into());
+            response
+                .headers_mut()
+                .insert(CONTENT_LENGTH, known.narinfo.nar_size().into());
             return response;
         }
         self.metrics.nar_requests.add(1);
@@ -86,7 +98,10 @@ impl Proxy {
         let Some(store_dir) = self.store_dir().await else {
             return unreachable_upstreams();
         };
-        let text = format!("StoreDir: {store_dir}\nWantMassQuery: 1\nPriority: {}\n", self.priority);
+        let text = format!(
+            "StoreDir: {store_dir}\nWantMassQuery: 1\nPriority: {}\n",
+            self.priority
+        );
         server::full(StatusCode::OK, "text/x-nix-cache-info", text)
     }
 

@@ -45,9 +45,18 @@ pub(super) fn of(
     is_bad: impl Fn(&str) -> bool,
 ) -> Vec<Source> {
     let mut sources: Vec<Source> = Vec::new();
-    for entry in known.narinfo.entries().iter().filter(|entry| decodes(entry.compression)) {
+    for entry in known
+        .narinfo
+        .entries()
+        .iter()
+        .filter(|entry| decodes(entry.compression))
+    {
         for place in places(entry, &known.upstream) {
-            let source = Source { place, compression: entry.compression, file_size: entry.file_size };
+            let source = Source {
+                place,
+                compression: entry.compression,
+                file_size: entry.file_size,
+            };
             if !sources.contains(&source) && !is_bad(&source.name()) {
                 sources.push(source);
             }
@@ -59,7 +68,11 @@ pub(super) fn of(
             Place::Ipfs(_) => 1,
             Place::Http(_) => 2,
         };
-        (tier, source.file_size.unwrap_or(u64::MAX), slowness(source.compression))
+        (
+            tier,
+            source.file_size.unwrap_or(u64::MAX),
+            slowness(source.compression),
+        )
     });
     sources.truncate(MAX_SOURCES);
     sources

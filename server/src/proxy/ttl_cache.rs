@@ -36,21 +36,32 @@ impl<V> TtlCache<V> {
     /// An empty cache whose entries' costs (bytes, or whatever the caller counts) sum up to at most `max_cost`.
     #[must_use]
     pub fn new(max_cost: usize) -> Self {
-        Self { slots: HashMap::new(), by_end: BTreeSet::new(), cost: 0, max_cost }
+        Self {
+            slots: HashMap::new(),
+            by_end: BTreeSet::new(),
+            cost: 0,
+            max_cost,
+        }
     }
 
     /// The value of `key` and how long it still lives, unless it is not there or expired.
     #[must_use]
     pub fn get(&self, key: &str, now: Instant) -> Option<(&V, Duration)> {
         let slot = self.slots.get(key)?;
-        let left = slot.end.checked_duration_since(now).filter(|left| !left.is_zero())?;
+        let left = slot
+            .end
+            .checked_duration_since(now)
+            .filter(|left| !left.is_zero())?;
         Some((&slot.value, left))
     }
 
     /// Sets the value of `key` for `ttl` from `now`. One that lives for no time, or is costlier than the whole cache, is not kept.
     pub fn insert(&mut self, key: String, value: V, cost: usize, ttl: Duration, now: Instant) {
         self.remove(&key);
-        let Some(end) = now.checked_add(ttl).filter(|_| !ttl.is_zero() && cost <= self.max_cost) else {
+        let Some(end) = now
+            .checked_add(ttl)
+            .filter(|_| !ttl.is_zero() && cost <= self.max_cost)
+        else {
             return;
         };
         self.make_room(cost, now);
@@ -120,7 +131,10 @@ mod tests {
         let mut cache = filled(now);
         cache.insert("d".to_owned(), 4, 15, SECOND, now);
         assert_eq!(cache.len(), 2);
-        assert_eq!((cache.get("a", now), cache.get("d", now)), (Some((&1, SECOND * 3)), Some((&4, SECOND))));
+        assert_eq!(
+            (cache.get("a", now), cache.get("d", now)),
+            (Some((&1, SECOND * 3)), Some((&4, SECOND)))
+        );
         cache.insert("e".to_owned(), 5, 31, SECOND, now);
         assert_eq!((cache.get("e", now), cache.len()), (None, 2));
     }

@@ -49,8 +49,9 @@ impl Upstreams {
     /// Asks all of them for the narinfo of `hash_part`; with the time that the answer may be kept.
     pub(super) async fn ask(&self, hash_part: &str) -> (Answer, Duration) {
         let asked = self.urls.iter().enumerate();
-        let mut asking: FuturesUnordered<_> =
-            asked.map(|(rank, url)| async move { (rank, self.ask_one(url, hash_part).await) }).collect();
+        let mut asking: FuturesUnordered<_> = asked
+            .map(|(rank, url)| async move { (rank, self.ask_one(url, hash_part).await) })
+            .collect();
         let mut answers: Vec<Option<One>> = Vec::new();
         answers.resize_with(self.urls.len(), || None);
         loop {
@@ -59,9 +60,14 @@ impl Upstreams {
             if settled.flatten().any(|one| matches!(one, One::Found(..))) {
                 break;
             }
-            let found = answers.iter().flatten().any(|one| matches!(one, One::Found(..)));
+            let found = answers
+                .iter()
+                .flatten()
+                .any(|one| matches!(one, One::Found(..)));
             let next = if found {
-                tokio::time::timeout(PATIENCE, asking.next()).await.unwrap_or(None)
+                tokio::time::timeout(PATIENCE, asking.next())
+                    .await
+                    .unwrap_or(None)
             } else {
                 asking.next().await
             };
@@ -114,10 +120,18 @@ impl Upstreams {
     pub(super) async fn store_dir(&self) -> Option<String> {
         for upstream in &self.urls {
             let url = upstream.join("nix-cache-info").ok()?;
-            let Ok(small) = get_small(&self.client, &url, MAX_NARINFO).await else { continue };
+            let Ok(small) = get_small(&self.client, &url, MAX_NARINFO).await else {
+                continue;
+            };
             let text = std::str::from_utf8(&small.body).unwrap_or_default();
-            let mut values = text.lines().filter_map(|line| line.strip_prefix("StoreDir:"));
-            if let Some(directory) = values.next().map(str::trim).filter(|directory| directory.starts_with('/')) {
+            let mut values = text
+                .lines()
+                .filter_map(|line| line.strip_prefix("StoreDir:"));
+            if let Some(directory) = values
+                .next()
+                .map(str::trim)
+                .filter(|directory| directory.starts_with('/'))
+            {
                 return Some(directory.to_owned());
             }
         }

@@ -19,7 +19,9 @@ const BUFFER: usize = 256 << 10;
 pub(super) fn tree(root: &Path, links: &Path) {
     let mut open = vec![root.to_path_buf()];
     while let Some(path) = open.pop() {
-        let Ok(metadata) = fs::symlink_metadata(&path) else { continue };
+        let Ok(metadata) = fs::symlink_metadata(&path) else {
+            continue;
+        };
         if metadata.is_dir() {
             let entries = fs::read_dir(&path).into_iter().flatten().flatten();
             open.extend(entries.map(|entry| entry.path()));
@@ -63,8 +65,14 @@ fn temporary(links: &Path) -> PathBuf {
 
 /// The rename changed the folder's time; everything in the store has time 1.
 fn canonical_time(folder: &Path) -> io::Result<()> {
-    let one = Timespec { tv_sec: 1, tv_nsec: 0 };
-    let times = Timestamps { last_access: one, last_modification: one };
+    let one = Timespec {
+        tv_sec: 1,
+        tv_nsec: 0,
+    };
+    let times = Timestamps {
+        last_access: one,
+        last_modification: one,
+    };
     Ok(utimensat(CWD, folder, &times, AtFlags::empty())?)
 }
 
@@ -74,12 +82,23 @@ fn hash(path: &Path, executable: bool, size: u64) -> io::Result<Sha256> {
     let (mut encoder, mut framing) = (Encoder::new(), Vec::new());
     let mut file = File::open(path)?;
     let wrong = |error| io::Error::other(format!("{error}"));
-    encoder.write(Event::FileStart { executable, size, offset: 0 }, &mut framing).map_err(wrong)?;
+    encoder
+        .write(
+            Event::FileStart {
+                executable,
+                size,
+                offset: 0,
+            },
+            &mut framing,
+        )
+        .map_err(wrong)?;
     hasher.update(&framing);
     let mut buffer = vec![0; BUFFER];
     loop {
         let length = file.read(&mut buffer)?;
-        let Some(data) = buffer.get(..length).filter(|data| !data.is_empty()) else { break };
+        let Some(data) = buffer.get(..length).filter(|data| !data.is_empty()) else {
+            break;
+        };
         encoder.skip_data(length as u64).map_err(wrong)?;
         hasher.update(data);
     }
@@ -99,7 +118,13 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let at = |name: &str| folder.path().join(name);
         fs::create_dir(at("item")).unwrap();
-        for (name, content) in [("item/a", vec![1; 9000]), ("item/b", vec![1; 9000]), ("item/c", vec![2; 9000]), ("item/d", vec![1; 9]), ("item/e", vec![1; 9])] {
+        for (name, content) in [
+            ("item/a", vec![1; 9000]),
+            ("item/b", vec![1; 9000]),
+            ("item/c", vec![2; 9000]),
+            ("item/d", vec![1; 9]),
+            ("item/e", vec![1; 9]),
+        ] {
             fs::write(at(name), content).unwrap();
         }
         tree(&at("item"), &at(".links"));

@@ -27,7 +27,10 @@ pub fn to_real_guix(arguments: &[OsString]) -> Option<String> {
     let Some(guix) = real_guix(&this) else {
         return Some("there is no guix to hand this to: name it by INTERPLANAR_GUIX".to_owned());
     };
-    let error = Command::new(&guix).args(arguments.iter().skip(1)).env_remove("GUIX").exec();
+    let error = Command::new(&guix)
+        .args(arguments.iter().skip(1))
+        .env_remove("GUIX")
+        .exec();
     Some(format!("{}: {error}", guix.display()))
 }
 
@@ -42,7 +45,10 @@ fn real_guix(this: &Path) -> Option<PathBuf> {
 fn find(path: &OsStr, this: &Path) -> Option<PathBuf> {
     let in_path = std::env::split_paths(path).map(|folder| folder.join("guix"));
     let candidates = in_path.chain(USUAL.map(PathBuf::from));
-    let other = |guix: &PathBuf| guix.canonicalize().is_ok_and(|real| this.canonicalize().ok() != Some(real));
+    let other = |guix: &PathBuf| {
+        guix.canonicalize()
+            .is_ok_and(|real| this.canonicalize().ok() != Some(real))
+    };
     candidates.into_iter().find(other)
 }
 
@@ -53,7 +59,11 @@ mod tests {
     #[test]
     fn this_program_under_the_name_of_guix_is_not_the_real_one() {
         let folder = tempfile::tempdir().unwrap();
-        let (this, fake, real) = (folder.path().join("interplanar"), folder.path().join("fake"), folder.path().join("real"));
+        let (this, fake, real) = (
+            folder.path().join("interplanar"),
+            folder.path().join("fake"),
+            folder.path().join("real"),
+        );
         std::fs::write(&this, "").unwrap();
         for place in [&fake, &real] {
             std::fs::create_dir(place).unwrap();

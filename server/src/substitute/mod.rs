@@ -47,8 +47,13 @@ impl Substituter {
     /// No such descriptor: the program was not started by guix-daemon.
     pub fn new(proxy: Proxy, options: DaemonOptions) -> anyhow::Result<Self> {
         let replies = File::options().write(true).open("/proc/self/fd/4");
-        let replies = replies.context("file descriptor 4 is not open: this is to be started by guix-daemon")?;
-        Ok(Self { proxy, options, replies })
+        let replies = replies
+            .context("file descriptor 4 is not open: this is to be started by guix-daemon")?;
+        Ok(Self {
+            proxy,
+            options,
+            replies,
+        })
     }
 
     /// Answers one line of `--query`.
@@ -62,17 +67,29 @@ impl Substituter {
             _ => return Err(anyhow!("unknown query of the daemon")),
         };
         let urls = self.options.substitute_urls.join("', '");
-        say(&format!("\r\x1b[Klooking for substitutes on '{urls}'...   0.0%"));
+        say(&format!(
+            "\r\x1b[Klooking for substitutes on '{urls}'...   0.0%"
+        ));
         let found: Vec<Option<NarInfo>> = stream::iter(&paths)
             .map(|path| self.find(path))
             .buffered(LOOKUPS)
             .collect()
             .await;
-        say(&format!("\r\x1b[Klooking for substitutes on '{urls}'... 100.0%\n"));
+        say(&format!(
+            "\r\x1b[Klooking for substitutes on '{urls}'... 100.0%\n"
+        ));
         let mut reply = String::new();
         for info in found.iter().flatten() {
-            let size = info.entries().first().and_then(|entry| entry.file_size).unwrap_or(0);
-            reply.push_str(&if in_full { protocol::info(info, size) } else { format!("{}\n", info.store_path()) });
+            let size = info
+                .entries()
+                .first()
+                .and_then(|entry| entry.file_size)
+                .unwrap_or(0);
+            reply.push_str(&if in_full {
+                protocol::info(info, size)
+            } else {
+                format!("{}\n", info.store_path())
+            });
         }
         reply.push('\n');
         self.reply(&reply)
@@ -91,21 +108,30 @@ impl Substituter {
             None => Outcome::NotFound,
         };
         if outcome == Outcome::NotFound {
-            say(&format!("substitute: failed to find a substitute for '{path}'\n"));
+            say(&format!(
+                "substitute: failed to find a substitute for '{path}'\n"
+            ));
         }
         self.reply(&format!("{outcome}\n"))
     }
 
     fn reply(&mut self, text: &str) -> anyhow::Result<()> {
-        self.replies.write_all(text.as_bytes()).context("the daemon doesn't listen any more")
+        self.replies
+            .write_all(text.as_bytes())
+            .context("the daemon doesn't listen any more")
     }
 
     /// The narinfo of a store path, rewritten to its one verified entry.
     async fn find(&self, path: &str) -> Option<NarInfo> {
         let path = StorePath::parse(path).ok()?;
         let response = self.get(&format!("/{}.narinfo", path.hash_part())).await?;
-        let body = http_body_util::Limited::new(response.into_body(), MAX_NARINFO).collect().await.ok()?;
-        NarInfo::parse(&body.to_bytes()).ok().filter(|info| *info.store_path() == path)
+        let body = http_body_util::Limited::new(response.into_body(), MAX_NARINFO)
+            .collect()
+            .await
+            .ok()?;
+        NarInfo::parse(&body.to_bytes())
+            .ok()
+            .filter(|info| *info.store_path() == path)
     }
 
     async fn get(&self, path: &str) -> Option<crate::net::server::Response> {
@@ -115,17 +141,35 @@ impl Substituter {
     }
 
     async fn download(&self, info: &NarInfo, destination: &str) -> anyhow::Result<Outcome> {
-        let url = info.entries().first().map(|entry| entry.url.as_str()).unwrap_or_default();
-        let Some(response) = self.get(&format!("/{url}")).await else { return Ok(Outcome::NotFound) };
-        let from = format!("{}/{}.narinfo", self.options.substitute_urls.join(","), info.store_path().hash_part());
-        let mut progress = Progress::start(stderr(), self.options.build_trace, destination, &from, info.nar_size());
+        let url = info
+            .entries()
+            .first()
+            .map(|entry| entry.url.as_str())
+            .unwrap_or_default();
+        let Some(response) = self.get(&format!("/{url}")).await else {
+            return Ok(Outcome::NotFound);
+        };
+        let from = format!(
+            "{}/{}.narinfo",
+            self.options.substitute_urls.join(","),
+            info.store_path().hash_part()
+        );
+        let mut progress = Progress::start(
+            stderr(),
+            self.options.build_trace,
+            destination,
+            &from,
+            info.nar_size(),
+        );
         let destination = Path::new(destination);
         block_in_place(|| remove(destination))?;
         let mut unpacker = Unpacker::for_store(destination)?;
         let mut body = response.into_body();
         while let Some(frame) = body.frame().await {
             // The body breaks off where no source is left, or none was right.
-            let Ok(frame) = frame else { return Ok(Outcome::NotFound) };
+            let Ok(frame) = frame else {
+                return Ok(Outcome::NotFound);
+            };
             if let Ok(data) = frame.into_data() {
                 block_in_place(|| unpacker.push(&data))?;
                 progress.add(data.len() as u64);
@@ -137,7 +181,10 @@ impl Substituter {
             block_in_place(|| deduplicate::tree(destination, &links));
         }
         progress.succeed();
-        Ok(Outcome::Success { hash: info.nar_hash(), size: info.nar_size() })
+        Ok(Outcome::Success {
+            hash: info.nar_hash(),
+            size: info.nar_size(),
+        })
     }
 }
 
@@ -148,7 +195,13 @@ fn remove(path: &Path) -> std::io::Result<()> {
         Ok(_) => std::fs::remove_file(path),
         Err(error) => Err(error),
     };
-    removed.or_else(|error| if error.kind() == std::io::ErrorKind::NotFound { Ok(()) } else { Err(error) })
+    removed.or_else(|error| {
+        if error.kind() == std::io::ErrorKind::NotFound {
+            Ok(())
+        } else {
+            Err(error)
+        }
+    })
 }
 
 /// Standard error is the daemon's log and its client's terminal.

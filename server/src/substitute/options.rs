@@ -3,10 +3,10 @@
 //! A name with `untrusted-` before it is what the daemon's client asked for; for what is read here it goes first, as in Guix.
 
 /// Guix takes no more servers than this at once.
-pub const MAX_SUBSTITUTE_URLS: usize = 50;
+const MAX_SUBSTITUTE_URLS: usize = 50;
 
 /// Used when the daemon names no server, as `guix substitute` does.
-pub const DEFAULT_SUBSTITUTE_URLS: [&str; 2] =
+const DEFAULT_SUBSTITUTE_URLS: [&str; 2] =
     ["https://bordeaux.guix.gnu.org", "https://ci.guix.gnu.org"];
 
 /// What the daemon and its client want.
@@ -29,8 +29,7 @@ impl DaemonOptions {
                 .filter_map(|line| line.split_once('='))
                 .find_map(|(name, value)| (name == wanted).then_some(value))
         };
-        let client_first =
-            |name: &str| find(&format!("untrusted-{name}")).or_else(|| find(name));
+        let client_first = |name: &str| find(&format!("untrusted-{name}")).or_else(|| find(name));
         let substitute_urls = match client_first("substitute-urls") {
             Some(urls) => urls.split_ascii_whitespace().map(str::to_owned).collect(),
             None => DEFAULT_SUBSTITUTE_URLS.map(str::to_owned).to_vec(),
@@ -63,7 +62,11 @@ mod tests {
 
     #[test]
     fn no_servers_are_not_the_default_servers() {
-        assert!(DaemonOptions::parse("substitute-urls=").substitute_urls.is_empty());
+        assert!(
+            DaemonOptions::parse("substitute-urls=")
+                .substitute_urls
+                .is_empty()
+        );
         let none = DaemonOptions::parse("nonsense");
         assert_eq!(none.substitute_urls, DEFAULT_SUBSTITUTE_URLS);
         assert!(!none.build_trace && !none.deduplicate);

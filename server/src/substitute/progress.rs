@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 const INTERVAL: Duration = Duration::from_millis(200);
 
 /// Tells of one download.
-pub struct Progress<W> {
+pub(super) struct Progress<W> {
     out: W,
     trace: bool,
     file: String,
@@ -26,11 +26,22 @@ pub struct Progress<W> {
 
 impl<W: Write> Progress<W> {
     /// Says that a download of `size` bytes from `url` to `file` starts.
-    pub fn start(out: W, trace: bool, file: &str, url: &str, size: u64) -> Self {
+    pub(super) fn start(out: W, trace: bool, file: &str, url: &str, size: u64) -> Self {
         let (file, url) = (file.to_owned(), url.to_owned());
-        let mut progress = Self { out, trace, file, url, size, done: 0, last: None };
+        let mut progress = Self {
+            out,
+            trace,
+            file,
+            url,
+            size,
+            done: 0,
+            last: None,
+        };
         let line = if trace {
-            format!("@ download-started {} {} {size}\n", progress.file, progress.url)
+            format!(
+                "@ download-started {} {} {size}\n",
+                progress.file, progress.url
+            )
         } else {
             format!("Downloading {}...\n", progress.url)
         };
@@ -39,21 +50,27 @@ impl<W: Write> Progress<W> {
     }
 
     /// Counts bytes, and says so from time to time.
-    pub fn add(&mut self, bytes: u64) {
+    pub(super) fn add(&mut self, bytes: u64) {
         self.done = self.done.saturating_add(bytes);
         let now = Instant::now();
-        if self.last.is_none_or(|last| now.duration_since(last) >= INTERVAL) {
+        if self
+            .last
+            .is_none_or(|last| now.duration_since(last) >= INTERVAL)
+        {
             self.last = Some(now);
             self.report();
         }
     }
 
     /// Says that all is there.
-    pub fn succeed(mut self) {
+    pub(super) fn succeed(mut self) {
         self.done = self.size;
         self.report();
         let line = if self.trace {
-            format!("@ download-succeeded {} {} {}\n\n", self.file, self.url, self.size)
+            format!(
+                "@ download-succeeded {} {} {}\n\n",
+                self.file, self.url, self.size
+            )
         } else {
             "\n\n".to_owned()
         };
@@ -62,18 +79,32 @@ impl<W: Write> Progress<W> {
 
     fn report(&mut self) {
         let line = if self.trace {
-            format!("@ download-progress {} {} {} {}\n", self.file, self.url, self.size, self.done)
+            format!(
+                "@ download-progress {} {} {} {}\n",
+                self.file, self.url, self.size, self.done
+            )
         } else {
-            let percent = self.done.saturating_mul(100).checked_div(self.size).unwrap_or(100);
+            let percent = self
+                .done
+                .saturating_mul(100)
+                .checked_div(self.size)
+                .unwrap_or(100);
             let name = self.file.rsplit('/').next().unwrap_or_default();
-            format!("\r\x1b[K {name}  {:.1} MiB  {percent}%", self.done as f64 / 1_048_576.0)
+            format!(
+                "\r\x1b[K {name}  {:.1} MiB  {percent}%",
+                self.done as f64 / 1_048_576.0
+            )
         };
         self.say(&line);
     }
 
     fn say(&mut self, line: &str) {
         // The daemon may have closed the other end; the download goes on without words.
-        drop(self.out.write_all(line.as_bytes()).and_then(|()| self.out.flush()));
+        drop(
+            self.out
+                .write_all(line.as_bytes())
+                .and_then(|()| self.out.flush()),
+        );
     }
 }
 

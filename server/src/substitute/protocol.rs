@@ -11,11 +11,10 @@
 
 use interplanar_core::hash::Sha256;
 use interplanar_core::narinfo::NarInfo;
-use std::fmt::Write;
 
 /// A command of the daemon.
 #[derive(Debug, PartialEq, Eq)]
-pub enum Command<'a> {
+pub(super) enum Command<'a> {
     /// Which of these store paths are available?
     Have(Vec<&'a str>),
     /// What are these store paths like?
@@ -32,7 +31,7 @@ pub enum Command<'a> {
 impl<'a> Command<'a> {
     /// Reads one line; `None` for what is no command.
     #[must_use]
-    pub fn parse(line: &'a str) -> Option<Self> {
+    pub(super) fn parse(line: &'a str) -> Option<Self> {
         let mut words = line.split_ascii_whitespace();
         let name = words.next()?;
         let rest: Vec<&str> = words.collect();
@@ -47,7 +46,7 @@ impl<'a> Command<'a> {
 
 /// The reply to `info` for one item.
 #[must_use]
-pub fn info(narinfo: &NarInfo, download_size: u64) -> String {
+pub(super) fn info(narinfo: &NarInfo, download_size: u64) -> String {
     let store = narinfo.store_path().directory();
     let mut reply = format!("{}\n", narinfo.store_path());
     match narinfo.deriver() {
@@ -55,18 +54,17 @@ pub fn info(narinfo: &NarInfo, download_size: u64) -> String {
         None => reply.push('\n'),
     }
     let references = narinfo.references();
-    // Writing to a string can't fail.
-    drop(writeln!(reply, "{}", references.len()));
+    reply.push_str(&format!("{}\n", references.len()));
     for reference in references {
-        drop(writeln!(reply, "{store}/{reference}"));
+        reply.push_str(&format!("{store}/{reference}\n"));
     }
-    drop(writeln!(reply, "{download_size}\n{}", narinfo.nar_size()));
+    reply.push_str(&format!("{download_size}\n{}\n", narinfo.nar_size()));
     reply
 }
 
 /// How a download ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Outcome {
+pub(super) enum Outcome {
     /// Unpacked, with this hash and NAR size.
     Success {
         /// NarHash.
@@ -93,13 +91,28 @@ mod tests {
 
     #[test]
     fn commands_of_the_daemon() {
-        assert_eq!(Command::parse("have /a /b"), Some(Command::Have(vec!["/a", "/b"])));
-        assert_eq!(Command::parse("info  /a\n"), Some(Command::Info(vec!["/a"])));
+        assert_eq!(
+            Command::parse("have /a /b"),
+            Some(Command::Have(vec!["/a", "/b"]))
+        );
+        assert_eq!(
+            Command::parse("info  /a\n"),
+            Some(Command::Info(vec!["/a"]))
+        );
         assert_eq!(
             Command::parse("substitute /a /b"),
-            Some(Command::Substitute { path: "/a", destination: "/b" })
+            Some(Command::Substitute {
+                path: "/a",
+                destination: "/b"
+            })
         );
-        for nonsense in ["", "have", "substitute /a", "substitute /a /b /c", "want /a"] {
+        for nonsense in [
+            "",
+            "have",
+            "substitute /a",
+            "substitute /a /b /c",
+            "want /a",
+        ] {
             assert_eq!(Command::parse(nonsense), None, "{nonsense}");
         }
     }

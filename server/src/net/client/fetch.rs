@@ -36,7 +36,13 @@ pub fn fetch_ipfs(
     let driver = Driver {
         client: client.clone(),
         url: url.to_string(),
-        fetcher: Fetcher::new(url, Options { local: store.is_some(), ..options }),
+        fetcher: Fetcher::new(
+            url,
+            Options {
+                local: store.is_some(),
+                ..options
+            },
+        ),
         gateways,
         clock: Clock::new(),
         requests: Requests::default(),
@@ -44,7 +50,12 @@ pub fn fetch_ipfs(
         sender,
         on_event: Box::new(on_event),
     };
-    FetchStream { receiver, task: tokio::spawn(driver.run()), summary: None, ended: false }
+    FetchStream {
+        receiver,
+        task: tokio::spawn(driver.run()),
+        summary: None,
+        ended: false,
+    }
 }
 
 /// The content of a fetch; see [`fetch_ipfs`].
@@ -117,7 +128,9 @@ impl Driver {
             match action {
                 Action::Load(cid) => self.store.load(cid),
                 Action::Store(block) => self.store.put(block),
-                Action::Request { id, url, accept, .. } => self.requests.start(&self.client, id, &url, accept),
+                Action::Request {
+                    id, url, accept, ..
+                } => self.requests.start(&self.client, id, &url, accept),
                 Action::Cancel(id) => self.requests.cancel(id),
                 Action::Event(event) => self.report(&event),
                 Action::Content(content) => {
@@ -218,7 +231,10 @@ impl Clock {
     fn new() -> Self {
         // One origin for all fetches, since they share the gateways' back-offs.
         static ORIGIN: OnceLock<Instant> = OnceLock::new();
-        Self { origin: *ORIGIN.get_or_init(Instant::now), skipped: Duration::ZERO }
+        Self {
+            origin: *ORIGIN.get_or_init(Instant::now),
+            skipped: Duration::ZERO,
+        }
     }
 
     fn now_ms(&self) -> u64 {

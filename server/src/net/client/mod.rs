@@ -46,7 +46,9 @@ pub fn http_client() -> Result<reqwest::Client, reqwest::Error> {
 ///
 /// # Errors
 /// As [`http_client`].
-pub fn build(builder: impl Fn() -> reqwest::ClientBuilder) -> Result<reqwest::Client, reqwest::Error> {
+pub fn build(
+    builder: impl Fn() -> reqwest::ClientBuilder,
+) -> Result<reqwest::Client, reqwest::Error> {
     builder().build().or_else(|error| {
         let client = builder().tls_certs_only([]).build()?;
         tracing::debug!(%error, "no certificate authorities are installed here, so https:// URLs can't be used");

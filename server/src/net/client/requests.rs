@@ -10,7 +10,10 @@ use std::task::{Context, Poll};
 #[derive(Debug)]
 pub(super) enum Input {
     /// The head of the response.
-    Response { status: u16, content_type: Option<String> },
+    Response {
+        status: u16,
+        content_type: Option<String>,
+    },
     /// The next piece of the body.
     Data(Bytes),
     /// The body is complete, as far as HTTP knows.
@@ -28,9 +31,16 @@ pub(super) struct Requests {
 }
 
 impl Requests {
-    pub(super) fn start(&mut self, client: &reqwest::Client, id: RequestId, url: &str, accept: &'static str) {
+    pub(super) fn start(
+        &mut self,
+        client: &reqwest::Client,
+        id: RequestId,
+        url: &str,
+        accept: &'static str,
+    ) {
         let request = client.get(url).header(ACCEPT, accept);
-        self.running.push((id, stream::unfold(State::New(request), step).boxed()));
+        self.running
+            .push((id, stream::unfold(State::New(request), step).boxed()));
     }
 
     pub(super) fn cancel(&mut self, id: RequestId) {
@@ -42,11 +52,17 @@ impl Requests {
         std::future::poll_fn(|context| self.poll_next(context, &wants)).await
     }
 
-    fn poll_next(&mut self, context: &mut Context<'_>, wants: &impl Fn(RequestId) -> bool) -> Poll<(RequestId, Input)> {
+    fn poll_next(
+        &mut self,
+        context: &mut Context<'_>,
+        wants: &impl Fn(RequestId) -> bool,
+    ) -> Poll<(RequestId, Input)> {
         let count = self.running.len();
         for offset in 0..count {
             let index = (self.turn + offset) % count;
-            let Some((id, stream)) = self.running.get_mut(index) else { continue };
+            let Some((id, stream)) = self.running.get_mut(index) else {
+                continue;
+            };
             let id = *id;
             if !wants(id) {
                 continue;
@@ -79,8 +95,16 @@ async fn step(state: State) -> Option<(Input, State)> {
         State::New(request) => Some(match request.send().await {
             Ok(response) => {
                 let content_type = response.headers().get(CONTENT_TYPE);
-                let content_type = content_type.and_then(|value| value.to_str().ok()).map(str::to_owned);
-                (Input::Response { status: response.status().as_u16(), content_type }, State::Body(response))
+                let content_type = content_type
+                    .and_then(|value| value.to_str().ok())
+                    .map(str::to_owned);
+                (
+                    Input::Response {
+                        status: response.status().as_u16(),
+                        content_type,
+                    },
+                    State::Body(response),
+                )
             }
             Err(error) => (Input::Failed(failure(&error)), State::Over),
         }),

@@ -42,14 +42,22 @@ pub enum HttpError {
 /// Whether a status says "try again later".
 #[must_use]
 pub fn is_transient(status: StatusCode) -> bool {
-    status.is_server_error() || matches!(status, StatusCode::REQUEST_TIMEOUT | StatusCode::TOO_MANY_REQUESTS)
+    status.is_server_error()
+        || matches!(
+            status,
+            StatusCode::REQUEST_TIMEOUT | StatusCode::TOO_MANY_REQUESTS
+        )
 }
 
 /// GETs `url` whole, at most `limit` bytes of it; what may pass is tried three times.
 ///
 /// # Errors
 /// The last try's.
-pub async fn get_small(client: &reqwest::Client, url: &url::Url, limit: usize) -> Result<Small, HttpError> {
+pub async fn get_small(
+    client: &reqwest::Client,
+    url: &url::Url,
+    limit: usize,
+) -> Result<Small, HttpError> {
     let mut pause = FIRST_PAUSE;
     for _ in 1..TRIES {
         match get_once(client, url, limit).await {
@@ -62,8 +70,17 @@ pub async fn get_small(client: &reqwest::Client, url: &url::Url, limit: usize) -
     get_once(client, url, limit).await
 }
 
-async fn get_once(client: &reqwest::Client, url: &url::Url, limit: usize) -> Result<Small, HttpError> {
-    let mut response = client.get(url.clone()).timeout(TRY_TIMEOUT).send().await.map_err(unreachable)?;
+async fn get_once(
+    client: &reqwest::Client,
+    url: &url::Url,
+    limit: usize,
+) -> Result<Small, HttpError> {
+    let mut response = client
+        .get(url.clone())
+        .timeout(TRY_TIMEOUT)
+        .send()
+        .await
+        .map_err(unreachable)?;
     let status = response.status();
     if is_transient(status) {
         return Err(HttpError::Status(status));
@@ -76,7 +93,11 @@ async fn get_once(client: &reqwest::Client, url: &url::Url, limit: usize) -> Res
         }
         body.extend_from_slice(&piece);
     }
-    Ok(Small { status, fresh_for, body: body.freeze() })
+    Ok(Small {
+        status,
+        fresh_for,
+        body: body.freeze(),
+    })
 }
 
 fn unreachable(error: reqwest::Error) -> HttpError {
@@ -92,9 +113,13 @@ fn unreachable(error: reqwest::Error) -> HttpError {
 /// `max-age` (or zero for `no-store` and `no-cache`) less the age that the response has already.
 fn fresh_for(headers: &http::HeaderMap) -> Option<Duration> {
     let mut max_age = None;
-    let values = headers.get_all(CACHE_CONTROL).iter().filter_map(|value| value.to_str().ok());
+    let values = headers
+        .get_all(CACHE_CONTROL)
+        .iter()
+        .filter_map(|value| value.to_str().ok());
     for directive in values.flat_map(|value| value.split(',')).map(str::trim) {
-        if directive.eq_ignore_ascii_case("no-store") || directive.eq_ignore_ascii_case("no-cache") {
+        if directive.eq_ignore_ascii_case("no-store") || directive.eq_ignore_ascii_case("no-cache")
+        {
             return Some(Duration::ZERO);
         }
         if let Some((name, seconds)) = directive.split_once('=')
@@ -103,7 +128,10 @@ fn fresh_for(headers: &http::HeaderMap) -> Option<Duration> {
             max_age = seconds.trim().trim_matches('"').parse().ok();
         }
     }
-    let age = headers.get(AGE).and_then(|age| age.to_str().ok()?.trim().parse().ok()).unwrap_or(0);
+    let age = headers
+        .get(AGE)
+        .and_then(|age| age.to_str().ok()?.trim().parse().ok())
+        .unwrap_or(0);
     Some(Duration::from_secs(u64::saturating_sub(max_age?, age)))
 }
 
@@ -118,9 +146,18 @@ mod tests {
             (&[("cache-control", "public")], None),
             (&[("cache-control", "max-age=300")], Some(300)),
             (&[("cache-control", "public, Max-Age = \"300\"")], Some(300)),
-            (&[("cache-control", "max-age=300"), ("age", "100")], Some(200)),
+            (
+                &[("cache-control", "max-age=300"), ("age", "100")],
+                Some(200),
+            ),
             (&[("cache-control", "max-age=300"), ("age", "301")], Some(0)),
-            (&[("cache-control", "max-age=300"), ("cache-control", "no-store")], Some(0)),
+            (
+                &[
+                    ("cache-control", "max-age=300"),
+                    ("cache-control", "no-store"),
+                ],
+                Some(0),
+            ),
             (&[("cache-control", "max-age=soon")], None),
         ];
         for (lines, expected) in table {
@@ -128,7 +165,11 @@ mod tests {
             for (name, value) in lines {
                 headers.append(*name, value.parse().unwrap());
             }
-            assert_eq!(fresh_for(&headers), expected.map(Duration::from_secs), "{lines:?}");
+            assert_eq!(
+                fresh_for(&headers),
+                expected.map(Duration::from_secs),
+                "{lines:?}"
+            );
         }
     }
 }

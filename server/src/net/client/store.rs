@@ -58,7 +58,14 @@ pub(super) enum Finished {
 
 impl Store {
     pub(super) fn new(blocks: Option<Arc<dyn LocalBlocks>>) -> Self {
-        Self { blocks, loads: Vec::new(), loading: None, puts: Vec::new(), waiting: 0, putting: None }
+        Self {
+            blocks,
+            loads: Vec::new(),
+            loading: None,
+            puts: Vec::new(),
+            waiting: 0,
+            putting: None,
+        }
     }
 
     pub(super) fn load(&mut self, cid: Cid) {
@@ -86,7 +93,9 @@ impl Store {
     pub(super) fn start(&mut self) {
         if self.loading.is_none() && !self.loads.is_empty() {
             let (blocks, cids) = (self.blocks.clone(), std::mem::take(&mut self.loads));
-            self.loading = Some(tokio::task::spawn_blocking(move || load(blocks.as_deref(), cids)));
+            self.loading = Some(tokio::task::spawn_blocking(move || {
+                load(blocks.as_deref(), cids)
+            }));
         }
         if self.putting.is_none()
             && !self.puts.is_empty()
@@ -94,11 +103,13 @@ impl Store {
         {
             let puts = std::mem::take(&mut self.puts);
             self.waiting = 0;
-            self.putting = Some(tokio::task::spawn_blocking(move || match blocks.put(&puts) {
-                Ok(_) => true,
-                Err(error) => {
-                    tracing::error!(%error, "fetched blocks can't be kept");
-                    false
+            self.putting = Some(tokio::task::spawn_blocking(move || {
+                match blocks.put(&puts) {
+                    Ok(_) => true,
+                    Err(error) => {
+                        tracing::error!(%error, "fetched blocks can't be kept");
+                        false
+                    }
                 }
             }));
         }
@@ -133,7 +144,9 @@ impl Store {
 
 /// The result of a batch, none if its thread panicked; pends forever when there is no batch.
 async fn ended<T>(batch: &mut Option<JoinHandle<T>>) -> Option<T> {
-    let Some(handle) = batch else { return std::future::pending().await };
+    let Some(handle) = batch else {
+        return std::future::pending().await;
+    };
     let result = handle.await;
     *batch = None;
     result.ok()

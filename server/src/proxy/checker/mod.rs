@@ -97,19 +97,27 @@ impl<S: Sink> Checker<S> {
     /// A checker for a NAR of `size` bytes with the hash `expected`.
     pub(super) fn new(expected: Sha256, size: u64, sink: S) -> Self {
         let state = Sha256Hasher::new();
-        let source =
-            Source { decoder: None, out: Vec::new(), state: state.clone(), position: 0, held: VecDeque::new() };
-        Self { expected, size, sink, sent: 0, sent_state: state, contradicted: false, source }
+        let source = Source {
+            decoder: None,
+            out: Vec::new(),
+            state: state.clone(),
+            position: 0,
+            held: VecDeque::new(),
+        };
+        Self {
+            expected,
+            size,
+            sink,
+            sent: 0,
+            sent_state: state,
+            contradicted: false,
+            source,
+        }
     }
 
     /// How many bytes have left.
     pub(super) fn sent(&self) -> u64 {
         self.sent
-    }
-
-    /// Whether the response can't be completed by any source.
-    pub(super) fn contradicted(&self) -> bool {
-        self.contradicted
     }
 
     /// Gives the sink back, to be closed.
@@ -119,13 +127,22 @@ impl<S: Sink> Checker<S> {
 
     /// Begins a new source, from its first byte; what an earlier one held back is dropped.
     pub(super) fn begin(&mut self, compression: Compression) -> Result<(), Stop> {
-        let limits = Limits { max_output: self.size, max_window: MAX_WINDOW };
+        let limits = Limits {
+            max_output: self.size,
+            max_window: MAX_WINDOW,
+        };
         let decoder = match compression {
             Compression::None => None,
             other => Some(Decoder::new(other, limits).map_err(Fault::from)?),
         };
         let (out, state) = (Vec::new(), Sha256Hasher::new());
-        self.source = Source { decoder, out, state, position: 0, held: VecDeque::new() };
+        self.source = Source {
+            decoder,
+            out,
+            state,
+            position: 0,
+            held: VecDeque::new(),
+        };
         Ok(())
     }
 
@@ -137,8 +154,13 @@ impl<S: Sink> Checker<S> {
         let mut input = piece.as_ref();
         while !input.is_empty() {
             match &mut self.source.decoder {
-                Some(decoder) => decoder.push(&mut input, &mut self.source.out).map_err(Fault::from)?,
-                None => self.source.out.extend_from_slice(std::mem::take(&mut input)),
+                Some(decoder) => decoder
+                    .push(&mut input, &mut self.source.out)
+                    .map_err(Fault::from)?,
+                None => self
+                    .source
+                    .out
+                    .extend_from_slice(std::mem::take(&mut input)),
             }
             if self.source.out.len() >= OUTPUT_STEP {
                 let full = std::mem::take(&mut self.source.out);
@@ -161,13 +183,23 @@ impl<S: Sink> Checker<S> {
                 break;
             }
         }
-        let Source { position, state, .. } = &self.source;
+        let Source {
+            position, state, ..
+        } = &self.source;
         if *position < self.size {
-            return Err(Fault::TooShort { found: *position, expected: self.size }.into());
+            return Err(Fault::TooShort {
+                found: *position,
+                expected: self.size,
+            }
+            .into());
         }
         let found = state.clone().finish();
         if found != self.expected {
-            return Err(Fault::Hash { found, expected: self.expected }.into());
+            return Err(Fault::Hash {
+                found,
+                expected: self.expected,
+            }
+            .into());
         }
         if self.contradicted {
             return Err(Stop::TooLate);
@@ -180,15 +212,24 @@ impl<S: Sink> Checker<S> {
     fn take(&mut self, mut piece: Bytes) -> Result<(), Stop> {
         let found = self.source.position.saturating_add(piece.len() as u64);
         if found > self.size {
-            return Err(Fault::TooLong { found, expected: self.size }.into());
+            return Err(Fault::TooLong {
+                found,
+                expected: self.size,
+            }
+            .into());
         }
         // What has left already is compared, not sent again.
         let known = self.sent.saturating_sub(self.source.position);
         if known > 0 {
-            let known = piece.split_to(usize::try_from(known).unwrap_or(usize::MAX).min(piece.len()));
+            let known = piece.split_to(
+                usize::try_from(known)
+                    .unwrap_or(usize::MAX)
+                    .min(piece.len()),
+            );
             self.source.advance(&known);
             if self.source.position == self.sent {
-                self.contradicted |= self.source.state.clone().finish() != self.sent_state.clone().finish();
+                self.contradicted |=
+                    self.source.state.clone().finish() != self.sent_state.clone().finish();
             }
         }
         if piece.is_empty() {
@@ -198,7 +239,9 @@ impl<S: Sink> Checker<S> {
         if self.contradicted {
             return Ok(());
         }
-        self.source.held.push_back((piece, self.source.state.clone()));
+        self.source
+            .held
+            .push_back((piece, self.source.state.clone()));
         while self.size > WHOLE && self.source.held.len() > 1 {
             self.send_oldest()?;
         }

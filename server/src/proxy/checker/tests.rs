@@ -16,7 +16,9 @@ impl Sink for Sent {
 const PIECE: usize = 1 << 20;
 
 fn large() -> Vec<u8> {
-    (0..20 * PIECE).map(|index| (index as u32).wrapping_mul(2_654_435_761).to_le_bytes()[3]).collect()
+    (0..20 * PIECE)
+        .map(|index| (index as u32).wrapping_mul(2_654_435_761).to_le_bytes()[3])
+        .collect()
 }
 
 fn checker(nar: &[u8]) -> Checker<Sent> {
@@ -32,7 +34,8 @@ fn whole(checker: &mut Checker<Sent>, data: &[u8]) -> Result<(), Stop> {
 /// Pushes `data` as a source that is then interrupted.
 fn part(checker: &mut Checker<Sent>, data: &[u8]) -> Result<(), Stop> {
     checker.begin(Compression::None)?;
-    data.chunks(PIECE).try_for_each(|piece| checker.push(&Bytes::copy_from_slice(piece)))
+    data.chunks(PIECE)
+        .try_for_each(|piece| checker.push(&Bytes::copy_from_slice(piece)))
 }
 
 #[test]
@@ -50,7 +53,8 @@ fn compressed_sources_pass() {
     let mut checker = checker(&nar);
     checker.begin(Compression::Zstd).unwrap();
     let data = zstd::encode_all(&nar[..], 1).unwrap();
-    data.chunks(10_000).for_each(|piece| checker.push(&Bytes::copy_from_slice(piece)).unwrap());
+    data.chunks(10_000)
+        .for_each(|piece| checker.push(&Bytes::copy_from_slice(piece)).unwrap());
     checker.end().unwrap();
     assert!(checker.into_sink().0 == nar);
 }
@@ -60,7 +64,8 @@ fn pieces_of_one_byte_are_gathered() {
     let nar = large()[..100_000].to_vec();
     let mut checker = checker(&nar);
     checker.begin(Compression::None).unwrap();
-    nar.iter().for_each(|byte| checker.push(&Bytes::copy_from_slice(&[*byte])).unwrap());
+    nar.iter()
+        .for_each(|byte| checker.push(&Bytes::copy_from_slice(&[*byte])).unwrap());
     assert!(checker.source.held.is_empty());
     checker.end().unwrap();
     assert!(checker.into_sink().0 == nar);
@@ -72,7 +77,10 @@ fn nothing_of_a_wrong_small_item_leaves_and_the_next_source_may_be_right() {
     let mut wrong = nar.clone();
     wrong[PIECE] ^= 1;
     let mut checker = checker(&nar);
-    let fault = Fault::Hash { found: Sha256::of(&wrong), expected: Sha256::of(&nar) };
+    let fault = Fault::Hash {
+        found: Sha256::of(&wrong),
+        expected: Sha256::of(&nar),
+    };
     assert_eq!(whole(&mut checker, &wrong), Err(Stop::Wrong(fault)));
     assert_eq!(checker.sent(), 0);
     whole(&mut checker, &nar).unwrap();
@@ -86,7 +94,10 @@ fn a_wrong_large_item_is_never_complete() {
         let mut wrong = nar.clone();
         wrong[position] ^= 1;
         let mut checker = checker(&nar);
-        assert!(matches!(whole(&mut checker, &wrong), Err(Stop::Wrong(Fault::Hash { .. }))));
+        assert!(matches!(
+            whole(&mut checker, &wrong),
+            Err(Stop::Wrong(Fault::Hash { .. }))
+        ));
         assert_eq!(checker.sent(), (nar.len() - PIECE) as u64);
     }
 }
@@ -99,11 +110,17 @@ fn too_much_and_too_little_are_wrong() {
     let expected = nar.len() as u64;
     assert_eq!(
         whole(&mut checker(&nar), &longer),
-        Err(Stop::Wrong(Fault::TooLong { found: expected + 1, expected }))
+        Err(Stop::Wrong(Fault::TooLong {
+            found: expected + 1,
+            expected
+        }))
     );
     assert_eq!(
         whole(&mut checker(&nar), &nar[..nar.len() - 1]),
-        Err(Stop::Wrong(Fault::TooShort { found: expected - 1, expected }))
+        Err(Stop::Wrong(Fault::TooShort {
+            found: expected - 1,
+            expected
+        }))
     );
 }
 
@@ -136,6 +153,10 @@ fn a_contradiction_ends_all_sending_and_shows_who_was_right() {
 #[test]
 fn a_client_that_is_gone_stops_the_source() {
     let nar = large();
-    let mut checker = Checker::new(Sha256::of(&nar), nar.len() as u64, Sent(Vec::new(), Some(PIECE * 2)));
+    let mut checker = Checker::new(
+        Sha256::of(&nar),
+        nar.len() as u64,
+        Sent(Vec::new(), Some(PIECE * 2)),
+    );
     assert_eq!(whole(&mut checker, &nar), Err(Stop::Gone));
 }

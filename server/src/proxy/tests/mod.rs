@@ -12,9 +12,20 @@ fn fixture(path: &str) -> Vec<u8> {
 
 /// The keys that signed the fixtures.
 fn fixture_keys() -> TrustedKeys {
-    let guix = guix::PublicKey::parse(std::str::from_utf8(&fixture("guix-1.5.0/signing-key.pub")).unwrap()).unwrap();
-    let nix = nix::PublicKey::parse(std::str::from_utf8(&fixture("nix-2.34.8/nix.pub")).unwrap().trim()).unwrap();
-    TrustedKeys { guix: vec![guix], nix: vec![nix] }
+    let guix = guix::PublicKey::parse(
+        std::str::from_utf8(&fixture("guix-1.5.0/signing-key.pub")).unwrap(),
+    )
+    .unwrap();
+    let nix = nix::PublicKey::parse(
+        std::str::from_utf8(&fixture("nix-2.34.8/nix.pub"))
+            .unwrap()
+            .trim(),
+    )
+    .unwrap();
+    TrustedKeys {
+        guix: vec![guix],
+        nix: vec![nix],
+    }
 }
 
 /// A proxy under test, served on loopback.
@@ -38,11 +49,19 @@ impl Running {
             priority: 30,
         };
         let peer = Peer::start(Proxy::open(config).unwrap()).await;
-        Self { peer, client: http_client().unwrap(), _cache: cache }
+        Self {
+            peer,
+            client: http_client().unwrap(),
+            _cache: cache,
+        }
     }
 
     async fn get(&self, path: &str) -> reqwest::Response {
-        self.client.get(self.peer.url.join(path).unwrap()).send().await.unwrap()
+        self.client
+            .get(self.peer.url.join(path).unwrap())
+            .send()
+            .await
+            .unwrap()
     }
 
     /// The narinfo of an item, as the proxy gives it.
@@ -60,7 +79,11 @@ impl Running {
             return Err(Refused::Status(response.status().as_u16()));
         }
         assert_eq!(response.content_length(), Some(narinfo.nar_size()));
-        response.bytes().await.map(|bytes| bytes.to_vec()).map_err(|_| Refused::Cut)
+        response
+            .bytes()
+            .await
+            .map(|bytes| bytes.to_vec())
+            .map_err(|_| Refused::Cut)
     }
 }
 

@@ -21,7 +21,16 @@ fn a_rewritten_narinfo_keeps_its_signature_and_has_one_plain_entry() {
         let verified = fixture_keys().verify(Unverified::new(rewritten)).unwrap();
         let url = nar_path(narinfo.store_path().hash_part(), &narinfo.nar_hash());
         let file_size = Some(narinfo.nar_size());
-        assert_eq!(verified.entries(), [Entry { url, compression: Compression::None, file_size, file_hash: None }], "{path}");
+        assert_eq!(
+            verified.entries(),
+            [Entry {
+                url,
+                compression: Compression::None,
+                file_size,
+                file_hash: None
+            }],
+            "{path}"
+        );
         assert_eq!(verified.store_path(), narinfo.store_path());
         assert_eq!(verified.signed_text(), narinfo.signed_text());
         assert_eq!(verified.fingerprint(), narinfo.fingerprint());
@@ -33,8 +42,19 @@ fn the_path_of_a_nar_says_all_that_is_needed() {
     let hash = Sha256::of(b"nar");
     let path = nar_path("agkhnj5wmbrb40rigsyf6ynkdi22d89g", &hash);
     let name = path.strip_prefix("nar/").unwrap();
-    assert_eq!(parse_nar_name(name), Some(("agkhnj5wmbrb40rigsyf6ynkdi22d89g", hash)));
-    for wrong in ["", ".nar", "-.nar", &name[1..], &name[..name.len() - 1], &name.replace('-', "_"), &name.replace("ag", "eo")] {
+    assert_eq!(
+        parse_nar_name(name),
+        Some(("agkhnj5wmbrb40rigsyf6ynkdi22d89g", hash))
+    );
+    for wrong in [
+        "",
+        ".nar",
+        "-.nar",
+        &name[1..],
+        &name[..name.len() - 1],
+        &name.replace('-', "_"),
+        &name.replace("ag", "eo"),
+    ] {
         assert_eq!(parse_nar_name(wrong), None, "{wrong}");
     }
 }
@@ -42,7 +62,12 @@ fn the_path_of_a_nar_says_all_that_is_needed() {
 #[test]
 fn a_hash_part_is_32_characters_of_nix_base32() {
     assert!(is_hash_part("agkhnj5wmbrb40rigsyf6ynkdi22d89g"));
-    for wrong in ["", "agkhnj5wmbrb40rigsyf6ynkdi22d89", "egkhnj5wmbrb40rigsyf6ynkdi22d89g", "../hnj5wmbrb40rigsyf6ynkdi22d89g"] {
+    for wrong in [
+        "",
+        "agkhnj5wmbrb40rigsyf6ynkdi22d89",
+        "egkhnj5wmbrb40rigsyf6ynkdi22d89g",
+        "../hnj5wmbrb40rigsyf6ynkdi22d89g",
+    ] {
         assert!(!is_hash_part(wrong), "{wrong}");
     }
 }

@@ -22,9 +22,19 @@ struct Cache {
 impl Cache {
     fn new(size: usize) -> Self {
         let secret = nix::SecretKey::from_seed("test-2", &[1; 32]).unwrap();
-        let keys = TrustedKeys { guix: Vec::new(), nix: vec![secret.public_key()] };
-        let nar = (0..size).map(|index| (index as u32).wrapping_mul(2_654_435_761).to_le_bytes()[3]).collect();
-        Self { files: Files::default(), keys, secret, nar }
+        let keys = TrustedKeys {
+            guix: Vec::new(),
+            nix: vec![secret.public_key()],
+        };
+        let nar = (0..size)
+            .map(|index| (index as u32).wrapping_mul(2_654_435_761).to_le_bytes()[3])
+            .collect();
+        Self {
+            files: Files::default(),
+            keys,
+            secret,
+            nar,
+        }
     }
 
     fn publish(&self, entries: &[(&str, Compression)]) {
@@ -46,7 +56,8 @@ impl Cache {
             signatures: Vec::new(),
         };
         let narinfo = draft.sign_nix(std::slice::from_ref(&self.secret)).unwrap();
-        self.files.set(&format!("{TREE}.narinfo"), narinfo.to_string());
+        self.files
+            .set(&format!("{TREE}.narinfo"), narinfo.to_string());
     }
 }
 
@@ -56,20 +67,35 @@ async fn what_guix_published_passes_over_http() {
     let upstream = Peer::start(files.clone()).await;
     let proxy = Running::start(&[&upstream], &[], fixture_keys()).await;
     for item in ITEMS {
-        assert_eq!(proxy.nar(&item[..32]).await, Ok(files.get(&format!("nar/none/{item}")).to_vec()));
+        assert_eq!(
+            proxy.nar(&item[..32]).await,
+            Ok(files.get(&format!("nar/none/{item}")).to_vec())
+        );
     }
-    assert!(upstream.requests().iter().any(|path| path.starts_with("/nar/zstd/")));
+    assert!(
+        upstream
+            .requests()
+            .iter()
+            .any(|path| path.starts_with("/nar/zstd/"))
+    );
 }
 
 #[tokio::test]
 async fn what_nix_published_passes_over_http() {
-    let nar = fixture("nix-2.34.8/none/nar/0dzcznf6ic1ia641rv82ihgq0dhps4k8rva4ryl327416ygfvpww.nar");
+    let nar =
+        fixture("nix-2.34.8/none/nar/0dzcznf6ic1ia641rv82ihgq0dhps4k8rva4ryl327416ygfvpww.nar");
     for kind in ["none", "xz", "zstd"] {
         let upstream = Peer::start(Files::folder(&format!("nix-2.34.8/{kind}"))).await;
         let proxy = Running::start(&[&upstream], &[], fixture_keys()).await;
-        assert_eq!(proxy.nar("bnfap3gvj3v0k345a5zkxwyd38m1f2s5").await.as_ref(), Ok(&nar));
+        assert_eq!(
+            proxy.nar("bnfap3gvj3v0k345a5zkxwyd38m1f2s5").await.as_ref(),
+            Ok(&nar)
+        );
         let info = proxy.get("nix-cache-info").await.text().await.unwrap();
-        assert_eq!(info, "StoreDir: /nix/store\nWantMassQuery: 1\nPriority: 30\n");
+        assert_eq!(
+            info,
+            "StoreDir: /nix/store\nWantMassQuery: 1\nPriority: 30\n"
+        );
     }
 }
 
@@ -84,11 +110,22 @@ async fn a_wrong_body_never_completes() {
         let upstream = Peer::start(cache.files.clone()).await;
         let proxy = Running::start(&[&upstream], &[], cache.keys).await;
         // Small ones are known to be wrong before they begin; a large one is cut off.
-        let refused = if size > 8 << 20 { Refused::Cut } else { Refused::Status(502) };
+        let refused = if size > 8 << 20 {
+            Refused::Cut
+        } else {
+            Refused::Status(502)
+        };
         assert_eq!(proxy.nar(TREE).await, Err(refused));
         // The source is remembered, and there is no other.
         assert_eq!(proxy.nar(TREE).await, Err(Refused::Status(502)));
-        assert_eq!(upstream.requests().iter().filter(|path| path.as_str() == "/nar/a").count(), 1);
+        assert_eq!(
+            upstream
+                .requests()
+                .iter()
+                .filter(|path| path.as_str() == "/nar/a")
+                .count(),
+            1
+        );
     }
 }
 
@@ -96,7 +133,9 @@ async fn a_wrong_body_never_completes() {
 async fn a_source_that_stops_is_continued_by_the_next() {
     for size in [1000, 20 << 20] {
         let cache = Cache::new(size);
-        cache.files.set("nar/a", zstd::encode_all(&cache.nar[..], 1).unwrap());
+        cache
+            .files
+            .set("nar/a", zstd::encode_all(&cache.nar[..], 1).unwrap());
         cache.files.cut("nar/a", 100);
         cache.files.set("nar/b", cache.nar.clone());
         cache.publish(&[("nar/a", Compression::Zstd), ("nar/b", Compression::None)]);
@@ -111,7 +150,10 @@ async fn a_source_that_stops_is_continued_by_the_next() {
 #[tokio::test]
 async fn nobody_is_believed_whose_key_is_not_trusted() {
     let upstream = Peer::start(Files::folder("guix-1.5.0")).await;
-    let keys = TrustedKeys { guix: Vec::new(), ..fixture_keys() };
+    let keys = TrustedKeys {
+        guix: Vec::new(),
+        ..fixture_keys()
+    };
     let proxy = Running::start(&[&upstream], &[], keys).await;
     assert_eq!(proxy.get(&format!("{TREE}.narinfo")).await.status(), 404);
 }
@@ -119,7 +161,10 @@ async fn nobody_is_believed_whose_key_is_not_trusted() {
 #[tokio::test]
 async fn the_narinfo_of_another_item_is_none() {
     let files = Files::folder("guix-1.5.0");
-    files.set(&format!("{TREE}.narinfo"), files.get("rcff5adc6nm3b2y1lx9flnpqksfm7ka5.narinfo"));
+    files.set(
+        &format!("{TREE}.narinfo"),
+        files.get("rcff5adc6nm3b2y1lx9flnpqksfm7ka5.narinfo"),
+    );
     let upstream = Peer::start(files).await;
     let proxy = Running::start(&[&upstream], &[], fixture_keys()).await;
     assert_eq!(proxy.get(&format!("{TREE}.narinfo")).await.status(), 404);
@@ -128,13 +173,20 @@ async fn the_narinfo_of_another_item_is_none() {
 #[tokio::test]
 async fn narinfos_are_kept_as_long_as_the_upstream_says() {
     for (header, asked) in [("max-age=300", 1), ("no-store", 2)] {
-        let upstream = Peer::start(Files::folder("guix-1.5.0").header("cache-control", header)).await;
+        let upstream =
+            Peer::start(Files::folder("guix-1.5.0").header("cache-control", header)).await;
         let proxy = Running::start(&[&upstream], &[], fixture_keys()).await;
         for hash_part in [TREE, "00000000000000000000000000000000"] {
             for _ in 0..2 {
                 let response = proxy.get(&format!("{hash_part}.narinfo")).await;
-                let age = response.headers()["cache-control"].to_str().unwrap().to_owned();
-                assert!(age == "max-age=0" || age.starts_with("max-age=29") || age == "max-age=300", "{age}");
+                let age = response.headers()["cache-control"]
+                    .to_str()
+                    .unwrap()
+                    .to_owned();
+                assert!(
+                    age == "max-age=0" || age.starts_with("max-age=29") || age == "max-age=300",
+                    "{age}"
+                );
             }
             assert_eq!(upstream.requests().len(), asked, "{header} {hash_part}");
         }
@@ -148,7 +200,13 @@ async fn the_first_upstream_that_has_a_valid_narinfo_is_taken() {
     let down: Url = "http://127.0.0.1:1/".parse().unwrap();
     let proxy = Running::start(&[&empty, &full], &[], fixture_keys()).await;
     assert!(proxy.nar(TREE).await.is_ok());
-    assert_eq!(proxy.get("00000000000000000000000000000000.narinfo").await.status(), 404);
+    assert_eq!(
+        proxy
+            .get("00000000000000000000000000000000.narinfo")
+            .await
+            .status(),
+        404
+    );
     drop(down);
 }
 
@@ -157,7 +215,10 @@ async fn ipfs_comes_before_http_and_is_kept_and_served_on() {
     let cache = Cache::new(3 << 20);
     let file = TestFile::new(&zstd::encode_all(&cache.nar[..], 1).unwrap());
     cache.files.set("nar/a", cache.nar.clone());
-    cache.publish(&[(&format!("ipfs://{}", file.root), Compression::Zstd), ("nar/a", Compression::None)]);
+    cache.publish(&[
+        (&format!("ipfs://{}", file.root), Compression::Zstd),
+        ("nar/a", Compression::None),
+    ]);
     let upstream = Peer::start(cache.files.clone()).await;
     let gateway = Peer::start(file.gateway(Fault::None)).await;
     let proxy = Running::start(&[&upstream], &[&gateway], cache.keys).await;
@@ -165,7 +226,12 @@ async fn ipfs_comes_before_http_and_is_kept_and_served_on() {
     assert_eq!(gateway.requests().len(), 1);
     assert!(proxy.nar(TREE).await == Ok(cache.nar));
     assert_eq!(gateway.requests().len(), 0);
-    assert!(!upstream.requests().iter().any(|path| path.starts_with("/nar/")));
+    assert!(
+        !upstream
+            .requests()
+            .iter()
+            .any(|path| path.starts_with("/nar/"))
+    );
     let raw = proxy.get(&format!("ipfs/{}?format=raw", file.root)).await;
     assert_eq!(raw.bytes().await.unwrap(), file.blocks[&file.root]);
 }
@@ -174,7 +240,10 @@ async fn ipfs_comes_before_http_and_is_kept_and_served_on() {
 async fn a_gateway_url_of_somebody_else_is_asked_of_our_gateways() {
     let cache = Cache::new(1000);
     let file = TestFile::new(&cache.nar);
-    cache.publish(&[(&format!("http://127.0.0.1:1/ipfs/{}", file.root), Compression::None)]);
+    cache.publish(&[(
+        &format!("http://127.0.0.1:1/ipfs/{}", file.root),
+        Compression::None,
+    )]);
     let upstream = Peer::start(cache.files.clone()).await;
     let gateway = Peer::start(file.gateway(Fault::None)).await;
     let proxy = Running::start(&[&upstream], &[&gateway], cache.keys).await;
@@ -186,7 +255,10 @@ async fn a_cid_of_something_else_costs_a_retry_and_is_remembered() {
     let cache = Cache::new(1000);
     let wrong = TestFile::new(b"something else");
     cache.files.set("nar/a", cache.nar.clone());
-    cache.publish(&[(&format!("ipfs://{}", wrong.root), Compression::None), ("nar/a", Compression::None)]);
+    cache.publish(&[
+        (&format!("ipfs://{}", wrong.root), Compression::None),
+        ("nar/a", Compression::None),
+    ]);
     let upstream = Peer::start(cache.files.clone()).await;
     let gateway = Peer::start(wrong.gateway(Fault::None)).await;
     let proxy = Running::start(&[&upstream], &[&gateway], cache.keys).await;
@@ -203,10 +275,21 @@ async fn liars_among_the_gateways_do_no_harm() {
     cache.publish(&[(&format!("ipfs:{}", file.root), Compression::None)]);
     let upstream = Peer::start(cache.files.clone()).await;
     let mut gateways = Vec::new();
-    for fault in [Fault::Corrupt, Fault::Hang, Fault::Truncate, Fault::Html, Fault::None] {
+    for fault in [
+        Fault::Corrupt,
+        Fault::Hang,
+        Fault::Truncate,
+        Fault::Html,
+        Fault::None,
+    ] {
         gateways.push(Peer::start(file.gateway(fault)).await);
     }
-    let proxy = Running::start(&[&upstream], &gateways.iter().collect::<Vec<_>>(), cache.keys).await;
+    let proxy = Running::start(
+        &[&upstream],
+        &gateways.iter().collect::<Vec<_>>(),
+        cache.keys,
+    )
+    .await;
     assert!(proxy.nar(TREE).await == Ok(cache.nar));
 }
 
@@ -217,20 +300,38 @@ async fn head_tells_the_length_and_asks_no_source() {
     let narinfo = proxy.narinfo(TREE).await;
     let url = proxy.peer.url.join(&narinfo.entries()[0].url).unwrap();
     let response = proxy.client.head(url).send().await.unwrap();
-    assert_eq!(response.headers()["content-length"], narinfo.nar_size().to_string().as_str());
-    assert!(!upstream.requests().iter().any(|path| path.starts_with("/nar/")));
+    assert_eq!(
+        response.headers()["content-length"],
+        narinfo.nar_size().to_string().as_str()
+    );
+    assert!(
+        !upstream
+            .requests()
+            .iter()
+            .any(|path| path.starts_with("/nar/"))
+    );
 }
 
 #[tokio::test]
 async fn other_paths_are_absent_or_told() {
     let upstream = Peer::start(Files::folder("guix-1.5.0")).await;
     let proxy = Running::start(&[&upstream], &[], fixture_keys()).await;
-    for path in ["x", "nar/x", "x.narinfo", "../x.narinfo", "log/x", "nar/agkhnj5wmbrb40rigsyf6ynkdi22d89g-0.nar"] {
+    for path in [
+        "x",
+        "nar/x",
+        "x.narinfo",
+        "../x.narinfo",
+        "log/x",
+        "nar/agkhnj5wmbrb40rigsyf6ynkdi22d89g-0.nar",
+    ] {
         assert_eq!(proxy.get(path).await.status(), 404, "{path}");
     }
     for path in ["", "healthz", "metrics", "signing-key.pub"] {
         assert_eq!(proxy.get(path).await.status(), 200, "{path}");
     }
     let key = proxy.get("signing-key.pub").await.bytes().await.unwrap();
-    assert_eq!(guix::PublicKey::parse(std::str::from_utf8(&key).unwrap()).as_ref(), Ok(&fixture_keys().guix[0]));
+    assert_eq!(
+        guix::PublicKey::parse(std::str::from_utf8(&key).unwrap()).as_ref(),
+        Ok(&fixture_keys().guix[0])
+    );
 }

@@ -9,11 +9,15 @@ use peers::{Fault, Files, Peer, TestFile};
 use std::sync::{Arc, Mutex};
 
 fn sample(length: usize) -> Vec<u8> {
-    (0..length).map(|index| (index as u32).wrapping_mul(2_654_435_761).to_le_bytes()[3]).collect()
+    (0..length)
+        .map(|index| (index as u32).wrapping_mul(2_654_435_761).to_le_bytes()[3])
+        .collect()
 }
 
 fn pool(peers: &[&Peer]) -> Arc<Mutex<GatewayPool>> {
-    let gateways = peers.iter().map(|peer| Gateway { url: peer.url.to_string() });
+    let gateways = peers.iter().map(|peer| Gateway {
+        url: peer.url.to_string(),
+    });
     Arc::new(Mutex::new(GatewayPool::new(gateways, Policy::default())))
 }
 
@@ -24,7 +28,14 @@ async fn fetch(
 ) -> (Vec<u8>, Option<FetchError>) {
     let url = IpfsUrl::parse(&format!("ipfs://{}", file.root)).unwrap();
     let client = http_client().unwrap();
-    let mut stream = fetch_ipfs(&client, &url, Options::default(), Arc::clone(pool), store, |_: &Event| {});
+    let mut stream = fetch_ipfs(
+        &client,
+        &url,
+        Options::default(),
+        Arc::clone(pool),
+        store,
+        |_: &Event| {},
+    );
     let (mut all, mut error) = (Vec::new(), None);
     while let Some(piece) = stream.next().await {
         match piece {
@@ -44,7 +55,10 @@ async fn one_request_brings_a_file_and_the_store_keeps_it() {
     let folder = tempfile::tempdir().unwrap();
     let store = BlockStore::open(folder.path()).unwrap();
     let pool = pool(&[&peer]);
-    assert_eq!(fetch(&file, &pool, Some(store.clone())).await, (data.clone(), None));
+    assert_eq!(
+        fetch(&file, &pool, Some(store.clone())).await,
+        (data.clone(), None)
+    );
     let requests = peer.requests();
     assert_eq!(requests.len(), 1, "{requests:?}");
     assert!(requests[0].contains("format=car"));
@@ -61,7 +75,10 @@ async fn without_a_store_nothing_is_kept() {
     let file = TestFile::new(&sample(1000));
     let peer = Peer::start(file.gateway(Fault::None)).await;
     for _ in 0..2 {
-        assert_eq!(fetch(&file, &pool(&[&peer]), None).await, (sample(1000), None));
+        assert_eq!(
+            fetch(&file, &pool(&[&peer]), None).await,
+            (sample(1000), None)
+        );
         assert!(!peer.requests().is_empty());
     }
 }
@@ -70,10 +87,20 @@ async fn without_a_store_nothing_is_kept() {
 async fn an_honest_gateway_is_enough() {
     let data = sample(2_000_000);
     let file = TestFile::new(&data);
-    for fault in [Fault::Corrupt, Fault::Truncate, Fault::Html, Fault::Empty, Fault::Hang] {
+    for fault in [
+        Fault::Corrupt,
+        Fault::Truncate,
+        Fault::Html,
+        Fault::Empty,
+        Fault::Hang,
+    ] {
         let liar = Peer::start(file.gateway(fault)).await;
         let honest = Peer::start(file.gateway(Fault::None)).await;
-        assert_eq!(fetch(&file, &pool(&[&liar, &honest]), None).await, (data.clone(), None), "{fault:?}");
+        assert_eq!(
+            fetch(&file, &pool(&[&liar, &honest]), None).await,
+            (data.clone(), None),
+            "{fault:?}"
+        );
     }
 }
 
@@ -99,7 +126,14 @@ async fn dropping_the_stream_cancels_its_requests() {
     let on_event = move |_: &Event| {
         let _held = &dropped;
     };
-    let stream = fetch_ipfs(&client, &url, Options::default(), pool, None::<BlockStore>, on_event);
+    let stream = fetch_ipfs(
+        &client,
+        &url,
+        Options::default(),
+        pool,
+        None::<BlockStore>,
+        on_event,
+    );
     drop(stream);
     // The callback lives as long as the driver.
     is_dropped.await.unwrap_err();
@@ -112,8 +146,17 @@ async fn small_things_are_bounded() {
     let peer = Peer::start(files).await;
     let (client, url) = (http_client().unwrap(), peer.url.join("a").unwrap());
     let small = get_small(&client, &url, 5).await.unwrap();
-    assert_eq!((&small.body[..], small.fresh_for), (&b"hello"[..], Some(Duration::from_secs(7))));
-    assert_eq!(get_small(&client, &url, 4).await, Err(HttpError::TooLong { limit: 4 }));
-    assert_eq!(get_small(&client, &peer.url, 64).await.unwrap().status, http::StatusCode::NOT_FOUND);
+    assert_eq!(
+        (&small.body[..], small.fresh_for),
+        (&b"hello"[..], Some(Duration::from_secs(7)))
+    );
+    assert_eq!(
+        get_small(&client, &url, 4).await,
+        Err(HttpError::TooLong { limit: 4 })
+    );
+    assert_eq!(
+        get_small(&client, &peer.url, 64).await.unwrap().status,
+        http::StatusCode::NOT_FOUND
+    );
     drop(peer);
 }

@@ -27,7 +27,10 @@ struct Logged<H> {
 
 impl<H: Handler> Handler for Logged<H> {
     fn handle(&self, request: Request) -> BoxFuture<'_, Response> {
-        self.requests.lock().unwrap().push(request.uri().to_string());
+        self.requests
+            .lock()
+            .unwrap()
+            .push(request.uri().to_string());
         self.inner.handle(request)
     }
 }
@@ -35,11 +38,25 @@ impl<H: Handler> Handler for Logged<H> {
 impl Peer {
     pub(crate) async fn start(handler: impl Handler) -> Self {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let url = format!("http://{}/", listener.local_addr().unwrap()).parse().unwrap();
+        let url = format!("http://{}/", listener.local_addr().unwrap())
+            .parse()
+            .unwrap();
         let (requests, shutdown) = (Arc::default(), Shutdown::new());
-        let handler = Arc::new(Logged { requests: Arc::clone(&requests), inner: handler });
-        tokio::spawn(server::serve(listener, handler, shutdown.clone(), Limits::default()));
-        Self { url, requests, shutdown }
+        let handler = Arc::new(Logged {
+            requests: Arc::clone(&requests),
+            inner: handler,
+        });
+        tokio::spawn(server::serve(
+            listener,
+            handler,
+            shutdown.clone(),
+            Limits::default(),
+        ));
+        Self {
+            url,
+            requests,
+            shutdown,
+        }
     }
 
     /// What was asked since the last call.
@@ -65,7 +82,9 @@ pub(crate) struct Files {
 
 impl Files {
     pub(crate) fn folder(path: &str) -> Self {
-        let root = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../shared/fixtures").join(path);
+        let root = PathBuf::from(env!("CARGO_MANIFEST_DIR"))
+            .join("../../shared/fixtures")
+            .join(path);
         let files = Self::default();
         let mut folders = vec![root.clone()];
         while let Some(folder) = folders.pop() {
@@ -88,7 +107,10 @@ impl Files {
     }
 
     pub(crate) fn set(&self, path: &str, data: impl Into<Bytes>) {
-        self.files.lock().unwrap().insert(format!("/{path}"), data.into());
+        self.files
+            .lock()
+            .unwrap()
+            .insert(format!("/{path}"), data.into());
     }
 
     pub(crate) fn get(&self, path: &str) -> Bytes {
@@ -96,7 +118,10 @@ impl Files {
     }
 
     pub(crate) fn cut(&self, path: &str, before_end: usize) {
-        self.cut.lock().unwrap().insert(format!("/{path}"), before_end);
+        self.cut
+            .lock()
+            .unwrap()
+            .insert(format!("/{path}"), before_end);
     }
 }
 
@@ -115,7 +140,10 @@ impl Handler for Files {
             (None, _) => server::not_found(),
         };
         for (name, value) in &self.headers {
-            response.headers_mut().insert(HeaderName::from_static(name), HeaderValue::from_static(value));
+            response.headers_mut().insert(
+                HeaderName::from_static(name),
+                HeaderValue::from_static(value),
+            );
         }
         Box::pin(async { response })
     }
@@ -157,23 +185,39 @@ impl TestFile {
         let mut builder = unixfs::Builder::new(unixfs::SIZE_262144_V1);
         builder.push(data, &mut keep);
         let built = builder.finish(&mut keep);
-        Self { root: built.cid, blocks: Arc::new(blocks) }
+        Self {
+            root: built.cid,
+            blocks: Arc::new(blocks),
+        }
     }
 
     pub(crate) fn gateway(&self, fault: Fault) -> TestGateway {
-        TestGateway { blocks: Arc::clone(&self.blocks), fault }
+        TestGateway {
+            blocks: Arc::clone(&self.blocks),
+            fault,
+        }
     }
 }
 
 impl TestGateway {
     fn answer(&self, request: &Request) -> Response {
         let query = request.uri().query().unwrap_or_default();
-        let name = request.uri().path().strip_prefix("/ipfs/").unwrap_or_default();
-        let Some(root) = cid::parse(name).ok().filter(|root| self.blocks.contains_key(root)) else {
+        let name = request
+            .uri()
+            .path()
+            .strip_prefix("/ipfs/")
+            .unwrap_or_default();
+        let Some(root) = cid::parse(name)
+            .ok()
+            .filter(|root| self.blocks.contains_key(root))
+        else {
             return server::not_found();
         };
         let (content_type, mut pieces) = if query.contains("format=car") {
-            ("application/vnd.ipld.car;version=1;order=dfs;dups=n", self.car(&root))
+            (
+                "application/vnd.ipld.car;version=1;order=dfs;dups=n",
+                self.car(&root),
+            )
         } else {
             ("application/vnd.ipld.raw", vec![self.blocks[&root].clone()])
         };
@@ -193,7 +237,13 @@ impl TestGateway {
                 let body = server::from_stream(stream::pending(), None);
                 return server::stream(StatusCode::OK, content_type, body);
             }
-            Fault::Html => return server::full(StatusCode::OK, "text/html", "<!DOCTYPE html><title>Hello</title>"),
+            Fault::Html => {
+                return server::full(
+                    StatusCode::OK,
+                    "text/html",
+                    "<!DOCTYPE html><title>Hello</title>",
+                );
+            }
             Fault::Empty => return server::not_found(),
         }
         let body = server::from_stream(stream::iter(pieces).map(Ok), None);
