@@ -15,3 +15,4 @@ pub mod publish;
 pub mod settings;
 pub mod store;
 pub mod substitute;
+pub mod tour;

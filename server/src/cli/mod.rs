@@ -77,6 +77,7 @@ sub_commands! {
     Proxy => proxy,
     Import => import,
     Substitute => substitute,
+    Run => run,
 }
 
 /// The whole program: parses `arguments` (with the program's name first), runs the sub-command and says how it ended.

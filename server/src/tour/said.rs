@@ -1,0 +1,51 @@
+//! What the tour says: one line per step, with its time.
+
+use crate::store::Item;
+use interplanar_core::trust::TrustedKeys;
+use std::io::IsTerminal as _;
+use std::time::Instant;
+
+/// Prints steps to standard output.
+pub(super) struct Said {
+    last: Instant,
+    colour: bool,
+}
+
+impl Said {
+    pub(super) fn new() -> Self {
+        let colour = std::io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none();
+        Self { last: Instant::now(), colour }
+    }
+
+    /// A step that succeeded, with the time since the one before.
+    pub(super) fn step(&mut self, name: &str, what: &str) {
+        let seconds = self.last.elapsed().as_secs_f64();
+        self.last = Instant::now();
+        let (on, off) = if self.colour { ("\x1b[1;32m", "\x1b[0m") } else { ("", "") };
+        println!("{on}{name:>9}{off} {seconds:6.2} s  {what}");
+    }
+
+    /// Something that the user may want to know.
+    pub(super) fn note(&mut self, what: &str) {
+        println!("{:>9}           {what}", "note");
+    }
+
+    /// Where to look, and what to try.
+    pub(super) fn done(&self, url: &str, item: &Item, trusted: &TrustedKeys) {
+        let key = trusted.nix.first().map(ToString::to_string).unwrap_or_default();
+        println!(
+            "\nAll steps succeeded. Serving at {url}: the page for people, the narinfos, and the gateway at {url}/ipfs/\n\
+             Try, in another terminal:\n  \
+             curl {url}/{hash}.narinfo\n  \
+             nix copy --from {url} {path} --option trusted-public-keys '{key}'\n  \
+             interplanar proxy --upstream {url} --gateway {url} --trusted-key '{key}'",
+            hash = item.store_path.hash_part(),
+            path = item.store_path,
+        );
+    }
+}
+
+/// A number of bytes, for people.
+pub(super) fn bytes(count: u64) -> String {
+    indicatif::BinaryBytes(count).to_string()
+}
