@@ -57,8 +57,8 @@ pub struct Upload {
     /// Hash parts of items.
     queue: VecDeque<String>,
     pause: Duration,
-    /// What was said last of a failure, so that it is said once.
-    said: Option<String>,
+    /// Whether the log says that Kubo is away.
+    said: bool,
 }
 
 /// Why an item isn't published.
@@ -84,7 +84,7 @@ impl Upload {
             state: Arc::default(),
             queue: VecDeque::new(),
             pause: FIRST_PAUSE,
-            said: None,
+            said: false,
         })
     }
 
@@ -102,33 +102,14 @@ impl Upload {
     }
 
     async fn publish(&mut self) {
-        while let Err(error) = self.begin().await {
-            self.wait(&error.to_string()).await;
-        }
-        self.is_up();
         loop {
-            while let Ok(hash_part) = self.baked.try_recv() {
-                self.queue.push_back(hash_part);
-            }
-            let Some(hash_part) = self.queue.front().cloned() else {
-                self.count();
-                let Some(hash_part) = self.baked.recv().await else {
-                    return;
-                };
-                self.queue.push_back(hash_part);
+            if let Err(error) = self.begin().await {
+                self.wait(&error.to_string()).await;
                 continue;
-            };
-            self.count();
-            match self.item(&hash_part).await {
-                Ok(()) => {
-                    self.is_up();
-                    self.queue.pop_front();
-                }
-                Err(Fault::Item(error)) => {
-                    tracing::error!(hash_part, error, "not published in Kubo");
-                    self.queue.pop_front();
-                }
-                Err(Fault::Kubo(error)) => self.wait(&error.to_string()).await,
+            }
+            match self.work().await {
+                Ok(()) => return,
+                Err(error) => self.wait(&error.to_string()).await,
             }
         }
     }
@@ -137,12 +118,37 @@ impl Upload {
     async fn begin(&mut self) -> Result<(), KuboError> {
         let id = self.kubo.id().await?.id;
         let baker = self.baker.clone();
-        let unpublished = blocking(move || unpublished(&baker, &id)).await;
-        match unpublished {
-            Ok(unpublished) => self.queue.extend(unpublished),
+        match blocking(move || unpublished(&baker, &id)).await {
+            Ok(unpublished) => self.queue = unpublished.into(),
             Err(error) => tracing::error!(error, "what is to be published can't be told"),
         }
         Ok(())
+    }
+
+    /// Publishes what is queued and what is baked, until Kubo fails or nobody bakes any more.
+    async fn work(&mut self) -> Result<(), KuboError> {
+        loop {
+            while let Ok(hash_part) = self.baked.try_recv() {
+                self.queue.push_back(hash_part);
+            }
+            self.count();
+            let Some(hash_part) = self.queue.front().cloned() else {
+                self.is_up();
+                match self.baked.recv().await {
+                    Some(hash_part) => self.queue.push_back(hash_part),
+                    None => return Ok(()),
+                }
+                continue;
+            };
+            match self.item(&hash_part).await {
+                Ok(()) => self.is_up(),
+                Err(Fault::Item(error)) => {
+                    tracing::error!(hash_part, error, "not published in Kubo");
+                }
+                Err(Fault::Kubo(error)) => return Err(error),
+            }
+            self.queue.pop_front();
+        }
     }
 
     async fn item(&self, hash_part: &str) -> Result<(), Fault> {
@@ -198,7 +204,7 @@ impl Upload {
     }
 
     fn is_up(&mut self) {
-        if self.said.take().is_some() {
+        if std::mem::take(&mut self.said) {
             tracing::info!(url = %self.kubo.url(), waiting = self.queue.len(), "Kubo is back");
         }
         self.pause = FIRST_PAUSE;
@@ -207,12 +213,12 @@ impl Upload {
 
     async fn wait(&mut self, error: &str) {
         self.state.up.store(false, Ordering::Relaxed);
-        if self.said.is_none() {
+        if !self.said {
             tracing::warn!(
                 error,
                 "Kubo is away; items are published when it is back, and plain substitutes are served meanwhile"
             );
-            self.said = Some(error.to_owned());
+            self.said = true;
         }
         self.count();
         tokio::time::sleep(self.pause).await;

@@ -47,9 +47,8 @@ impl Inner {
     /// The compressions of an item that a record lacks.
     fn missing(&self, record: Option<&Record>, item: &Item) -> Vec<Compressor> {
         let mut wanted = Compressor::for_item(item.store_path.name(), &self.config.compressors);
-        wanted.retain(|one| {
-            !record.is_some_and(|record| record.representation(one.method()).is_some())
-        });
+        let has = |one: &Compressor| record.and_then(|record| record.representation(one.method()));
+        wanted.retain(|one| has(one).is_none());
         wanted
     }
 

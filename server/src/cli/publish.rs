@@ -278,7 +278,7 @@ fn spec(args: &Args) -> Result<SourceSpec, Failure> {
             Some("nix") => return Ok(SourceSpec::Nix { root }),
             Some(dir) => return Ok(SourceSpec::BinaryCache { dir: dir.into() }),
             // A machine with both: whoever brings a Nix key means Nix.
-            None if guix && !(nix && !args.nix_key.is_empty()) => {
+            None if guix && (!nix || args.nix_key.is_empty()) => {
                 return Ok(SourceSpec::Guix { root });
             }
             None if nix => return Ok(SourceSpec::Nix { root }),
