@@ -90,7 +90,10 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         Ok(cli) => cli,
         Err(failure) => return failure.report(),
     };
-    logging::start(cli.global.verbose, cli.global.quiet);
+    // The steps of `run` are told on standard output; the log would only stand between them.
+    let quiet =
+        cli.global.quiet || (matches!(cli.command, Command::Run(_)) && cli.global.verbose == 0);
+    logging::start(cli.global.verbose, quiet);
     match signals::run(|context| cli.command.run(context)) {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => failure.report(),

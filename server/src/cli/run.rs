@@ -36,7 +36,9 @@ pub struct Args {
 /// The step that failed.
 pub async fn run(args: Args, context: Context) -> Result<(), Failure> {
     let shutdown = context.shutdown();
-    let temporary = tempfile::Builder::new().prefix("interplanar-run-").tempdir()?;
+    let temporary = tempfile::Builder::new()
+        .prefix("interplanar-run-")
+        .tempdir()?;
     let tour = Tour {
         tree: args.tree,
         cache: args.cache.unwrap_or_else(|| temporary.path().to_path_buf()),

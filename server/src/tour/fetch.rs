@@ -1,9 +1,9 @@
 //! The way back: narinfo over HTTP, NAR through the gateway by its `ipfs:` URL, everything verified.
 
+use crate::blocks::BlockStore;
 use crate::decode::Decoder;
 use crate::nar_restore::Unpacker;
 use crate::net::client::{fetch_ipfs, get_small, http_client};
-use crate::blocks::BlockStore;
 use anyhow::{Context as _, bail};
 use futures_util::StreamExt as _;
 use interplanar_core::cid::IpfsUrl;
@@ -24,7 +24,12 @@ pub(super) struct Fetched {
 }
 
 /// The narinfo of a hash part, once it is baked, if a trusted key signed it.
-pub(super) async fn narinfo(server: &str, hash_part: &str, trusted: &TrustedKeys, patience: Duration) -> anyhow::Result<Verified<NarInfo>> {
+pub(super) async fn narinfo(
+    server: &str,
+    hash_part: &str,
+    trusted: &TrustedKeys,
+    patience: Duration,
+) -> anyhow::Result<Verified<NarInfo>> {
     let client = http_client()?;
     let url = url::Url::parse(&format!("{server}/{hash_part}.narinfo"))?;
     let begun = Instant::now();
@@ -44,12 +49,27 @@ pub(super) async fn narinfo(server: &str, hash_part: &str, trusted: &TrustedKeys
 }
 
 /// Fetches an entry by its CID through the server's gateway, checks NarHash and NarSize, and unpacks it to `target`.
-pub(super) async fn nar(server: &str, info: &NarInfo, entry: &Entry, target: &Path) -> anyhow::Result<Fetched> {
+pub(super) async fn nar(
+    server: &str,
+    info: &NarInfo,
+    entry: &Entry,
+    target: &Path,
+) -> anyhow::Result<Fetched> {
     let url = IpfsUrl::parse(&entry.url)?;
     let gateways = GatewayPool::new([Gateway::parse(server)?], Policy::default());
     let gateways = Arc::new(Mutex::new(gateways));
-    let mut stream = fetch_ipfs(&http_client()?, &url, Options::default(), gateways, NOTHING, |_| {});
-    let limits = Limits { max_output: info.nar_size(), max_window: 128 << 20 };
+    let mut stream = fetch_ipfs(
+        &http_client()?,
+        &url,
+        Options::default(),
+        gateways,
+        NOTHING,
+        |_| {},
+    );
+    let limits = Limits {
+        max_output: info.nar_size(),
+        max_window: 128 << 20,
+    };
     let mut decoder = Decoder::new(entry.compression, limits)?;
     let (mut hasher, mut out) = (Sha256Hasher::new(), Vec::new());
     let mut unpacker = Unpacker::new(target)?;
@@ -72,13 +92,20 @@ pub(super) async fn nar(server: &str, info: &NarInfo, entry: &Entry, target: &Pa
     }
     unpacker.finish()?;
     let summary = stream.summary().context("the fetch was cut off")?;
-    Ok(Fetched { blocks: summary.blocks, bytes: summary.bytes })
+    Ok(Fetched {
+        blocks: summary.blocks,
+        bytes: summary.bytes,
+    })
 }
 
 /// No block is kept or looked for here: all of them must come through the gateway.
 const NOTHING: Option<BlockStore> = None;
 
-fn take(out: &mut Vec<u8>, hasher: &mut Sha256Hasher, unpacker: &mut Unpacker) -> anyhow::Result<()> {
+fn take(
+    out: &mut Vec<u8>,
+    hasher: &mut Sha256Hasher,
+    unpacker: &mut Unpacker,
+) -> anyhow::Result<()> {
     hasher.update(out);
     unpacker.push(out)?;
     out.clear();

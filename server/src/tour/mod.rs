@@ -28,7 +28,12 @@ use std::time::{Duration, Instant};
 use tokio::task::JoinHandle;
 
 /// Real trees that a Debian machine with git has, the preferred one first.
-const TREES: [&str; 4] = ["/usr/lib/git-core", "/usr/share/git-core", "/usr/share/doc", "/etc"];
+const TREES: [&str; 4] = [
+    "/usr/lib/git-core",
+    "/usr/share/git-core",
+    "/usr/share/doc",
+    "/etc",
+];
 const STORE_DIR: &str = "/nix/store";
 /// A bake of any of the trees takes seconds.
 const PATIENCE: Duration = Duration::from_secs(600);
@@ -73,22 +78,55 @@ impl Tour {
         offer_stores(&mut said);
 
         let key = nix::SecretKey::from_seed("interplanar-run-1", &seed()?)?;
-        let trusted = TrustedKeys { guix: Vec::new(), nix: vec![key.public_key()] };
-        let spec = SourceSpec::Trees { trees: vec![Tree { path: tree.clone(), name: None }], store_dir: STORE_DIR.to_owned() };
+        let trusted = TrustedKeys {
+            guix: Vec::new(),
+            nix: vec![key.public_key()],
+        };
+        let spec = SourceSpec::Trees {
+            trees: vec![Tree {
+                path: tree.clone(),
+                name: None,
+            }],
+            store_dir: STORE_DIR.to_owned(),
+        };
         let source = tokio::task::spawn_blocking(move || store::open(&spec)).await??;
-        let item = source.items(None, 1)?.pop().context("the tree can't be read")?;
-        said.step("read", &format!("{} is {}, a NAR of {}", tree.display(), item.store_path, bytes(item.nar_size)));
+        let item = source
+            .items(None, 1)?
+            .pop()
+            .context("the tree can't be read")?;
+        said.step(
+            "read",
+            &format!(
+                "{} is {}, a NAR of {}",
+                tree.display(),
+                item.store_path,
+                bytes(item.nar_size)
+            ),
+        );
 
         let mut bake = bake::Config::new(&self.cache);
         bake.compressors = Vec::from_iter("zstd:9".parse());
-        let config = Config { dialect: Some(Dialect::Nix), keys: Keys { guix: None, nix: vec![key] }, ..Config::new(bake) };
-        let publisher = tokio::task::spawn_blocking(move || Publisher::open(source, config)).await??;
+        let config = Config {
+            dialect: Some(Dialect::Nix),
+            keys: Keys {
+                guix: None,
+                nix: vec![key],
+            },
+            ..Config::new(bake)
+        };
+        let publisher =
+            tokio::task::spawn_blocking(move || Publisher::open(source, config)).await??;
         publisher.start(&shutdown);
         publisher.bake_all();
         let listeners = server::bind(&[self.address]).await?;
         let address = listeners.first().context("no listener")?.local_addr()?;
         let url = format!("http://{address}");
-        let server = tokio::spawn(server::serve_all(listeners, Arc::new(publisher), shutdown, Limits::default()));
+        let server = tokio::spawn(server::serve_all(
+            listeners,
+            Arc::new(publisher),
+            shutdown,
+            Limits::default(),
+        ));
 
         check(&mut said, &url, &trusted, &item, &tree).await?;
         said.done(&url, &item, &trusted);
@@ -96,21 +134,58 @@ impl Tour {
     }
 }
 
-async fn check(said: &mut Said, url: &str, trusted: &TrustedKeys, item: &Item, tree: &Path) -> anyhow::Result<()> {
+async fn check(
+    said: &mut Said,
+    url: &str,
+    trusted: &TrustedKeys,
+    item: &Item,
+    tree: &Path,
+) -> anyhow::Result<()> {
     let narinfo = fetch::narinfo(url, item.store_path.hash_part(), trusted, PATIENCE).await?;
-    let ipfs = narinfo.entries().iter().find(|entry| entry.is_ipfs()).context("the narinfo has no ipfs: entry")?;
+    let ipfs = narinfo
+        .entries()
+        .iter()
+        .find(|entry| entry.is_ipfs())
+        .context("the narinfo has no ipfs: entry")?;
     let size = ipfs.file_size.unwrap_or(0);
-    let share = size.saturating_mul(100).checked_div(item.nar_size).unwrap_or(100);
-    said.step("publish", &format!("zstd: {} ({share} % of the NAR), {}", bytes(size), ipfs.url));
-    said.step("narinfo", &format!("{url}/{}.narinfo, signed by {}", item.store_path.hash_part(), signer(trusted)));
+    let share = size
+        .saturating_mul(100)
+        .checked_div(item.nar_size)
+        .unwrap_or(100);
+    said.step(
+        "publish",
+        &format!("zstd: {} ({share} % of the NAR), {}", bytes(size), ipfs.url),
+    );
+    said.step(
+        "narinfo",
+        &format!(
+            "{url}/{}.narinfo, signed by {}",
+            item.store_path.hash_part(),
+            signer(trusted)
+        ),
+    );
 
     let folder = tempfile::tempdir()?;
     let target = folder.path().join("restored");
     let begun = Instant::now();
     let fetched = fetch::nar(url, &narinfo, ipfs, &target).await?;
     let rate = fetched.bytes as f64 / 1_048_576.0 / begun.elapsed().as_secs_f64().max(0.001);
-    said.step("fetch", &format!("{} blocks, {}, every hash right ({rate:.0} MiB/s)", fetched.blocks, bytes(fetched.bytes)));
-    said.step("decode", &format!("{} of NAR, NarHash {} right", bytes(narinfo.nar_size()), narinfo.nar_hash()));
+    said.step(
+        "fetch",
+        &format!(
+            "{} blocks, {}, every hash right ({rate:.0} MiB/s)",
+            fetched.blocks,
+            bytes(fetched.bytes)
+        ),
+    );
+    said.step(
+        "decode",
+        &format!(
+            "{} of NAR, NarHash {} right",
+            bytes(narinfo.nar_size()),
+            narinfo.nar_hash()
+        ),
+    );
 
     let (one, other) = (tree.to_path_buf(), target.clone());
     let same = tokio::task::spawn_blocking(move || same_trees(&one, &other)).await??;
@@ -118,12 +193,23 @@ async fn check(said: &mut Said, url: &str, trusted: &TrustedKeys, item: &Item, t
         bail!("the tree that was restored is not the one that was published");
     }
     let files = tokio::task::spawn_blocking(move || count(&target)).await?;
-    said.step("compare", &format!("{files} files, folders and links restored, all equal to {}", tree.display()));
+    said.step(
+        "compare",
+        &format!(
+            "{files} files, folders and links restored, all equal to {}",
+            tree.display()
+        ),
+    );
     Ok(())
 }
 
 fn signer(trusted: &TrustedKeys) -> String {
-    trusted.nix.iter().map(|key| key.name().to_owned()).collect::<Vec<_>>().join(", ")
+    trusted
+        .nix
+        .iter()
+        .map(|key| key.name().to_owned())
+        .collect::<Vec<_>>()
+        .join(", ")
 }
 
 /// Two trees are the same when their NARs are.
@@ -154,8 +240,17 @@ fn count(root: &Path) -> u64 {
     let mut files = 0;
     while let Some(path) = open.pop() {
         files += 1;
-        if path.symlink_metadata().is_ok_and(|metadata| metadata.is_dir()) {
-            open.extend(path.read_dir().into_iter().flatten().flatten().map(|entry| entry.path()));
+        if path
+            .symlink_metadata()
+            .is_ok_and(|metadata| metadata.is_dir())
+        {
+            open.extend(
+                path.read_dir()
+                    .into_iter()
+                    .flatten()
+                    .flatten()
+                    .map(|entry| entry.path()),
+            );
         }
     }
     files
@@ -167,9 +262,14 @@ fn default_tree() -> Option<PathBuf> {
 
 /// A machine with a store would rather publish that.
 fn offer_stores(said: &mut Said) {
-    for (database, name) in [("/var/guix/db/db.sqlite", "guix"), ("/nix/var/nix/db/db.sqlite", "nix")] {
+    for (database, name) in [
+        ("/var/guix/db/db.sqlite", "guix"),
+        ("/nix/var/nix/db/db.sqlite", "nix"),
+    ] {
         if Path::new(database).exists() {
-            said.note(&format!("this machine has a {name} store: interplanar publish --source {name} publishes it"));
+            said.note(&format!(
+                "this machine has a {name} store: interplanar publish --source {name} publishes it"
+            ));
         }
     }
 }

@@ -14,14 +14,21 @@ pub(super) struct Said {
 impl Said {
     pub(super) fn new() -> Self {
         let colour = std::io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none();
-        Self { last: Instant::now(), colour }
+        Self {
+            last: Instant::now(),
+            colour,
+        }
     }
 
     /// A step that succeeded, with the time since the one before.
     pub(super) fn step(&mut self, name: &str, what: &str) {
         let seconds = self.last.elapsed().as_secs_f64();
         self.last = Instant::now();
-        let (on, off) = if self.colour { ("\x1b[1;32m", "\x1b[0m") } else { ("", "") };
+        let (on, off) = if self.colour {
+            ("\x1b[1;32m", "\x1b[0m")
+        } else {
+            ("", "")
+        };
         println!("{on}{name:>9}{off} {seconds:6.2} s  {what}");
     }
 
@@ -32,7 +39,11 @@ impl Said {
 
     /// Where to look, and what to try.
     pub(super) fn done(&self, url: &str, item: &Item, trusted: &TrustedKeys) {
-        let key = trusted.nix.first().map(ToString::to_string).unwrap_or_default();
+        let key = trusted
+            .nix
+            .first()
+            .map(ToString::to_string)
+            .unwrap_or_default();
         println!(
             "\nAll steps succeeded. Serving at {url}: the page for people, the narinfos, and the gateway at {url}/ipfs/\n\
              Try, in another terminal:\n  \
