@@ -1,7 +1,7 @@
 //! The command line: the sub-commands, and what all of them share (settings, logs, signals, exit codes).
 //!
 //! To add a sub-command: its `pub mod`, with `Args` (a [`clap::Args`]) and `run(Args, Context) -> Result<(), Failure>`, and
-//! its line in [`sub_commands!`] below. Its flags are then settings of the environment and the file too ([`crate::settings`]).
+//! its line in `sub_commands!` below. Its flags are then settings of the environment and the file too ([`crate::settings`]).
 
 mod exit;
 pub mod get;
@@ -58,6 +58,7 @@ struct Global {
 macro_rules! sub_commands {
     ($($variant:ident => $module:ident),* $(,)?) => {
         #[derive(Debug, Subcommand)]
+        #[expect(clippy::large_enum_variant, reason = "there is one value in the process")]
         enum Command {
             $($variant($module::Args)),*
         }

@@ -222,9 +222,10 @@ fn zstd_step(
             break false;
         }
         let (taken, written) = (source.pos(), out.len());
-        let mut target = OutBuffer::around_pos(out, written);
-        let hint = decoder.run(&mut source, &mut target).map_err(|_| "zstd")?;
-        drop(target);
+        let hint = {
+            let mut target = OutBuffer::around_pos(out, written);
+            decoder.run(&mut source, &mut target).map_err(|_| "zstd")?
+        };
         *at_frame_end = hint == 0;
         if out.len() == out.capacity() {
             break !*at_frame_end;

@@ -65,7 +65,14 @@ fn a_flag_beats_the_environment_which_beats_the_file_which_beats_the_default() {
         ("INTERPLANAR_PROXY_UPSTREAM", "http://env/1 http://env/2"),
     ];
     let line = ["--port=1", "--upstream=http://flag"];
-    let table: [(&[&str], &[(&str, &str)], &str, u16, &[&str]); 5] = [
+    type Row<'a> = (
+        &'a [&'a str],
+        &'a [(&'a str, &'a str)],
+        &'a str,
+        u16,
+        &'a [&'a str],
+    );
+    let table: [Row<'_>; 5] = [
         (&line, &variables, file, 1, &["http://flag"]),
         (&line, &[], file, 1, &["http://flag"]),
         (&[], &variables, file, 2, &["http://env/1", "http://env/2"]),

@@ -1,4 +1,4 @@
-//! A store with a database of valid paths, as guix-daemon and nix-daemon keep it; they differ in a [`Layout`] only.
+//! A store with a database of valid paths, as guix-daemon and nix-daemon keep it; they differ in a `Layout` only.
 //!
 //! `ValidPaths(id, path, hash, registrationTime, deriver, narSize)`: `hash` is `sha256:<hex>`; `Refs(referrer, reference)` holds ids;
 //! `DerivationOutputs(drv, id, path)` tells which valid derivations have an output. Nix adds `ultimate, sigs, ca`.

@@ -141,7 +141,8 @@ mod tests {
 
     #[test]
     fn what_may_be_kept_is_what_the_sender_says_less_its_age() {
-        let table: [(&[(&str, &str)], Option<u64>); 8] = [
+        type Row<'a> = (&'a [(&'a str, &'a str)], Option<u64>);
+        let table: [Row<'_>; 8] = [
             (&[], None),
             (&[("cache-control", "public")], None),
             (&[("cache-control", "max-age=300")], Some(300)),

@@ -152,7 +152,10 @@ fn what_the_daemon_commits_meanwhile_is_seen() {
     let source = guix_db::open(store.root.path()).unwrap();
     assert_eq!(source.items(None, 10).unwrap(), []);
     let hello = store.add(HELLO, "hello", None);
-    assert_eq!(source.items(None, 10).unwrap(), [hello.clone()]);
+    assert_eq!(
+        source.items(None, 10).unwrap(),
+        std::slice::from_ref(&hello)
+    );
     // A transaction that isn't finished neither shows nor blocks.
     store
         .database
