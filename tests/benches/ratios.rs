@@ -53,7 +53,7 @@ fn publishing(folder: &Path) {
         let whole = timed(|| {
             let program =
                 Program::outside(&["publish", "--port=0", "--compression=none", &cache, tree]);
-            let item = published(&program);
+            let item = program.item();
             narinfo(&program.url, &item, |text| text.contains("ipfs://"));
         });
         ours.push(whole.saturating_sub(idle));
@@ -135,7 +135,7 @@ fn memory(folder: &Path) {
         &cache,
         tree.to_str().expect("UTF-8"),
     ]);
-    let item = published(&publish);
+    let item = publish.item();
     wait_until_long(|| {
         let base = item.rsplit('/').next().expect("a base name");
         reqwest::blocking::get(format!("{}/{}.narinfo", publish.url, &base[..32]))
@@ -175,7 +175,7 @@ fn narinfos(folder: &Path) {
     std::fs::write(tree.join("file"), "content").expect("a file");
     let cache = format!("--cache={}", folder.join("small-cache").display());
     let publish = Program::outside(&["publish", "--port=0", &cache, tree.to_str().expect("UTF-8")]);
-    let item = published(&publish);
+    let item = publish.item();
     let text = narinfo(&publish.url, &item, |text| text.contains("ipfs://"));
     let base = item.rsplit('/').next().expect("a base name");
     let name = format!("{}.narinfo", &base[..32]);
@@ -242,23 +242,6 @@ fn load(url: &str) -> (u32, u32) {
 fn free_port() -> u16 {
     let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a free port");
     listener.local_addr().expect("its address").port()
-}
-
-/// The store path that the program gave its tree, from its log.
-fn published(program: &Program) -> String {
-    let mut path = String::new();
-    wait_until("a store path in the log", || {
-        let log = program.log();
-        let start = log.find("/gnu/store/").or_else(|| log.find("/nix/store/"));
-        path = start.map_or_else(String::new, |start| {
-            log[start..]
-                .chars()
-                .take_while(|c| !c.is_whitespace() && *c != '"' && *c != '\u{1b}')
-                .collect()
-        });
-        path.len() > 44
-    });
-    path
 }
 
 /// A Nix key pair in `path` and `path.pub`; gives the path.

@@ -92,6 +92,29 @@ impl Program {
         self.log.lock().expect("the log").clone()
     }
 
+    /// The store path that it gave the tree that it publishes.
+    ///
+    /// # Panics
+    /// When it says none within a minute.
+    #[must_use]
+    pub fn item(&self) -> String {
+        let mut path = String::new();
+        wait_until("a store path in the log", || {
+            let log = self.log();
+            let start = log.find("/gnu/store/").or_else(|| log.find("/nix/store/"));
+            let end = |c: char| c.is_whitespace() || c == '"' || c == '\u{1b}';
+            path = start.map_or_else(String::new, |start| {
+                log[start..]
+                    .split(end)
+                    .next()
+                    .unwrap_or_default()
+                    .to_owned()
+            });
+            path.len() > 44
+        });
+        path
+    }
+
     /// Its process id.
     #[must_use]
     pub fn id(&self) -> u32 {

@@ -31,7 +31,7 @@ fn no_kill_at_any_moment_of_a_bake_leaves_a_wrong_answer() {
         let start = Instant::now();
         let program = Program::outside(&arguments);
         let Some(duration) = whole else {
-            let item = item_of(&program);
+            let item = program.item();
             narinfo(&program.url, &item, |text| text.contains("ipfs://"));
             whole = Some(start.elapsed());
             continue;
@@ -41,7 +41,7 @@ fn no_kill_at_any_moment_of_a_bake_leaves_a_wrong_answer() {
         program.kill();
 
         let program = Program::outside(&arguments);
-        let item = item_of(&program);
+        let item = program.item();
         check(&program, &item);
     }
 }
@@ -58,17 +58,6 @@ fn make(tree: &Path, round: u32) {
             .collect();
         std::fs::write(tree.join(format!("file-{file}")), bytes).expect("a file");
     }
-}
-
-/// The store path that the program gave its tree.
-fn item_of(program: &Program) -> String {
-    let log = program.log();
-    let start = log.find("/gnu/store/").or_else(|| log.find("/nix/store/"));
-    let path: String = log[start.unwrap_or_else(|| panic!("a store path in the log:\n{log}"))..]
-        .chars()
-        .take_while(|c| !c.is_whitespace() && *c != '"' && *c != '\u{1b}')
-        .collect();
-    path
 }
 
 /// Whatever is served is whole and right, and in the end all is served.

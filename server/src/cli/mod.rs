@@ -3,10 +3,13 @@
 //! To add a sub-command: its `pub mod`, with `Args` (a [`clap::Args`]) and `run(Args, Context) -> Result<(), Failure>`, and
 //! its line in `sub_commands!` below. Its flags are then settings of the environment and the file too ([`crate::settings`]).
 
+pub mod add;
+pub mod cat;
 mod exit;
 pub mod get;
 pub mod import;
 mod logging;
+pub mod ls;
 pub mod proxy;
 pub mod publish;
 pub mod run;
@@ -14,6 +17,7 @@ mod signals;
 pub mod substitute;
 #[cfg(test)]
 mod tests;
+pub mod verify;
 
 use crate::settings::{self, File};
 use crate::substitute::handover;
@@ -58,7 +62,6 @@ struct Global {
 macro_rules! sub_commands {
     ($($variant:ident => $module:ident),* $(,)?) => {
         #[derive(Debug, Subcommand)]
-        #[expect(clippy::large_enum_variant, reason = "there is one value in the process")]
         enum Command {
             $($variant($module::Args)),*
         }
@@ -76,8 +79,13 @@ macro_rules! sub_commands {
 sub_commands! {
     Publish => publish,
     Proxy => proxy,
-    Import => import,
     Substitute => substitute,
+    Get => get,
+    Cat => cat,
+    Ls => ls,
+    Verify => verify,
+    Add => add,
+    Import => import,
     Run => run,
 }
 

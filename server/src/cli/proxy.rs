@@ -108,7 +108,7 @@ fn config(args: Args) -> Result<Config, Failure> {
 }
 
 /// An HTTP URL that names can be put behind.
-pub(super) fn folder_url(text: &str) -> Result<Url, Failure> {
+pub(crate) fn folder_url(text: &str) -> Result<Url, Failure> {
     let url = Url::parse(&format!("{}/", text.trim_end_matches('/')));
     url.ok()
         .filter(|url| {

@@ -17,6 +17,7 @@
 
 mod cache;
 mod checker;
+mod direct;
 mod keys;
 mod known;
 mod lookup;
@@ -43,6 +44,7 @@ use std::sync::{Arc, Mutex};
 use upstream::Upstreams;
 use url::Url;
 
+pub use direct::{Available, Found};
 pub use keys::{KeyError, load as load_keys};
 pub use ttl_cache::TtlCache;
 

@@ -13,13 +13,10 @@ mod progress;
 mod protocol;
 
 use crate::nar_restore::Unpacker;
-use crate::net::server::Handler;
-use crate::proxy::Proxy;
+use crate::proxy::{Available, Found, Proxy};
 use anyhow::{Context as _, anyhow};
 use futures_util::stream::{self, StreamExt as _};
-use http::{Request, StatusCode};
 use http_body_util::BodyExt as _;
-use interplanar_core::narinfo::{MAX_NARINFO, NarInfo};
 use interplanar_core::store_path::StorePath;
 use progress::Progress;
 use protocol::{Command, Outcome};
@@ -70,7 +67,7 @@ impl Substituter {
         say(&format!(
             "\r\x1b[Klooking for substitutes on '{urls}'...   0.0%"
         ));
-        let found: Vec<Option<NarInfo>> = stream::iter(&paths)
+        let found: Vec<Option<Available>> = stream::iter(&paths)
             .map(|path| self.find(path))
             .buffered(LOOKUPS)
             .collect()
@@ -79,17 +76,12 @@ impl Substituter {
             "\r\x1b[Klooking for substitutes on '{urls}'... 100.0%\n"
         ));
         let mut reply = String::new();
-        for info in found.iter().flatten() {
-            let size = info
-                .entries()
-                .first()
-                .and_then(|entry| entry.file_size)
-                .unwrap_or(0);
-            reply.push_str(&if in_full {
-                protocol::info(info, size)
-            } else {
-                format!("{}\n", info.store_path())
-            });
+        for item in found.iter().flatten() {
+            let reply_of = match in_full {
+                true => protocol::info(item.narinfo(), item.download_size().unwrap_or(0)),
+                false => format!("{}\n", item.narinfo().store_path()),
+            };
+            reply.push_str(&reply_of);
         }
         reply.push('\n');
         self.reply(&reply)
@@ -104,7 +96,7 @@ impl Substituter {
             return Err(anyhow!("unknown command of the daemon"));
         };
         let outcome = match self.find(path).await {
-            Some(info) => self.download(&info, destination).await?,
+            Some(item) => self.download(&item, destination).await?,
             None => Outcome::NotFound,
         };
         if outcome == Outcome::NotFound {
@@ -121,37 +113,23 @@ impl Substituter {
             .context("the daemon doesn't listen any more")
     }
 
-    /// The narinfo of a store path, rewritten to its one verified entry.
-    async fn find(&self, path: &str) -> Option<NarInfo> {
+    /// A store path that an upstream has and a trusted key signed.
+    async fn find(&self, path: &str) -> Option<Available> {
         let path = StorePath::parse(path).ok()?;
-        let response = self.get(&format!("/{}.narinfo", path.hash_part())).await?;
-        let body = http_body_util::Limited::new(response.into_body(), MAX_NARINFO)
-            .collect()
-            .await
-            .ok()?;
-        NarInfo::parse(&body.to_bytes())
-            .ok()
-            .filter(|info| *info.store_path() == path)
+        match self.proxy.find(path.hash_part()).await {
+            Found::Available(item) if *item.narinfo().store_path() == path => Some(item),
+            Found::Available(_) | Found::Absent | Found::Unreachable => None,
+        }
     }
 
-    async fn get(&self, path: &str) -> Option<crate::net::server::Response> {
-        let request = Request::get(path).body(()).ok()?;
-        let response = self.proxy.handle(request).await;
-        (response.status() == StatusCode::OK).then_some(response)
-    }
-
-    async fn download(&self, info: &NarInfo, destination: &str) -> anyhow::Result<Outcome> {
-        let url = info
-            .entries()
-            .first()
-            .map(|entry| entry.url.as_str())
-            .unwrap_or_default();
-        let Some(response) = self.get(&format!("/{url}")).await else {
+    async fn download(&self, item: &Available, destination: &str) -> anyhow::Result<Outcome> {
+        let Some(mut body) = self.proxy.open_nar(item).await else {
             return Ok(Outcome::NotFound);
         };
+        let info = item.narinfo();
         let from = format!(
-            "{}/{}.narinfo",
-            self.options.substitute_urls.join(","),
+            "{}{}.narinfo",
+            item.upstream(),
             info.store_path().hash_part()
         );
         let mut progress = Progress::start(
@@ -164,7 +142,6 @@ impl Substituter {
         let destination = Path::new(destination);
         block_in_place(|| remove(destination))?;
         let mut unpacker = Unpacker::for_store(destination)?;
-        let mut body = response.into_body();
         while let Some(frame) = body.frame().await {
             // The body breaks off where no source is left, or none was right.
             let Ok(frame) = frame else {

@@ -1,0 +1,107 @@
+//! `interplanar verify`: is it what was signed, and what its CID says?
+
+use super::{Context, Failure};
+use crate::get::{Access, AccessArgs, Target, content, item};
+use crate::proxy::load_keys;
+use anyhow::{Context as _, anyhow};
+use interplanar_core::narinfo::NarInfo;
+use interplanar_core::trust::Unverified;
+use std::path::Path;
+
+/// Fetch things to nowhere and check them: signatures, NarHash, every block.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Examples:
+  interplanar verify ipfs://bafy…
+  interplanar verify /gnu/store/…-hello-2.12 --upstream https://cache.example.org
+  interplanar verify hello.narinfo --trusted-key 'cache.example.org-1:…'
+Exit codes: 0 all right, 3 something is wrong, 4 something is nowhere.")]
+pub struct Args {
+    /// ipfs:// URLs, CIDs, store paths, hashes of them, or files with narinfos.
+    #[arg(value_name = "TARGET", required = true)]
+    targets: Vec<String>,
+    #[command(flatten)]
+    access: AccessArgs,
+}
+
+/// Verifies one after another; the first that is wrong ends it.
+///
+/// # Errors
+/// Exit code 3 when something is wrong, 4 when something is nowhere.
+pub async fn run(args: Args, _context: Context) -> Result<(), Failure> {
+    for target in &args.targets {
+        if Path::new(target).is_file() {
+            narinfo(target, &args.access)?;
+            continue;
+        }
+        let access = Access::new(args.access.clone())?;
+        match target.parse::<Target>().map_err(Failure::usage)? {
+            Target::Ipfs(url) => {
+                let access = access.with_blocks()?;
+                let summary = content::fetch(&access, &url, &mut std::io::sink()).await?;
+                println!(
+                    "{target}: {} blocks with {} bytes, every hash right",
+                    summary.blocks, summary.bytes
+                );
+            }
+            Target::Item(hash) => {
+                let (proxy, found) = access.item(&hash).await?;
+                let info = found.narinfo();
+                println!(
+                    "{}: narinfo of {}, signed by {}",
+                    info.store_path(),
+                    found.upstream(),
+                    signer(info)
+                );
+                for entry in info.entries() {
+                    println!(
+                        "  {} {} {}",
+                        entry.compression.as_str(),
+                        entry
+                            .file_size
+                            .map_or_else(String::new, |size| size.to_string()),
+                        entry.url
+                    );
+                }
+                item::nar(&proxy, &found, |_| Ok(())).await?;
+                println!(
+                    "  NAR of {} bytes, {} right",
+                    info.nar_size(),
+                    info.nar_hash()
+                );
+            }
+        }
+    }
+    Ok(())
+}
+
+fn narinfo(path: &str, access: &AccessArgs) -> Result<(), Failure> {
+    let bytes = std::fs::read(path).with_context(|| path.to_owned())?;
+    let info = NarInfo::parse(&bytes)
+        .map_err(|error| Failure::verification(anyhow!("{path}: {error}")))?;
+    let keys =
+        load_keys(access.guix_acl.as_deref(), &access.trusted_keys).map_err(Failure::usage)?;
+    let info = keys
+        .verify(Unverified::new(info))
+        .map_err(|error| Failure::verification(anyhow!("{path}: {error}")))?;
+    println!("{path}: {}, signed by {}", info.store_path(), signer(&info));
+    Ok(())
+}
+
+/// Who says that it signed; only asked of verified narinfos.
+fn signer(info: &NarInfo) -> String {
+    use interplanar_core::signature::{guix, nix};
+    let guix = info
+        .guix_signature()
+        .and_then(|value| guix::Signature::parse(value).ok());
+    let nix = info
+        .signatures()
+        .iter()
+        .filter_map(|value| nix::Signature::parse(value).ok());
+    let names: Vec<String> = guix
+        .map(|signature| signature.key().fingerprint())
+        .into_iter()
+        .chain(nix.map(|signature| signature.name().to_owned()))
+        .collect();
+    names.join(", ")
+}

@@ -1,0 +1,36 @@
+//! Files of IPFS: streamed, verified block by block.
+
+use super::access::failure;
+use super::{Access, Bar};
+use crate::cli::Failure;
+use anyhow::anyhow;
+use futures_util::StreamExt as _;
+use interplanar_core::cid::IpfsUrl;
+use interplanar_core::fetch::{Event, Summary};
+use std::io::Write;
+use tokio::task::block_in_place;
+
+/// Writes a file to `out` as its blocks come, and says what it took.
+///
+/// # Errors
+/// Exit code 4 when nobody has it, 3 when verified blocks make no file.
+pub async fn fetch(
+    access: &Access,
+    url: &IpfsUrl,
+    out: &mut (impl Write + Send),
+) -> Result<Summary, Failure> {
+    let bar = Bar::new(&url.cid.to_string(), None);
+    let length = bar.clone();
+    let mut stream = access.fetch(url, move |event| {
+        if let Event::Size { bytes } = event {
+            length.set_length(*bytes);
+        }
+    });
+    while let Some(piece) = stream.next().await {
+        let piece = piece.map_err(failure)?;
+        block_in_place(|| out.write_all(&piece))?;
+        bar.add(piece.len());
+    }
+    let summary = stream.summary().cloned();
+    summary.ok_or_else(|| anyhow!("the fetch was cut off").into())
+}

@@ -1,0 +1,91 @@
+//! Store items: their NARs, through the engine of the proxy.
+
+use super::Bar;
+use crate::cli::Failure;
+use crate::proxy::{Available, Proxy};
+use anyhow::anyhow;
+use http_body_util::BodyExt as _;
+use interplanar_core::nar::{Event, Listing, Parser};
+use tokio::task::block_in_place;
+
+/// Hands the verified plain NAR of an item to `take`, piece by piece. What was handed on is only right as a whole: the last piece comes
+/// when NarHash is.
+///
+/// # Errors
+/// Exit code 3 when no source gives the right NAR; those of `take`.
+pub async fn nar(
+    proxy: &Proxy,
+    item: &Available,
+    mut take: impl FnMut(&[u8]) -> anyhow::Result<()>,
+) -> Result<(), Failure> {
+    let name = item.narinfo().store_path().name().to_owned();
+    let wrong = || {
+        Failure::verification(anyhow!(
+            "no source gives the NAR of {name} with its signed hash; -v says why"
+        ))
+    };
+    let bar = Bar::new(&name, Some(item.narinfo().nar_size()));
+    let mut body = proxy.open_nar(item).await.ok_or_else(wrong)?;
+    while let Some(frame) = body.frame().await {
+        if let Ok(data) = frame.map_err(|_| wrong())?.into_data() {
+            block_in_place(|| take(&data))?;
+            bar.add(data.len());
+        }
+    }
+    Ok(())
+}
+
+/// The tree of an item.
+///
+/// # Errors
+/// As [`nar`].
+pub async fn listing(proxy: &Proxy, item: &Available) -> Result<Listing, Failure> {
+    let (mut parser, mut listing) = (Parser::new(), Listing::new());
+    nar(proxy, item, |mut data| {
+        while let Some(event) = parser.push(&mut data)? {
+            listing.push(event)?;
+        }
+        Ok(())
+    })
+    .await?;
+    Ok(listing)
+}
+
+/// Hands the content of one file inside an item to `take`; whether there is such a file.
+///
+/// # Errors
+/// As [`nar`].
+pub async fn file(
+    proxy: &Proxy,
+    item: &Available,
+    path: &str,
+    mut take: impl FnMut(&[u8]) -> anyhow::Result<()>,
+) -> Result<bool, Failure> {
+    let wanted: Vec<u8> = path
+        .split('/')
+        .filter(|name| !name.is_empty())
+        .collect::<Vec<_>>()
+        .join("/")
+        .into_bytes();
+    let mut parser = Parser::new();
+    let mut restore = interplanar_core::nar::Restore::new();
+    let (mut inside, mut found) = (false, false);
+    nar(proxy, item, |mut data| {
+        while let Some(event) = parser.push(&mut data)? {
+            if let Event::FileData(content) = event {
+                if inside {
+                    take(content)?;
+                }
+                continue;
+            }
+            if let Some(interplanar_core::nar::Step::CreateFile { path, .. }) = restore.step(event)
+            {
+                inside = path == wanted;
+                found |= inside;
+            }
+        }
+        Ok(())
+    })
+    .await?;
+    Ok(found)
+}
