@@ -12,6 +12,7 @@ use super::file::broken;
 use super::hamt::{self, Entry};
 use super::path::{ContentPath, escape};
 use super::refusal::Refusal;
+use crate::net::html;
 
 const STYLE: &str = "body{font:15px/1.5 system-ui,sans-serif;max-width:60rem;margin:2rem auto;padding:0 1rem;color:#222}\
 h1{font-size:1.1rem;overflow-wrap:anywhere}table{border-collapse:collapse;width:100%}\
@@ -94,7 +95,7 @@ impl Iterator for Listing {
 }
 
 fn head(cid: &Cid, path: &ContentPath) -> String {
-    let shown = html(&String::from_utf8_lossy(
+    let shown = html::escape(&String::from_utf8_lossy(
         path.header()
             .as_ref()
             .map_or(b"", http::HeaderValue::as_bytes),
@@ -114,29 +115,13 @@ fn head(cid: &Cid, path: &ContentPath) -> String {
 
 fn row(rows: &mut String, name: &[u8], cid: &Cid, tsize: u64) {
     let link = escape(name);
-    let shown = html(&String::from_utf8_lossy(name));
+    let shown = html::escape(&String::from_utf8_lossy(name));
     let size = size(tsize);
     // Writing to a string cannot fail.
     let _ = writeln!(
         rows,
         "<tr><td><a href=\"./{link}\">{shown}</a></td><td><a href=\"/ipfs/{cid}?filename={link}\">{size}</a></td></tr>"
     );
-}
-
-/// For text and quoted attributes of HTML.
-fn html(text: &str) -> String {
-    let mut escaped = String::with_capacity(text.len());
-    for c in text.chars() {
-        match c {
-            '&' => escaped.push_str("&amp;"),
-            '<' => escaped.push_str("&lt;"),
-            '>' => escaped.push_str("&gt;"),
-            '"' => escaped.push_str("&quot;"),
-            '\'' => escaped.push_str("&#39;"),
-            c => escaped.push(c),
-        }
-    }
-    escaped
 }
 
 /// Bytes for people.

@@ -1,5 +1,6 @@
 //! The page for people: whose substitutes these are, and how to use them.
 
+use crate::net::html::escape;
 use interplanar_core::narinfo::Dialect;
 
 /// What the page tells.
@@ -63,21 +64,6 @@ impl Page<'_> {
             "<h2>With Nix</h2>\n{key}<pre>nix build … --extra-substituters {url} --extra-trusted-public-keys '{keys}'</pre>\n"
         )
     }
-}
-
-fn escape(text: &str) -> String {
-    let mut escaped = String::with_capacity(text.len());
-    for c in text.chars() {
-        match c {
-            '&' => escaped.push_str("&amp;"),
-            '<' => escaped.push_str("&lt;"),
-            '>' => escaped.push_str("&gt;"),
-            '"' => escaped.push_str("&quot;"),
-            '\'' => escaped.push_str("&#39;"),
-            c => escaped.push(c),
-        }
-    }
-    escaped
 }
 
 #[cfg(test)]
