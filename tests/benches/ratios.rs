@@ -4,7 +4,7 @@
 
 use interplanar_tests::kubo::{Kubo, Repo};
 use interplanar_tests::output;
-use interplanar_tests::program::{Program, binary, narinfo};
+use interplanar_tests::program::{Program, binary, free_port, narinfo};
 use interplanar_tests::root::wait_until;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -237,11 +237,6 @@ fn load(url: &str) -> (u32, u32) {
         })
         .sum();
     (rate as u32, errors)
-}
-
-fn free_port() -> u16 {
-    let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a free port");
-    listener.local_addr().expect("its address").port()
 }
 
 /// A Nix key pair in `path` and `path.pub`; gives the path.

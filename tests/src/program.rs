@@ -149,6 +149,16 @@ fn address(log: &str) -> Option<String> {
     Some(address.trim_end_matches('/').to_owned())
 }
 
+/// A port of loopback that nobody listens on now, for programs that don't take 0.
+///
+/// # Panics
+/// When there is none.
+#[must_use]
+pub fn free_port() -> u16 {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a free port");
+    listener.local_addr().expect("its address").port()
+}
+
 /// The body of a GET.
 ///
 /// # Panics

@@ -1,7 +1,7 @@
 //! `interplanar publish` answers as the real `guix publish` does on the same store, request by request.
 
 use interplanar_tests::guix::{Guix, Items};
-use interplanar_tests::program::{Program, narinfo};
+use interplanar_tests::program::{Program, free_port, narinfo};
 use reqwest::blocking::{Client, Response};
 
 /// Headers that a client acts on.
@@ -187,7 +187,7 @@ fn answers_without_a_cache_are_those_of_guix_publish() {
         "--ttl=2h",
         "--negative-ttl=5m",
     ];
-    let theirs = machine.publish(18_761, &options);
+    let theirs = machine.publish(free_port(), &options);
     let mut arguments = vec!["publish", "--port=0", "--listen=127.0.0.1"];
     arguments.extend(options);
     let ours = Program::inside(&machine.root, &arguments);
@@ -211,7 +211,7 @@ fn answers_with_a_cache_are_those_of_guix_publish() {
     ];
     let mut options = vec!["--cache=/var/cache/theirs"];
     options.extend(common);
-    let theirs = machine.publish(18_762, &options);
+    let theirs = machine.publish(free_port(), &options);
     let mut arguments = vec![
         "publish",
         "--port=0",
