@@ -61,13 +61,11 @@ fn head(response: &Response) -> (u16, Vec<(&'static str, Option<String>)>) {
     )
 }
 
-/// A narinfo without what may differ: the signature's randomness and the entries over IPFS.
+/// A narinfo without what may differ: the entries over IPFS. The signature is the same, since its nonce is RFC 6979's.
 fn common(narinfo: &str) -> String {
-    let (signed, entries) = narinfo.split_once("Signature: ").unwrap_or((narinfo, ""));
-    let entries = entries.split_once('\n').map_or("", |(_, entries)| entries);
-    let mut kept = String::from(signed);
+    let mut kept = String::new();
     let mut over_ipfs = false;
-    for line in entries.lines() {
+    for line in narinfo.lines() {
         if let Some(url) = line.strip_prefix("URL: ") {
             over_ipfs = url.starts_with("ipfs:");
         }

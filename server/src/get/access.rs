@@ -176,10 +176,13 @@ impl Access {
                     }
                 }
                 Ok(small) => tracing::debug!(gateway, %cid, status = %small.status, "gateway"),
-                Err(error) => tracing::warn!(gateway, %error, "gateway"),
+                Err(error) => tracing::info!(gateway, %error, "gateway"),
             }
         }
-        Err(Failure::not_found(anyhow!("no gateway gives {cid}")))
+        let asked = self.args.gateways.join(", ");
+        Err(Failure::not_found(anyhow!(
+            "no gateway gives {cid}: asked {asked}; name others by --gateway"
+        )))
     }
 
     /// Follows a URL's path to the CID at its end.
