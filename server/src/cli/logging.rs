@@ -3,11 +3,13 @@
 use std::io::IsTerminal as _;
 use tracing_subscriber::EnvFilter;
 
-/// Starts the log for `-v` (times) and `-q`; `$INTERPLANAR_LOG`, a filter as tracing writes them, beats both.
-pub(super) fn start(verbose: u8, quiet: bool) {
+/// Starts the log for `-v` (times) and `-q`; `$INTERPLANAR_LOG`, a filter as tracing writes them, beats both. A server's log tells of its work;
+/// another command's only of what is wrong, since its work is its output.
+pub(super) fn start(verbose: u8, quiet: bool, server: bool) {
     let level = match (quiet, verbose) {
         (true, _) => "error",
-        (false, 0) => "info",
+        (false, 0) if server => "info",
+        (false, 0) => "warn",
         (false, 1) => "info,interplanar_server=debug,interplanar_core=debug",
         (false, _) => "debug,interplanar_server=trace,interplanar_core=trace",
     };

@@ -99,10 +99,8 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         Ok(cli) => cli,
         Err(failure) => return failure.report(),
     };
-    // The steps of `run` are told on standard output; the log would only stand between them.
-    let quiet =
-        cli.global.quiet || (matches!(cli.command, Command::Run(_)) && cli.global.verbose == 0);
-    logging::start(cli.global.verbose, quiet);
+    let server = matches!(cli.command, Command::Publish(_) | Command::Proxy(_));
+    logging::start(cli.global.verbose, cli.global.quiet, server);
     match signals::run(|context| cli.command.run(context)) {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => failure.report(),
