@@ -297,3 +297,52 @@ fn install(client: &Nix, machine: &Nix, items: &[&str], url: &str, key: &str) {
         assert_eq!(client.hash(item), machine.hash(item), "{item}");
     }
 }
+
+/// A folder that `nix copy` wrote is published as it is, by the embedded block store and gateway, without any Kubo.
+#[test]
+fn nix_installs_what_a_binary_cache_folder_has_over_the_embedded_gateway() {
+    let machine = Nix::new();
+    let items = machine.items();
+    let key = machine.key(NIX_KEY);
+    for (compression, item) in [
+        ("xz", &items.tree),
+        ("zstd", &items.user),
+        ("none", &items.big),
+    ] {
+        let options =
+            format!("compression={compression}&secret-key=/root/nix.sec&write-nar-listing=true");
+        machine.root.sh(&format!(
+            "nix copy --to 'file:///srv/cache?{options}' {item}"
+        ));
+    }
+    let publish = Program::inside(
+        &machine.root,
+        &[
+            "publish",
+            "--port=0",
+            "--listen=127.0.0.1",
+            "--source=/srv/cache",
+            "--cache=/var/cache/publish",
+        ],
+    );
+    let all = [&items.tree, &items.user, &items.big, &items.builder].map(String::as_str);
+    for item in all {
+        let text = narinfo(&publish.url, item, |text| text.contains("ipfs://"));
+        assert!(text.contains(&format!("Sig: {NIX_KEY}:")), "{text}");
+    }
+    let front = Relay::new(&publish.url, Fault::None);
+    let client = Nix::new();
+    let proxy = proxy(
+        &client.root,
+        &front.url,
+        &[&publish.url],
+        &[&format!("--trusted-key={key}")],
+    );
+    install(&client, &machine, &all, &proxy.url, &key);
+    assert_eq!(
+        front.count("/nar/"),
+        0,
+        "the NARs came from the gateway: {:?}",
+        front.seen()
+    );
+}
