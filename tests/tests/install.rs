@@ -1,10 +1,12 @@
 //! The main job: a store item goes from `interplanar publish`, over IPFS, into stock Guix and stock Nix.
 
 use interplanar_tests::guix::{self, Guix};
-use interplanar_tests::kubo::Kubo;
+use interplanar_tests::kubo::{Kubo, Repo};
 use interplanar_tests::nix::Nix;
-use interplanar_tests::program::{Program, narinfo};
+use interplanar_tests::output;
+use interplanar_tests::program::{Program, free_port, narinfo};
 use interplanar_tests::relay::{Fault, Relay};
+use interplanar_tests::root::wait_until;
 
 const NIX_KEY: &str = "cache.test-1";
 
@@ -345,4 +347,56 @@ fn nix_installs_what_a_binary_cache_folder_has_over_the_embedded_gateway() {
         "the NARs came from the gateway: {:?}",
         front.seen()
     );
+}
+
+/// While Kubo is down, plain substitutes are served and the log says so once; when it is back, all is published.
+#[test]
+fn what_was_baked_while_kubo_was_down_is_published_when_it_is_back() {
+    let port = free_port();
+    let machine = Guix::new();
+    let items = machine.items();
+    let _key = machine.key();
+    let publish = Program::inside(
+        &machine.root,
+        &[
+            "publish",
+            "--port=0",
+            "--listen=127.0.0.1",
+            "--cache=/var/cache/publish",
+            "--compression=zstd:3",
+            &format!("--ipfs-api=http://127.0.0.1:{port}"),
+        ],
+    );
+    for item in [&items.tree, &items.user, &items.big] {
+        for _ in 0..10 {
+            let text = narinfo(&publish.url, item, |text| text.contains("FileSize: "));
+            assert!(!text.contains("ipfs://"), "{text}");
+        }
+    }
+    let lines = |level: &str| {
+        publish
+            .log()
+            .lines()
+            .filter(|line| line.contains(level) && line.contains("Kubo"))
+            .count()
+    };
+    wait_until("a word about Kubo", || lines("WARN") > 0);
+    assert_eq!(lines("WARN"), 1, "{}", publish.log());
+
+    let repo = Repo::new();
+    output(repo.ipfs().args([
+        "config",
+        "Addresses.API",
+        &format!("/ip4/127.0.0.1/tcp/{port}"),
+    ]));
+    let kubo = Kubo::with(repo);
+    for item in [&items.tree, &items.user, &items.big] {
+        let text = narinfo(&publish.url, item, |text| text.contains("ipfs://"));
+        let cid = text
+            .lines()
+            .find_map(|line| line.strip_prefix("URL: ipfs://"))
+            .expect("a CID");
+        output(kubo.ipfs().args(["pin", "ls", "--type=recursive", cid]));
+    }
+    assert_eq!(lines("WARN"), 1, "{}", publish.log());
 }
