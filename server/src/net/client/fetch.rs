@@ -168,8 +168,10 @@ impl Driver {
         self.store.start();
         if self.store.is_full() {
             let begun = Instant::now();
-            self.store.next().await;
+            let finished = self.store.next().await;
             self.clock.skip(begun.elapsed());
+            // It may be what was looked up meanwhile, and the engine waits for every answer.
+            self.stored(finished);
             return;
         }
         let until = until_ms.map(|until| self.clock.instant(until));
