@@ -9,12 +9,12 @@ use http::header::{
 use interplanar_core::cid::Cid;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
-use super::resolve::Resolved;
+use crate::resolve::Resolved;
 
 /// Content under a CID never changes.
-pub(super) const IMMUTABLE: &str = "public, max-age=29030400, immutable";
+pub(crate) const IMMUTABLE: &str = "public, max-age=29030400, immutable";
 /// Generated pages may, with the program.
-pub(super) const LISTING: &str = "public, max-age=604800, stale-while-revalidate=2678400";
+pub(crate) const LISTING: &str = "public, max-age=604800, stale-while-revalidate=2678400";
 
 /// Names the generation of pages that this program writes; raise it when their look changes.
 const PAGES: &str = "interplanar-1";
@@ -33,7 +33,7 @@ const NAME: &AsciiSet = &NON_ALPHANUMERIC
     .remove(b'@');
 
 /// What every answer has: any web page may read it.
-pub(super) fn common() -> HeaderMap {
+pub(crate) fn common() -> HeaderMap {
     let fixed = HeaderValue::from_static;
     HeaderMap::from_iter([
         (ACCESS_CONTROL_ALLOW_ORIGIN, fixed("*")),
@@ -51,30 +51,30 @@ pub(super) fn common() -> HeaderMap {
     ])
 }
 
-pub(super) const X_IPFS_PATH: HeaderName = HeaderName::from_static("x-ipfs-path");
-pub(super) const X_IPFS_ROOTS: HeaderName = HeaderName::from_static("x-ipfs-roots");
+pub(crate) const X_IPFS_PATH: HeaderName = HeaderName::from_static("x-ipfs-path");
+pub(crate) const X_IPFS_ROOTS: HeaderName = HeaderName::from_static("x-ipfs-roots");
 
 /// Sets a header whose value we made, so that it cannot be invalid.
-pub(super) fn set(headers: &mut HeaderMap, name: HeaderName, value: &str) {
+pub(crate) fn set(headers: &mut HeaderMap, name: HeaderName, value: &str) {
     if let Ok(value) = HeaderValue::from_str(value) {
         headers.insert(name, value);
     }
 }
 
 /// `X-Ipfs-Roots`: the block of each path segment.
-pub(super) fn set_roots(headers: &mut HeaderMap, resolved: &Resolved) {
+pub(crate) fn set_roots(headers: &mut HeaderMap, resolved: &Resolved) {
     let roots: Vec<String> = resolved.roots.iter().map(Cid::to_string).collect();
     set(headers, X_IPFS_ROOTS, &roots.join(","));
 }
 
 /// The tag of content that never changes, and how long to keep it.
-pub(super) fn set_immutable(headers: &mut HeaderMap, etag: &str) {
+pub(crate) fn set_immutable(headers: &mut HeaderMap, etag: &str) {
     set(headers, ETAG, etag);
     set(headers, CACHE_CONTROL, IMMUTABLE);
 }
 
 /// `Content-Disposition` with a name, once in ASCII and once as it is.
-pub(super) fn set_disposition(headers: &mut HeaderMap, disposition: &str, name: &str) {
+pub(crate) fn set_disposition(headers: &mut HeaderMap, disposition: &str, name: &str) {
     let ascii: String = name
         .chars()
         .map(|c| if c.is_ascii() { c } else { '_' })
@@ -86,6 +86,6 @@ pub(super) fn set_disposition(headers: &mut HeaderMap, disposition: &str, name: 
 }
 
 /// The tag of a generated directory listing.
-pub(super) fn listing_etag(cid: &Cid) -> String {
+pub(crate) fn listing_etag(cid: &Cid) -> String {
     format!("\"DirIndex-{PAGES}_CID-{cid}\"")
 }

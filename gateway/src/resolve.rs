@@ -6,51 +6,52 @@ use bytes::Bytes;
 use interplanar_core::cid::Cid;
 use interplanar_core::unixfs::Kind;
 
-use super::dag::{Dag, Node, PbNode, decode};
-use super::hamt;
-use super::path::ContentPath;
-use super::refusal::Refusal;
-use super::tree::Tree;
+use crate::dag::{Dag, Node, PbNode, decode};
+use crate::hamt;
+use crate::path::ContentPath;
+use crate::refusal::Refusal;
+use crate::stop::Stop;
+use crate::tree::Tree;
 
 /// Where a path leads.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Resolved {
+pub(crate) struct Resolved {
     /// The last block.
-    pub(super) cid: Cid,
+    pub(crate) cid: Cid,
     /// The block of each segment of the path, the root first and `cid` last.
-    pub(super) roots: Vec<Cid>,
+    pub(crate) roots: Vec<Cid>,
     /// Segments that lead into `cid`, a document.
-    pub(super) remainder: Vec<Bytes>,
+    pub(crate) remainder: Vec<Bytes>,
     /// The blocks that were read to get there, in order; `cid` only if a remainder is left.
-    pub(super) visited: Vec<Cid>,
+    pub(crate) visited: Vec<Cid>,
 }
 
 /// Why a path leads nowhere.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Lost {
+pub(crate) enum Lost {
     /// The blocks visited prove that there is no such thing.
     NoLink { visited: Vec<Cid> },
-    /// A block isn't here, or cannot be read.
-    Refused(Refusal),
+    /// A block isn't here (yet), or cannot be read.
+    Stopped(Stop),
 }
 
-impl From<Refusal> for Lost {
-    fn from(refusal: Refusal) -> Self {
-        Self::Refused(refusal)
+impl From<Stop> for Lost {
+    fn from(stop: Stop) -> Self {
+        Self::Stopped(stop)
     }
 }
 
-impl From<Lost> for Refusal {
+impl From<Lost> for Stop {
     fn from(lost: Lost) -> Self {
         match lost {
-            Lost::NoLink { .. } => Self::not_found("the path leads nowhere"),
-            Lost::Refused(refusal) => refusal,
+            Lost::NoLink { .. } => Refusal::not_found("the path leads nowhere").into(),
+            Lost::Stopped(stop) => stop,
         }
     }
 }
 
 /// Resolves a path without reading the block that it ends in.
-pub(super) fn resolve(dag: &Dag, path: &ContentPath) -> Result<Resolved, Lost> {
+pub(crate) fn resolve(dag: &Dag, path: &ContentPath) -> Result<Resolved, Lost> {
     let mut at = Resolved {
         cid: path.cid,
         roots: vec![path.cid],
@@ -92,7 +93,7 @@ pub(super) fn resolve(dag: &Dag, path: &ContentPath) -> Result<Resolved, Lost> {
 }
 
 /// The CID under a name in a directory (or other dag-pb node); `None` if there is none of that name.
-pub(super) fn child(dag: &Dag, cid: &Cid, name: &[u8]) -> Result<Option<Cid>, Refusal> {
+pub(crate) fn child(dag: &Dag, cid: &Cid, name: &[u8]) -> Result<Option<Cid>, Stop> {
     match step(dag, &mut Vec::new(), cid, name)? {
         Step::Link(cid) => Ok(Some(cid)),
         Step::Document(_) | Step::Nowhere => Ok(None),
@@ -106,7 +107,7 @@ enum Step {
 }
 
 /// Reads a block and looks a name up in it.
-fn step(dag: &Dag, visited: &mut Vec<Cid>, cid: &Cid, name: &[u8]) -> Result<Step, Refusal> {
+fn step(dag: &Dag, visited: &mut Vec<Cid>, cid: &Cid, name: &[u8]) -> Result<Step, Stop> {
     let data = dag.load(cid)?;
     visited.push(*cid);
     let node = match decode(cid, &data)? {

@@ -6,26 +6,23 @@ use http::header::{CACHE_CONTROL, CONTENT_TYPE, ETAG, HeaderMap};
 use interplanar_core::cid::Cid;
 use interplanar_core::unixfs::Kind;
 
-use super::answer::Ask;
-use super::content::{self, Plan, respond};
-use super::dag::{Dag, Node, decode};
-use super::directory::Listing;
-use super::early::redirect;
-use super::file;
-use super::format::Format;
-use super::headers::{self, LISTING, set, set_disposition, set_immutable, set_roots};
-use super::mime;
-use super::refusal::Refusal;
-use super::resolve::{Resolved, child};
-use crate::net::server::{Response, from_blocking};
+use crate::answer::Ask;
+use crate::content::{self, Plan, respond};
+use crate::dag::{Dag, Node, decode};
+use crate::directory::Listing;
+use crate::early::redirect;
+use crate::file::FileBody;
+use crate::format::Format;
+use crate::headers::{self, LISTING, set, set_disposition, set_immutable, set_roots};
+use crate::mime;
+use crate::refusal::Refusal;
+use crate::resolve::{Resolved, child};
+use crate::stop::Stop;
+use crate::{Answer, Body};
 
 impl Ask<'_> {
     /// What a browser gets.
-    pub(super) fn default(
-        &self,
-        resolved: &Resolved,
-        out: &mut HeaderMap,
-    ) -> Result<Response, Refusal> {
+    pub(crate) fn default(&self, resolved: &Resolved, out: &mut HeaderMap) -> Result<Answer, Stop> {
         let data = self.dag.load(&resolved.cid)?;
         if Format::of_codec(resolved.cid.codec()).is_some() {
             set_roots(out, resolved);
@@ -39,7 +36,7 @@ impl Ask<'_> {
             Some(Kind::File | Kind::Raw) => {
                 self.file(&resolved.cid, &resolved.cid, self.path.name(), None, out)
             }
-            Some(Kind::Metadata) | None => Err(Refusal::malformed("UnixFS node")),
+            Some(Kind::Metadata) | None => Err(Refusal::malformed("UnixFS node").into()),
         }
     }
 
@@ -48,9 +45,9 @@ impl Ask<'_> {
         resolved: &Resolved,
         node: &Node,
         out: &mut HeaderMap,
-    ) -> Result<Response, Refusal> {
+    ) -> Result<Answer, Stop> {
         let Node::Pb(node) = node else {
-            return Err(Refusal::malformed("symlink"));
+            return Err(Refusal::malformed("symlink").into());
         };
         let target = node
             .unixfs
@@ -83,7 +80,7 @@ impl Ask<'_> {
         name: Option<String>,
         known_type: Option<&'static str>,
         out: &mut HeaderMap,
-    ) -> Result<Response, Refusal> {
+    ) -> Result<Answer, Stop> {
         let size = file_size(&self.dag.node(cid)?, self.dag, cid)?;
         set_immutable(out, &self.etag(tagged, Format::Default));
         self.set_inline_name(out);
@@ -93,35 +90,38 @@ impl Ask<'_> {
         let media_type = match (by_name.or(known_type), &plan) {
             (Some(media_type), _) => media_type,
             // The blocks of a part may be here where those of the beginning aren't.
-            (None, Plan::Part(part)) if part.start > 0 => self
-                .beginning(cid, size)
-                .map_or("application/octet-stream", |data| mime::by_content(&data)),
+            (None, Plan::Part(part)) if part.start > 0 => match self.beginning(cid, size) {
+                Ok(data) => mime::by_content(&data),
+                Err(Stop::Refused(_)) => "application/octet-stream",
+                Err(pending) => return Err(pending),
+            },
             (None, _) => mime::by_content(&self.beginning(cid, size)?),
         };
         set(out, CONTENT_TYPE, media_type);
         Ok(respond(out.clone(), size, plan, |part| {
-            let length = part.end - part.start;
-            from_blocking(file::content(self.dag.clone(), *cid, part), Some(length))
+            Body::File(FileBody::new(self.dag.clone(), *cid, part))
         }))
     }
 
     /// The first bytes of a file, for its type.
-    fn beginning(&self, cid: &Cid, size: u64) -> Result<Vec<u8>, Refusal> {
+    fn beginning(&self, cid: &Cid, size: u64) -> Result<Vec<u8>, Stop> {
         let range = 0..size.min(mime::SNIFFED as u64);
         let mut beginning = Vec::with_capacity(mime::SNIFFED);
-        for piece in file::content(self.dag.clone(), *cid, range) {
-            let piece = piece.map_err(|_| {
-                Refusal::new(
-                    StatusCode::INTERNAL_SERVER_ERROR,
-                    "the content cannot be read",
-                )
-            })?;
-            beginning.extend_from_slice(&piece);
+        let mut content = FileBody::new(self.dag.clone(), *cid, range);
+        while let Some(piece) = content.next() {
+            match piece {
+                Ok(piece) => beginning.extend_from_slice(&piece),
+                Err(Stop::Refused(_)) => {
+                    let status = StatusCode::INTERNAL_SERVER_ERROR;
+                    return Err(Refusal::new(status, "the content cannot be read").into());
+                }
+                Err(pending) => return Err(pending),
+            }
         }
         Ok(beginning)
     }
 
-    fn directory(&self, resolved: &Resolved, out: &mut HeaderMap) -> Result<Response, Refusal> {
+    fn directory(&self, resolved: &Resolved, out: &mut HeaderMap) -> Result<Answer, Stop> {
         let url = self.request.uri();
         if !url.path().ends_with('/') && self.query.get("go-get") != Some("1") {
             let query = url
@@ -146,16 +146,16 @@ impl Ask<'_> {
         Ok(content::with(
             StatusCode::OK,
             out.clone(),
-            from_blocking(listing, None),
+            Body::Listing(listing),
         ))
     }
 
     /// The `index.html` of a directory, if it is here.
-    fn index(&self, resolved: &Resolved) -> Result<Option<Cid>, Refusal> {
+    fn index(&self, resolved: &Resolved) -> Result<Option<Cid>, Stop> {
         let index = match child(self.dag, &resolved.cid, b"index.html") {
             Ok(index) => index,
-            Err(refusal) if refusal.status == StatusCode::NOT_FOUND => None,
-            Err(refusal) => return Err(refusal),
+            Err(Stop::Refused(refusal)) if refusal.status == StatusCode::NOT_FOUND => None,
+            Err(stop) => return Err(stop),
         };
         let Some(index) = index else {
             return Ok(None);
@@ -165,10 +165,9 @@ impl Ask<'_> {
         };
         match kind(&decode(&index, &data)?) {
             Some(Kind::File | Kind::Raw) => Ok(Some(index)),
-            _ => Err(Refusal::new(
-                StatusCode::UNPROCESSABLE_ENTITY,
-                "index.html is no file",
-            )),
+            _ => {
+                Err(Refusal::new(StatusCode::UNPROCESSABLE_ENTITY, "index.html is no file").into())
+            }
         }
     }
 }
@@ -182,7 +181,7 @@ fn kind(node: &Node) -> Option<Kind> {
     }
 }
 
-fn file_size(node: &Node, dag: &Dag, cid: &Cid) -> Result<u64, Refusal> {
+fn file_size(node: &Node, dag: &Dag, cid: &Cid) -> Result<u64, Stop> {
     match node {
         Node::Raw => Ok(dag.load(cid)?.len() as u64),
         Node::Pb(node) => {
@@ -197,6 +196,6 @@ fn file_size(node: &Node, dag: &Dag, cid: &Cid) -> Result<u64, Refusal> {
             };
             Ok(unixfs.filesize.unwrap_or_else(summed))
         }
-        Node::Tree(_) => Err(Refusal::malformed("file")),
+        Node::Tree(_) => Err(Refusal::malformed("file").into()),
     }
 }

@@ -7,14 +7,14 @@ use std::ops::Range;
 use interplanar_core::cid::Cid;
 use interplanar_core::hash::Sha256;
 
-use super::format::Wanted;
-use super::path::ContentPath;
-use super::query::Query;
-use super::refusal::Refusal;
+use crate::format::Wanted;
+use crate::path::ContentPath;
+use crate::query::Query;
+use crate::refusal::Refusal;
 
 /// How much of the DAG.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Scope {
+pub(crate) enum Scope {
     /// Everything below.
     All,
     /// The file (or a range of it), the directory without what its entries hold, the block of anything else.
@@ -25,23 +25,23 @@ pub(super) enum Scope {
 
 /// `FROM:TO`, both included, or `FROM:*`; negative ones count from the end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct EntityBytes {
-    pub(super) from: i64,
-    pub(super) to: Option<i64>,
+pub(crate) struct EntityBytes {
+    pub(crate) from: i64,
+    pub(crate) to: Option<i64>,
 }
 
 /// What is asked for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct CarQuery {
-    pub(super) scope: Scope,
-    pub(super) bytes: Option<EntityBytes>,
+pub(crate) struct CarQuery {
+    pub(crate) scope: Scope,
+    pub(crate) bytes: Option<EntityBytes>,
     /// `order=unk`: the client takes any order. Ours is depth first anyway.
     any_order: bool,
-    pub(super) duplicates: bool,
+    pub(crate) duplicates: bool,
 }
 
 impl CarQuery {
-    pub(super) fn parse(query: &Query, wanted: &Wanted) -> Result<Self, Refusal> {
+    pub(crate) fn parse(query: &Query, wanted: &Wanted) -> Result<Self, Refusal> {
         let unsupported = |what: &str| Refusal::bad_request(format!("unsupported CAR {what}"));
         let asked = |url: &str, accept: &str| {
             query
@@ -81,14 +81,29 @@ impl CarQuery {
         })
     }
 
-    pub(super) fn content_type(&self) -> String {
+    pub(crate) fn content_type(&self) -> String {
         let order = if self.any_order { "unk" } else { "dfs" };
         let dups = if self.duplicates { "y" } else { "n" };
         format!("application/vnd.ipld.car; version=1; order={order}; dups={dups}")
     }
 
+    /// The parameters that decide which blocks come, as another gateway takes them.
+    pub(crate) fn scope_query(&self) -> String {
+        let scope = match self.scope {
+            Scope::All => "all",
+            Scope::Entity => "entity",
+            Scope::Block => "block",
+        };
+        let bytes = match self.bytes {
+            None => String::new(),
+            Some(EntityBytes { from, to: None }) => format!("&entity-bytes={from}:*"),
+            Some(EntityBytes { from, to: Some(to) }) => format!("&entity-bytes={from}:{to}"),
+        };
+        format!("&dag-scope={scope}{bytes}")
+    }
+
     /// A weak tag: the root of the path, and a hash of all that decides which blocks come.
-    pub(super) fn etag(&self, path: &ContentPath, root: &Cid) -> String {
+    pub(crate) fn etag(&self, path: &ContentPath, root: &Cid) -> String {
         let all = format!(
             "{path}\0{:?}\0{:?}\0{}\0{}",
             self.scope, self.bytes, self.any_order, self.duplicates
@@ -115,7 +130,7 @@ impl EntityBytes {
     }
 
     /// The half-open offsets in a file of `size` bytes; `None` if the end lies before the beginning.
-    pub(super) fn resolve(self, size: u64) -> Option<Range<u64>> {
+    pub(crate) fn resolve(self, size: u64) -> Option<Range<u64>> {
         let offset = |at: i64| match u64::try_from(at) {
             Ok(at) => Some(at),
             Err(_) => size.checked_sub(at.unsigned_abs()),

@@ -16,7 +16,7 @@ const MAX_VALUES: usize = 1 << 18;
 
 /// A value of a document.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Tree {
+pub(crate) enum Tree {
     Link(Box<Cid>),
     Map(Vec<(Vec<u8>, Tree)>),
     List(Vec<Tree>),
@@ -26,7 +26,7 @@ pub(super) enum Tree {
 
 impl Tree {
     /// The value under a key or an index.
-    pub(super) fn get(&self, segment: &[u8]) -> Option<&Self> {
+    pub(crate) fn get(&self, segment: &[u8]) -> Option<&Self> {
         match self {
             Self::Map(entries) => entries
                 .iter()
@@ -41,7 +41,7 @@ impl Tree {
     }
 
     /// All links, in order.
-    pub(super) fn links(&self) -> Vec<Cid> {
+    pub(crate) fn links(&self) -> Vec<Cid> {
         let (mut links, mut rest) = (Vec::new(), vec![self]);
         while let Some(tree) = rest.pop() {
             match tree {
@@ -55,7 +55,7 @@ impl Tree {
     }
 
     /// Reads CBOR (`links`: DAG-CBOR, where tag 42 is a link). `None` if it is malformed.
-    pub(super) fn cbor(data: &[u8], links: bool) -> Option<Self> {
+    pub(crate) fn cbor(data: &[u8], links: bool) -> Option<Self> {
         let mut reader = Cbor {
             rest: data,
             links,
@@ -66,7 +66,7 @@ impl Tree {
     }
 
     /// Reads JSON (`links`: DAG-JSON, where `{"/": "<cid>"}` is a link). `None` if it is malformed.
-    pub(super) fn json(data: &[u8], links: bool) -> Option<Self> {
+    pub(crate) fn json(data: &[u8], links: bool) -> Option<Self> {
         let mut reader = serde_json::Deserializer::from_slice(data);
         let left = Cell::new(MAX_VALUES);
         let tree = Json { links, left: &left }.deserialize(&mut reader).ok()?;

@@ -3,12 +3,12 @@
 use http::HeaderMap;
 use http::header::ACCEPT;
 
-use super::query::Query;
-use super::refusal::Refusal;
+use crate::query::Query;
+use crate::refusal::Refusal;
 
 /// A form of content.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Format {
+pub(crate) enum Format {
     /// Files and directories for browsers; documents as they are.
     Default,
     Raw,
@@ -48,16 +48,16 @@ const ASKING: [&str; 5] = [
 
 /// What a request asks for.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Wanted {
-    pub(super) format: Format,
+pub(crate) struct Wanted {
+    pub(crate) format: Format,
     /// Its name in `?format=`, empty if it has none.
-    pub(super) name: &'static str,
+    pub(crate) name: &'static str,
     /// Parameters of the type in `Accept`.
-    pub(super) parameters: Vec<(String, String)>,
+    pub(crate) parameters: Vec<(String, String)>,
 }
 
 impl Wanted {
-    pub(super) fn parse(query: &Query, headers: &HeaderMap) -> Result<Self, Refusal> {
+    pub(crate) fn parse(query: &Query, headers: &HeaderMap) -> Result<Self, Refusal> {
         let named = query
             .get("format")
             .and_then(|name| FORMATS.iter().find(|(known, ..)| *known == name));
@@ -87,7 +87,7 @@ impl Wanted {
         })
     }
 
-    pub(super) fn parameter(&self, name: &str) -> Option<&str> {
+    pub(crate) fn parameter(&self, name: &str) -> Option<&str> {
         let found = self.parameters.iter().find(|(known, _)| known == name);
         found
             .map(|(_, value)| value.as_str())
@@ -95,7 +95,7 @@ impl Wanted {
     }
 
     /// The URL of the same content without `Accept`, unless the URL says it already.
-    pub(super) fn location(&self, url_path: &str, query: &Query) -> Option<String> {
+    pub(crate) fn location(&self, url_path: &str, query: &Query) -> Option<String> {
         let said = query.get("format").is_some_and(|name| name == self.name);
         if self.format == Format::Default || said {
             return None;
@@ -111,7 +111,7 @@ impl Wanted {
 
 impl Format {
     /// The media type and the end of an ETag.
-    pub(super) fn of_codec(codec: u64) -> Option<Self> {
+    pub(crate) fn of_codec(codec: u64) -> Option<Self> {
         match codec {
             0x51 => Some(Self::Cbor),
             0x71 => Some(Self::DagCbor),
@@ -121,13 +121,13 @@ impl Format {
         }
     }
 
-    pub(super) fn media_type(self) -> &'static str {
+    pub(crate) fn media_type(self) -> &'static str {
         let known = FORMATS.iter().find(|(.., format)| *format == self);
         known.map_or("application/octet-stream", |(_, media_type, _)| media_type)
     }
 
     /// What stands behind the CID in an ETag.
-    pub(super) fn suffix(self) -> &'static str {
+    pub(crate) fn suffix(self) -> &'static str {
         match self {
             Self::Raw => ".raw",
             Self::Json => ".json",

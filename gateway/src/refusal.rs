@@ -1,22 +1,24 @@
 //! Answers that are no success: a status and one plain line, never a detail of the machine.
 
+use std::fmt;
+
 use http::header::{CONTENT_TYPE, HeaderName, HeaderValue, X_CONTENT_TYPE_OPTIONS};
 use http::{HeaderMap, StatusCode};
 
-use crate::blocks::BlocksError;
-use crate::net::server::{Response, text};
+use crate::Answer;
+use crate::content;
 
 /// Why a request isn't answered with content.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Refusal {
-    pub(super) status: StatusCode,
+pub struct Refusal {
+    pub(crate) status: StatusCode,
     message: String,
     /// Headers that belong to the status.
     headers: Vec<(HeaderName, HeaderValue)>,
 }
 
 impl Refusal {
-    pub(super) fn new(status: StatusCode, message: impl Into<String>) -> Self {
+    pub(crate) fn new(status: StatusCode, message: impl Into<String>) -> Self {
         Self {
             status,
             message: message.into(),
@@ -24,30 +26,35 @@ impl Refusal {
         }
     }
 
-    pub(super) fn bad_request(message: impl Into<String>) -> Self {
+    pub(crate) fn bad_request(message: impl Into<String>) -> Self {
         Self::new(StatusCode::BAD_REQUEST, message)
     }
 
-    pub(super) fn not_found(message: impl Into<String>) -> Self {
+    pub(crate) fn not_found(message: impl Into<String>) -> Self {
         Self::new(StatusCode::NOT_FOUND, message)
     }
 
     /// A block that cannot be read as what its CID says.
-    pub(super) fn malformed(what: &str) -> Self {
+    pub(crate) fn malformed(what: &str) -> Self {
         Self::new(
             StatusCode::INTERNAL_SERVER_ERROR,
             format!("malformed {what}"),
         )
     }
 
-    pub(super) fn with(mut self, name: HeaderName, value: HeaderValue) -> Self {
+    pub(crate) fn with(mut self, name: HeaderName, value: HeaderValue) -> Self {
         self.headers.push((name, value));
         self
     }
 
-    /// The response; what was set already of `headers` stays, but for what describes content.
-    pub(super) fn response(self, mut headers: HeaderMap) -> Response {
-        let mut response = text(self.status, self.message + "\n");
+    /// The status that says so.
+    #[must_use]
+    pub fn status(&self) -> StatusCode {
+        self.status
+    }
+
+    /// The answer; what was set already of `headers` stays, but for what describes content.
+    pub(crate) fn answer(self, mut headers: HeaderMap) -> Answer {
         for name in [
             http::header::ETAG,
             http::header::CACHE_CONTROL,
@@ -57,26 +64,19 @@ impl Refusal {
         ] {
             headers.remove(name);
         }
-        if let Some(value) = response.headers().get(CONTENT_TYPE) {
-            headers.insert(CONTENT_TYPE, value.clone());
-        }
+        headers.insert(CONTENT_TYPE, content::TEXT);
         headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
         headers.extend(
             self.headers
                 .into_iter()
                 .map(|(name, value)| (Some(name), value)),
         );
-        *response.headers_mut() = headers;
-        response
+        content::with(self.status, headers, (self.message + "\n").into())
     }
 }
 
-impl From<BlocksError> for Refusal {
-    fn from(error: BlocksError) -> Self {
-        tracing::error!(%error, "the gateway cannot read its blocks");
-        Self::new(
-            StatusCode::INTERNAL_SERVER_ERROR,
-            "the blocks cannot be read",
-        )
+impl fmt::Display for Refusal {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(&self.message)
     }
 }

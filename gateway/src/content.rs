@@ -8,14 +8,17 @@ use http::header::{
 };
 use http::{HeaderMap, StatusCode};
 
-use super::etag::{Match, strong, weak};
-use super::refusal::Refusal;
-use crate::net::range::{self, ByteRange};
-use crate::net::server::{Body, Response, empty};
+use crate::etag::{Match, strong, weak};
+use crate::range::{self, ByteRange};
+use crate::refusal::Refusal;
+use crate::{Answer, Body};
+
+/// The type of what is plainly said.
+pub(crate) const TEXT: HeaderValue = HeaderValue::from_static("text/plain; charset=utf-8");
 
 /// Which bytes to send, before the body is made.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Plan {
+pub(crate) enum Plan {
     Whole,
     Part(Range<u64>),
     /// Answer with the status alone.
@@ -24,7 +27,7 @@ pub(super) enum Plan {
 
 /// What the conditions and the range of a request ask of content with this tag and size (416 for a range that is none). Of several ranges the first is
 /// sent, or all if together they are more than the content.
-pub(super) fn plan(headers: &HeaderMap, etag: &str, size: u64) -> Result<Plan, Refusal> {
+pub(crate) fn plan(headers: &HeaderMap, etag: &str, size: u64) -> Result<Plan, Refusal> {
     if strong(headers, IF_MATCH, etag) == Match::No {
         return Ok(Plan::Status(StatusCode::PRECONDITION_FAILED));
     }
@@ -62,7 +65,7 @@ fn choose(ranges: &[ByteRange], size: u64) -> Result<Plan, Refusal> {
 }
 
 /// 400 for a `Range` header that is none; nothing else is looked at.
-pub(super) fn check_range(headers: &HeaderMap) -> Result<(), Refusal> {
+pub(crate) fn check_range(headers: &HeaderMap) -> Result<(), Refusal> {
     let parsed = headers
         .get(RANGE)
         .map(|header| header.to_str().map(range::parse));
@@ -83,17 +86,17 @@ fn unsatisfiable(size: u64) -> Refusal {
     }
 }
 
-/// The response to a plan; `body` makes the bytes of a range.
-pub(super) fn respond(
+/// The answer to a plan; `body` makes the bytes of a range.
+pub(crate) fn respond(
     mut headers: HeaderMap,
     size: u64,
     plan: Plan,
     body: impl FnOnce(Range<u64>) -> Body,
-) -> Response {
+) -> Answer {
     let (status, part) = match plan {
         Plan::Status(status) => {
             headers.remove(CONTENT_TYPE);
-            return with(status, headers, empty());
+            return with(status, headers, Body::Empty);
         }
         Plan::Whole => (StatusCode::OK, 0..size),
         Plan::Part(part) => {
@@ -107,16 +110,16 @@ pub(super) fn respond(
     with(status, headers, body(part))
 }
 
-/// A response of these parts.
-pub(super) fn with(status: StatusCode, headers: HeaderMap, body: Body) -> Response {
-    let mut response = Response::new(body);
+/// An answer of these parts.
+pub(crate) fn with(status: StatusCode, headers: HeaderMap, body: Body) -> Answer {
+    let mut response = Answer::new(body);
     *response.status_mut() = status;
     *response.headers_mut() = headers;
     response
 }
 
 /// The entity tag that was set, as text.
-pub(super) fn tag(headers: &HeaderMap) -> String {
+pub(crate) fn tag(headers: &HeaderMap) -> String {
     let tag = headers.get(ETAG).and_then(|value| value.to_str().ok());
     tag.unwrap_or_default().to_owned()
 }

@@ -7,7 +7,7 @@ use http::HeaderValue;
 use interplanar_core::cid::{self, Cid};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, percent_encode};
 
-use super::refusal::Refusal;
+use crate::refusal::Refusal;
 
 /// What may stand in the path of a URL that we write; quotes and `&` may not, for the sake of HTML.
 const SEGMENT: &AsciiSet = &NON_ALPHANUMERIC
@@ -25,17 +25,17 @@ const SEGMENT: &AsciiSet = &NON_ALPHANUMERIC
 const MAX_SEGMENTS: usize = 256;
 
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct ContentPath {
+pub(crate) struct ContentPath {
     /// The root, as the client wrote it.
     root: String,
-    pub(super) cid: Cid,
-    pub(super) segments: Vec<Bytes>,
+    pub(crate) cid: Cid,
+    pub(crate) segments: Vec<Bytes>,
     /// Whether it ended in a slash.
-    pub(super) trailing: bool,
+    pub(crate) trailing: bool,
 }
 
 impl ContentPath {
-    pub(super) fn parse(url_path: &str) -> Result<Self, Refusal> {
+    pub(crate) fn parse(url_path: &str) -> Result<Self, Refusal> {
         let invalid = |why: &str| Refusal::bad_request(format!("invalid path: {why}"));
         let segments = clean(url_path);
         let mut segments = segments.into_iter();
@@ -60,14 +60,14 @@ impl ContentPath {
     }
 
     /// The last segment behind the CID, for a file name.
-    pub(super) fn name(&self) -> Option<String> {
+    pub(crate) fn name(&self) -> Option<String> {
         self.segments
             .last()
             .map(|name| String::from_utf8_lossy(name).into_owned())
     }
 
     /// For `X-Ipfs-Path`: decoded, as Kubo sends it; line breaks become spaces.
-    pub(super) fn header(&self) -> Option<HeaderValue> {
+    pub(crate) fn header(&self) -> Option<HeaderValue> {
         let mut path = format!("/ipfs/{}", self.root).into_bytes();
         for segment in &self.segments {
             path.push(b'/');
@@ -97,7 +97,7 @@ impl std::fmt::Display for ContentPath {
 }
 
 /// One segment for a URL.
-pub(super) fn escape(segment: &[u8]) -> impl std::fmt::Display + '_ {
+pub(crate) fn escape(segment: &[u8]) -> impl std::fmt::Display + '_ {
     percent_encode(segment, SEGMENT)
 }
 

@@ -1,12 +1,10 @@
 //! The query of a gateway URL; of several values the first one counts.
 
-use url::form_urlencoded;
-
 #[derive(Debug, Default)]
-pub(super) struct Query(Vec<(String, String)>);
+pub(crate) struct Query(Vec<(String, String)>);
 
 impl Query {
-    pub(super) fn parse(query: Option<&str>) -> Self {
+    pub(crate) fn parse(query: Option<&str>) -> Self {
         let pairs = form_urlencoded::parse(query.unwrap_or_default().as_bytes());
         Self(
             pairs
@@ -16,7 +14,7 @@ impl Query {
     }
 
     /// The first value, empty ones included.
-    pub(super) fn value(&self, key: &str) -> Option<&str> {
+    pub(crate) fn value(&self, key: &str) -> Option<&str> {
         self.0
             .iter()
             .find(|(name, _)| name == key)
@@ -24,12 +22,12 @@ impl Query {
     }
 
     /// The first value if it says something.
-    pub(super) fn get(&self, key: &str) -> Option<&str> {
+    pub(crate) fn get(&self, key: &str) -> Option<&str> {
         self.value(key).filter(|value| !value.is_empty())
     }
 
     /// The query with parameters set (where it hasn't got them, or `format` in any case), sorted and escaped.
-    pub(super) fn with(&self, format: &str, more: &[(String, String)]) -> String {
+    pub(crate) fn with(&self, format: &str, more: &[(String, String)]) -> String {
         let mut pairs = self.0.clone();
         pairs.retain(|(key, _)| key != "format");
         pairs.push(("format".to_owned(), format.to_owned()));

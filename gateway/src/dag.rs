@@ -3,21 +3,23 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
+use http::StatusCode;
 use interplanar_core::cid::{self, Cid, DAG_PB, RAW};
 use interplanar_core::dag_pb;
 use interplanar_core::unixfs;
 
-use super::refusal::Refusal;
-use super::tree::Tree;
-use crate::blocks::BlockSource;
+use crate::refusal::Refusal;
+use crate::source::{BlockSource, Lookup};
+use crate::stop::Stop;
+use crate::tree::Tree;
 
 /// Where the gateway's blocks are.
 #[derive(Clone)]
-pub(super) struct Dag(pub(super) Arc<dyn BlockSource>);
+pub(crate) struct Dag(pub(crate) Arc<dyn BlockSource>);
 
 /// A block, read by its codec.
 #[derive(Debug)]
-pub(super) enum Node {
+pub(crate) enum Node {
     /// Bytes.
     Raw,
     /// Links, and perhaps UnixFS data.
@@ -27,37 +29,56 @@ pub(super) enum Node {
 }
 
 #[derive(Debug)]
-pub(super) struct PbNode {
-    pub(super) links: Vec<dag_pb::Link>,
+pub(crate) struct PbNode {
+    pub(crate) links: Vec<dag_pb::Link>,
     /// `None` if the data is none of UnixFS.
-    pub(super) unixfs: Option<unixfs::Data>,
+    pub(crate) unixfs: Option<unixfs::Data>,
 }
 
 impl Dag {
     /// A block; one that isn't there is a 404.
-    pub(super) fn load(&self, cid: &Cid) -> Result<Bytes, Refusal> {
-        self.find(cid)?
-            .ok_or_else(|| Refusal::not_found(format!("block {cid} is not here")))
+    pub(crate) fn load(&self, cid: &Cid) -> Result<Bytes, Stop> {
+        let found = self.find(cid)?;
+        Ok(found.ok_or_else(|| Refusal::not_found(format!("block {cid} is not here")))?)
     }
 
-    pub(super) fn find(&self, cid: &Cid) -> Result<Option<Bytes>, Refusal> {
+    pub(crate) fn find(&self, cid: &Cid) -> Result<Option<Bytes>, Stop> {
         match cid::identity_data(cid) {
             Some(data) => Ok(Some(Bytes::copy_from_slice(data))),
-            None => Ok(self.0.get(cid)?),
+            None => found(cid, self.0.get(cid)),
         }
     }
 
-    pub(super) fn has(&self, cid: &Cid) -> Result<bool, Refusal> {
-        Ok(cid::identity_data(cid).is_some() || self.0.has(cid)?)
+    pub(crate) fn has(&self, cid: &Cid) -> Result<bool, Stop> {
+        Ok(cid::identity_data(cid).is_some() || found(cid, self.0.has(cid))?.is_some())
     }
 
-    pub(super) fn node(&self, cid: &Cid) -> Result<Node, Refusal> {
-        decode(cid, &self.load(cid)?)
+    pub(crate) fn node(&self, cid: &Cid) -> Result<Node, Stop> {
+        Ok(decode(cid, &self.load(cid)?)?)
+    }
+}
+
+impl std::fmt::Debug for Dag {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.write_str("Dag")
+    }
+}
+
+fn found<T>(cid: &Cid, lookup: Lookup<T>) -> Result<Option<T>, Stop> {
+    match lookup {
+        Lookup::Here(found) => Ok(Some(found)),
+        Lookup::Absent => Ok(None),
+        Lookup::Pending => Err(Stop::Pending(*cid)),
+        Lookup::Failed => Err(Refusal::new(
+            StatusCode::INTERNAL_SERVER_ERROR,
+            "the blocks cannot be read",
+        )
+        .into()),
     }
 }
 
 /// Reads a block by the codec of its CID.
-pub(super) fn decode(cid: &Cid, data: &Bytes) -> Result<Node, Refusal> {
+pub(crate) fn decode(cid: &Cid, data: &Bytes) -> Result<Node, Refusal> {
     let tree = match cid.codec() {
         RAW => return Ok(Node::Raw),
         DAG_PB => {
@@ -83,7 +104,7 @@ pub(super) fn decode(cid: &Cid, data: &Bytes) -> Result<Node, Refusal> {
 
 impl Node {
     /// What it links to, in order.
-    pub(super) fn links(&self) -> Vec<Cid> {
+    pub(crate) fn links(&self) -> Vec<Cid> {
         match self {
             Self::Raw => Vec::new(),
             Self::Pb(node) => node.links.iter().map(|link| link.cid).collect(),

@@ -1,19 +1,19 @@
 //! CAR streams: the blocks on the way to what a path names, then the DAG below it as far as the scope goes, depth first.
 
 use std::collections::{HashSet, VecDeque};
-use std::io;
 
 use bytes::Bytes;
 use interplanar_core::car;
 use interplanar_core::cid::{self, Cid};
 use interplanar_core::unixfs::Kind;
 
-use super::car_query::{CarQuery, Scope};
-use super::dag::{Dag, Node, PbNode, decode};
-use super::file::{FileWalk, broken};
-use super::hamt::{self, Entry};
-use super::refusal::Refusal;
-use super::resolve::Resolved;
+use crate::car_query::{CarQuery, Scope};
+use crate::dag::{Dag, Node, PbNode, decode};
+use crate::file::FileWalk;
+use crate::hamt::{self, Entry};
+use crate::refusal::Refusal;
+use crate::resolve::Resolved;
+use crate::stop::Stop;
 
 /// The root of a CAR that proves that a path leads nowhere: the empty identity CID.
 const NO_ROOT: &str = "bafkqaaa";
@@ -22,6 +22,7 @@ const NO_ROOT: &str = "bafkqaaa";
 const MAX_DEPTH: usize = 4096;
 
 /// The blocks below a terminal block, in order.
+#[derive(Debug)]
 enum Walk {
     /// The terminal block itself comes first.
     Terminal(Cid),
@@ -33,9 +34,11 @@ enum Walk {
 }
 
 /// The bytes of a CAR.
-pub(super) struct CarStream {
+#[derive(Debug)]
+pub struct CarBody {
     dag: Dag,
     query: CarQuery,
+    root: Cid,
     ready: VecDeque<Bytes>,
     /// Blocks on the path, not sent yet.
     path: VecDeque<Cid>,
@@ -46,15 +49,15 @@ pub(super) struct CarStream {
     followed: HashSet<Cid>,
 }
 
-impl CarStream {
+impl CarBody {
     /// What a query asks for below a resolved path.
-    pub(super) fn new(dag: Dag, query: CarQuery, resolved: &Resolved) -> Self {
+    pub(crate) fn new(dag: Dag, query: CarQuery, resolved: &Resolved) -> Self {
         let path = resolved.visited.clone();
         Self::with(dag, query, resolved.cid, path, Walk::Terminal(resolved.cid))
     }
 
     /// The blocks that prove that a path leads nowhere.
-    pub(super) fn proof(dag: Dag, query: CarQuery, visited: Vec<Cid>) -> Result<Self, Refusal> {
+    pub(crate) fn proof(dag: Dag, query: CarQuery, visited: Vec<Cid>) -> Result<Self, Refusal> {
         let root = cid::parse(NO_ROOT).map_err(|_| Refusal::malformed("CID"))?;
         Ok(Self::with(dag, query, root, visited, Walk::End))
     }
@@ -63,6 +66,7 @@ impl CarStream {
         Self {
             dag,
             query,
+            root,
             ready: VecDeque::from([Bytes::from(car::header(&[root]))]),
             path: path.into(),
             walk,
@@ -82,10 +86,39 @@ impl CarStream {
         }
     }
 
-    /// Walks one block further; `false` at the end.
-    fn step(&mut self) -> Result<bool, Refusal> {
-        if let Some(cid) = self.path.pop_front() {
+    /// The path and query by which another gateway gives the same blocks.
+    #[must_use]
+    pub fn as_car(&self) -> String {
+        format!("/ipfs/{}?format=car{}", self.root, self.query.scope_query())
+    }
+
+    /// The next bytes.
+    pub(crate) fn next(&mut self) -> Option<Result<Bytes, Stop>> {
+        loop {
+            match self.ready.pop_front() {
+                Some(bytes) if bytes.is_empty() => continue,
+                Some(bytes) => return Some(Ok(bytes)),
+                None => {}
+            }
+            match self.step() {
+                Ok(true) => {}
+                Ok(false) => return None,
+                Err(stop) => {
+                    if matches!(stop, Stop::Refused(_)) {
+                        self.walk = Walk::End;
+                        self.path.clear();
+                    }
+                    return Some(Err(stop));
+                }
+            }
+        }
+    }
+
+    /// Walks one block further; `false` at the end. A step that is [`Stop::Pending`] changes nothing.
+    fn step(&mut self) -> Result<bool, Stop> {
+        if let Some(cid) = self.path.front().copied() {
             let data = self.dag.load(&cid)?;
+            self.path.pop_front();
             self.send(&cid, data);
             return Ok(true);
         }
@@ -108,21 +141,30 @@ impl CarStream {
                 let Some(cid) = next_link(levels) else {
                     return Ok(false);
                 };
-                if self.query.duplicates || self.followed.insert(cid) {
-                    let data = self.dag.load(&cid)?;
-                    push_level(levels, decode(&cid, &data)?.links())?;
-                    self.send(&cid, data);
+                if !self.query.duplicates && self.followed.contains(&cid) {
+                    take_link(levels);
+                    return Ok(true);
                 }
+                let data = self.dag.load(&cid)?;
+                let links = decode(&cid, &data)?.links();
+                take_link(levels);
+                push_level(levels, links)?;
+                if !self.query.duplicates {
+                    self.followed.insert(cid);
+                }
+                self.send(&cid, data);
             }
             Walk::Shards(levels) => {
                 let Some(cid) = next_link(levels) else {
                     return Ok(false);
                 };
                 let data = self.dag.load(&cid)?;
-                match decode(&cid, &data)? {
-                    Node::Pb(node) => push_level(levels, shards(&node)?)?,
-                    Node::Raw | Node::Tree(_) => return Err(Refusal::malformed("directory shard")),
-                }
+                let Node::Pb(node) = decode(&cid, &data)? else {
+                    return Err(Refusal::malformed("directory shard").into());
+                };
+                let deeper = shards(&node)?;
+                take_link(levels);
+                push_level(levels, deeper)?;
                 self.send(&cid, data);
             }
         }
@@ -130,7 +172,7 @@ impl CarStream {
     }
 
     /// What comes behind the terminal block.
-    fn below(&self, cid: Cid, data: &Bytes) -> Result<Walk, Refusal> {
+    fn below(&self, cid: Cid, data: &Bytes) -> Result<Walk, Stop> {
         match self.query.scope {
             Scope::Block => Ok(Walk::End),
             Scope::All => Ok(Walk::All(vec![decode(&cid, data)?.links().into_iter()])),
@@ -141,7 +183,7 @@ impl CarStream {
         }
     }
 
-    fn entity(&self, cid: Cid, node: &PbNode) -> Result<Walk, Refusal> {
+    fn entity(&self, cid: Cid, node: &PbNode) -> Result<Walk, Stop> {
         let Some(unixfs) = &node.unixfs else {
             return Ok(Walk::End);
         };
@@ -180,13 +222,18 @@ fn shards(node: &PbNode) -> Result<Vec<Cid>, Refusal> {
         .collect())
 }
 
+/// The next link to follow, which stays the next one until [`take_link`].
 fn next_link(levels: &mut Vec<std::vec::IntoIter<Cid>>) -> Option<Cid> {
     loop {
-        match levels.last_mut()?.next() {
-            Some(cid) => return Some(cid),
+        match levels.last()?.as_slice().first() {
+            Some(cid) => return Some(*cid),
             None => levels.pop(),
         };
     }
+}
+
+fn take_link(levels: &mut [std::vec::IntoIter<Cid>]) {
+    levels.last_mut().and_then(Iterator::next);
 }
 
 fn push_level(levels: &mut Vec<std::vec::IntoIter<Cid>>, links: Vec<Cid>) -> Result<(), Refusal> {
@@ -195,25 +242,4 @@ fn push_level(levels: &mut Vec<std::vec::IntoIter<Cid>>, links: Vec<Cid>) -> Res
     }
     levels.push(links.into_iter());
     Ok(())
-}
-
-impl Iterator for CarStream {
-    type Item = io::Result<Bytes>;
-
-    fn next(&mut self) -> Option<Self::Item> {
-        loop {
-            if let Some(bytes) = self.ready.pop_front() {
-                return Some(Ok(bytes));
-            }
-            match self.step() {
-                Ok(true) => {}
-                Ok(false) => return None,
-                Err(refusal) => {
-                    self.walk = Walk::End;
-                    self.path.clear();
-                    return Some(Err(broken(refusal)));
-                }
-            }
-        }
-    }
 }

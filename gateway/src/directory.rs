@@ -1,18 +1,17 @@
 //! The page that lists a directory.
 
 use std::fmt::Write as _;
-use std::io;
 
 use bytes::Bytes;
 use interplanar_core::cid::Cid;
 use interplanar_core::unixfs::Kind;
 
-use super::dag::{Dag, Node, PbNode};
-use super::file::broken;
-use super::hamt::{self, Entry};
-use super::path::{ContentPath, escape};
-use super::refusal::Refusal;
-use crate::net::html;
+use crate::dag::{Dag, Node, PbNode};
+use crate::hamt::{self, Entry};
+use crate::html;
+use crate::path::{ContentPath, escape};
+use crate::refusal::Refusal;
+use crate::stop::Stop;
 
 const STYLE: &str = "body{font:15px/1.5 system-ui,sans-serif;max-width:60rem;margin:2rem auto;padding:0 1rem;color:#222}\
 h1{font-size:1.1rem;overflow-wrap:anywhere}table{border-collapse:collapse;width:100%}\
@@ -20,9 +19,11 @@ td{padding:.2rem .6rem .2rem 0;border-top:1px solid #ddd;overflow-wrap:anywhere}
 td+td{text-align:right;white-space:nowrap;color:#666}a{color:#0550ae;text-decoration:none}a:hover{text-decoration:underline}\
 @media(prefers-color-scheme:dark){body{background:#111;color:#ddd}td{border-color:#333}a{color:#7ab7ff}}";
 
-/// A page, shard by shard.
-pub(super) struct Listing {
+/// A page that lists a directory, shard by shard.
+#[derive(Debug)]
+pub struct Listing {
     dag: Dag,
+    root: Cid,
     /// What comes before the entries.
     head: Option<String>,
     /// Shards (or the whole directory) to list, the next one last.
@@ -31,19 +32,49 @@ pub(super) struct Listing {
 }
 
 impl Listing {
-    pub(super) fn new(dag: Dag, cid: Cid, path: &ContentPath) -> Self {
+    pub(crate) fn new(dag: Dag, cid: Cid, path: &ContentPath) -> Self {
         Self {
             dag,
+            root: cid,
             head: Some(head(&cid, path)),
             rest: vec![cid],
             ended: false,
         }
     }
 
-    /// The rows of one block.
-    fn rows(&mut self, cid: &Cid) -> Result<String, Refusal> {
+    /// The directory.
+    #[must_use]
+    pub fn root(&self) -> Cid {
+        self.root
+    }
+
+    /// The next part of the page.
+    pub(crate) fn next(&mut self) -> Option<Result<Bytes, Stop>> {
+        if let Some(head) = self.head.take() {
+            return Some(Ok(head.into()));
+        }
+        while !self.ended {
+            let Some(cid) = self.rest.last().copied() else {
+                self.ended = true;
+                return Some(Ok(Bytes::from_static(b"</table>\n</body>\n</html>\n")));
+            };
+            match self.rows(&cid) {
+                // A shard of shards has none of its own.
+                Ok(rows) if rows.is_empty() => {}
+                Ok(rows) => return Some(Ok(rows.into())),
+                Err(stop) => {
+                    self.ended = matches!(stop, Stop::Refused(_));
+                    return Some(Err(stop));
+                }
+            }
+        }
+        None
+    }
+
+    /// The rows of one block, the next one; it is done with if it is here.
+    fn rows(&mut self, cid: &Cid) -> Result<String, Stop> {
         let Node::Pb(node) = self.dag.node(cid)? else {
-            return Err(Refusal::malformed("directory"));
+            return Err(Refusal::malformed("directory").into());
         };
         let mut rows = String::new();
         let mut shards = Vec::new();
@@ -53,6 +84,7 @@ impl Listing {
                 Entry::Named { name, cid, tsize } => row(&mut rows, &name, &cid, tsize),
             }
         }
+        self.rest.pop();
         self.rest.extend(shards.into_iter().rev());
         Ok(rows)
     }
@@ -72,26 +104,6 @@ fn entries(node: &PbNode) -> Result<Vec<Entry>, Refusal> {
         tsize: link.tsize,
     });
     Ok(links.collect())
-}
-
-impl Iterator for Listing {
-    type Item = io::Result<Bytes>;
-
-    fn next(&mut self) -> Option<Self::Item> {
-        if let Some(head) = self.head.take() {
-            return Some(Ok(head.into()));
-        }
-        if self.ended {
-            return None;
-        }
-        let Some(cid) = self.rest.pop() else {
-            self.ended = true;
-            return Some(Ok(Bytes::from_static(b"</table>\n</body>\n</html>\n")));
-        };
-        let rows = self.rows(&cid);
-        self.ended = rows.is_err();
-        Some(rows.map(Bytes::from).map_err(broken))
-    }
 }
 
 fn head(cid: &Cid, path: &ContentPath) -> String {

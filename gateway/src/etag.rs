@@ -5,7 +5,7 @@ use http::header::AsHeaderName;
 
 /// What a list of entity tags says of ours.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Match {
+pub(crate) enum Match {
     /// There is no such header.
     NoHeader,
     Yes,
@@ -13,12 +13,12 @@ pub(super) enum Match {
 }
 
 /// Whether the list in a header holds `etag` by weak comparison.
-pub(super) fn weak(headers: &HeaderMap, name: impl AsHeaderName, etag: &str) -> Match {
+pub(crate) fn weak(headers: &HeaderMap, name: impl AsHeaderName, etag: &str) -> Match {
     compare(headers, name, |listed| opaque(listed) == opaque(etag))
 }
 
 /// Whether the list in a header holds `etag` by strong comparison.
-pub(super) fn strong(headers: &HeaderMap, name: impl AsHeaderName, etag: &str) -> Match {
+pub(crate) fn strong(headers: &HeaderMap, name: impl AsHeaderName, etag: &str) -> Match {
     compare(headers, name, |listed| {
         listed == etag && listed.starts_with('"')
     })

@@ -2,20 +2,33 @@
 
 use http::header::{CONTENT_TYPE, LOCATION};
 use http::{HeaderMap, StatusCode};
-use url::Url;
+use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
 
-use super::content;
-use super::headers::set;
-use super::query::Query;
-use super::refusal::Refusal;
-use crate::net::server::{Request, Response, whole};
+use crate::content;
+use crate::headers::set;
+use crate::query::Query;
+use crate::refusal::Refusal;
+use crate::{Answer, Request};
+
+/// What a URL can't hold as it is; escapes that are there stay.
+const ODD: &AsciiSet = &CONTROLS
+    .add(b' ')
+    .add(b'"')
+    .add(b'<')
+    .add(b'>')
+    .add(b'\\')
+    .add(b'^')
+    .add(b'`')
+    .add(b'{')
+    .add(b'|')
+    .add(b'}');
 
 /// The answer, or `None` to go on.
-pub(super) fn early(
+pub(crate) fn early(
     request: &Request,
     query: &Query,
     headers: &HeaderMap,
-) -> Result<Option<Response>, Refusal> {
+) -> Result<Option<Answer>, Refusal> {
     let path = request.uri().path();
     if let Some(clean) = cleaned(path) {
         let target = with_query(clean, request);
@@ -87,22 +100,32 @@ fn with_query(path: String, request: &Request) -> String {
 
 /// `?uri=ipfs://<cid>/…`, which browsers send for links of that scheme.
 fn protocol_handler(uri: &str) -> Result<String, Refusal> {
-    let url = Url::parse(uri).map_err(|_| Refusal::bad_request("invalid uri parameter"))?;
-    let scheme = url.scheme();
-    if !matches!(scheme, "ipfs" | "ipns") {
+    let uri = uri.trim_matches(|c: char| c <= ' ');
+    let invalid = || Refusal::bad_request("invalid uri parameter");
+    let (scheme, rest) = uri.split_once(':').ok_or_else(invalid)?;
+    let scheme = scheme.to_ascii_lowercase();
+    if !matches!(scheme.as_str(), "ipfs" | "ipns") {
         return Err(Refusal::bad_request(
             "the uri parameter must be of the scheme ipfs or ipns",
         ));
     }
-    let host = url.host_str().unwrap_or_default();
-    let query = url
-        .query()
-        .map(|query| format!("?{query}"))
-        .unwrap_or_default();
-    Ok(format!(
-        "/{scheme}/{host}{}{query}",
-        url.path().trim_end_matches('/')
-    ))
+    let rest = rest.split('#').next().unwrap_or_default();
+    let (rest, query) = match rest.split_once('?') {
+        Some((rest, query)) => (rest, format!("?{}", utf8_percent_encode(query, ODD))),
+        None => (rest, String::new()),
+    };
+    let (host, path) = match rest.strip_prefix("//") {
+        None => ("", rest),
+        Some(rest) => rest.split_at(rest.find('/').unwrap_or(rest.len())),
+    };
+    if !host
+        .bytes()
+        .all(|byte| byte.is_ascii_alphanumeric() || b"-._~".contains(&byte))
+    {
+        return Err(invalid());
+    }
+    let path = utf8_percent_encode(path.trim_end_matches('/'), ODD);
+    Ok(format!("/{scheme}/{host}{path}{query}"))
 }
 
 /// Whether a path is `/ipfs/<cid>` without more.
@@ -112,9 +135,40 @@ fn is_root(path: &str) -> bool {
 }
 
 /// A redirect within this gateway.
-pub(super) fn redirect(mut headers: HeaderMap, status: StatusCode, target: &str) -> Response {
+pub(crate) fn redirect(mut headers: HeaderMap, status: StatusCode, target: &str) -> Answer {
     set(&mut headers, LOCATION, target);
-    set(&mut headers, CONTENT_TYPE, "text/plain; charset=utf-8");
-    let body = whole(format!("moved to {target}\n"));
-    content::with(status, headers, body)
+    headers.insert(CONTENT_TYPE, content::TEXT);
+    content::with(status, headers, format!("moved to {target}\n").into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn links_of_the_scheme_lead_into_the_gateway() {
+        let table = [
+            ("ipfs://bafkqaaa", "/ipfs/bafkqaaa"),
+            ("ipfs:bafkqaaa", "/ipfs/bafkqaaa"),
+            ("IPFS://bafkqaaa/a b/?x=1#part", "/ipfs/bafkqaaa/a%20b?x=1"),
+            (
+                " ipns://example.net/\u{e9}%20/\n",
+                "/ipns/example.net/%C3%A9%20",
+            ),
+            ("ipfs://", "/ipfs/"),
+        ];
+        for (uri, target) in table {
+            assert_eq!(protocol_handler(uri).as_deref(), Ok(target), "{uri}");
+        }
+        for uri in [
+            "",
+            "bafkqaaa",
+            "https://example.net/",
+            "ipfs://a@b/",
+            "ipfs://a\r\nb/",
+        ] {
+            let refusal = protocol_handler(uri).unwrap_err();
+            assert_eq!(refusal.status, StatusCode::BAD_REQUEST, "{uri}");
+        }
+    }
 }

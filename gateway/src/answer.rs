@@ -1,55 +1,93 @@
 //! From a request to its answer.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 use http::header::{
-    ACCEPT_RANGES, CACHE_CONTROL, CONTENT_LOCATION, CONTENT_TYPE, ETAG, HeaderMap, HeaderValue,
-    IF_NONE_MATCH, X_CONTENT_TYPE_OPTIONS,
+    ACCEPT_RANGES, ALLOW, CACHE_CONTROL, CONTENT_LOCATION, CONTENT_TYPE, ETAG, HeaderMap,
+    HeaderValue, IF_NONE_MATCH, X_CONTENT_TYPE_OPTIONS,
 };
 use http::{Method, StatusCode};
 use interplanar_core::cid::Cid;
 
-use super::car::CarStream;
-use super::car_query::CarQuery;
-use super::content::{self, Plan, check_range, plan, respond, tag};
-use super::dag::Dag;
-use super::early::early;
-use super::etag::{Match, weak};
-use super::format::{Format, Wanted};
-use super::headers::{
+use crate::car::CarBody;
+use crate::car_query::CarQuery;
+use crate::content::{self, Plan, check_range, plan, respond, tag};
+use crate::dag::Dag;
+use crate::early::early;
+use crate::etag::{Match, weak};
+use crate::format::{Format, Wanted};
+use crate::headers::{
     self, IMMUTABLE, LISTING, X_IPFS_PATH, set, set_disposition, set_immutable, set_roots,
 };
-use super::path::ContentPath;
-use super::query::Query;
-use super::refusal::Refusal;
-use super::resolve::{Lost, Resolved, resolve};
-use crate::net::server::{Request, Response, empty, from_blocking, whole};
+use crate::path::ContentPath;
+use crate::query::Query;
+use crate::refusal::Refusal;
+use crate::resolve::{Lost, Resolved, resolve};
+use crate::source::BlockSource;
+use crate::stop::{Pending, Stop};
+use crate::{Answer, Body, Request};
 
 /// A request on its way, and the headers of its answer so far.
-pub(super) struct Ask<'a> {
-    pub(super) dag: &'a Dag,
-    pub(super) request: &'a Request,
-    pub(super) query: Query,
-    pub(super) path: ContentPath,
+pub(crate) struct Ask<'a> {
+    pub(crate) dag: &'a Dag,
+    pub(crate) request: &'a Request,
+    pub(crate) query: Query,
+    pub(crate) path: ContentPath,
     wanted: Wanted,
 }
 
-/// Answers a request. Blocks.
-pub(super) fn answer(dag: &Dag, request: &Request) -> Response {
+/// Whether a URL path is the gateway's to answer.
+#[must_use]
+pub fn owns(path: &str) -> bool {
+    path == "/ipfs" || path.starts_with("/ipfs/")
+}
+
+/// Whether a request must not make anybody fetch anything: a front end that fetches then says [`Absent`](crate::Lookup::Absent)
+/// of what it doesn't keep.
+#[must_use]
+pub fn only_if_cached(headers: &HeaderMap) -> bool {
+    let control = headers.get(CACHE_CONTROL);
+    control.is_some_and(|value| value == "only-if-cached")
+}
+
+/// Answers a request for `/ipfs/…`, GET, HEAD and OPTIONS; any other method is refused.
+///
+/// # Errors
+/// The block without which there is no answer. Asking again, once that is looked for, does no harm: nothing is kept between.
+pub fn answer(source: &Arc<dyn BlockSource>, request: &Request) -> Result<Answer, Pending> {
+    match *request.method() {
+        Method::GET | Method::HEAD => {}
+        Method::OPTIONS => return Ok(allow(StatusCode::OK)),
+        _ => return Ok(allow(StatusCode::METHOD_NOT_ALLOWED)),
+    }
+    let dag = Dag(Arc::clone(source));
     let mut headers = headers::common();
-    match begin(dag, request, &mut headers) {
-        Ok(response) => response,
-        Err(refusal) => refusal.response(headers),
+    match begin(&dag, request, &mut headers) {
+        Ok(answer) => Ok(answer),
+        Err(Stop::Refused(refusal)) => Ok(refusal.answer(headers)),
+        Err(Stop::Pending(cid)) => Err(Pending(cid)),
     }
 }
 
-fn begin(dag: &Dag, request: &Request, out: &mut HeaderMap) -> Result<Response, Refusal> {
+/// An answer that says which methods there are.
+fn allow(status: StatusCode) -> Answer {
+    let mut headers = headers::common();
+    headers.insert(ALLOW, HeaderValue::from_static("GET, HEAD, OPTIONS"));
+    if status == StatusCode::OK {
+        return content::with(status, headers, Body::Empty);
+    }
+    Refusal::new(status, "only GET, HEAD and OPTIONS").answer(headers)
+}
+
+fn begin(dag: &Dag, request: &Request, out: &mut HeaderMap) -> Result<Answer, Stop> {
     let query = Query::parse(request.uri().query());
-    if let Some(response) = early(request, &query, out)? {
-        return Ok(response);
+    if let Some(answer) = early(request, &query, out)? {
+        return Ok(answer);
     }
     let path = ContentPath::parse(request.uri().path())?;
-    if let Some(response) = only_if_cached(dag, request, &path, out)? {
-        return Ok(response);
+    if let Some(answer) = cached(dag, request, &path, out)? {
+        return Ok(answer);
     }
     let wanted = Wanted::parse(&query, request.headers())?;
     if let Some(value) = path.header() {
@@ -67,15 +105,17 @@ fn begin(dag: &Dag, request: &Request, out: &mut HeaderMap) -> Result<Response, 
     };
     match ask.wanted.format {
         Format::Car => return ask.car(out),
-        Format::Unsupported => return Err(Refusal::bad_request("unsupported response format")),
+        Format::Unsupported => {
+            return Err(Refusal::bad_request("unsupported response format").into());
+        }
         Format::Default | Format::Json | Format::Cbor if request.method() == Method::GET => {
             check_range(request.headers())?;
         }
         _ => {}
     }
     let resolved = resolve(dag, &ask.path)?;
-    if let Some(response) = ask.not_modified(&resolved, out) {
-        return Ok(response);
+    if let Some(answer) = ask.not_modified(&resolved, out) {
+        return Ok(answer);
     }
     match ask.wanted.format {
         Format::Default | Format::Json | Format::Cbor => ask.default(&resolved, out),
@@ -89,40 +129,36 @@ fn begin(dag: &Dag, request: &Request, out: &mut HeaderMap) -> Result<Response, 
 }
 
 /// `Cache-Control: only-if-cached`: 412 for what isn't here; for `HEAD` that is all there is to say.
-fn only_if_cached(
+fn cached(
     dag: &Dag,
     request: &Request,
     path: &ContentPath,
     out: &HeaderMap,
-) -> Result<Option<Response>, Refusal> {
-    if request
-        .headers()
-        .get(CACHE_CONTROL)
-        .is_none_or(|value| value != "only-if-cached")
-    {
+) -> Result<Option<Answer>, Stop> {
+    if !only_if_cached(request.headers()) {
         return Ok(None);
     }
     let here = match resolve(dag, path) {
         Ok(resolved) => dag.has(&resolved.cid)?,
+        Err(Lost::Stopped(pending @ Stop::Pending(_))) => return Err(pending),
         Err(_) => false,
     };
     let head = request.method() == Method::HEAD;
     if !here && !head {
-        return Err(Refusal::new(
-            StatusCode::PRECONDITION_FAILED,
-            "not in the local blocks",
-        ));
+        return Err(
+            Refusal::new(StatusCode::PRECONDITION_FAILED, "not in the local blocks").into(),
+        );
     }
     let status = if here {
         StatusCode::OK
     } else {
         StatusCode::PRECONDITION_FAILED
     };
-    Ok(head.then(|| content::with(status, out.clone(), empty())))
+    Ok(head.then(|| content::with(status, out.clone(), Body::Empty)))
 }
 
 impl Ask<'_> {
-    pub(super) fn etag(&self, cid: &Cid, format: Format) -> String {
+    pub(crate) fn etag(&self, cid: &Cid, format: Format) -> String {
         let format = match format {
             Format::Default => Format::of_codec(cid.codec()).unwrap_or(Format::Default),
             format => format,
@@ -131,7 +167,7 @@ impl Ask<'_> {
     }
 
     /// 304 if the client has what a path leads to, as content or as a listing.
-    fn not_modified(&self, resolved: &Resolved, out: &HeaderMap) -> Option<Response> {
+    fn not_modified(&self, resolved: &Resolved, out: &HeaderMap) -> Option<Answer> {
         let content = self.etag(&resolved.cid, self.wanted.format);
         let listing = headers::listing_etag(&resolved.cid);
         for (etag, keep) in [(content, IMMUTABLE), (listing, LISTING)] {
@@ -139,33 +175,37 @@ impl Ask<'_> {
                 let mut headers = out.clone();
                 set(&mut headers, ETAG, &etag);
                 set(&mut headers, CACHE_CONTROL, keep);
-                return Some(content::with(StatusCode::NOT_MODIFIED, headers, empty()));
+                return Some(content::with(
+                    StatusCode::NOT_MODIFIED,
+                    headers,
+                    Body::Empty,
+                ));
             }
         }
         None
     }
 
     /// The bytes of a block, with conditions and ranges; a range that is none is a 400.
-    fn block(&self, data: Bytes, out: &HeaderMap) -> Result<Response, Refusal> {
+    fn block(&self, data: Bytes, out: &HeaderMap) -> Result<Answer, Stop> {
         check_range(self.request.headers())?;
         self.bytes(data, out)
     }
 
     /// Bytes at hand, with conditions and ranges.
-    pub(super) fn bytes(&self, data: Bytes, out: &HeaderMap) -> Result<Response, Refusal> {
+    pub(crate) fn bytes(&self, data: Bytes, out: &HeaderMap) -> Result<Answer, Stop> {
         let size = data.len() as u64;
         let plan = self.plan(out, size)?;
         // The length of a block fits into memory.
         Ok(respond(out.clone(), size, plan, |part| {
-            whole(data.slice(part.start as usize..part.end as usize))
+            data.slice(part.start as usize..part.end as usize).into()
         }))
     }
 
-    pub(super) fn plan(&self, out: &HeaderMap, size: u64) -> Result<Plan, Refusal> {
+    pub(crate) fn plan(&self, out: &HeaderMap, size: u64) -> Result<Plan, Refusal> {
         plan(self.request.headers(), &tag(out), size)
     }
 
-    fn raw(&self, resolved: &Resolved, out: &mut HeaderMap) -> Result<Response, Refusal> {
+    fn raw(&self, resolved: &Resolved, out: &mut HeaderMap) -> Result<Answer, Stop> {
         let data = self.dag.load(&resolved.cid)?;
         set_roots(out, resolved);
         let name = self.file_name(|| format!("{}.bin", resolved.cid));
@@ -182,11 +222,11 @@ impl Ask<'_> {
             .map_or_else(otherwise, str::to_owned)
     }
 
-    pub(super) fn downloads(&self) -> bool {
+    pub(crate) fn downloads(&self) -> bool {
         self.query.get("download") == Some("true")
     }
 
-    fn car(&self, out: &mut HeaderMap) -> Result<Response, Refusal> {
+    fn car(&self, out: &mut HeaderMap) -> Result<Answer, Stop> {
         let query = CarQuery::parse(&self.query, &self.wanted)?;
         let name = self.file_name(|| match self.path.name() {
             Some(last) => format!("{}_{last}.car", self.path.cid),
@@ -199,26 +239,24 @@ impl Ask<'_> {
             return Ok(content::with(
                 StatusCode::NOT_MODIFIED,
                 out.clone(),
-                empty(),
+                Body::Empty,
             ));
         }
         let stream = match resolve(self.dag, &self.path) {
             Ok(resolved) => {
                 // A stream that would break at its first block is a 404 instead.
                 if !self.dag.has(&resolved.cid)? {
-                    return Err(Refusal::not_found(format!(
-                        "block {} is not here",
-                        resolved.cid
-                    )));
+                    let message = format!("block {} is not here", resolved.cid);
+                    return Err(Refusal::not_found(message).into());
                 }
                 set_roots(out, &resolved);
-                CarStream::new(self.dag.clone(), query, &resolved)
+                CarBody::new(self.dag.clone(), query, &resolved)
             }
             Err(Lost::NoLink { visited }) => {
                 set(out, headers::X_IPFS_ROOTS, &self.path.cid.to_string());
-                CarStream::proof(self.dag.clone(), query, visited)?
+                CarBody::proof(self.dag.clone(), query, visited)?
             }
-            Err(Lost::Refused(refusal)) => return Err(refusal),
+            Err(Lost::Stopped(stop)) => return Err(stop),
         };
         set(out, ACCEPT_RANGES, "none");
         set(out, CONTENT_TYPE, &query.content_type());
@@ -226,17 +264,17 @@ impl Ask<'_> {
         Ok(content::with(
             StatusCode::OK,
             out.clone(),
-            from_blocking(stream, None),
+            Body::Car(Box::new(stream)),
         ))
     }
 
     /// A document in its own codec, or as the plain type that it also is.
-    pub(super) fn document(
+    pub(crate) fn document(
         &self,
         resolved: &Resolved,
         data: Bytes,
         out: &mut HeaderMap,
-    ) -> Result<Response, Refusal> {
+    ) -> Result<Answer, Stop> {
         let own = Format::of_codec(resolved.cid.codec());
         let wanted = match self.wanted.format {
             Format::Default => own.unwrap_or(Format::Default),
@@ -246,20 +284,22 @@ impl Ask<'_> {
             return Err(Refusal::new(
                 StatusCode::NOT_IMPLEMENTED,
                 "reading a part of a document that is no link is not implemented",
-            ));
+            )
+            .into());
         }
         let plain = matches!(
             (wanted, own),
             (Format::Json, Some(Format::DagJson)) | (Format::Cbor, Some(Format::DagCbor))
         );
         if own != Some(wanted) && !plain {
-            return Err(match wanted {
+            let refusal = match wanted {
                 Format::DagJson | Format::DagCbor => Refusal::new(
                     StatusCode::NOT_ACCEPTABLE,
                     "codecs are not converted: fetch the block with ?format=raw",
                 ),
                 _ => Refusal::bad_request("converting to the requested format is not supported"),
-            });
+            };
+            return Err(refusal.into());
         }
         set_immutable(out, &self.etag(&resolved.cid, wanted));
         let text = matches!(wanted, Format::Json | Format::DagJson);

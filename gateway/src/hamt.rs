@@ -7,21 +7,22 @@ use interplanar_core::block::Block;
 use interplanar_core::cid::Cid;
 use interplanar_core::unixfs::{Budget, Kind, Resolver, UnixFsError};
 
-use super::dag::{Dag, PbNode};
-use super::refusal::Refusal;
+use crate::dag::{Dag, PbNode};
+use crate::refusal::Refusal;
+use crate::stop::Stop;
 
 /// The most slots of a shard: what 16 bits address. Kubo makes 256.
 const MAX_FANOUT: u64 = 1 << 16;
 
 /// A link of a shard.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Entry {
+pub(crate) enum Entry {
     Shard(Cid),
     Named { name: Bytes, cid: Cid, tsize: u64 },
 }
 
 /// The links of a shard, in order.
-pub(super) fn entries(node: &PbNode) -> Result<Vec<Entry>, Refusal> {
+pub(crate) fn entries(node: &PbNode) -> Result<Vec<Entry>, Refusal> {
     let width = width(node)?;
     node.links
         .iter()
@@ -38,12 +39,12 @@ pub(super) fn entries(node: &PbNode) -> Result<Vec<Entry>, Refusal> {
 }
 
 /// Finds a name, from shard to shard; the shards below `root` that are read join `visited`.
-pub(super) fn find(
+pub(crate) fn find(
     dag: &Dag,
     visited: &mut Vec<Cid>,
     root: &Cid,
     name: &[u8],
-) -> Result<Option<Cid>, Refusal> {
+) -> Result<Option<Cid>, Stop> {
     let Ok(name) = std::str::from_utf8(name) else {
         return Ok(None);
     };
@@ -58,7 +59,7 @@ pub(super) fn find(
         match resolver.push(block) {
             Ok(()) => {}
             Err(UnixFsError::NotFound { .. }) => return Ok(None),
-            Err(_) => return Err(malformed()),
+            Err(_) => return Err(malformed().into()),
         }
     }
     Ok(resolver.resolved().map(|resolved| resolved.cid))

@@ -98,10 +98,10 @@ const SIGNATURES: [(&[u8], &str); 22] = [
 const HTML: [&str; 5] = ["<!doctype html", "<html", "<head", "<body", "<script"];
 
 /// The first bytes that [`by_content`] looks at.
-pub(super) const SNIFFED: usize = 3072;
+pub(crate) const SNIFFED: usize = 3072;
 
 /// By the extension of a file name.
-pub(super) fn by_name(name: &str) -> Option<&'static str> {
+pub(crate) fn by_name(name: &str) -> Option<&'static str> {
     let (_, extension) = name.rsplit_once('.')?;
     let extension = extension.to_ascii_lowercase();
     let found = EXTENSIONS.binary_search_by(|(known, _)| (*known).cmp(extension.as_str()));
@@ -109,7 +109,7 @@ pub(super) fn by_name(name: &str) -> Option<&'static str> {
 }
 
 /// By the first bytes of the content (at least [`SNIFFED`] of them, or all).
-pub(super) fn by_content(data: &[u8]) -> &'static str {
+pub(crate) fn by_content(data: &[u8]) -> &'static str {
     let data = &data[..data.len().min(SNIFFED)];
     if data.is_empty() {
         return "text/plain";

@@ -4,7 +4,7 @@
 //! units, empty lists and anything malformed are errors; a server that ignores them (as RFC 9110 permits) calls [`select`].
 //!
 //! ```
-//! use interplanar_server::net::range::{Selection, parse, select};
+//! use interplanar_gateway::range::{Selection, parse, select};
 //! let ranges = parse("bytes=0-99, -5").unwrap();
 //! assert_eq!(ranges[0].resolve(50), Some(0..50));
 //! assert_eq!(ranges[1].resolve(50), Some(45..50));
