@@ -1,4 +1,10 @@
 use super::*;
+use crate::decompress::{Decoder, DecompressError};
+use std::vec::Vec;
+
+type Checker<S> = super::Checker<Decoder, S>;
+type Stop = super::Stop<DecompressError>;
+const MAX_WINDOW: u64 = 128 << 20;
 
 #[derive(Default)]
 struct Sent(Vec<u8>, Option<usize>);
@@ -22,7 +28,12 @@ fn large() -> Vec<u8> {
 }
 
 fn checker(nar: &[u8]) -> Checker<Sent> {
-    Checker::new(Sha256::of(nar), nar.len() as u64, Sent::default())
+    Checker::new(
+        Sha256::of(nar),
+        nar.len() as u64,
+        MAX_WINDOW,
+        Sent::default(),
+    )
 }
 
 /// Pushes `data` as one source, plain, and ends it.
@@ -47,16 +58,62 @@ fn a_right_source_passes_small_or_large() {
     }
 }
 
+/// A gzip member of `data`.
+fn gzip(data: &[u8]) -> Vec<u8> {
+    let mut member = std::vec![31, 139, 8, 0, 0, 0, 0, 0, 0, 3];
+    member.extend(miniz_oxide::deflate::compress_to_vec(data, 1));
+    let mut crc = u32::MAX;
+    for byte in data {
+        crc ^= u32::from(*byte);
+        for _ in 0..8 {
+            crc = (crc >> 1) ^ (0xedb8_8320 & (crc & 1).wrapping_neg());
+        }
+    }
+    member.extend((!crc).to_le_bytes());
+    member.extend((data.len() as u32).to_le_bytes());
+    member
+}
+
 #[test]
 fn compressed_sources_pass() {
     let nar = large();
     let mut checker = checker(&nar);
-    checker.begin(Compression::Zstd).unwrap();
-    let data = zstd::encode_all(&nar[..], 1).unwrap();
-    data.chunks(10_000)
+    checker.begin(Compression::Gzip).unwrap();
+    gzip(&nar)
+        .chunks(10_000)
         .for_each(|piece| checker.push(&Bytes::copy_from_slice(piece)).unwrap());
     checker.end().unwrap();
     assert!(checker.into_sink().0 == nar);
+}
+
+/// What a queue holds between two steps is bounded, however much one small piece stands for.
+#[test]
+fn a_queue_that_is_emptied_after_each_step_stays_short() {
+    let nar = std::vec![0_u8; 50 * PIECE];
+    let mut checker = super::Checker::<Decoder, Vec<Bytes>>::new(
+        Sha256::of(&nar),
+        nar.len() as u64,
+        MAX_WINDOW,
+        Vec::new(),
+    );
+    checker.begin(Compression::Gzip).unwrap();
+    let mut input = Bytes::from(gzip(&nar));
+    let (mut left, mut most) = (0, 0);
+    let mut empty = |queue: &mut Vec<Bytes>| {
+        let bytes: usize = queue.drain(..).map(|piece| piece.len()).sum();
+        left += bytes;
+        most = most.max(bytes);
+    };
+    while !input.is_empty() {
+        checker.step(&mut input).unwrap();
+        empty(checker.sink());
+    }
+    while !checker.end_step().unwrap() {
+        empty(checker.sink());
+    }
+    empty(checker.sink());
+    assert_eq!(left, nar.len());
+    assert!(most <= 2 * STEP, "{most}");
 }
 
 #[test]
@@ -156,6 +213,7 @@ fn a_client_that_is_gone_stops_the_source() {
     let mut checker = Checker::new(
         Sha256::of(&nar),
         nar.len() as u64,
+        MAX_WINDOW,
         Sent(Vec::new(), Some(PIECE * 2)),
     );
     assert_eq!(whole(&mut checker, &nar), Err(Stop::Gone));

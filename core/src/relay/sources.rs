@@ -5,52 +5,57 @@
 //! read through a gateway gives both. Among equals the smallest file goes first, and where
 //! sizes are not told what decodes fastest. Entries that were found to be wrong, or that nobody here decodes, are left out.
 
-use super::known::Known;
-use interplanar_core::cid::IpfsUrl;
-use interplanar_core::narinfo::{Compression, Entry};
-use url::Url;
+use super::{Known, join};
+use crate::cid::IpfsUrl;
+use crate::narinfo::{Compression, Entry};
+use crate::unixfs::Budget;
+use alloc::string::{String, ToString};
+use alloc::vec;
+use alloc::vec::Vec;
 
 /// Entries of a narinfo that are tried at most.
 const MAX_SOURCES: usize = 16;
 
 /// One source of a NAR.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Source {
-    pub(super) place: Place,
-    pub(super) compression: Compression,
+pub struct Source {
+    /// Where it is.
+    pub place: Place,
+    /// How it is compressed there.
+    pub compression: Compression,
     /// As the narinfo says it, signed by nobody.
-    pub(super) file_size: Option<u64>,
+    pub file_size: Option<u64>,
 }
 
+/// Where a source is.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Place {
+pub enum Place {
+    /// On IPFS.
     Ipfs(IpfsUrl),
-    Http(Url),
+    /// At this http or https URL.
+    Http(String),
 }
 
 impl Source {
     /// What it is called in logs and remembered by.
-    pub(super) fn name(&self) -> String {
+    #[must_use]
+    pub fn name(&self) -> String {
         match &self.place {
             Place::Ipfs(url) => url.to_string(),
-            Place::Http(url) => url.to_string(),
+            Place::Http(url) => url.clone(),
         }
     }
 }
 
 /// The sources of a NAR. `is_local` tells whether a root block is here; `is_bad` whether a source, by its name, was wrong before.
-pub(super) fn of(
+pub fn sources(
     known: &Known,
     is_local: impl Fn(&IpfsUrl) -> bool,
     is_bad: impl Fn(&str) -> bool,
 ) -> Vec<Source> {
     let mut sources: Vec<Source> = Vec::new();
-    for entry in known
-        .narinfo
-        .entries()
-        .iter()
-        .filter(|entry| decodes(entry.compression))
-    {
+    let entries = known.narinfo.entries().iter();
+    for entry in entries.filter(|entry| decodes(entry.compression)) {
         for place in places(entry, &known.upstream) {
             let source = Source {
                 place,
@@ -78,17 +83,33 @@ pub(super) fn of(
     sources
 }
 
-fn places(entry: &Entry, upstream: &Url) -> Vec<Place> {
+/// No compression makes a NAR longer than this.
+#[must_use]
+pub fn max_file_size(nar_size: u64) -> u64 {
+    nar_size
+        .saturating_add(nar_size >> 3)
+        .saturating_add(1 << 20)
+}
+
+/// What a walk over the DAG of a NAR may use: even chunks of 512 bytes are allowed, and trees of any shape.
+#[must_use]
+pub fn budget(nar_size: u64) -> Budget {
+    let output = max_file_size(nar_size);
+    Budget {
+        blocks: (output >> 9).saturating_add(1024),
+        depth: 64,
+        output,
+    }
+}
+
+fn places(entry: &Entry, upstream: &str) -> Vec<Place> {
     if let Ok(url) = IpfsUrl::parse(&entry.url).or_else(|_| IpfsUrl::parse_gateway(&entry.url)) {
         return vec![Place::Ipfs(url)];
     }
-    let Ok(url) = upstream.join(&entry.url) else {
+    let Some(url) = join(upstream, &entry.url) else {
         return Vec::new();
     };
-    if !matches!(url.scheme(), "http" | "https") {
-        return Vec::new();
-    }
-    let ipfs = IpfsUrl::parse_gateway(url.as_str()).ok().map(Place::Ipfs);
+    let ipfs = IpfsUrl::parse_gateway(&url).ok().map(Place::Ipfs);
     ipfs.into_iter().chain([Place::Http(url)]).collect()
 }
 
