@@ -33,4 +33,6 @@ pub use client::{Client, HttpCache, Redirect};
 pub use fetch::{FetchStream, fetch_ipfs};
 pub use small::{HttpError, Small, get_small, is_transient};
 pub use store::{LocalBlocks, NotKept};
+#[cfg(feature = "bindings")]
+pub(crate) use time::now_ms;
 pub use time::sleep;
