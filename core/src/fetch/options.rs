@@ -27,6 +27,8 @@ pub struct Options {
     pub max_buffer: usize,
     /// Block requests at the same time.
     pub in_flight: usize,
+    /// Requests in all; where the platform counts them. With few left a CAR is preferred.
+    pub max_requests: u64,
     /// A second gateway is asked when the first has not sent a block after so many milliseconds.
     pub race_after_ms: u64,
     /// So many milliseconds without a byte, or below `min_rate`, and another gateway is asked as well.
@@ -48,6 +50,7 @@ impl Default for Options {
             read_ahead: 32,
             max_buffer: 4 * MAX_BLOCK,
             in_flight: 6,
+            max_requests: u64::MAX,
             race_after_ms: 1_000,
             stall_ms: 4_000,
             request_timeout_ms: 45_000,
