@@ -10,6 +10,7 @@ use interplanar_core::cid::{Cid, IpfsUrl};
 use interplanar_core::fetch::{
     Action, Event, FetchError, Fetcher, GatewayPool, Options, RequestId, Summary,
 };
+use interplanar_core::hash::Sha256;
 use std::cell::RefCell;
 use std::future::poll_fn;
 use std::pin::Pin;
@@ -137,6 +138,11 @@ impl Driver {
                     id, url, accept, ..
                 } => self.requests.start(&self.client, id, &url, accept),
                 Action::Cancel(id) => self.requests.cancel(id),
+                Action::Hash { ticket, data } => {
+                    let digest = Sha256::of(&data);
+                    let pool = &mut self.gateways.borrow_mut();
+                    self.fetcher.hashed(ticket, digest, pool, now_ms);
+                }
                 Action::Event(event) => (self.on_event)(&event),
                 Action::Content(content) => {
                     self.store.start();
