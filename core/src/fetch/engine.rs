@@ -1,5 +1,6 @@
 //! The engine's state, and its turn: hand out what is ready, take what is stored, then ask for what is missing.
 
+use super::arrivals::Arrivals;
 use super::clock::Clock;
 use super::early::{Early, Seen};
 use super::peers::Peers;
@@ -23,6 +24,7 @@ pub struct Fetcher {
     pub(super) options: Options,
     pub(super) target: Target,
     pub(super) wanted: Wanted,
+    pub(super) arrivals: Arrivals,
     pub(super) early: Early,
     /// Which blocks were used.
     pub(super) got: Seen,
@@ -43,6 +45,8 @@ pub struct Fetcher {
     pub(super) hit_run: u32,
     /// The largest block so far, in bytes: what one more is thought to take.
     pub(super) largest: usize,
+    /// Whether blocks are asked for in place of CARs.
+    pub(super) near: bool,
     /// When a gateway that is put aside may be asked again, in the driver's time.
     pub(super) retry_ms: Option<u64>,
     next_id: u64,
@@ -59,6 +63,7 @@ impl Fetcher {
         Self {
             target: Target::new(url, &options),
             wanted: Wanted::default(),
+            arrivals: Arrivals::default(),
             early: Early::new(options.max_buffer >> 1),
             got: Seen::default(),
             requests: Requests::new(),
@@ -73,6 +78,7 @@ impl Fetcher {
             loading: 0,
             hit_run: 0,
             largest: 256 << 10,
+            near: false,
             retry_ms: None,
             next_id: 0,
             outcome: None,
@@ -142,6 +148,7 @@ impl Fetcher {
         }
         let open = core::mem::take(&mut self.requests);
         self.queue.extend(open.into_keys().map(Action::Cancel));
+        self.arrivals.clear();
         self.early.clear();
         self.outcome = Some(outcome);
     }
@@ -224,6 +231,7 @@ impl Fetcher {
         usize::try_from(bytes)
             .unwrap_or(usize::MAX)
             .saturating_add(self.early.bytes())
+            .saturating_add(self.arrivals.bytes())
     }
 
     /// Whether so many more blocks may be asked for.
@@ -248,7 +256,7 @@ impl Fetcher {
     /// heeds it never makes the engine drop a block.
     #[must_use]
     pub fn wants_data(&self, id: RequestId) -> bool {
-        let Some(request) = self.requests.get(&id) else {
+        let Some(request) = self.requests.get(&id).filter(|open| open.end.is_none()) else {
             return false;
         };
         request.car().is_none() || self.held().saturating_add(MAX_BLOCK) <= self.options.max_buffer
@@ -257,7 +265,8 @@ impl Fetcher {
     /// The first block that is needed and the CARs under way that may still bring it.
     pub(super) fn is_coming(&self, cid: &Cid) -> bool {
         self.requests.iter().any(|(id, request)| {
-            request.car().is_some_and(|car| !car.has_passed(cid)) && self.wants_data(*id)
+            request.car().is_some_and(|car| !car.has_passed(cid))
+                && (self.arrivals.has(*id) || self.wants_data(*id))
         })
     }
 }

@@ -23,7 +23,11 @@ impl Fetcher {
         let Some(first) = self.wanted.first().copied() else {
             return Ok(());
         };
-        if self.wanted.local(&first) != Some(Local::Missing) || self.is_coming(&first) {
+        if self.wanted.local(&first) != Some(Local::Missing) {
+            return Ok(());
+        }
+        self.look_near(&first, pool);
+        if self.is_coming(&first) {
             return Ok(());
         }
         // What the local store says of the others decides how to ask.
@@ -31,7 +35,7 @@ impl Fetcher {
             return Ok(());
         }
         let mut car = self.has_car();
-        let much = self.is_much_missing();
+        let much = !self.near && self.is_much_missing();
         if !car && much {
             let choice = self.choose(pool, |_, peer| peer.may_give_car());
             if let Some(gateway) = choice.now {
@@ -89,7 +93,7 @@ impl Fetcher {
         let mut open = self
             .requests
             .values()
-            .filter(|request| request.raw_cid().is_some())
+            .filter(|request| request.raw_cid().is_some() && request.end.is_none())
             .count();
         for cid in missing {
             let is_first = cid == *first;

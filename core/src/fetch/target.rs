@@ -109,6 +109,14 @@ impl Target {
         }
     }
 
+    /// Bytes of the next block that is needed, if it is known to be a leaf of that size.
+    pub(super) fn next_leaf(&self) -> Option<u64> {
+        match &self.stage {
+            Stage::Path(_) => None,
+            Stage::File(walker) => walker.next_leaf(),
+        }
+    }
+
     pub(super) fn size(&self) -> Option<u64> {
         match &self.stage {
             Stage::Path(_) => None,

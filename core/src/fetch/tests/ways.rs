@@ -311,6 +311,59 @@ fn blocks_that_repeat_come_once_however_far_apart() {
 }
 
 #[test]
+fn of_a_near_gateway_large_blocks_are_asked_for_side_by_side() {
+    let (content, cid, blocks) = file(SIZE_1048576_V1, 40_000_000);
+    for (latency_ms, block_rate, near) in [
+        (1, 512 << 20, true),
+        (10, 512 << 20, true),
+        (12, 512 << 20, false),
+        (100, 512 << 20, false),
+        (1, u64::MAX, false),
+        (100, 0, true),
+    ] {
+        let mut network = Network::new(blocks.clone(), &[Script::Honest]);
+        network.latency_ms = latency_ms;
+        let options = Options {
+            block_rate,
+            ..Options::default()
+        };
+        let outcome = network.fetch(&at(cid), options);
+        assert!(outcome.content == content, "{:?}", outcome.result);
+        assert_eq!(outcome.faults(), []);
+        // The first CAR tells how near the gateway and how large the blocks are.
+        assert_eq!(outcome.count(RequestKind::Car), 1);
+        assert_eq!(
+            outcome.count(RequestKind::Raw) > 30,
+            near,
+            "{latency_ms} ms, {block_rate} bytes per second"
+        );
+        assert!(outcome.most_held <= Options::default().max_buffer);
+    }
+}
+
+#[test]
+fn small_blocks_of_a_near_gateway_come_in_a_car() {
+    let (content, cid, blocks) = file(SMALL, 300_000);
+    let mut network = Network::new(blocks, &[Script::Honest]);
+    network.latency_ms = 1;
+    let outcome = network.fetch(&at(cid), Options::default());
+    assert!(outcome.content == content);
+    assert_eq!(outcome.requests.len(), 1);
+}
+
+#[test]
+fn a_near_gateway_that_has_no_blocks_gives_a_car_again() {
+    let (content, cid, blocks) = file(SIZE_1048576_V1, 40_000_000);
+    let scripts = [Script::NoRaw(406), Script::NoRaw(503)];
+    for script in scripts {
+        let mut network = Network::new(blocks.clone(), &[script]);
+        network.latency_ms = 1;
+        let outcome = network.fetch(&at(cid), Options::default());
+        assert!(outcome.content == content, "{:?}", outcome.result);
+    }
+}
+
+#[test]
 fn a_slow_consumer_is_no_fault_of_the_gateway() {
     let (content, cid, blocks) = file(SIZE_262144_V1, 20_000_000);
     let mut network = Network::new(blocks, &[Script::Honest, Script::Honest]);
