@@ -24,6 +24,7 @@
 mod body;
 mod client;
 mod fetch;
+mod hashes;
 mod requests;
 mod small;
 mod store;
