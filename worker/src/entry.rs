@@ -47,11 +47,6 @@ impl Worker {
         })
     }
 
-    /// Whether a path is this worker's to answer.
-    pub fn owns(path: &str) -> bool {
-        crate::handler::owns(path)
-    }
-
     /// The version of this program.
     pub fn version() -> String {
         env!("CARGO_PKG_VERSION").to_owned()

@@ -16,7 +16,7 @@ use http::header::{ALLOW, CACHE_CONTROL, HeaderName};
 use http::{HeaderMap, Method, Request, StatusCode};
 use interplanar_core::cid::Cid;
 use interplanar_core::fetch::{GatewayPool, Options};
-use interplanar_core::relay::{Answer, is_hash_part};
+use interplanar_core::relay::Answer;
 use interplanar_wasm::driver::{Client, HttpCache, Redirect};
 use std::cell::RefCell;
 use std::rc::Rc;
@@ -78,23 +78,6 @@ impl Shared {
             shared: Rc::clone(self),
             kept: Kept::new(self.cache.clone(), client.clone()),
             client,
-        }
-    }
-}
-
-/// Whether a path is this worker's to answer.
-pub(crate) fn owns(path: &str) -> bool {
-    let hash_part = |path: &str| {
-        let name = path
-            .strip_suffix(".narinfo")
-            .or_else(|| path.strip_suffix(".ls"));
-        name.is_some_and(is_hash_part)
-    };
-    match path.strip_prefix('/') {
-        None => false,
-        Some("nix-cache-info" | "healthz" | "version") => true,
-        Some(rest) => {
-            interplanar_gateway::owns(path) || rest.starts_with("nar/") || hash_part(rest)
         }
     }
 }
@@ -206,36 +189,5 @@ fn bare(headers: HeaderMap) -> Reply {
         status: StatusCode::OK,
         headers,
         body: Body::Empty,
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn only_paths_of_its_own_are_answered() {
-        for path in [
-            "/ipfs/bafkqaaa",
-            "/ipfs",
-            "/nix-cache-info",
-            "/nar/x.nar",
-            "/bnfap3gvj3v0k345a5zkxwyd38m1f2s5.narinfo",
-            "/bnfap3gvj3v0k345a5zkxwyd38m1f2s5.ls",
-            "/version",
-        ] {
-            assert!(owns(path), "{path}");
-        }
-        for path in [
-            "",
-            "/",
-            "/index.html",
-            "/ipfsx",
-            "/x.narinfo",
-            "/ls",
-            "/narx",
-        ] {
-            assert!(!owns(path), "{path}");
-        }
     }
 }
