@@ -16,20 +16,13 @@ function restart() {
   __wbg_reset_state();
 }
 
-// Tells the client the length, and makes a body that ends early an error of the connection.
-function sized(response, context) {
-  const length = response.headers.get('Content-Length');
-  if (!response.body || length === null) return response;
-  const { readable, writable } = new FixedLengthStream(Number(length));
-  // What went wrong the reader sees as well.
-  context.waitUntil(response.body.pipeTo(writable).catch(() => {}));
-  return new Response(readable, response);
-}
-
 export default {
   async fetch(request, env, context) {
     try {
-      return sized(await start(env).fetch(request), context);
+      const answer = start(env).fetch(request, context);
+      // A client that goes away leaves nothing half done behind.
+      context.waitUntil(answer.catch(() => {}));
+      return await answer;
     } catch (error) {
       console.error(`interplanar: ${error}`);
       if (error instanceof WebAssembly.RuntimeError) restart();

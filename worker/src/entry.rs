@@ -3,6 +3,7 @@
 use crate::config::{Config, Place};
 use crate::handler::Shared;
 use crate::reply::{self, Reply};
+use crate::stream::RequestContext;
 use http::StatusCode;
 use js_sys::{Error, Promise, Reflect};
 use std::rc::Rc;
@@ -52,8 +53,9 @@ impl Worker {
         env!("CARGO_PKG_VERSION").to_owned()
     }
 
-    /// Answers a request: a promise of a `Response`.
-    pub fn fetch(&self, request: &Request) -> Promise {
+    /// Answers a request: a promise of a `Response`. The edge gives the request's context, so that work which nobody waits for any more
+    /// still comes to its end.
+    pub fn fetch(&self, request: &Request, context: Option<RequestContext>) -> Promise {
         let shared = Rc::clone(&self.shared);
         let asked = reply::request(request);
         let head = request.method() == "HEAD";
@@ -62,7 +64,7 @@ impl Worker {
                 Some(asked) => shared.task().reply(asked).await,
                 None => Reply::new(StatusCode::BAD_REQUEST, "text/plain", "no request\n"),
             };
-            Ok(reply.into_response(head)?.into())
+            Ok(reply.into_response(head, context.as_ref())?.into())
         })
     }
 }

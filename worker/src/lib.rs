@@ -31,3 +31,4 @@ mod shelf;
 mod stream;
 
 pub use entry::Worker;
+pub use stream::RequestContext;

@@ -1,6 +1,6 @@
 //! Answers on their way out, and what becomes of them in the runtime.
 
-use crate::stream::{Pieces, readable};
+use crate::stream::{Pieces, RequestContext, readable};
 use bytes::Bytes;
 use http::header::{CONTENT_LENGTH, CONTENT_TYPE};
 use http::{HeaderMap, HeaderValue, Request, StatusCode};
@@ -65,7 +65,11 @@ impl Reply {
     }
 
     /// The response of the runtime; for `HEAD` without its body.
-    pub(crate) fn into_response(mut self, head: bool) -> Result<Response, JsValue> {
+    pub(crate) fn into_response(
+        mut self,
+        head: bool,
+        context: Option<&RequestContext>,
+    ) -> Result<Response, JsValue> {
         let length = match &self.body {
             Body::Empty => None,
             Body::Whole(bytes) => Some(bytes.len() as u64),
@@ -90,8 +94,9 @@ impl Reply {
                 let bytes = Uint8Array::from(bytes.as_ref());
                 Response::new_with_opt_js_u8_array_and_init(Some(&bytes), &init)
             }
-            Body::Stream(pieces, _) => {
-                Response::new_with_opt_readable_stream_and_init(Some(&readable(pieces)?), &init)
+            Body::Stream(pieces, length) => {
+                let stream = readable(pieces, length, context)?;
+                Response::new_with_opt_readable_stream_and_init(Some(&stream), &init)
             }
         }
     }
