@@ -95,12 +95,6 @@ impl Task {
         Options {
             max_buffer: MAX_BUFFER,
             max_requests: if counted { left } else { u64::MAX },
-            // Where requests are counted one CAR is better than any number of blocks.
-            block_rate: if counted {
-                u64::MAX
-            } else {
-                Options::default().block_rate
-            },
             ..Options::default()
         }
     }
