@@ -23,6 +23,7 @@ pub mod hash;
 pub mod nar;
 pub mod narinfo;
 pub mod nix_base32;
+pub mod relay;
 pub mod signature;
 pub mod store_path;
 pub mod trust;

@@ -56,12 +56,24 @@ pub struct Fetcher {
 impl Fetcher {
     /// A fetch of the file at `url`. Nothing happens until it is polled.
     #[must_use]
-    pub fn new(url: &IpfsUrl, mut options: Options) -> Self {
+    pub fn new(url: &IpfsUrl, options: Options) -> Self {
+        let target = Target::new(url, &options);
+        Self::with(target, options)
+    }
+
+    /// A fetch of one block, of any codec; its bytes are the content.
+    #[must_use]
+    pub fn block(cid: Cid, options: Options) -> Self {
+        let target = Target::block(cid, &options);
+        Self::with(target, options)
+    }
+
+    fn with(target: Target, mut options: Options) -> Self {
         options.read_ahead = options.read_ahead.clamp(1, MAX_READ_AHEAD);
         options.in_flight = options.in_flight.max(1);
         options.max_buffer = options.max_buffer.max(MAX_BLOCK.saturating_mul(2));
         Self {
-            target: Target::new(url, &options),
+            target,
             wanted: Wanted::default(),
             arrivals: Arrivals::default(),
             early: Early::new(options.max_buffer >> 1),
@@ -244,6 +256,12 @@ impl Fetcher {
     /// Whether content waits to be handed out.
     pub(super) fn has_content(&self) -> bool {
         !self.ready.is_empty()
+    }
+
+    /// How many requests were made so far.
+    #[must_use]
+    pub fn requests_made(&self) -> u64 {
+        self.next_id
     }
 
     pub(super) fn new_id(&mut self) -> RequestId {

@@ -24,7 +24,10 @@ impl Fetcher {
             .unwrap_or(0);
         // What was chosen is kept until it is clearly wrong.
         let least = self.options.block_rate >> u32::from(self.near);
-        self.near = rate >= least;
+        // Where requests are counted there must be twice as many as it takes.
+        let blocks = self.target.most_left().checked_div(block).unwrap_or(0);
+        let enough = blocks.saturating_mul(2) < self.requests_left();
+        self.near = rate >= least && enough;
         if self.near {
             self.drop_cars();
         }

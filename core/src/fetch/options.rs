@@ -33,6 +33,8 @@ pub struct Options {
     /// Blocks of at least so many bytes are hashed by the driver ([`Action::Hash`](super::Action::Hash)), shorter ones by the engine;
     /// `usize::MAX`: all by the engine.
     pub hash_outside: usize,
+    /// Requests in all; where the platform counts them. With few left a CAR is preferred.
+    pub max_requests: u64,
     /// A second gateway is asked when the first has not sent a block after so many milliseconds.
     pub race_after_ms: u64,
     /// So many milliseconds without a byte, or below `min_rate`, and another gateway is asked as well.
@@ -56,6 +58,7 @@ impl Default for Options {
             in_flight: 6,
             block_rate: 512 << 20,
             hash_outside: usize::MAX,
+            max_requests: u64::MAX,
             race_after_ms: 1_000,
             stall_ms: 4_000,
             request_timeout_ms: 45_000,

@@ -1,5 +1,8 @@
 //! How requests are made: the global `fetch`, with what every runtime may be told.
 
+use std::cell::Cell;
+use std::rc::Rc;
+
 use js_sys::{Array, Function, Object, Promise, Reflect};
 use wasm_bindgen::prelude::*;
 use wasm_bindgen_futures::JsFuture;
@@ -37,6 +40,8 @@ pub enum HttpCache {
 #[derive(Debug, Clone)]
 pub struct Client {
     init: Vec<(&'static str, &'static str)>,
+    /// Requests made by this client and its clones.
+    sent: Rc<Cell<u64>>,
 }
 
 impl Client {
@@ -51,11 +56,35 @@ impl Client {
             init.push(("cache", "no-store"));
         }
         init.retain(|(name, value)| is_known(name, value));
-        Self { init }
+        Self {
+            init,
+            sent: Rc::default(),
+        }
+    }
+
+    /// The same, counting from zero: for a platform that counts the requests of each of its own.
+    #[must_use]
+    pub fn fresh(&self) -> Self {
+        Self {
+            init: self.init.clone(),
+            sent: Rc::default(),
+        }
+    }
+
+    /// Requests that this client and its clones have made.
+    #[must_use]
+    pub fn sent(&self) -> u64 {
+        self.sent.get()
+    }
+
+    /// Counts what was asked of the platform in another way.
+    pub fn count(&self, requests: u64) {
+        self.sent.set(self.sent.get().saturating_add(requests));
     }
 
     /// Begins a GET. It is aborted when what is returned is dropped.
     pub(crate) fn get(&self, url: &str, accept: Option<&str>) -> Result<Sent, JsValue> {
+        self.count(1);
         let init = Object::new();
         for (name, value) in &self.init {
             set(&init, name, &JsValue::from_str(value));

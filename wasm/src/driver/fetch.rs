@@ -7,7 +7,7 @@ use super::store::{Finished, LocalBlocks, Store};
 use super::time::{Alarm, Clock};
 use bytes::Bytes;
 use futures_util::stream::{LocalBoxStream, Stream, StreamExt as _, unfold};
-use interplanar_core::cid::IpfsUrl;
+use interplanar_core::cid::{Cid, IpfsUrl};
 use interplanar_core::fetch::{
     Action, Event, FetchError, Fetcher, GatewayPool, HashTicket, Options, RequestId, Summary,
 };
@@ -31,6 +31,31 @@ pub fn fetch_ipfs(
     store: Option<Rc<dyn LocalBlocks>>,
     on_event: impl FnMut(&Event) + 'static,
 ) -> FetchStream {
+    let fetcher = |options| Fetcher::new(url, options);
+    drive(client, fetcher, options, gateways, store, on_event)
+}
+
+/// Fetches one block of any codec, verified; its bytes are the content. As [`fetch_ipfs`] in everything else.
+pub fn fetch_block(
+    client: &Client,
+    cid: Cid,
+    options: Options,
+    gateways: Rc<RefCell<GatewayPool>>,
+    store: Option<Rc<dyn LocalBlocks>>,
+    on_event: impl FnMut(&Event) + 'static,
+) -> FetchStream {
+    let fetcher = |options| Fetcher::block(cid, options);
+    drive(client, fetcher, options, gateways, store, on_event)
+}
+
+fn drive(
+    client: &Client,
+    fetcher: impl FnOnce(Options) -> Fetcher,
+    options: Options,
+    gateways: Rc<RefCell<GatewayPool>>,
+    store: Option<Rc<dyn LocalBlocks>>,
+    on_event: impl FnMut(&Event) + 'static,
+) -> FetchStream {
     let options = Options {
         local: store.is_some(),
         hash_outside: hashes::from(),
@@ -39,7 +64,7 @@ pub fn fetch_ipfs(
     let summary = Rc::default();
     let driver = Driver {
         client: client.clone(),
-        fetcher: Fetcher::new(url, options),
+        fetcher: fetcher(options),
         gateways,
         clock: Clock::new(),
         alarm: Alarm::new(),

@@ -25,15 +25,15 @@ mod body;
 mod client;
 mod fetch;
 mod hashes;
+mod open;
 mod requests;
 mod small;
 mod store;
 mod time;
 
 pub use client::{Client, HttpCache, Redirect};
-pub use fetch::{FetchStream, fetch_ipfs};
+pub use fetch::{FetchStream, fetch_block, fetch_ipfs};
+pub use open::{Opened, open};
 pub use small::{HttpError, Small, get_small, is_transient};
 pub use store::{LocalBlocks, NotKept};
-#[cfg(feature = "bindings")]
-pub(crate) use time::now_ms;
-pub use time::sleep;
+pub use time::{now_ms, sleep};

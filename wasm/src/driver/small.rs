@@ -112,7 +112,7 @@ async fn get_once(client: &Client, url: &str, limit: usize) -> Result<Small, Htt
 }
 
 /// What the runtime says of an error, with its cause where it tells one (Node does).
-fn unreachable(error: JsValue) -> HttpError {
+pub(super) fn unreachable(error: JsValue) -> HttpError {
     let Some(error) = error.dyn_ref::<js_sys::Error>() else {
         return HttpError::Unreachable(String::from("the request failed"));
     };

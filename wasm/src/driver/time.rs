@@ -23,7 +23,7 @@ extern "C" {
 }
 
 /// Milliseconds since the runtime started; they never go back. In workerd time stands still between I/O.
-pub(crate) fn now_ms() -> f64 {
+pub fn now_ms() -> f64 {
     performance_now()
 }
 

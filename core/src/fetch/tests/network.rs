@@ -193,6 +193,11 @@ impl Network {
         Run::new(self, start).run(Fetcher::new(url, options), pool)
     }
 
+    /// Fetches one block.
+    pub(super) fn fetch_block(&self, cid: Cid, options: Options) -> Outcome {
+        Run::new(self, 1_000_000).run(Fetcher::block(cid, options), &mut self.pool())
+    }
+
     /// The blocks of a file in order, without repetitions.
     fn in_order(&self, url: &IpfsUrl, range: Option<(u64, Option<u64>)>) -> Vec<Cid> {
         let mut order = Vec::new();

@@ -465,3 +465,56 @@ fn any_interleaving_and_any_pieces_give_the_same_content_and_the_same_run_twice_
         );
     }
 }
+
+#[test]
+fn one_block_is_fetched_whatever_is_in_it() {
+    let (_, cid, mut blocks) = file(SMALL, 5000);
+    let empty = *crate::block::Block::raw(Bytes::new()).cid();
+    blocks.insert(empty, Bytes::new());
+    let scripts = [Script::CorruptFrom(0), Script::NoConnection, Script::Honest];
+    let network = Network::new(blocks, &scripts);
+    for cid in [cid, empty] {
+        let outcome = network.fetch_block(cid, Options::default());
+        assert!(outcome.result.is_ok(), "{:?}", outcome.result);
+        assert_eq!(outcome.content, network.blocks[&cid]);
+        assert_eq!(outcome.count(RequestKind::Car), 0);
+    }
+    let inline = crate::cid::parse("bafkqaddimvwgy3zao5xxe3debi").unwrap();
+    let outcome = network.fetch_block(inline, Options::default());
+    assert_eq!(
+        (outcome.requests.len(), outcome.content),
+        (0, b"hello world\n".to_vec())
+    );
+    let outcome = network.fetch_block(
+        crate::cid::parse("bafkreigh2akiscaildcqabsyg3dfr6chu3fgpregiymsck7e7aqa4s52zy").unwrap(),
+        Options::default(),
+    );
+    assert!(matches!(
+        outcome.result,
+        Err(FetchError::NotFound { .. } | FetchError::Unavailable { .. })
+    ));
+}
+
+#[test]
+fn no_more_requests_are_made_than_are_allowed() {
+    let (content, cid, blocks) = file(SMALL, 300_000);
+    let network = Network::new(blocks.clone(), &[Script::NoCar(501)]);
+    let all = network.fetch(&at(cid), Options::default());
+    assert!(all.content == content && all.requests.len() > 100);
+    for max_requests in [1, 2, 50] {
+        let options = Options {
+            max_requests,
+            ..Options::default()
+        };
+        let outcome = network.fetch(&at(cid), options.clone());
+        assert!(
+            matches!(outcome.result, Err(FetchError::NoRequestsLeft { .. })),
+            "{:?}",
+            outcome.result
+        );
+        assert!(outcome.requests.len() as u64 <= max_requests);
+        // Where CARs are had, one is enough.
+        let outcome = Network::new(blocks.clone(), &[Script::Honest]).fetch(&at(cid), options);
+        assert!(outcome.content == content);
+    }
+}
