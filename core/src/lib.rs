@@ -16,6 +16,7 @@ extern crate std;
 pub mod block;
 pub mod car;
 pub mod cid;
+mod dag_cbor;
 pub mod dag_pb;
 pub mod decompress;
 pub mod dedup;
