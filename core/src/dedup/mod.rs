@@ -12,6 +12,9 @@
 //!
 //! All are without I/O. Compressing is the caller's: it needs a library that can forbid repeat offsets.
 
+/// The field of a narinfo, behind what is signed, that holds the CID of a chunk index: `ChunkIndex: bafy…`. It is a hint like any CID.
+pub const FIELD: &str = "ChunkIndex";
+
 mod cut;
 mod dag;
 pub mod frame;
