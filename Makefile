@@ -22,6 +22,7 @@ lint: targets
 	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --workspace --no-deps --quiet
 	$(CARGO) check --quiet -p interplanar-core --target thumbv7em-none-eabihf
 	$(CARGO) check --quiet -p interplanar-core --target wasm32-unknown-unknown
+	$(CARGO) check --quiet -p interplanar-gateway --target wasm32-unknown-unknown
 
 test: peers lint
 	$(CARGO) build --quiet -p interplanar-server

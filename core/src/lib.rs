@@ -26,6 +26,7 @@ mod murmur3;
 pub mod nar;
 pub mod narinfo;
 pub mod nix_base32;
+pub mod relay;
 pub mod signature;
 pub mod store_path;
 pub mod trust;

@@ -126,6 +126,22 @@ pub fn verify(cid: &Cid, data: &[u8]) -> Result<(), CidError> {
     }
 }
 
+/// As [`verify`], with the SHA-256 of `data`, which counts only where the CID's hash is one.
+///
+/// # Errors
+/// As [`verify`].
+pub fn verify_hashed(cid: &Cid, data: &[u8], digest: &Sha256) -> Result<(), CidError> {
+    if cid.hash().code() != SHA2_256 || data.len() > MAX_BLOCK {
+        return verify(cid, data);
+    }
+    check(cid)?;
+    if cid.hash().digest() == digest.as_bytes() {
+        Ok(())
+    } else {
+        Err(CidError::WrongHash)
+    }
+}
+
 /// The data of an identity CID.
 #[must_use]
 pub fn identity_data(cid: &Cid) -> Option<&[u8]> {

@@ -11,6 +11,10 @@ use bytes::Bytes;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct RequestId(pub u64);
 
+/// Names a block whose hash is asked for, within one [`Fetcher`](super::Fetcher).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct HashTicket(pub u64);
+
 /// What a request asks for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum RequestKind {
@@ -43,6 +47,14 @@ pub enum Action {
     },
     /// Drop this request. What still comes for it is ignored.
     Cancel(RequestId),
+    /// Compute the SHA-256 of these bytes; answer with [`hashed`](super::Fetcher::hashed), at once or later, in any order. Comes only
+    /// where [`Options::hash_outside`](super::Options::hash_outside) asks for it.
+    Hash {
+        /// Names the block in the answer.
+        ticket: HashTicket,
+        /// The whole block.
+        data: Bytes,
+    },
     /// The next bytes of the file, verified, in order.
     Content(Bytes),
     /// A verified block that came from a gateway: keep it if there is a store.

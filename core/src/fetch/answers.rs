@@ -1,7 +1,7 @@
 //! What gateways answer.
 
 use super::early::Seen;
-use super::request::{Body, Request};
+use super::request::{Body, Car, End, Request};
 use super::{Action, Event, Failure, Fault, Fetcher, GatewayPool, RequestId};
 use crate::cid::MAX_BLOCK;
 use bytes::Bytes;
@@ -43,7 +43,7 @@ impl Fetcher {
         let Some(request) = self.requests.get_mut(&id) else {
             return;
         };
-        if data.is_empty() {
+        if data.is_empty() || request.end.is_some() {
             return;
         }
         let bytes = data.len() as u64;
@@ -69,13 +69,43 @@ impl Fetcher {
     /// The end of an answer's body.
     pub fn end(&mut self, id: RequestId, pool: &mut GatewayPool, now_ms: u64) {
         self.clock.tick(now_ms);
+        self.ended(id, End::Complete, pool);
+    }
+
+    /// A request that could not be finished.
+    pub fn failed(&mut self, id: RequestId, failure: Failure, pool: &mut GatewayPool, now_ms: u64) {
+        self.clock.tick(now_ms);
+        self.ended(id, End::Failed(failure.into()), pool);
+    }
+
+    fn ended(&mut self, id: RequestId, end: End, pool: &mut GatewayPool) {
+        let Some(request) = self.requests.get_mut(&id).filter(|open| open.end.is_none()) else {
+            return;
+        };
+        request.end = Some(end);
+        match end {
+            End::Complete if request.car().is_none() => self.raw_end(id, pool),
+            _ => self.close(id, pool),
+        }
+    }
+
+    /// The last word on a request that has ended, once all its blocks are taken.
+    pub(super) fn close(&mut self, id: RequestId, pool: &mut GatewayPool) {
         let Some(request) = self.requests.get(&id) else {
             return;
         };
-        let Some(car) = request.car() else {
-            return self.raw_end(id, pool);
-        };
-        if car.reader.finish().is_err() {
+        match request.end {
+            _ if self.arrivals.has(id) => {}
+            None => {}
+            Some(End::Failed(fault)) => self.fault(id, fault, pool, false),
+            Some(End::Complete) => self.car_end(id, pool),
+        }
+    }
+
+    fn car_end(&mut self, id: RequestId, pool: &mut GatewayPool) {
+        let whole = |car: &Car| car.reader.finish().is_ok();
+        let car = self.requests.get(&id).and_then(Request::car);
+        if !car.is_some_and(whole) {
             return self.fault(id, Fault::Truncated, pool, false);
         }
         if let Err(error) = self.refresh() {
@@ -101,12 +131,6 @@ impl Fetcher {
             .is_some_and(|car| car.seen.is_complete() && left_out(&car.seen))
     }
 
-    /// A request that could not be finished.
-    pub fn failed(&mut self, id: RequestId, failure: Failure, pool: &mut GatewayPool, now_ms: u64) {
-        self.clock.tick(now_ms);
-        self.fault(id, failure.into(), pool, false);
-    }
-
     /// Ends a request that went wrong, and remembers whose it was; `cancel` if the driver still has it.
     pub(super) fn fault(
         &mut self,
@@ -118,7 +142,8 @@ impl Fetcher {
         let Some(request) = self.requests.remove(&id) else {
             return;
         };
-        if cancel {
+        self.arrivals.forget(id);
+        if cancel && request.end.is_none() {
             self.queue.push_back(Action::Cancel(id));
         }
         let gateway = request.gateway;
@@ -138,6 +163,9 @@ impl Fetcher {
     fn note_try(&mut self, request: &Request, fault: Fault) {
         let gateway = request.gateway;
         if let Some(cid) = request.raw_cid() {
+            if let Some(peer) = self.peers.get_mut(gateway) {
+                peer.blocks_failed = true;
+            }
             return self.wanted.tried(cid, gateway, fault);
         }
         if request.used < FRUITFUL_BLOCKS

@@ -1,11 +1,15 @@
 //! Blocks: from the local store, from CARs, from block requests.
 
+use super::arrivals::Arrival;
 use super::request::{Body, Raw};
 use super::wanted::Local;
-use super::{Action, Event, Fault, FetchError, Fetcher, GatewayPool, Origin, RequestId};
+use super::{
+    Action, Event, Fault, FetchError, Fetcher, GatewayPool, HashTicket, Origin, RequestId,
+};
 use crate::block::Block;
 use crate::car::{CarError, Item};
 use crate::cid::{Cid, CidError};
+use crate::hash::Sha256;
 use crate::unixfs::UnixFsError;
 use alloc::vec::Vec;
 use bytes::Bytes;
@@ -84,11 +88,10 @@ impl Fetcher {
             let fault = match car.reader.push(&mut data) {
                 Ok(None) => return,
                 Ok(Some(Item::Header { .. })) => continue,
-                Ok(Some(Item::Block { cid, data })) => match self.car_block(id, cid, data, pool) {
-                    Ok(None) => continue,
-                    Ok(Some(fault)) => fault,
-                    Err(error) => return self.conclude(Err(error)),
-                },
+                Ok(Some(Item::Block { cid, data })) => {
+                    self.arrived(id, cid, data, pool);
+                    continue;
+                }
                 Err(CarError::BlockTooLarge { .. }) if !at_start => Fault::TooLarge,
                 Err(_) => Fault::NotCar,
             };
@@ -96,22 +99,63 @@ impl Fetcher {
         }
     }
 
+    /// A whole block has come; it is used when its hash is known.
+    fn arrived(&mut self, id: RequestId, cid: Cid, data: Bytes, pool: &mut GatewayPool) {
+        let useless = self.got.contains(&cid) && !self.target.is_wanted(&cid);
+        let outside = data.len() >= self.options.hash_outside && !useless;
+        if let Some(ticket) = self.arrivals.push(id, cid, data.clone(), outside) {
+            self.queue.push_back(Action::Hash { ticket, data });
+        }
+        self.take_arrivals(pool);
+    }
+
+    /// The SHA-256 of the bytes of an [`Action::Hash`]. What a wrong answer would cost is the block, or the trust in it: compute it
+    /// over exactly those bytes.
+    pub fn hashed(
+        &mut self,
+        ticket: HashTicket,
+        digest: Sha256,
+        pool: &mut GatewayPool,
+        now_ms: u64,
+    ) {
+        self.clock.tick(now_ms);
+        self.arrivals.told(ticket, digest);
+        self.take_arrivals(pool);
+    }
+
+    /// Takes the blocks whose turn it is, and ends the requests that have no more.
+    fn take_arrivals(&mut self, pool: &mut GatewayPool) {
+        while let Some(arrival) = self.arrivals.pop() {
+            let id = arrival.id;
+            let Some(request) = self.requests.get(&id) else {
+                continue;
+            };
+            if request.car().is_none() {
+                self.raw_block(arrival, pool);
+                continue;
+            }
+            match self.car_block(arrival, pool) {
+                Ok(None) => self.close(id, pool),
+                Ok(Some(fault)) => self.fault(id, fault, pool, true),
+                Err(error) => return self.conclude(Err(error)),
+            }
+        }
+    }
+
     /// One block of a CAR; gives what is wrong with it.
     fn car_block(
         &mut self,
-        id: RequestId,
-        cid: Cid,
-        data: Bytes,
+        arrival: Arrival,
         pool: &mut GatewayPool,
     ) -> Result<Option<Fault>, FetchError> {
         self.refresh()?;
-        let bytes = data.len();
+        let (id, cid, bytes) = (arrival.id, arrival.cid, arrival.data.len());
         let wanted = self.target.is_wanted(&cid);
         self.seen_in(id, &cid);
         if !wanted && self.got.contains(&cid) {
             return Ok(self.useless_in(id, bytes));
         }
-        let block = match Block::verify(cid, data) {
+        let block = match arrival.verify() {
             Ok(block) => block,
             Err(CidError::WrongHash) => return Ok(Some(Fault::WrongHash(cid))),
             // Of a hash that isn't known nothing can be wanted.
@@ -185,7 +229,7 @@ impl Fetcher {
         car.passed = car.passed.saturating_add(u32::from(!first));
     }
 
-    /// The end of a block request.
+    /// The end of the answer to a block request.
     pub(super) fn raw_end(&mut self, id: RequestId, pool: &mut GatewayPool) {
         let at_ms = self.clock.felt_ms();
         let Some(request) = self.requests.get_mut(&id) else {
@@ -196,13 +240,24 @@ impl Fetcher {
         };
         let cid = raw.cid;
         let data = core::mem::replace(raw, Raw::new(cid)).finish();
-        let Ok(block) = Block::verify(cid, data) else {
-            return self.fault(id, Fault::WrongHash(cid), pool, false);
+        request.last_byte_ms = at_ms;
+        self.arrived(id, cid, data, pool);
+    }
+
+    /// The block of a block request.
+    fn raw_block(&mut self, arrival: Arrival, pool: &mut GatewayPool) {
+        let (id, cid) = (arrival.id, arrival.cid);
+        let Some(request) = self.requests.get(&id) else {
+            return;
         };
         let gateway = request.gateway;
-        pool.finished(gateway, request.bytes, request.transfer_ms(at_ms));
-        let sent_ms = request.sent_ms;
-        self.requests.remove(&id);
+        let took_ms = request.transfer_ms(request.last_byte_ms);
+        let bytes = request.bytes;
+        let Ok(block) = arrival.verify() else {
+            return self.fault(id, Fault::WrongHash(cid), pool, false);
+        };
+        pool.finished(gateway, bytes, took_ms);
+        let sent_ms = self.requests.remove(&id).map_or(0, |raw| raw.sent_ms);
         self.peers.closed(gateway);
         if let Err(error) = self.accept(block, Origin::Gateway(gateway)) {
             return self.conclude(Err(error));
@@ -269,7 +324,7 @@ impl Fetcher {
             .for_each(|id| self.cancel(id));
     }
 
-    fn drop_cars(&mut self) {
+    pub(super) fn drop_cars(&mut self) {
         let cars = self
             .requests
             .iter()
@@ -283,8 +338,11 @@ impl Fetcher {
     /// Gives a request up without blame.
     fn cancel(&mut self, id: RequestId) {
         if let Some(request) = self.requests.remove(&id) {
+            self.arrivals.forget(id);
             self.peers.closed(request.gateway);
-            self.queue.push_back(Action::Cancel(id));
+            if request.end.is_none() {
+                self.queue.push_back(Action::Cancel(id));
+            }
         }
     }
 }

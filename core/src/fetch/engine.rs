@@ -1,5 +1,6 @@
 //! The engine's state, and its turn: hand out what is ready, take what is stored, then ask for what is missing.
 
+use super::arrivals::Arrivals;
 use super::clock::Clock;
 use super::early::{Early, Seen};
 use super::peers::Peers;
@@ -23,6 +24,7 @@ pub struct Fetcher {
     pub(super) options: Options,
     pub(super) target: Target,
     pub(super) wanted: Wanted,
+    pub(super) arrivals: Arrivals,
     pub(super) early: Early,
     /// Which blocks were used.
     pub(super) got: Seen,
@@ -43,6 +45,8 @@ pub struct Fetcher {
     pub(super) hit_run: u32,
     /// The largest block so far, in bytes: what one more is thought to take.
     pub(super) largest: usize,
+    /// Whether blocks are asked for in place of CARs.
+    pub(super) near: bool,
     /// When a gateway that is put aside may be asked again, in the driver's time.
     pub(super) retry_ms: Option<u64>,
     next_id: u64,
@@ -52,13 +56,26 @@ pub struct Fetcher {
 impl Fetcher {
     /// A fetch of the file at `url`. Nothing happens until it is polled.
     #[must_use]
-    pub fn new(url: &IpfsUrl, mut options: Options) -> Self {
+    pub fn new(url: &IpfsUrl, options: Options) -> Self {
+        let target = Target::new(url, &options);
+        Self::with(target, options)
+    }
+
+    /// A fetch of one block, of any codec; its bytes are the content.
+    #[must_use]
+    pub fn block(cid: Cid, options: Options) -> Self {
+        let target = Target::block(cid, &options);
+        Self::with(target, options)
+    }
+
+    fn with(target: Target, mut options: Options) -> Self {
         options.read_ahead = options.read_ahead.clamp(1, MAX_READ_AHEAD);
         options.in_flight = options.in_flight.max(1);
         options.max_buffer = options.max_buffer.max(MAX_BLOCK.saturating_mul(2));
         Self {
-            target: Target::new(url, &options),
+            target,
             wanted: Wanted::default(),
+            arrivals: Arrivals::default(),
             early: Early::new(options.max_buffer >> 1),
             got: Seen::default(),
             requests: Requests::new(),
@@ -73,6 +90,7 @@ impl Fetcher {
             loading: 0,
             hit_run: 0,
             largest: 256 << 10,
+            near: false,
             retry_ms: None,
             next_id: 0,
             outcome: None,
@@ -142,6 +160,7 @@ impl Fetcher {
         }
         let open = core::mem::take(&mut self.requests);
         self.queue.extend(open.into_keys().map(Action::Cancel));
+        self.arrivals.clear();
         self.early.clear();
         self.outcome = Some(outcome);
     }
@@ -224,6 +243,7 @@ impl Fetcher {
         usize::try_from(bytes)
             .unwrap_or(usize::MAX)
             .saturating_add(self.early.bytes())
+            .saturating_add(self.arrivals.bytes())
     }
 
     /// Whether so many more blocks may be asked for.
@@ -238,6 +258,12 @@ impl Fetcher {
         !self.ready.is_empty()
     }
 
+    /// How many requests were made so far.
+    #[must_use]
+    pub fn requests_made(&self) -> u64 {
+        self.next_id
+    }
+
     pub(super) fn new_id(&mut self) -> RequestId {
         let id = RequestId(self.next_id);
         self.next_id = self.next_id.saturating_add(1);
@@ -248,7 +274,7 @@ impl Fetcher {
     /// heeds it never makes the engine drop a block.
     #[must_use]
     pub fn wants_data(&self, id: RequestId) -> bool {
-        let Some(request) = self.requests.get(&id) else {
+        let Some(request) = self.requests.get(&id).filter(|open| open.end.is_none()) else {
             return false;
         };
         request.car().is_none() || self.held().saturating_add(MAX_BLOCK) <= self.options.max_buffer
@@ -257,7 +283,8 @@ impl Fetcher {
     /// The first block that is needed and the CARs under way that may still bring it.
     pub(super) fn is_coming(&self, cid: &Cid) -> bool {
         self.requests.iter().any(|(id, request)| {
-            request.car().is_some_and(|car| !car.has_passed(cid)) && self.wants_data(*id)
+            request.car().is_some_and(|car| !car.has_passed(cid))
+                && (self.arrivals.has(*id) || self.wants_data(*id))
         })
     }
 }

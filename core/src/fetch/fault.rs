@@ -131,6 +131,12 @@ pub enum FetchError {
         /// What the last one that was asked for it did.
         last: Option<Box<Fault>>,
     },
+    /// [`Options::max_requests`](super::Options::max_requests) were made, and this block is still missing.
+    #[error("no request is left for {cid}")]
+    NoRequestsLeft {
+        /// The block.
+        cid: Cid,
+    },
     /// Verified blocks that make no file: malformed, over the budget, a directory, or a path that leads nowhere.
     #[error(transparent)]
     Walk(#[from] UnixFsError),

@@ -8,6 +8,7 @@
 //!   Load(cid) ──► look in the local store ──► loaded(cid, bytes or nothing)
 //!   Request{url} ──► GET ──► response, data …, end, or failed
 //!   Cancel(id) ──► drop the request                         │
+//!   Hash(bytes) ──► SHA-256 elsewhere ──► hashed(digest)    │
 //!   Content(bytes) ──► to the consumer, in order            │
 //!   Store(block) ──► keep it                                │
 //!   Wait{until} ──► sleep until an answer or the time ──────┘
@@ -18,7 +19,9 @@
 //!
 //! - What is wanted next is looked for in the local store first. Much missing: **one CAR** from the best gateway, from the first
 //!   missing byte on. Little missing, or left out of a CAR: block requests side by side, spread over the gateways.
-//! - Every block is hashed before it is used. One that came before it was wanted waits, within a number of bytes.
+//! - Blocks that are large for the gateway's distance are asked for side by side too, once that is known: so near a gateway no CAR is as
+//!   fast ([`Options::block_rate`]).
+//! - Every block is hashed before it is used, by the engine or by its driver ([`Options::hash_outside`]). One that came before it was wanted waits, within a number of bytes.
 //! - No byte after `race_after_ms`: the next gateway is asked as well, the first to bring a block wins. Silence for `stall_ms`, or a drip: the
 //!   next one is asked. Wrong bytes, HTML, a short answer: the gateway is named ([`Event::GatewayFault`]), put aside with a
 //!   back-off that doubles ([`GatewayPool`]), and another is asked. One that lied is asked again only if there is no other.
@@ -61,12 +64,14 @@
 
 mod action;
 mod answers;
+mod arrivals;
 mod blocks;
 mod clock;
 mod early;
 mod engine;
 mod fault;
 mod gateway;
+mod near;
 mod options;
 mod peers;
 mod plan;
@@ -78,7 +83,7 @@ mod tests;
 mod timers;
 mod wanted;
 
-pub use action::{Action, Event, GatewayUse, Origin, RequestId, RequestKind, Summary};
+pub use action::{Action, Event, GatewayUse, HashTicket, Origin, RequestId, RequestKind, Summary};
 pub use engine::Fetcher;
 pub use fault::{Failure, Fault, FetchError};
 pub use gateway::{ACCEPT_CAR, ACCEPT_RAW, Gateway, GatewayUrlError, MAX_GATEWAY_URL};

@@ -27,6 +27,14 @@ pub struct Options {
     pub max_buffer: usize,
     /// Block requests at the same time.
     pub in_flight: usize,
+    /// Where [`Self::in_flight`] blocks of the file's size per latency of the gateway make at least so many bytes per second, blocks
+    /// are asked for in place of a CAR; `u64::MAX`: never.
+    pub block_rate: u64,
+    /// Blocks of at least so many bytes are hashed by the driver ([`Action::Hash`](super::Action::Hash)), shorter ones by the engine;
+    /// `usize::MAX`: all by the engine.
+    pub hash_outside: usize,
+    /// Requests in all; where the platform counts them. With few left a CAR is preferred.
+    pub max_requests: u64,
     /// A second gateway is asked when the first has not sent a block after so many milliseconds.
     pub race_after_ms: u64,
     /// So many milliseconds without a byte, or below `min_rate`, and another gateway is asked as well.
@@ -48,6 +56,9 @@ impl Default for Options {
             read_ahead: 32,
             max_buffer: 4 * MAX_BLOCK,
             in_flight: 6,
+            block_rate: 512 << 20,
+            hash_outside: usize::MAX,
+            max_requests: u64::MAX,
             race_after_ms: 1_000,
             stall_ms: 4_000,
             request_timeout_ms: 45_000,

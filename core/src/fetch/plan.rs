@@ -23,15 +23,25 @@ impl Fetcher {
         let Some(first) = self.wanted.first().copied() else {
             return Ok(());
         };
-        if self.wanted.local(&first) != Some(Local::Missing) || self.is_coming(&first) {
+        if self.wanted.local(&first) != Some(Local::Missing) {
+            return Ok(());
+        }
+        self.look_near(&first, pool);
+        if self.is_coming(&first) {
             return Ok(());
         }
         // What the local store says of the others decides how to ask.
         if self.loading > 0 && self.requests.is_empty() {
             return Ok(());
         }
+        if self.is_spent() {
+            return match self.requests.is_empty() {
+                true => Err(FetchError::NoRequestsLeft { cid: first }),
+                false => Ok(()),
+            };
+        }
         let mut car = self.has_car();
-        let much = self.is_much_missing();
+        let much = !self.near && self.is_much_missing();
         if !car && much {
             let choice = self.choose(pool, |_, peer| peer.may_give_car());
             if let Some(gateway) = choice.now {
@@ -47,6 +57,17 @@ impl Fetcher {
             return Ok(());
         }
         self.wait_for_a_gateway(&first, much && !car, pool)
+    }
+
+    /// How many requests may still be made.
+    pub(super) fn requests_left(&self) -> u64 {
+        self.options
+            .max_requests
+            .saturating_sub(self.requests_made())
+    }
+
+    fn is_spent(&self) -> bool {
+        self.requests_left() == 0
     }
 
     fn has_car(&self) -> bool {
@@ -68,13 +89,22 @@ impl Fetcher {
         pool: &GatewayPool,
         filter: impl Fn(usize, &Peer) -> bool,
     ) -> Choice {
+        if self.is_spent() {
+            return Choice::default();
+        }
         self.peers.choose(pool, self.clock.now_ms(), filter)
     }
 
     /// Whether so much is missing, or may be, that a CAR is worth it.
     fn is_much_missing(&self) -> bool {
+        if self.target.is_block() {
+            return false;
+        }
         let order = self.wanted.order();
         let missing = self.wanted.missing().count();
+        if missing as u64 >= self.requests_left() {
+            return true;
+        }
         let all_known =
             order.len() < self.options.read_ahead && order.iter().all(|cid| cid.codec() == RAW);
         if self.target.path().is_empty() && all_known {
@@ -89,13 +119,17 @@ impl Fetcher {
         let mut open = self
             .requests
             .values()
-            .filter(|request| request.raw_cid().is_some())
+            .filter(|request| request.raw_cid().is_some() && request.end.is_none())
             .count();
         for cid in missing {
             let is_first = cid == *first;
             if !is_first
                 && (open >= self.options.in_flight || !self.has_room(open.saturating_add(1)))
             {
+                break;
+            }
+            // The last of few requests is for a CAR, which brings all that is left.
+            if !is_first && self.requests_left() <= 1 {
                 break;
             }
             if self.raws_for(&cid) > 0 || (car && !is_first && self.is_coming_in_car(&cid)) {

@@ -161,6 +161,11 @@ impl GatewayPool {
         score.saturating_mul(state.misses.saturating_mul(3).saturating_add(1000))
     }
 
+    /// Milliseconds until this gateway's first byte, averaged.
+    pub(super) fn latency_ms(&self, gateway: usize) -> Option<u64> {
+        self.gateways.get(gateway)?.latency_ms
+    }
+
     /// A request was made.
     pub(super) fn asked(&mut self, gateway: usize) {
         if let Some(state) = self.gateways.get_mut(gateway) {

@@ -1,7 +1,7 @@
 //! A request under way.
 
-use super::RequestId;
 use super::early::Seen;
+use super::{Fault, RequestId};
 use crate::car::Reader;
 use crate::cid::Cid;
 use alloc::collections::BTreeMap;
@@ -77,6 +77,13 @@ pub(super) enum Body {
     Raw(Raw),
 }
 
+/// How an answer ended, as its sender tells.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum End {
+    Complete,
+    Failed(Fault),
+}
+
 /// All times are of [`Clock::felt_ms`](super::clock::Clock::felt_ms).
 #[derive(Debug)]
 pub(super) struct Request {
@@ -99,6 +106,8 @@ pub(super) struct Request {
     pub(super) raced: bool,
     /// Another gateway was asked since this one is below the least rate.
     pub(super) slow: bool,
+    /// Nothing more comes; it stays as long as blocks of it wait for their hash.
+    pub(super) end: Option<End>,
 }
 
 impl Request {
@@ -118,6 +127,7 @@ impl Request {
             used_bytes: 0,
             raced: false,
             slow: false,
+            end: None,
         }
     }
 

@@ -12,6 +12,15 @@ use bytes::Bytes;
 enum Stage {
     Path(Resolver),
     File(Walker),
+    Block(Single),
+}
+
+/// One block, whatever is in it.
+#[derive(Debug)]
+enum Single {
+    Wanted(Cid),
+    Here(Bytes),
+    Done,
 }
 
 #[derive(Debug)]
@@ -34,6 +43,26 @@ impl Target {
             range: options.range,
             budget: options.budget,
         }
+    }
+
+    /// One block and nothing below it.
+    pub(super) fn block(cid: Cid, options: &Options) -> Self {
+        let single = match cid::identity_data(&cid) {
+            Some(data) => Single::Here(Bytes::copy_from_slice(data)),
+            None => Single::Wanted(cid),
+        };
+        Self {
+            stage: Stage::Block(single),
+            root: cid,
+            path: Vec::new(),
+            range: None,
+            budget: options.budget,
+        }
+    }
+
+    /// Whether no CAR can bring what is wanted, since its DAG is of no concern.
+    pub(super) fn is_block(&self) -> bool {
+        matches!(self.stage, Stage::Block(_))
     }
 
     pub(super) fn root(&self) -> &Cid {
@@ -71,6 +100,8 @@ impl Target {
         let wants = match &mut self.stage {
             Stage::Path(resolver) => resolver.wants().into_iter().collect(),
             Stage::File(walker) => walker.wants(max)?,
+            Stage::Block(Single::Wanted(cid)) => Vec::from([*cid]),
+            Stage::Block(_) => Vec::new(),
         };
         wants.iter().try_for_each(cid::check)?;
         Ok(wants)
@@ -80,6 +111,7 @@ impl Target {
         match &self.stage {
             Stage::Path(resolver) => resolver.wants().as_ref() == Some(cid),
             Stage::File(walker) => walker.is_wanted(cid),
+            Stage::Block(single) => matches!(single, Single::Wanted(wanted) if wanted == cid),
         }
     }
 
@@ -87,6 +119,13 @@ impl Target {
         match &mut self.stage {
             Stage::Path(resolver) => resolver.push(block),
             Stage::File(walker) => walker.push(block),
+            Stage::Block(single) => match single {
+                Single::Wanted(cid) if *cid == *block.cid() => {
+                    *single = Single::Here(block.into_parts().1);
+                    Ok(())
+                }
+                _ => Err(UnixFsError::Unexpected),
+            },
         }
     }
 
@@ -94,11 +133,22 @@ impl Target {
         match &mut self.stage {
             Stage::Path(_) => None,
             Stage::File(walker) => walker.next(),
+            Stage::Block(single) => match core::mem::replace(single, Single::Done) {
+                Single::Here(data) => Some(data).filter(|data| !data.is_empty()),
+                other => {
+                    *single = other;
+                    None
+                }
+            },
         }
     }
 
     pub(super) fn is_done(&self) -> bool {
-        matches!(&self.stage, Stage::File(walker) if walker.is_done())
+        match &self.stage {
+            Stage::Path(_) => false,
+            Stage::File(walker) => walker.is_done(),
+            Stage::Block(single) => matches!(single, Single::Done),
+        }
     }
 
     /// Bytes taken and not given out, since something before them is missing.
@@ -106,12 +156,22 @@ impl Target {
         match &self.stage {
             Stage::Path(_) => 0,
             Stage::File(walker) => walker.buffered(),
+            Stage::Block(Single::Here(data)) => data.len() as u64,
+            Stage::Block(_) => 0,
+        }
+    }
+
+    /// Bytes of the next block that is needed, if it is known to be a leaf of that size.
+    pub(super) fn next_leaf(&self) -> Option<u64> {
+        match &self.stage {
+            Stage::Path(_) | Stage::Block(_) => None,
+            Stage::File(walker) => walker.next_leaf(),
         }
     }
 
     pub(super) fn size(&self) -> Option<u64> {
         match &self.stage {
-            Stage::Path(_) => None,
+            Stage::Path(_) | Stage::Block(_) => None,
             Stage::File(walker) => walker.size(),
         }
     }
@@ -120,7 +180,7 @@ impl Target {
     pub(super) fn rest(&self) -> Option<ByteRange> {
         let to = self.range.and_then(|range| range.to);
         match &self.stage {
-            Stage::Path(_) => self.range,
+            Stage::Path(_) | Stage::Block(_) => self.range,
             Stage::File(walker) => match walker.position() {
                 0 if self.range.is_none() => None,
                 from => Some(ByteRange { from, to }),

@@ -33,7 +33,7 @@ impl Fetcher {
     fn check_timer(&mut self, id: RequestId, pool: &mut GatewayPool) {
         let at_ms = self.clock.felt_ms();
         let reads = self.wants_data(id);
-        let Some(request) = self.requests.get_mut(&id) else {
+        let Some(request) = self.requests.get_mut(&id).filter(|open| open.end.is_none()) else {
             return;
         };
         if !reads {

@@ -205,6 +205,19 @@ impl Walker {
         self.size
     }
 
+    /// Size of the next block that is needed, where it is a raw leaf and its parent tells its size.
+    #[must_use]
+    pub fn next_leaf(&self) -> Option<u64> {
+        let mut pending = self.slots.iter().filter_map(|slot| match slot {
+            Slot::Pending(pending) => Some(pending),
+            Slot::Data(_) => None,
+        });
+        pending
+            .next()
+            .filter(|leaf| leaf.cid.codec() == cid::RAW)?
+            .size
+    }
+
     /// Bytes that were taken and not given out.
     #[must_use]
     pub fn buffered(&self) -> u64 {

@@ -23,6 +23,7 @@
 use flate2::{Decompress, FlushDecompress, Status};
 use interplanar_core::decompress::{self, DecompressError, Limits};
 use interplanar_core::narinfo::Compression;
+use interplanar_core::relay::checker::Decode;
 use zstd::stream::raw::{DParameter, InBuffer, Operation as _, OutBuffer};
 
 /// An output buffer of this length is full: take its content before the next call of [`Decoder::push`] or [`Decoder::finish`].
@@ -206,6 +207,22 @@ impl Decoder {
             });
         }
         Ok(step.more)
+    }
+}
+
+impl Decode for Decoder {
+    type Error = DecodeError;
+
+    fn begin(compression: Compression, limits: Limits) -> Result<Self, DecodeError> {
+        Self::new(compression, limits)
+    }
+
+    fn push(&mut self, input: &mut &[u8], out: &mut Vec<u8>) -> Result<(), DecodeError> {
+        Self::push(self, input, out)
+    }
+
+    fn finish(&mut self, out: &mut Vec<u8>) -> Result<bool, DecodeError> {
+        Self::finish(self, out)
     }
 }
 

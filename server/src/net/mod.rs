@@ -1,6 +1,4 @@
-//! HTTP, both ways: the server loop, bodies and ranges, and the client that drives the fetch engine.
+//! HTTP, both ways: the server loop, bodies, and the client that drives the fetch engine.
 
 pub mod client;
-pub mod html;
-pub mod range;
 pub mod server;

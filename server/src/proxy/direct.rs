@@ -1,10 +1,9 @@
 //! The proxy's engine for parts of this program, without a server between: the same sources, the same checks.
 
 use super::Proxy;
-use super::known::{Known, is_hash_part};
-use super::upstream::Answer;
 use crate::net::server::{Body, Response};
 use interplanar_core::narinfo::NarInfo;
+use interplanar_core::relay::{Answer, Known, is_hash_part};
 use interplanar_core::trust::Verified;
 use std::sync::Arc;
 
@@ -22,7 +21,7 @@ impl Available {
     /// The upstream that gave it.
     #[must_use]
     pub fn upstream(&self) -> &str {
-        self.0.upstream.as_str()
+        &self.0.upstream
     }
 
     /// Bytes of the smallest entry, if any says its size.

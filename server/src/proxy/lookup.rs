@@ -2,7 +2,8 @@
 
 use super::metrics::Metrics;
 use super::ttl_cache::TtlCache;
-use super::upstream::{Answer, Upstreams};
+use super::upstream::Upstreams;
+use interplanar_core::relay::Answer;
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};

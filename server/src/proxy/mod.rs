@@ -13,18 +13,17 @@
 //! HTTP from the upstream; whatever the source, it is decoded and hashed on its way, and a response that isn't right
 //! is never completed.
 //!
+//! What is decided on the way is [`interplanar_core::relay`]'s; here are the sockets, the block store and the threads.
+//!
 //! Restrictions: GET and HEAD; ranges only under `/ipfs/`.
 
 mod cache;
-mod checker;
 mod direct;
 mod keys;
-mod known;
 mod lookup;
 mod metrics;
 mod nar;
 mod routes;
-mod sources;
 #[cfg(test)]
 mod tests;
 mod ttl_cache;

@@ -7,11 +7,9 @@
 //! leave: until then a failure is a clean 502; after it, a failure ends the connection before the body is complete.
 
 use super::cache::Cache;
-use super::checker::{Checker, Fault, Gone, Sink, Stop};
-use super::known::Known;
 use super::metrics::Metrics;
-use super::sources::{self, Place, Source};
 use super::ttl_cache::TtlCache;
+use crate::decode::{DecodeError, Decoder};
 use crate::net::client::fetch_ipfs;
 use crate::net::server::{self, Response};
 use bytes::Bytes;
@@ -21,7 +19,10 @@ use http::header::CONTENT_LENGTH;
 use http_body_util::BodyExt as _;
 use interplanar_core::cid::IpfsUrl;
 use interplanar_core::fetch::{GatewayPool, Options};
-use interplanar_core::unixfs::Budget;
+use interplanar_core::relay::checker::{self, Gone, Sink, Stop};
+use interplanar_core::relay::{
+    self, BAD_FOR, BAD_HTTP_FOR, Known, Next, Pace, Place, Source, Trial, max_file_size,
+};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 use tokio::sync::{Semaphore, mpsc, oneshot};
@@ -33,16 +34,14 @@ pub(super) const CONTENT_TYPE: &str = "application/x-nix-archive";
 const MAX_AT_ONCE: usize = 32;
 /// Pieces between the network and the thread that decodes.
 const QUEUE: usize = 4;
-/// How long a source that was wrong is left alone. What a CID stands for never changes.
-const BAD_FOR: Duration = Duration::from_secs(24 * 3600);
-/// The same for a place over HTTP, which may be mended.
-const BAD_HTTP_FOR: Duration = Duration::from_secs(600);
 /// Wrong sources remembered.
 const MAX_BAD: usize = 10_000;
 
-/// A source must bring [`PACE_BYTES`] while we wait this long for it.
-const PACE_TIME: Duration = Duration::from_secs(30);
-const PACE_BYTES: usize = 32 << 10;
+/// The largest zstd window that is decoded, in bytes (design.md).
+const MAX_WINDOW: u64 = 128 << 20;
+
+type Checker = checker::Checker<Decoder, BodySink>;
+type Attempt = relay::Attempt<DecodeError>;
 
 /// What serving NARs needs.
 pub(super) struct Nars {
@@ -58,16 +57,6 @@ pub(super) struct Nars {
 enum Piece {
     Data(Bytes),
     End,
-}
-
-/// How one source ended, for the next step.
-enum Attempt {
-    /// The response is complete.
-    Complete,
-    /// The source stopped in the middle, for the reason that was logged.
-    Interrupted,
-    /// As the checker says.
-    Stopped(Stop),
 }
 
 impl Nars {
@@ -126,46 +115,29 @@ impl Nars {
         };
         let (hash, size) = (known.narinfo.nar_hash(), known.narinfo.nar_size());
         let item = known.narinfo.store_path().to_string();
-        let mut checker = Checker::new(hash, size, sink);
-        let mut contributors = Vec::new();
+        let mut checker = Checker::new(hash, size, MAX_WINDOW, sink);
+        let mut trial = Trial::default();
         for source in self.sources(&known).await {
             let (name, sent_before) = (source.name(), checker.sent());
             let Some((back, attempt)) = self.attempt(checker, &source, size, &gone).await else {
                 return self.metrics.nar_aborted.add(1);
             };
             checker = back;
+            tell(&item, &name, &known.upstream, &attempt);
             let contributed = checker.sent() > sent_before;
-            match attempt {
-                Attempt::Complete => {
+            let (next, wrong) = trial.judge(source, contributed, &attempt);
+            wrong
+                .iter()
+                .for_each(|source| self.remember(&known, source));
+            match next {
+                Next::Complete => {
                     tracing::info!(item, from = name, bytes = size, "served");
                     self.metrics.nar_complete.add(1);
                     self.metrics.nar_bytes.add(size);
                     return checker.into_sink().sender.finish().await;
                 }
-                Attempt::Interrupted => {}
-                Attempt::Stopped(Stop::Gone) => break,
-                Attempt::Stopped(Stop::TooLate) => {
-                    tracing::error!(
-                        item,
-                        from = name,
-                        "an earlier source was wrong; the client must ask again"
-                    );
-                    contributors
-                        .iter()
-                        .for_each(|source| self.remember(&known, source));
-                    break;
-                }
-                Attempt::Stopped(Stop::Wrong(fault)) => {
-                    tracing::warn!(item, from = name, upstream = %known.upstream, %fault, "wrong source");
-                    self.remember(&known, &source);
-                    if contributed && matches!(fault, Fault::Hash { .. }) {
-                        tracing::error!(item, "what was sent was wrong; the client must ask again");
-                        break;
-                    }
-                }
-            }
-            if contributed {
-                contributors.push(source);
+                Next::Another => {}
+                Next::GiveUp => break,
             }
         }
         if !gone.is_cancelled() {
@@ -185,7 +157,7 @@ impl Nars {
         let sources = tokio::task::spawn_blocking(move || {
             let bad = this.bad.lock().unwrap_or_else(PoisonError::into_inner);
             let is_local = |url: &IpfsUrl| this.cache.blocks().has(&url.cid).unwrap_or(false);
-            sources::of(&known, is_local, |name| {
+            relay::sources(&known, is_local, |name| {
                 bad.get(&bad_key(&known, name), Instant::now()).is_some()
             })
         });
@@ -206,11 +178,11 @@ impl Nars {
     /// One source through the checker. None when the client is gone or the thread panicked.
     async fn attempt(
         &self,
-        mut checker: Checker<BodySink>,
+        mut checker: Checker,
         source: &Source,
         size: u64,
         gone: &CancellationToken,
-    ) -> Option<(Checker<BodySink>, Attempt)> {
+    ) -> Option<(Checker, Attempt)> {
         let compression = source.compression;
         let (sender, receiver) = mpsc::channel(QUEUE);
         let checking = tokio::task::spawn_blocking(move || {
@@ -227,7 +199,7 @@ impl Nars {
     async fn feed(&self, source: &Source, size: u64, sender: mpsc::Sender<Piece>) {
         let (mut stream, counter) = match &source.place {
             Place::Ipfs(url) => (self.open_ipfs(url, size), &self.metrics.ipfs_bytes),
-            Place::Http(url) => (self.open_http(url.clone()), &self.metrics.http_bytes),
+            Place::Http(url) => (self.open_http(url), &self.metrics.http_bytes),
         };
         let mut left = max_file_size(size);
         let mut pace = Pace::default();
@@ -237,7 +209,7 @@ impl Nars {
                 break;
             };
             let piece = match piece {
-                Ok(piece) if pace.keeps(piece.len(), begun.elapsed()) => piece,
+                Ok(piece) if pace.keeps(piece.len(), millis(begun.elapsed())) => piece,
                 Ok(_) => return tracing::warn!(from = source.name(), "source is too slow"),
                 Err(error) => return tracing::warn!(from = source.name(), error, "source failed"),
             };
@@ -258,15 +230,8 @@ impl Nars {
     }
 
     fn open_ipfs(&self, url: &IpfsUrl, size: u64) -> BoxStream<'static, Result<Bytes, String>> {
-        let output = max_file_size(size);
-        // Even chunks of 512 bytes are allowed, and trees of any shape.
-        let budget = Budget {
-            blocks: 1024 + output / 512,
-            depth: 64,
-            output,
-        };
         let options = Options {
-            budget,
+            budget: relay::budget(size),
             ..Options::default()
         };
         let blocks = Some(self.cache.for_fetch(&url.cid));
@@ -283,7 +248,7 @@ impl Nars {
             .boxed()
     }
 
-    fn open_http(&self, url: url::Url) -> BoxStream<'static, Result<Bytes, String>> {
+    fn open_http(&self, url: &str) -> BoxStream<'static, Result<Bytes, String>> {
         let sending = self.client.get(url).send();
         let opened = async move {
             let response = sending.await.map_err(|error| error.to_string())?;
@@ -303,41 +268,32 @@ impl Nars {
     }
 }
 
-/// Finds out a source that only drips: the time that we wait for the client doesn't count.
-#[derive(Default)]
-struct Pace {
-    waited: Duration,
-    bytes: usize,
+/// What the log says of how a source ended; of an interruption its reader has said why.
+fn tell(item: &str, from: &str, upstream: &str, attempt: &Attempt) {
+    match attempt {
+        Attempt::Stopped(Stop::TooLate) => tracing::error!(
+            item,
+            from,
+            "an earlier source was wrong; the client must ask again"
+        ),
+        Attempt::Stopped(Stop::Wrong(fault)) => {
+            tracing::warn!(item, from, upstream, %fault, "wrong source");
+        }
+        Attempt::Complete | Attempt::Interrupted | Attempt::Stopped(Stop::Gone) => {}
+    }
 }
 
-impl Pace {
-    /// Counts a piece for which we waited; false when too little came in the last while.
-    fn keeps(&mut self, bytes: usize, waited: Duration) -> bool {
-        self.waited += waited;
-        self.bytes = self.bytes.saturating_add(bytes);
-        if self.waited < PACE_TIME {
-            return true;
-        }
-        let keeps = self.bytes >= PACE_BYTES;
-        *self = Self::default();
-        keeps
-    }
+fn millis(time: Duration) -> u64 {
+    u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
 }
 
 fn bad_key(known: &Known, name: &str) -> String {
     format!("{} {name}", known.narinfo.nar_hash())
 }
 
-/// No compression makes a NAR longer than this.
-fn max_file_size(nar_size: u64) -> u64 {
-    nar_size
-        .saturating_add(nar_size / 8)
-        .saturating_add(1 << 20)
-}
-
 /// The blocking half of an attempt.
 fn check(
-    checker: &mut Checker<BodySink>,
+    checker: &mut Checker,
     compression: interplanar_core::narinfo::Compression,
     mut pieces: mpsc::Receiver<Piece>,
 ) -> Attempt {

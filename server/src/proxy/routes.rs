@@ -1,13 +1,12 @@
 //! The proxy's paths.
 
 use super::Proxy;
-use super::known::{is_hash_part, parse_nar_name};
-use super::upstream::Answer;
 use crate::gateway::Gateway;
 use crate::net::server::{self, Handler, Request, Response};
 use futures_util::future::BoxFuture;
 use http::header::{CACHE_CONTROL, CONTENT_LENGTH};
 use http::{HeaderValue, Method, StatusCode};
+use interplanar_core::relay::{Answer, is_hash_part, parse_nar_name};
 use std::sync::Arc;
 use std::time::Duration;
 

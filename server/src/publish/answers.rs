@@ -4,7 +4,8 @@ use bytes::Bytes;
 use http::header::{ACCEPT_RANGES, CACHE_CONTROL, CONTENT_RANGE, HeaderName, HeaderValue};
 use http::{HeaderMap, StatusCode, header};
 
-use crate::net::range::{self, Selection};
+use interplanar_gateway::range::{self, Selection};
+
 use crate::net::server::{self, Body, Response};
 
 /// A NAR that is made while it is sent.

@@ -1,7 +1,7 @@
 //! The page for people: whose substitutes these are, and how to use them.
 
-use crate::net::html::escape;
 use interplanar_core::narinfo::Dialect;
+use interplanar_gateway::html::escape;
 
 /// What the page tells.
 pub(super) struct Page<'a> {

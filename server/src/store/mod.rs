@@ -60,7 +60,7 @@ pub trait Source: Send + Sync {
 
     /// Writes the plain NAR of an item in pieces of about 256 KiB and checks that it has `nar_size` bytes.
     ///
-    /// The hash is left to the caller, who makes it anyway; only [`trees::Trees`] check it too.
+    /// The hash is left to the caller, who makes it anyway.
     /// After an error the writer may hold any prefix of the archive.
     fn dump(&self, item: &Item, out: &mut dyn Write) -> Result<(), SourceError>;
 

@@ -4,6 +4,7 @@ use super::super::*;
 use crate::block::Block;
 use crate::car;
 use crate::cid::{Cid, IpfsUrl};
+use crate::hash::Sha256;
 use crate::unixfs::{Budget, Builder, Built, Profile, Resolver, Walker};
 use alloc::collections::{BTreeMap, VecDeque};
 use alloc::string::{String, ToString};
@@ -45,6 +46,8 @@ pub(super) enum Script {
     Status(u16),
     /// This status to CAR requests.
     NoCar(u16),
+    /// This status to block requests.
+    NoRaw(u16),
     NoConnection,
     /// Last block first.
     Backwards,
@@ -76,6 +79,8 @@ pub(super) struct Network {
     pub(super) consumer_ms: u64,
     /// Mixed into every delay.
     pub(super) seed: u64,
+    /// From a request to the head of its answer.
+    pub(super) latency_ms: u64,
 }
 
 pub(super) struct Outcome {
@@ -144,6 +149,7 @@ impl Network {
             piece: 50_000,
             consumer_ms: 0,
             seed: 0,
+            latency_ms: 20,
         }
     }
 
@@ -157,9 +163,24 @@ impl Network {
         )
     }
 
-    /// Runs a fetch with a new pool.
+    /// Runs a fetch with a new pool; and once more with its blocks hashed outside, which must come to the same.
     pub(super) fn fetch(&self, url: &IpfsUrl, options: Options) -> Outcome {
-        self.fetch_with(url, options, &mut self.pool(), 1_000_000)
+        let outside = Options {
+            hash_outside: 1000,
+            ..options.clone()
+        };
+        let outside = self.fetch_with(url, outside, &mut self.pool(), 1_000_000);
+        let outcome = self.fetch_with(url, options, &mut self.pool(), 1_000_000);
+        assert_eq!(outside.result.is_ok(), outcome.result.is_ok());
+        // How far a fetch comes that fails in the end is a matter of time.
+        let both = outside.content.len().min(outcome.content.len());
+        assert!(outside.content[..both] == outcome.content[..both]);
+        assert!(outside.result.is_err() || outside.content.len() == outcome.content.len());
+        for (gateway, fault) in outside.faults() {
+            let lies = matches!(self.scripts[gateway], Script::CorruptFrom(_));
+            assert!(lies || !matches!(fault, Fault::WrongHash(_)), "{gateway}");
+        }
+        outcome
     }
 
     pub(super) fn fetch_with(
@@ -170,6 +191,11 @@ impl Network {
         start: u64,
     ) -> Outcome {
         Run::new(self, start).run(Fetcher::new(url, options), pool)
+    }
+
+    /// Fetches one block.
+    pub(super) fn fetch_block(&self, cid: Cid, options: Options) -> Outcome {
+        Run::new(self, 1_000_000).run(Fetcher::block(cid, options), &mut self.pool())
     }
 
     /// The blocks of a file in order, without repetitions.
@@ -252,6 +278,7 @@ impl Network {
             Script::Hang => return VecDeque::new(),
             Script::Status(status) => return error(*status),
             Script::NoCar(status) if kind == RequestKind::Car => return error(*status),
+            Script::NoRaw(status) if kind == RequestKind::Raw => return error(*status),
             Script::Html => return page("text/html; charset=utf-8"),
             Script::HtmlInDisguise if kind == RequestKind::Car => return page(CAR_TYPE),
             Script::HtmlInDisguise => return page(RAW_TYPE),
@@ -300,7 +327,7 @@ impl Network {
             }
             _ => {}
         }
-        let mut inputs = VecDeque::from([(20, Input::Response(200, media))]);
+        let mut inputs = VecDeque::from([(self.latency_ms, Input::Response(200, media))]);
         let piece = self.piece.min(rate.div_ceil(4)).max(1);
         let per_piece_ms = if rate == usize::MAX {
             1
@@ -360,6 +387,9 @@ struct Run<'a> {
     now: u64,
     seed: u64,
     open: BTreeMap<RequestId, (u64, VecDeque<(u64, Input)>)>,
+    /// Blocks that are being hashed: until when, and how many were asked for before.
+    hashing: BTreeMap<(u64, usize), (HashTicket, Bytes)>,
+    hashed: usize,
     outcome: Outcome,
 }
 
@@ -383,6 +413,8 @@ impl<'a> Run<'a> {
             now: start,
             seed: network.seed,
             open: BTreeMap::new(),
+            hashing: BTreeMap::new(),
+            hashed: 0,
             outcome,
         }
     }
@@ -429,6 +461,12 @@ impl<'a> Run<'a> {
                     self.outcome.requests.push((gateway, url, kind));
                 }
                 Action::Cancel(id) => drop(self.open.remove(&id)),
+                Action::Hash { ticket, data } => {
+                    // Every other one takes long, so that answers come out of order.
+                    self.hashed += 1;
+                    let at = self.now + if self.hashed % 2 == 0 { 1 } else { 5 };
+                    self.hashing.insert((at, self.hashed), (ticket, data));
+                }
                 Action::Content(bytes) => {
                     self.outcome.content.extend(&bytes);
                     self.now += self.network.consumer_ms;
@@ -464,6 +502,14 @@ impl<'a> Run<'a> {
             readable(id, input).then_some((*at, *id))
         });
         let next = next.min();
+        if let Some(first) = self.hashing.first_entry()
+            && next.is_none_or(|(at, _)| first.key().0 <= at)
+            && until_ms.is_none_or(|until| first.key().0 <= until)
+        {
+            self.now = self.now.max(first.key().0);
+            let (ticket, data) = first.remove();
+            return fetch.hashed(ticket, Sha256::of(&data), pool, self.now);
+        }
         let Some((at, id)) = next.filter(|(at, _)| until_ms.is_none_or(|until| *at <= until))
         else {
             self.now = until_ms.expect("nothing will ever happen");

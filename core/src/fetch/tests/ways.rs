@@ -311,6 +311,59 @@ fn blocks_that_repeat_come_once_however_far_apart() {
 }
 
 #[test]
+fn of_a_near_gateway_large_blocks_are_asked_for_side_by_side() {
+    let (content, cid, blocks) = file(SIZE_1048576_V1, 40_000_000);
+    for (latency_ms, block_rate, near) in [
+        (1, 512 << 20, true),
+        (10, 512 << 20, true),
+        (12, 512 << 20, false),
+        (100, 512 << 20, false),
+        (1, u64::MAX, false),
+        (100, 0, true),
+    ] {
+        let mut network = Network::new(blocks.clone(), &[Script::Honest]);
+        network.latency_ms = latency_ms;
+        let options = Options {
+            block_rate,
+            ..Options::default()
+        };
+        let outcome = network.fetch(&at(cid), options);
+        assert!(outcome.content == content, "{:?}", outcome.result);
+        assert_eq!(outcome.faults(), []);
+        // The first CAR tells how near the gateway and how large the blocks are.
+        assert_eq!(outcome.count(RequestKind::Car), 1);
+        assert_eq!(
+            outcome.count(RequestKind::Raw) > 30,
+            near,
+            "{latency_ms} ms, {block_rate} bytes per second"
+        );
+        assert!(outcome.most_held <= Options::default().max_buffer);
+    }
+}
+
+#[test]
+fn small_blocks_of_a_near_gateway_come_in_a_car() {
+    let (content, cid, blocks) = file(SMALL, 300_000);
+    let mut network = Network::new(blocks, &[Script::Honest]);
+    network.latency_ms = 1;
+    let outcome = network.fetch(&at(cid), Options::default());
+    assert!(outcome.content == content);
+    assert_eq!(outcome.requests.len(), 1);
+}
+
+#[test]
+fn a_near_gateway_that_has_no_blocks_gives_a_car_again() {
+    let (content, cid, blocks) = file(SIZE_1048576_V1, 40_000_000);
+    let scripts = [Script::NoRaw(406), Script::NoRaw(503)];
+    for script in scripts {
+        let mut network = Network::new(blocks.clone(), &[script]);
+        network.latency_ms = 1;
+        let outcome = network.fetch(&at(cid), Options::default());
+        assert!(outcome.content == content, "{:?}", outcome.result);
+    }
+}
+
+#[test]
 fn a_slow_consumer_is_no_fault_of_the_gateway() {
     let (content, cid, blocks) = file(SIZE_262144_V1, 20_000_000);
     let mut network = Network::new(blocks, &[Script::Honest, Script::Honest]);
@@ -410,5 +463,58 @@ fn any_interleaving_and_any_pieces_give_the_same_content_and_the_same_run_twice_
             (again.requests, again.events),
             (outcome.requests, outcome.events)
         );
+    }
+}
+
+#[test]
+fn one_block_is_fetched_whatever_is_in_it() {
+    let (_, cid, mut blocks) = file(SMALL, 5000);
+    let empty = *crate::block::Block::raw(Bytes::new()).cid();
+    blocks.insert(empty, Bytes::new());
+    let scripts = [Script::CorruptFrom(0), Script::NoConnection, Script::Honest];
+    let network = Network::new(blocks, &scripts);
+    for cid in [cid, empty] {
+        let outcome = network.fetch_block(cid, Options::default());
+        assert!(outcome.result.is_ok(), "{:?}", outcome.result);
+        assert_eq!(outcome.content, network.blocks[&cid]);
+        assert_eq!(outcome.count(RequestKind::Car), 0);
+    }
+    let inline = crate::cid::parse("bafkqaddimvwgy3zao5xxe3debi").unwrap();
+    let outcome = network.fetch_block(inline, Options::default());
+    assert_eq!(
+        (outcome.requests.len(), outcome.content),
+        (0, b"hello world\n".to_vec())
+    );
+    let outcome = network.fetch_block(
+        crate::cid::parse("bafkreigh2akiscaildcqabsyg3dfr6chu3fgpregiymsck7e7aqa4s52zy").unwrap(),
+        Options::default(),
+    );
+    assert!(matches!(
+        outcome.result,
+        Err(FetchError::NotFound { .. } | FetchError::Unavailable { .. })
+    ));
+}
+
+#[test]
+fn no_more_requests_are_made_than_are_allowed() {
+    let (content, cid, blocks) = file(SMALL, 300_000);
+    let network = Network::new(blocks.clone(), &[Script::NoCar(501)]);
+    let all = network.fetch(&at(cid), Options::default());
+    assert!(all.content == content && all.requests.len() > 100);
+    for max_requests in [1, 2, 50] {
+        let options = Options {
+            max_requests,
+            ..Options::default()
+        };
+        let outcome = network.fetch(&at(cid), options.clone());
+        assert!(
+            matches!(outcome.result, Err(FetchError::NoRequestsLeft { .. })),
+            "{:?}",
+            outcome.result
+        );
+        assert!(outcome.requests.len() as u64 <= max_requests);
+        // Where CARs are had, one is enough.
+        let outcome = Network::new(blocks.clone(), &[Script::Honest]).fetch(&at(cid), options);
+        assert!(outcome.content == content);
     }
 }

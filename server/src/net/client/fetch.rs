@@ -4,6 +4,7 @@
 //! nothing is read from the network (TCP then slows the gateways down) and the engine's clock stands still, so that no gateway is
 //! blamed for it.
 
+use super::hashes::{self, Hashes};
 use super::requests::{Input, Requests};
 use super::store::{Finished, LocalBlocks, Store};
 use bytes::Bytes;
@@ -40,12 +41,14 @@ pub fn fetch_ipfs(
             url,
             Options {
                 local: store.is_some(),
+                hash_outside: hashes::FROM,
                 ..options
             },
         ),
         gateways,
         clock: Clock::new(),
         requests: Requests::default(),
+        hashes: Hashes::default(),
         store: Store::new(store.map(|store| Arc::new(store) as Arc<dyn LocalBlocks>)),
         sender,
         on_event: Box::new(on_event),
@@ -115,6 +118,7 @@ struct Driver {
     gateways: Arc<Mutex<GatewayPool>>,
     clock: Clock,
     requests: Requests,
+    hashes: Hashes,
     store: Store,
     sender: mpsc::Sender<Item>,
     on_event: Box<dyn FnMut(&Event) + Send>,
@@ -132,6 +136,7 @@ impl Driver {
                     id, url, accept, ..
                 } => self.requests.start(&self.client, id, &url, accept),
                 Action::Cancel(id) => self.requests.cancel(id),
+                Action::Hash { ticket, data } => self.hashes.start(ticket, data),
                 Action::Event(event) => self.report(&event),
                 Action::Content(content) => {
                     if !self.send(Item::Content(content)).await {
@@ -184,6 +189,10 @@ impl Driver {
         tokio::select! {
             biased;
             finished = self.store.next() => self.stored(finished),
+            (ticket, digest) = self.hashes.next() => {
+                let now = self.clock.now_ms();
+                self.fetcher.hashed(ticket, digest, &mut lock(&self.gateways), now);
+            }
             (id, input) = self.requests.next(|id| self.fetcher.wants_data(id)) => {
                 let now = self.clock.now_ms();
                 let pool = &mut lock(&self.gateways);

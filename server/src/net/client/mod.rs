@@ -6,6 +6,7 @@
 //! - [`fetch_ipfs`] drives [`interplanar_core::fetch::Fetcher`] with real requests, a real clock and a block store.
 
 mod fetch;
+mod hashes;
 mod requests;
 mod small;
 mod store;

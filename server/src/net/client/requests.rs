@@ -1,10 +1,17 @@
 //! The requests under way of one fetch, as one stream of inputs for the engine.
+//!
+//! Each is read by a task of its own, so that one thread's work on an answer doesn't hold up the others. A request whose inputs
+//! nobody takes is paused: [`QUEUE`] pieces wait, then its task does, and TCP slows the gateway down.
 
 use bytes::Bytes;
-use futures_util::stream::{self, BoxStream, StreamExt as _};
 use http::header::{ACCEPT, CONTENT_TYPE};
 use interplanar_core::fetch::{Failure, RequestId};
 use std::task::{Context, Poll};
+use tokio::sync::mpsc;
+use tokio::task::AbortHandle;
+
+/// Pieces of an answer that may wait for the engine.
+const QUEUE: usize = 4;
 
 /// What happened to a request.
 #[derive(Debug)]
@@ -22,12 +29,24 @@ pub(super) enum Input {
     Failed(Failure),
 }
 
-/// See the module. Requests that are dropped are cancelled, and those that nobody polls are paused by TCP.
+/// See the module. Requests that are dropped are cancelled.
 #[derive(Default)]
 pub(super) struct Requests {
-    running: Vec<(RequestId, BoxStream<'static, Input>)>,
+    running: Vec<Running>,
     /// Where the next poll begins, so that no request starves another.
     turn: usize,
+}
+
+struct Running {
+    id: RequestId,
+    inputs: mpsc::Receiver<Input>,
+    task: AbortHandle,
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
 }
 
 impl Requests {
@@ -39,12 +58,13 @@ impl Requests {
         accept: &'static str,
     ) {
         let request = client.get(url).header(ACCEPT, accept);
-        self.running
-            .push((id, stream::unfold(State::New(request), step).boxed()));
+        let (sender, inputs) = mpsc::channel(QUEUE);
+        let task = tokio::spawn(read(request, sender)).abort_handle();
+        self.running.push(Running { id, inputs, task });
     }
 
     pub(super) fn cancel(&mut self, id: RequestId) {
-        self.running.retain(|(running, _)| *running != id);
+        self.running.retain(|running| running.id != id);
     }
 
     /// The next input of any request that `wants` it; pends forever when there is none.
@@ -60,60 +80,50 @@ impl Requests {
         let count = self.running.len();
         for offset in 0..count {
             let index = (self.turn + offset) % count;
-            let Some((id, stream)) = self.running.get_mut(index) else {
+            let Some(running) = self.running.get_mut(index) else {
                 continue;
             };
-            let id = *id;
+            let id = running.id;
             if !wants(id) {
                 continue;
             }
-            match stream.poll_next_unpin(context) {
-                Poll::Ready(Some(input)) => {
-                    self.turn = index + 1;
-                    if matches!(input, Input::End | Input::Failed(_)) {
-                        self.cancel(id);
-                    }
-                    return Poll::Ready((id, input));
+            if let Poll::Ready(input) = running.inputs.poll_recv(context) {
+                // A task that is gone without a last word panicked.
+                let input = input.unwrap_or(Input::Failed(Failure::Io));
+                self.turn = index + 1;
+                if matches!(input, Input::End | Input::Failed(_)) {
+                    self.cancel(id);
                 }
-                // Ended streams are removed with their last input; this is for completeness.
-                Poll::Ready(None) => return Poll::Ready((id, Input::End)),
-                Poll::Pending => {}
+                return Poll::Ready((id, input));
             }
         }
         Poll::Pending
     }
 }
 
-enum State {
-    New(reqwest::RequestBuilder),
-    Body(reqwest::Response),
-    Over,
-}
-
-async fn step(state: State) -> Option<(Input, State)> {
-    match state {
-        State::New(request) => Some(match request.send().await {
-            Ok(response) => {
-                let content_type = response.headers().get(CONTENT_TYPE);
-                let content_type = content_type
-                    .and_then(|value| value.to_str().ok())
-                    .map(str::to_owned);
-                (
-                    Input::Response {
-                        status: response.status().as_u16(),
-                        content_type,
-                    },
-                    State::Body(response),
-                )
-            }
-            Err(error) => (Input::Failed(failure(&error)), State::Over),
-        }),
-        State::Body(mut response) => Some(match response.chunk().await {
-            Ok(Some(data)) => (Input::Data(data), State::Body(response)),
-            Ok(None) => (Input::End, State::Over),
-            Err(error) => (Input::Failed(failure(&error)), State::Over),
-        }),
-        State::Over => None,
+/// Sends a request and hands on what comes; ends early when nobody listens.
+async fn read(request: reqwest::RequestBuilder, sender: mpsc::Sender<Input>) {
+    let mut response = match request.send().await {
+        Ok(response) => response,
+        Err(error) => return drop(sender.send(Input::Failed(failure(&error))).await),
+    };
+    let content_type = response.headers().get(CONTENT_TYPE);
+    let mut input = Input::Response {
+        status: response.status().as_u16(),
+        content_type: content_type
+            .and_then(|value| value.to_str().ok())
+            .map(str::to_owned),
+    };
+    loop {
+        let over = matches!(input, Input::End | Input::Failed(_));
+        if sender.send(input).await.is_err() || over {
+            return;
+        }
+        input = match response.chunk().await {
+            Ok(Some(data)) => Input::Data(data),
+            Ok(None) => Input::End,
+            Err(error) => Input::Failed(failure(&error)),
+        };
     }
 }
 

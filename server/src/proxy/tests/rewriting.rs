@@ -1,7 +1,7 @@
 use super::*;
-use crate::proxy::known::{is_hash_part, nar_path, parse_nar_name, rewrite};
 use interplanar_core::hash::Sha256;
 use interplanar_core::narinfo::{Compression, Entry, NarInfo};
+use interplanar_core::relay::{is_hash_part, nar_path, parse_nar_name, rewrite};
 use interplanar_core::trust::Unverified;
 
 const NARINFOS: [&str; 6] = [

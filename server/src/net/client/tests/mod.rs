@@ -1,9 +1,11 @@
 pub(crate) mod peers;
 
 use super::*;
-use crate::blocks::BlockStore;
+use crate::blocks::{BlockStore, BlocksError};
+use bytes::Bytes;
 use futures_util::StreamExt as _;
-use interplanar_core::cid::IpfsUrl;
+use interplanar_core::block::Block;
+use interplanar_core::cid::{Cid, IpfsUrl};
 use interplanar_core::fetch::{Event, FetchError, Gateway, GatewayPool, Options, Policy};
 use peers::{Fault, Files, Peer, TestFile};
 use std::sync::{Arc, Mutex};
@@ -21,17 +23,34 @@ fn pool(peers: &[&Peer]) -> Arc<Mutex<GatewayPool>> {
     Arc::new(Mutex::new(GatewayPool::new(gateways, Policy::default())))
 }
 
+/// As a gateway that isn't on this machine is asked.
+fn far() -> Options {
+    Options {
+        block_rate: u64::MAX,
+        ..Options::default()
+    }
+}
+
 async fn fetch(
     file: &TestFile,
     pool: &Arc<Mutex<GatewayPool>>,
     store: Option<BlockStore>,
+) -> (Vec<u8>, Option<FetchError>) {
+    fetch_with(far(), file, pool, store).await
+}
+
+async fn fetch_with(
+    options: Options,
+    file: &TestFile,
+    pool: &Arc<Mutex<GatewayPool>>,
+    store: Option<impl LocalBlocks>,
 ) -> (Vec<u8>, Option<FetchError>) {
     let url = IpfsUrl::parse(&format!("ipfs://{}", file.root)).unwrap();
     let client = http_client().unwrap();
     let mut stream = fetch_ipfs(
         &client,
         &url,
-        Options::default(),
+        options,
         Arc::clone(pool),
         store,
         |_: &Event| {},
@@ -68,6 +87,71 @@ async fn one_request_brings_a_file_and_the_store_keeps_it() {
     // Now without any network.
     assert_eq!(fetch(&file, &pool, Some(store)).await, (data, None));
     assert_eq!(peer.requests(), [""; 0]);
+}
+
+/// A disk that takes its time, whatever is asked of it.
+struct SlowDisk(BlockStore);
+
+impl LocalBlocks for SlowDisk {
+    fn get(&self, cid: &Cid) -> Result<Option<Bytes>, BlocksError> {
+        std::thread::sleep(Duration::from_millis(1));
+        self.0.get(cid)
+    }
+
+    fn put(&self, blocks: &[Block]) -> Result<(), BlocksError> {
+        std::thread::sleep(Duration::from_millis(20));
+        LocalBlocks::put(&self.0, blocks)
+    }
+}
+
+/// The story: the fetch waits for a full disk, meanwhile look-ups end, and the engine, which is owed an answer to each, waits for
+/// them for ever.
+#[tokio::test]
+async fn look_ups_that_end_while_the_disk_is_waited_for_are_not_lost() {
+    let data = sample(60_000_000);
+    let file = TestFile::new(&data);
+    let peer = Peer::start(file.gateway(Fault::None)).await;
+    for options in [Options::default(), far()] {
+        let folder = tempfile::tempdir().unwrap();
+        let disk = SlowDisk(BlockStore::open(folder.path()).unwrap());
+        let pool = pool(&[&peer]);
+        let fetching = fetch_with(options, &file, &pool, Some(disk));
+        let fetched = tokio::time::timeout(Duration::from_secs(60), fetching).await;
+        let (content, error) = fetched.unwrap();
+        assert!(content == data && error.is_none(), "{error:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_near_gateway_is_asked_for_blocks_and_lies_in_them_are_found() {
+    let data = sample(9_000_000);
+    let file = TestFile::new(&data);
+    let near = || Options {
+        block_rate: 0,
+        ..Options::default()
+    };
+    let honest = Peer::start(file.gateway(Fault::None)).await;
+    let pool_of_one = pool(&[&honest]);
+    let (content, error) = fetch_with(near(), &file, &pool_of_one, None::<BlockStore>).await;
+    assert!(content == data && error.is_none(), "{error:?}");
+    let asked = honest.requests();
+    assert!(
+        asked
+            .iter()
+            .filter(|url| url.contains("format=raw"))
+            .count()
+            > 4,
+        "{asked:?}"
+    );
+    for fault in [Fault::Corrupt, Fault::Truncate, Fault::Html] {
+        let liar = Peer::start(file.gateway(fault)).await;
+        let both = pool(&[&liar, &honest]);
+        let (content, error) = fetch_with(near(), &file, &both, None::<BlockStore>).await;
+        assert!(content == data && error.is_none(), "{fault:?}: {error:?}");
+        let alone = pool(&[&liar]);
+        let (content, error) = fetch_with(near(), &file, &alone, None::<BlockStore>).await;
+        assert!(data.starts_with(&content) && error.is_some(), "{fault:?}");
+    }
 }
 
 #[tokio::test]

@@ -1,0 +1,220 @@
+use super::*;
+use crate::decompress::{Decoder, DecompressError};
+use std::vec::Vec;
+
+type Checker<S> = super::Checker<Decoder, S>;
+type Stop = super::Stop<DecompressError>;
+const MAX_WINDOW: u64 = 128 << 20;
+
+#[derive(Default)]
+struct Sent(Vec<u8>, Option<usize>);
+
+impl Sink for Sent {
+    fn send(&mut self, piece: Bytes) -> Result<(), Gone> {
+        if self.1.is_some_and(|limit| self.0.len() >= limit) {
+            return Err(Gone);
+        }
+        self.0.extend_from_slice(&piece);
+        Ok(())
+    }
+}
+
+const PIECE: usize = 1 << 20;
+
+fn large() -> Vec<u8> {
+    (0..20 * PIECE)
+        .map(|index| (index as u32).wrapping_mul(2_654_435_761).to_le_bytes()[3])
+        .collect()
+}
+
+fn checker(nar: &[u8]) -> Checker<Sent> {
+    Checker::new(
+        Sha256::of(nar),
+        nar.len() as u64,
+        MAX_WINDOW,
+        Sent::default(),
+    )
+}
+
+/// Pushes `data` as one source, plain, and ends it.
+fn whole(checker: &mut Checker<Sent>, data: &[u8]) -> Result<(), Stop> {
+    part(checker, data)?;
+    checker.end()
+}
+
+/// Pushes `data` as a source that is then interrupted.
+fn part(checker: &mut Checker<Sent>, data: &[u8]) -> Result<(), Stop> {
+    checker.begin(Compression::None)?;
+    data.chunks(PIECE)
+        .try_for_each(|piece| checker.push(&Bytes::copy_from_slice(piece)))
+}
+
+#[test]
+fn a_right_source_passes_small_or_large() {
+    for nar in [large(), large()[..WHOLE as usize].to_vec(), b"x".to_vec()] {
+        let mut checker = checker(&nar);
+        whole(&mut checker, &nar).unwrap();
+        assert!(checker.into_sink().0 == nar);
+    }
+}
+
+/// A gzip member of `data`.
+fn gzip(data: &[u8]) -> Vec<u8> {
+    let mut member = std::vec![31, 139, 8, 0, 0, 0, 0, 0, 0, 3];
+    member.extend(miniz_oxide::deflate::compress_to_vec(data, 1));
+    let mut crc = u32::MAX;
+    for byte in data {
+        crc ^= u32::from(*byte);
+        for _ in 0..8 {
+            crc = (crc >> 1) ^ (0xedb8_8320 & (crc & 1).wrapping_neg());
+        }
+    }
+    member.extend((!crc).to_le_bytes());
+    member.extend((data.len() as u32).to_le_bytes());
+    member
+}
+
+#[test]
+fn compressed_sources_pass() {
+    let nar = large();
+    let mut checker = checker(&nar);
+    checker.begin(Compression::Gzip).unwrap();
+    gzip(&nar)
+        .chunks(10_000)
+        .for_each(|piece| checker.push(&Bytes::copy_from_slice(piece)).unwrap());
+    checker.end().unwrap();
+    assert!(checker.into_sink().0 == nar);
+}
+
+/// What a queue holds between two steps is bounded, however much one small piece stands for.
+#[test]
+fn a_queue_that_is_emptied_after_each_step_stays_short() {
+    let nar = std::vec![0_u8; 50 * PIECE];
+    let mut checker = super::Checker::<Decoder, Vec<Bytes>>::new(
+        Sha256::of(&nar),
+        nar.len() as u64,
+        MAX_WINDOW,
+        Vec::new(),
+    );
+    checker.begin(Compression::Gzip).unwrap();
+    let mut input = Bytes::from(gzip(&nar));
+    let (mut left, mut most) = (0, 0);
+    let mut empty = |queue: &mut Vec<Bytes>| {
+        let bytes: usize = queue.drain(..).map(|piece| piece.len()).sum();
+        left += bytes;
+        most = most.max(bytes);
+    };
+    while !input.is_empty() {
+        checker.step(&mut input).unwrap();
+        empty(checker.sink());
+    }
+    while !checker.end_step().unwrap() {
+        empty(checker.sink());
+    }
+    empty(checker.sink());
+    assert_eq!(left, nar.len());
+    assert!(most <= 2 * STEP, "{most}");
+}
+
+#[test]
+fn pieces_of_one_byte_are_gathered() {
+    let nar = large()[..100_000].to_vec();
+    let mut checker = checker(&nar);
+    checker.begin(Compression::None).unwrap();
+    nar.iter()
+        .for_each(|byte| checker.push(&Bytes::copy_from_slice(&[*byte])).unwrap());
+    assert!(checker.source.held.is_empty());
+    checker.end().unwrap();
+    assert!(checker.into_sink().0 == nar);
+}
+
+#[test]
+fn nothing_of_a_wrong_small_item_leaves_and_the_next_source_may_be_right() {
+    let nar = large()[..PIECE * 3].to_vec();
+    let mut wrong = nar.clone();
+    wrong[PIECE] ^= 1;
+    let mut checker = checker(&nar);
+    let fault = Fault::Hash {
+        found: Sha256::of(&wrong),
+        expected: Sha256::of(&nar),
+    };
+    assert_eq!(whole(&mut checker, &wrong), Err(Stop::Wrong(fault)));
+    assert_eq!(checker.sent(), 0);
+    whole(&mut checker, &nar).unwrap();
+    assert!(checker.into_sink().0 == nar);
+}
+
+#[test]
+fn a_wrong_large_item_is_never_complete() {
+    let nar = large();
+    for position in [0, PIECE * 7, nar.len() - 1] {
+        let mut wrong = nar.clone();
+        wrong[position] ^= 1;
+        let mut checker = checker(&nar);
+        assert!(matches!(
+            whole(&mut checker, &wrong),
+            Err(Stop::Wrong(Fault::Hash { .. }))
+        ));
+        assert_eq!(checker.sent(), (nar.len() - PIECE) as u64);
+    }
+}
+
+#[test]
+fn too_much_and_too_little_are_wrong() {
+    let nar = large();
+    let mut longer = nar.clone();
+    longer.push(0);
+    let expected = nar.len() as u64;
+    assert_eq!(
+        whole(&mut checker(&nar), &longer),
+        Err(Stop::Wrong(Fault::TooLong {
+            found: expected + 1,
+            expected
+        }))
+    );
+    assert_eq!(
+        whole(&mut checker(&nar), &nar[..nar.len() - 1]),
+        Err(Stop::Wrong(Fault::TooShort {
+            found: expected - 1,
+            expected
+        }))
+    );
+}
+
+#[test]
+fn another_source_goes_on_where_one_stopped() {
+    let nar = large();
+    let mut checker = checker(&nar);
+    part(&mut checker, &nar[..PIECE * 5 + 17]).unwrap();
+    let sent = checker.sent();
+    assert!(sent > 0);
+    // One that stops earlier adds nothing and does no harm.
+    part(&mut checker, &nar[..PIECE * 2]).unwrap();
+    assert_eq!(checker.sent(), sent);
+    whole(&mut checker, &nar).unwrap();
+    assert!(checker.into_sink().0 == nar);
+}
+
+#[test]
+fn a_contradiction_ends_all_sending_and_shows_who_was_right() {
+    let nar = large();
+    let mut wrong = nar.clone();
+    wrong[0] ^= 1;
+    let mut checker = checker(&nar);
+    part(&mut checker, &wrong[..PIECE * 5]).unwrap();
+    let sent = checker.sent();
+    assert_eq!(whole(&mut checker, &nar), Err(Stop::TooLate));
+    assert_eq!(checker.sent(), sent);
+}
+
+#[test]
+fn a_client_that_is_gone_stops_the_source() {
+    let nar = large();
+    let mut checker = Checker::new(
+        Sha256::of(&nar),
+        nar.len() as u64,
+        MAX_WINDOW,
+        Sent(Vec::new(), Some(PIECE * 2)),
+    );
+    assert_eq!(whole(&mut checker, &nar), Err(Stop::Gone));
+}

@@ -1,0 +1,201 @@
+//! What browsers get: files, symlinks, directories.
+
+use bytes::Bytes;
+use http::StatusCode;
+use http::header::{CACHE_CONTROL, CONTENT_TYPE, ETAG, HeaderMap};
+use interplanar_core::cid::Cid;
+use interplanar_core::unixfs::Kind;
+
+use crate::answer::Ask;
+use crate::content::{self, Plan, respond};
+use crate::dag::{Dag, Node, decode};
+use crate::directory::Listing;
+use crate::early::redirect;
+use crate::file::FileBody;
+use crate::format::Format;
+use crate::headers::{self, LISTING, set, set_disposition, set_immutable, set_roots};
+use crate::mime;
+use crate::refusal::Refusal;
+use crate::resolve::{Resolved, child};
+use crate::stop::Stop;
+use crate::{Answer, Body};
+
+impl Ask<'_> {
+    /// What a browser gets.
+    pub(crate) fn default(&self, resolved: &Resolved, out: &mut HeaderMap) -> Result<Answer, Stop> {
+        let data = self.dag.load(&resolved.cid)?;
+        if Format::of_codec(resolved.cid.codec()).is_some() {
+            set_roots(out, resolved);
+            return self.document(resolved, data, out);
+        }
+        let node = decode(&resolved.cid, &data)?;
+        set_roots(out, resolved);
+        match kind(&node) {
+            Some(Kind::Directory | Kind::HamtShard) => self.directory(resolved, out),
+            Some(Kind::Symlink) => self.symlink(resolved, &node, out),
+            Some(Kind::File | Kind::Raw) => {
+                self.file(&resolved.cid, &resolved.cid, self.path.name(), None, out)
+            }
+            Some(Kind::Metadata) | None => Err(Refusal::malformed("UnixFS node").into()),
+        }
+    }
+
+    fn symlink(
+        &self,
+        resolved: &Resolved,
+        node: &Node,
+        out: &mut HeaderMap,
+    ) -> Result<Answer, Stop> {
+        let Node::Pb(node) = node else {
+            return Err(Refusal::malformed("symlink").into());
+        };
+        let target = node
+            .unixfs
+            .as_ref()
+            .and_then(|unixfs| unixfs.data.clone())
+            .unwrap_or_default();
+        set_immutable(out, &self.etag(&resolved.cid, Format::Default));
+        self.set_inline_name(out);
+        set(out, CONTENT_TYPE, "inode/symlink");
+        self.bytes(target, out)
+    }
+
+    /// `?filename=` names the download; `?download=true` makes it one.
+    fn set_inline_name(&self, out: &mut HeaderMap) {
+        if let Some(name) = self.query.get("filename") {
+            let disposition = if self.downloads() {
+                "attachment"
+            } else {
+                "inline"
+            };
+            set_disposition(out, disposition, name);
+        }
+    }
+
+    /// A file; `tagged` is what its tag names (the directory, for its `index.html`).
+    fn file(
+        &self,
+        cid: &Cid,
+        tagged: &Cid,
+        name: Option<String>,
+        known_type: Option<&'static str>,
+        out: &mut HeaderMap,
+    ) -> Result<Answer, Stop> {
+        let size = file_size(&self.dag.node(cid)?, self.dag, cid)?;
+        set_immutable(out, &self.etag(tagged, Format::Default));
+        self.set_inline_name(out);
+        let name = self.query.get("filename").map(str::to_owned).or(name);
+        let plan = self.plan(out, size)?;
+        let by_name = name.as_deref().and_then(mime::by_name);
+        let media_type = match (by_name.or(known_type), &plan) {
+            (Some(media_type), _) => media_type,
+            // The blocks of a part may be here where those of the beginning aren't.
+            (None, Plan::Part(part)) if part.start > 0 => match self.beginning(cid, size) {
+                Ok(data) => mime::by_content(&data),
+                Err(Stop::Refused(_)) => "application/octet-stream",
+                Err(pending) => return Err(pending),
+            },
+            (None, _) => mime::by_content(&self.beginning(cid, size)?),
+        };
+        set(out, CONTENT_TYPE, media_type);
+        Ok(respond(out.clone(), size, plan, |part| {
+            Body::File(FileBody::new(self.dag.clone(), *cid, part))
+        }))
+    }
+
+    /// The first bytes of a file, for its type.
+    fn beginning(&self, cid: &Cid, size: u64) -> Result<Vec<u8>, Stop> {
+        let range = 0..size.min(mime::SNIFFED as u64);
+        let mut beginning = Vec::with_capacity(mime::SNIFFED);
+        let mut content = FileBody::new(self.dag.clone(), *cid, range);
+        while let Some(piece) = content.next() {
+            match piece {
+                Ok(piece) => beginning.extend_from_slice(&piece),
+                Err(Stop::Refused(_)) => {
+                    let status = StatusCode::INTERNAL_SERVER_ERROR;
+                    return Err(Refusal::new(status, "the content cannot be read").into());
+                }
+                Err(pending) => return Err(pending),
+            }
+        }
+        Ok(beginning)
+    }
+
+    fn directory(&self, resolved: &Resolved, out: &mut HeaderMap) -> Result<Answer, Stop> {
+        let url = self.request.uri();
+        if !url.path().ends_with('/') && self.query.get("go-get") != Some("1") {
+            let query = url
+                .query()
+                .map(|query| format!("?{query}"))
+                .unwrap_or_default();
+            let target = format!("{}/{query}", self.path);
+            return Ok(redirect(
+                out.clone(),
+                StatusCode::MOVED_PERMANENTLY,
+                &target,
+            ));
+        }
+        if let Some(index) = self.index(resolved)? {
+            let name = Some("index.html".to_owned());
+            return self.file(&index, &resolved.cid, name, Some("text/html"), out);
+        }
+        set(out, CONTENT_TYPE, "text/html");
+        set(out, ETAG, &headers::listing_etag(&resolved.cid));
+        set(out, CACHE_CONTROL, LISTING);
+        let listing = Listing::new(self.dag.clone(), resolved.cid, &self.path);
+        Ok(content::with(
+            StatusCode::OK,
+            out.clone(),
+            Body::Listing(listing),
+        ))
+    }
+
+    /// The `index.html` of a directory, if it is here.
+    fn index(&self, resolved: &Resolved) -> Result<Option<Cid>, Stop> {
+        let index = match child(self.dag, &resolved.cid, b"index.html") {
+            Ok(index) => index,
+            Err(Stop::Refused(refusal)) if refusal.status == StatusCode::NOT_FOUND => None,
+            Err(stop) => return Err(stop),
+        };
+        let Some(index) = index else {
+            return Ok(None);
+        };
+        let Some(data) = self.dag.find(&index)? else {
+            return Ok(None);
+        };
+        match kind(&decode(&index, &data)?) {
+            Some(Kind::File | Kind::Raw) => Ok(Some(index)),
+            _ => {
+                Err(Refusal::new(StatusCode::UNPROCESSABLE_ENTITY, "index.html is no file").into())
+            }
+        }
+    }
+}
+
+/// What a node is in UnixFS.
+fn kind(node: &Node) -> Option<Kind> {
+    match node {
+        Node::Raw => Some(Kind::Raw),
+        Node::Pb(node) => node.unixfs.as_ref().map(|unixfs| unixfs.kind),
+        Node::Tree(_) => None,
+    }
+}
+
+fn file_size(node: &Node, dag: &Dag, cid: &Cid) -> Result<u64, Stop> {
+    match node {
+        Node::Raw => Ok(dag.load(cid)?.len() as u64),
+        Node::Pb(node) => {
+            let unixfs = node
+                .unixfs
+                .as_ref()
+                .ok_or_else(|| Refusal::malformed("file"))?;
+            let own = unixfs.data.as_ref().map_or(0, Bytes::len);
+            let summed = || {
+                let sizes = unixfs.blocksizes.iter();
+                sizes.fold(own as u64, |sum, size| sum.saturating_add(*size))
+            };
+            Ok(unixfs.filesize.unwrap_or_else(summed))
+        }
+        Node::Tree(_) => Err(Refusal::malformed("file").into()),
+    }
+}

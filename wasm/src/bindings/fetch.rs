@@ -1,0 +1,211 @@
+//! A verified fetch as a `ReadableStream`.
+
+use super::error::{js, to_js};
+use super::gateways::Gateways;
+use super::options::FetchOptions;
+use super::promise::promise;
+use super::stream::{Controller, ReadableStream};
+use super::{event, stream};
+use crate::driver::{FetchStream, fetch_ipfs};
+use futures_util::StreamExt as _;
+use interplanar_core::cid::IpfsUrl;
+use js_sys::{Function, Promise, Uint8Array};
+use std::cell::{Cell, RefCell};
+use std::future::poll_fn;
+use std::rc::{Rc, Weak};
+use std::task::{Context, Poll, Waker};
+use wasm_bindgen::prelude::*;
+use web_sys::AbortSignal;
+
+/// Bytes of content that may wait in the stream.
+const HIGH_WATER: f64 = 1_048_576.0;
+
+/// Fetches the file at an `ipfs:` URL (or `/ipfs/<cid>[/path]`). Each byte of the stream was verified against the CID before it is handed out.
+///
+/// Throws `CID_…` for a URL that can't be fetched; the stream fails with `FETCH_…`, or with the signal's reason.
+#[wasm_bindgen(js_name = fetchIpfs)]
+pub fn fetch(
+    url: &str,
+    gateways: &Gateways,
+    options: Option<FetchOptions>,
+) -> Result<ReadableStream, JsValue> {
+    let url = IpfsUrl::parse(url)
+        .or_else(|error| IpfsUrl::parse_gateway(url).map_err(|_| error))
+        .map_err(js)?;
+    let read = FetchOptions::read(options.as_ref())?;
+    let on_event = options.as_ref().and_then(FetchOptions::on_event);
+    let signal = options.as_ref().and_then(FetchOptions::signal);
+    let (pool, told) = (Rc::clone(&gateways.pool), on_event.clone());
+    let report = move |event: &_| {
+        let event = told
+            .as_ref()
+            .and_then(|_| event::event(event, &pool.borrow()));
+        tell(told.as_ref(), event);
+    };
+    let pool = Rc::clone(&gateways.pool);
+    let content = fetch_ipfs(&read.client, &url, read.options, pool, read.blocks, report);
+    let live = Rc::new(Live {
+        content: RefCell::new(Some(content)),
+        stopped: RefCell::default(),
+        waker: Cell::default(),
+        listener: RefCell::default(),
+        on_event,
+    });
+    if let Some(signal) = signal {
+        if signal.aborted() {
+            live.stop(signal.reason());
+        } else {
+            *live.listener.borrow_mut() = Some(Listener::new(signal, Rc::downgrade(&live))?);
+        }
+    }
+    ReadableStream::new(&Source { live }.into(), &stream::strategy(HIGH_WATER))
+}
+
+/// Calls the page's function; what it throws is its own affair.
+fn tell(listener: Option<&Function>, event: Option<JsValue>) {
+    if let (Some(listener), Some(event)) = (listener, event) {
+        let _ = listener.call1(&JsValue::UNDEFINED, &event);
+    }
+}
+
+/// A fetch that somebody may stop.
+struct Live {
+    /// Taken while a pull is under way.
+    content: RefCell<Option<FetchStream>>,
+    stopped: RefCell<Option<JsValue>>,
+    waker: Cell<Option<Waker>>,
+    listener: RefCell<Option<Listener>>,
+    on_event: Option<Function>,
+}
+
+enum Next {
+    Piece(Uint8Array),
+    End,
+}
+
+impl Live {
+    fn stop(&self, reason: JsValue) {
+        *self.stopped.borrow_mut() = Some(reason);
+        self.end();
+        if let Some(waker) = self.waker.take() {
+            waker.wake();
+        }
+    }
+
+    fn end(&self) {
+        self.content.replace(None);
+        self.listener.replace(None);
+    }
+
+    /// Fills the stream until it has enough.
+    async fn pull(&self, controller: &Controller) -> Result<(), JsValue> {
+        let Some(mut content) = self.content.take() else {
+            return self.stopped.borrow().clone().map_or(Ok(()), Err);
+        };
+        loop {
+            match poll_fn(|context| self.poll(context, &mut content)).await {
+                Ok(Next::Piece(piece)) => {
+                    controller.enqueue(&piece)?;
+                    if !controller.has_room() {
+                        break;
+                    }
+                }
+                Ok(Next::End) => {
+                    self.end();
+                    let summary = content.summary();
+                    tell(self.on_event.as_ref(), summary.as_ref().map(event::done));
+                    return controller.finish();
+                }
+                Err(error) => {
+                    self.end();
+                    return Err(error);
+                }
+            }
+        }
+        if self.stopped.borrow().is_none() {
+            self.content.replace(Some(content));
+        }
+        Ok(())
+    }
+
+    fn poll(
+        &self,
+        context: &mut Context<'_>,
+        content: &mut FetchStream,
+    ) -> Poll<Result<Next, JsValue>> {
+        if let Some(reason) = self.stopped.borrow().clone() {
+            return Poll::Ready(Err(reason));
+        }
+        self.waker.set(Some(context.waker().clone()));
+        content.poll_next_unpin(context).map(|piece| match piece {
+            Some(Ok(piece)) => Ok(Next::Piece(Uint8Array::from(piece.as_ref()))),
+            Some(Err(error)) => Err(to_js(&error)),
+            None => Ok(Next::End),
+        })
+    }
+}
+
+/// The stream's underlying source.
+#[wasm_bindgen(skip_typescript)]
+pub struct Source {
+    live: Rc<Live>,
+}
+
+#[wasm_bindgen]
+impl Source {
+    /// A byte stream.
+    #[wasm_bindgen(getter, js_name = type)]
+    pub fn kind(&self) -> String {
+        "bytes".to_owned()
+    }
+
+    /// The stream has room.
+    pub fn pull(&self, controller: Controller) -> Promise {
+        let live = Rc::clone(&self.live);
+        promise(async move {
+            live.pull(&controller).await?;
+            Ok(JsValue::UNDEFINED)
+        })
+    }
+
+    /// Nobody reads it any more.
+    pub fn cancel(&self, reason: JsValue) {
+        self.live.stop(reason);
+    }
+}
+
+impl Drop for Source {
+    /// The stream was forgotten.
+    fn drop(&mut self) {
+        self.live.end();
+    }
+}
+
+/// Hears of an abort, until it is dropped.
+struct Listener {
+    signal: AbortSignal,
+    callback: Closure<dyn FnMut()>,
+}
+
+impl Listener {
+    fn new(signal: AbortSignal, live: Weak<Live>) -> Result<Self, JsValue> {
+        let aborted = signal.clone();
+        let callback = Closure::new(move || {
+            if let Some(live) = live.upgrade() {
+                live.stop(aborted.reason());
+            }
+        });
+        signal.add_event_listener_with_callback("abort", callback.as_ref().unchecked_ref())?;
+        Ok(Self { signal, callback })
+    }
+}
+
+impl Drop for Listener {
+    fn drop(&mut self) {
+        let callback = self.callback.as_ref().unchecked_ref();
+        // Fails only for what is no event target.
+        let _ = self
+            .signal
+            .remove_event_listener_with_callback("abort", callback);
+    }
+}

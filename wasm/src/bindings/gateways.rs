@@ -1,0 +1,81 @@
+//! The gateways, shared between fetches.
+
+use super::error::{js, make, to_js};
+use interplanar_core::fetch::{Gateway, GatewayPool, Policy};
+use js_sys::Array;
+use serde::Serialize;
+use std::cell::RefCell;
+use std::rc::Rc;
+use wasm_bindgen::prelude::*;
+
+#[wasm_bindgen]
+extern "C" {
+    /// `GatewayReport[]`.
+    #[wasm_bindgen(typescript_type = "GatewayReport[]")]
+    pub type GatewayReports;
+}
+
+/// Trustless gateways and how each has behaved. Make one and use it for all fetches: a gateway that lied to one is put aside for all.
+#[wasm_bindgen]
+pub struct Gateways {
+    pub(super) pool: Rc<RefCell<GatewayPool>>,
+}
+
+#[wasm_bindgen]
+impl Gateways {
+    /// Gateways by their addresses, `http(s)://host[:port][/prefix]`; the first ones are preferred while nothing is known of them.
+    ///
+    /// Throws `GATEWAY_URL_…` for what is no such address.
+    #[wasm_bindgen(constructor)]
+    pub fn new(
+        #[wasm_bindgen(unchecked_param_type = "string[]")] urls: &Array,
+    ) -> Result<Gateways, JsValue> {
+        let mut gateways = Vec::new();
+        for url in urls.iter() {
+            let Some(url) = url.as_string() else {
+                return Err(make("expected strings", "GATEWAY_URL_TYPE", None, None));
+            };
+            gateways.push(Gateway::parse(&url).map_err(js)?);
+        }
+        Ok(Self {
+            pool: Rc::new(RefCell::new(GatewayPool::new(gateways, Policy::default()))),
+        })
+    }
+
+    /// What is known of each gateway now, in the order that they were given in.
+    pub fn reports(&self) -> Result<GatewayReports, JsValue> {
+        let now_ms = crate::driver::now_ms() as u64;
+        let reports = self.pool.borrow().reports(now_ms);
+        let list = Array::new();
+        for report in reports {
+            let value = serde_wasm_bindgen::to_value(&Report {
+                url: &report.url,
+                requests: report.requests,
+                bytes: report.bytes,
+                faults: report.faults,
+                backoff_ms: report
+                    .backoff_until_ms
+                    .map(|until_ms| until_ms.saturating_sub(now_ms)),
+                latency_ms: report.latency_ms,
+                rate: report.rate,
+            })?;
+            if let Some(fault) = &report.last_fault {
+                js_sys::Reflect::set(&value, &"lastFault".into(), &to_js(fault))?;
+            }
+            list.push(&value);
+        }
+        Ok(list.unchecked_into())
+    }
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Report<'a> {
+    url: &'a str,
+    requests: u64,
+    bytes: u64,
+    faults: u64,
+    backoff_ms: Option<u64>,
+    latency_ms: Option<u64>,
+    rate: Option<u64>,
+}

@@ -1,0 +1,55 @@
+//! Promises of futures that are settled even if the code panics.
+//!
+//! A panic in WebAssembly is a trap: what runs ends at once, and a promise whose future it was would stay pending for ever. So each is noted
+//! until it is settled, and the panic hook, which runs before the trap, rejects all of them. A call that isn't async throws the
+//! trap's own `RuntimeError`.
+
+use super::error::make;
+use js_sys::{Function, Promise};
+use std::cell::{Cell, RefCell};
+use std::collections::BTreeMap;
+use std::future::Future;
+use wasm_bindgen::prelude::*;
+
+thread_local! {
+    static PENDING: RefCell<BTreeMap<u64, Function>> = const { RefCell::new(BTreeMap::new()) };
+    static NEXT: Cell<u64> = const { Cell::new(0) };
+}
+
+/// Sets the panic hook, once for an instance.
+#[wasm_bindgen(start)]
+fn start() {
+    std::panic::set_hook(Box::new(|panic| {
+        let error = make(&panic.to_string(), "PANIC", None, None);
+        let pending = PENDING.with(|pending| {
+            pending
+                .try_borrow_mut()
+                .map(|mut pending| std::mem::take(&mut *pending))
+        });
+        for reject in pending.unwrap_or_default().into_values() {
+            let _ = reject.call1(&JsValue::UNDEFINED, &error);
+        }
+    }));
+}
+
+/// Runs a future on the microtask queue.
+pub(crate) fn promise(future: impl Future<Output = Result<JsValue, JsValue>> + 'static) -> Promise {
+    let mut future = Some(future);
+    Promise::new(&mut |resolve, reject| {
+        let Some(future) = future.take() else {
+            return;
+        };
+        let id = NEXT.get();
+        NEXT.set(id.wrapping_add(1));
+        PENDING.with_borrow_mut(|pending| pending.insert(id, reject.clone()));
+        wasm_bindgen_futures::spawn_local(async move {
+            let result = future.await;
+            PENDING.with_borrow_mut(|pending| pending.remove(&id));
+            // These two never throw.
+            let _ = match result {
+                Ok(value) => resolve.call1(&JsValue::UNDEFINED, &value),
+                Err(error) => reject.call1(&JsValue::UNDEFINED, &error),
+            };
+        });
+    })
+}

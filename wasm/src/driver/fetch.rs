@@ -1,0 +1,215 @@
+//! The loop around the engine.
+
+use super::client::Client;
+use super::requests::{Input, Requests};
+use super::store::{Finished, LocalBlocks, Store};
+use super::time::{Alarm, Clock};
+use bytes::Bytes;
+use futures_util::stream::{LocalBoxStream, Stream, StreamExt as _, unfold};
+use interplanar_core::cid::{Cid, IpfsUrl};
+use interplanar_core::fetch::{
+    Action, Event, FetchError, Fetcher, GatewayPool, Options, RequestId, Summary,
+};
+use std::cell::RefCell;
+use std::future::poll_fn;
+use std::pin::Pin;
+use std::rc::Rc;
+use std::task::{Context, Poll};
+
+/// Fetches the content of `url`, in order and verified block by block, from `store` and then from the gateways.
+///
+/// Blocks that came from a gateway are kept in `store`. `on_event` hears of everything that the engine reports, faults of gateways too. Nothing
+/// happens until the stream is polled, or between polls: a slow reader slows the gateways, and is not held against them.
+/// Dropping the stream aborts every request.
+pub fn fetch_ipfs(
+    client: &Client,
+    url: &IpfsUrl,
+    options: Options,
+    gateways: Rc<RefCell<GatewayPool>>,
+    store: Option<Rc<dyn LocalBlocks>>,
+    on_event: impl FnMut(&Event) + 'static,
+) -> FetchStream {
+    let fetcher = |options| Fetcher::new(url, options);
+    drive(client, fetcher, options, gateways, store, on_event)
+}
+
+/// Fetches one block of any codec, verified; its bytes are the content. As [`fetch_ipfs`] in everything else.
+pub fn fetch_block(
+    client: &Client,
+    cid: Cid,
+    options: Options,
+    gateways: Rc<RefCell<GatewayPool>>,
+    store: Option<Rc<dyn LocalBlocks>>,
+    on_event: impl FnMut(&Event) + 'static,
+) -> FetchStream {
+    let fetcher = |options| Fetcher::block(cid, options);
+    drive(client, fetcher, options, gateways, store, on_event)
+}
+
+fn drive(
+    client: &Client,
+    fetcher: impl FnOnce(Options) -> Fetcher,
+    options: Options,
+    gateways: Rc<RefCell<GatewayPool>>,
+    store: Option<Rc<dyn LocalBlocks>>,
+    on_event: impl FnMut(&Event) + 'static,
+) -> FetchStream {
+    let options = Options {
+        local: store.is_some(),
+        ..options
+    };
+    let summary = Rc::default();
+    let driver = Driver {
+        client: client.clone(),
+        fetcher: fetcher(options),
+        gateways,
+        clock: Clock::new(),
+        alarm: Alarm::new(),
+        requests: Requests::default(),
+        store: Store::new(store),
+        on_event: Box::new(on_event),
+        summary: Rc::clone(&summary),
+        over: false,
+    };
+    let content = unfold(driver, |mut driver| async move {
+        let item = driver.next().await?;
+        Some((item, driver))
+    });
+    FetchStream {
+        content: content.boxed_local(),
+        summary,
+    }
+}
+
+/// The content of a fetch; see [`fetch_ipfs`].
+pub struct FetchStream {
+    content: LocalBoxStream<'static, Result<Bytes, FetchError>>,
+    summary: Rc<RefCell<Option<Summary>>>,
+}
+
+impl FetchStream {
+    /// What the engine says of the whole fetch, once the stream has ended well.
+    #[must_use]
+    pub fn summary(&self) -> Option<Summary> {
+        self.summary.borrow().clone()
+    }
+}
+
+impl Stream for FetchStream {
+    type Item = Result<Bytes, FetchError>;
+
+    fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        self.content.poll_next_unpin(context)
+    }
+}
+
+struct Driver {
+    client: Client,
+    fetcher: Fetcher,
+    gateways: Rc<RefCell<GatewayPool>>,
+    clock: Clock,
+    alarm: Alarm,
+    requests: Requests,
+    store: Store,
+    on_event: Box<dyn FnMut(&Event)>,
+    summary: Rc<RefCell<Option<Summary>>>,
+    over: bool,
+}
+
+/// What a wait ended with.
+enum Woken {
+    Store(Finished),
+    Request(RequestId, Input),
+    Time,
+}
+
+impl Driver {
+    /// The next piece of content; none at the end.
+    async fn next(&mut self) -> Option<Result<Bytes, FetchError>> {
+        self.clock.go_on();
+        while !self.over {
+            let now_ms = self.clock.now_ms();
+            let action = self.fetcher.poll(&mut self.gateways.borrow_mut(), now_ms);
+            match action {
+                Action::Load(cid) => self.store.load(cid),
+                Action::Store(block) => self.store.put(block),
+                Action::Request {
+                    id, url, accept, ..
+                } => self.requests.start(&self.client, id, &url, accept),
+                Action::Cancel(id) => self.requests.cancel(id),
+                Action::Event(event) => (self.on_event)(&event),
+                Action::Content(content) => {
+                    self.store.start();
+                    self.clock.stop();
+                    return Some(Ok(content));
+                }
+                Action::Wait { until_ms } => self.wait(until_ms).await,
+                Action::Done(summary) => {
+                    self.store.finish().await;
+                    self.over = true;
+                    *self.summary.borrow_mut() = Some(summary);
+                }
+                Action::Failed(error) => {
+                    self.store.finish().await;
+                    self.over = true;
+                    return Some(Err(error));
+                }
+            }
+        }
+        None
+    }
+
+    /// Waits for the next input of the engine, or for `until_ms`.
+    async fn wait(&mut self, until_ms: Option<u64>) {
+        self.store.start();
+        if self.store.is_full() {
+            self.clock.stop();
+            let finished = poll_fn(|context| self.store.poll_next(context)).await;
+            self.clock.go_on();
+            // It may be what was looked up meanwhile, and the engine waits for every answer.
+            return self.stored(finished);
+        }
+        match poll_fn(|context| self.poll_wait(context, until_ms)).await {
+            Woken::Store(finished) => self.stored(finished),
+            Woken::Request(id, input) => self.answered(id, input),
+            Woken::Time => {}
+        }
+    }
+
+    fn poll_wait(&mut self, context: &mut Context<'_>, until_ms: Option<u64>) -> Poll<Woken> {
+        if let Poll::Ready(finished) = self.store.poll_next(context) {
+            return Poll::Ready(Woken::Store(finished));
+        }
+        let fetcher = &self.fetcher;
+        let wants = |id| fetcher.wants_data(id);
+        if let Poll::Ready((id, input)) = self.requests.poll_next(context, wants) {
+            return Poll::Ready(Woken::Request(id, input));
+        }
+        let until_ms = until_ms.map(|until_ms| self.clock.at(until_ms));
+        match until_ms.map(|until_ms| self.alarm.poll(context, until_ms)) {
+            Some(Poll::Ready(())) => Poll::Ready(Woken::Time),
+            Some(Poll::Pending) | None => Poll::Pending,
+        }
+    }
+
+    fn answered(&mut self, id: RequestId, input: Input) {
+        let now_ms = self.clock.now_ms();
+        let pool = &mut self.gateways.borrow_mut();
+        let fetcher = &mut self.fetcher;
+        match input {
+            Input::Response {
+                status,
+                content_type,
+            } => fetcher.response(id, status, content_type.as_deref(), pool, now_ms),
+            Input::Data(data) => fetcher.data(id, data, pool, now_ms),
+            Input::End => fetcher.end(id, pool, now_ms),
+            Input::Failed(failure) => fetcher.failed(id, failure, pool, now_ms),
+        }
+    }
+
+    fn stored(&mut self, finished: Finished) {
+        if let Finished::Loaded(cid, data) = finished {
+            self.fetcher.loaded(&cid, data);
+        }
+    }
+}

@@ -1,0 +1,60 @@
+//! A GET whose body is read as it comes.
+
+use super::body::Body;
+use super::client::{Abort, Client, header};
+use super::small::{HttpError, unreachable};
+use bytes::Bytes;
+use std::future::poll_fn;
+use wasm_bindgen::JsCast as _;
+use web_sys::Response;
+
+/// An answer whose body has not been read. Dropping it aborts the request.
+pub struct Opened {
+    response: Response,
+    body: Body,
+    abort: Abort,
+}
+
+/// GETs `url`, until the head of the answer is there. Nobody waits for longer than the runtime does.
+///
+/// # Errors
+/// [`HttpError::Unreachable`].
+pub async fn open(client: &Client, url: &str, accept: Option<&str>) -> Result<Opened, HttpError> {
+    let mut sent = client.get(url, accept).map_err(unreachable)?;
+    let response: Response = (&mut sent.head)
+        .await
+        .map_err(unreachable)?
+        .unchecked_into();
+    Ok(Opened {
+        body: Body::new(&response),
+        response,
+        abort: sent.abort,
+    })
+}
+
+impl Opened {
+    /// The status of the answer.
+    #[must_use]
+    pub fn status(&self) -> u16 {
+        self.response.status()
+    }
+
+    /// A header of the answer.
+    #[must_use]
+    pub fn header(&self, name: &str) -> Option<String> {
+        header(&self.response, name)
+    }
+
+    /// The next piece of the body; none at its end.
+    ///
+    /// # Errors
+    /// [`HttpError::Unreachable`] when the connection breaks.
+    pub async fn next(&mut self) -> Result<Option<Bytes>, HttpError> {
+        let piece = poll_fn(|context| self.body.poll_next(context)).await;
+        let piece = piece.map_err(unreachable)?;
+        if piece.is_none() {
+            self.abort.disarm();
+        }
+        Ok(piece)
+    }
+}

@@ -1,0 +1,122 @@
+//! The requests under way of one fetch, as one stream of inputs for the engine.
+
+use super::body::Body;
+use super::client::{Abort, Client, Sent, header};
+use bytes::Bytes;
+use interplanar_core::fetch::{Failure, RequestId};
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+use wasm_bindgen::JsCast as _;
+use web_sys::Response;
+
+/// What happened to a request.
+#[derive(Debug)]
+pub(super) enum Input {
+    /// The head of the response.
+    Response {
+        status: u16,
+        content_type: Option<String>,
+    },
+    /// The next piece of the body.
+    Data(Bytes),
+    /// The body is complete, as far as HTTP knows.
+    End,
+    /// Nothing more comes.
+    Failed(Failure),
+}
+
+/// See the module. Requests that are dropped are aborted, and those that nobody polls are paused.
+#[derive(Default)]
+pub(super) struct Requests {
+    running: Vec<(RequestId, Request)>,
+    /// Where the next poll begins, so that no request starves another.
+    turn: usize,
+}
+
+impl Requests {
+    pub(super) fn start(&mut self, client: &Client, id: RequestId, url: &str, accept: &str) {
+        let request = match client.get(url, Some(accept)) {
+            Ok(sent) => Request::Sent(sent),
+            Err(_) => Request::Refused,
+        };
+        self.running.push((id, request));
+    }
+
+    pub(super) fn cancel(&mut self, id: RequestId) {
+        self.running.retain(|(running, _)| *running != id);
+    }
+
+    /// The next input of any request that `wants` it.
+    pub(super) fn poll_next(
+        &mut self,
+        context: &mut Context<'_>,
+        wants: impl Fn(RequestId) -> bool,
+    ) -> Poll<(RequestId, Input)> {
+        let count = self.running.len();
+        for offset in 0..count {
+            let index = (self.turn + offset) % count;
+            let Some((id, request)) = self.running.get_mut(index) else {
+                continue;
+            };
+            let id = *id;
+            if !wants(id) {
+                continue;
+            }
+            if let Poll::Ready(input) = request.poll_next(context) {
+                self.turn = index + 1;
+                if matches!(input, Input::End | Input::Failed(_)) {
+                    self.cancel(id);
+                }
+                return Poll::Ready((id, input));
+            }
+        }
+        Poll::Pending
+    }
+}
+
+enum Request {
+    /// The runtime would not even send it.
+    Refused,
+    Sent(Sent),
+    Answered(Body, Abort),
+    Over,
+}
+
+impl Request {
+    fn poll_next(&mut self, context: &mut Context<'_>) -> Poll<Input> {
+        Poll::Ready(match self {
+            Self::Sent(sent) => match ready!(Pin::new(&mut sent.head).poll(context)) {
+                Ok(response) => self.answered(&response.unchecked_into()),
+                // What went wrong is hidden from scripts: a name, a route, a certificate, or a missing CORS header.
+                Err(_) => self.failed(Failure::Connect),
+            },
+            Self::Answered(body, abort) => match ready!(body.poll_next(context)) {
+                Ok(Some(data)) => Input::Data(data),
+                Ok(None) => {
+                    abort.disarm();
+                    Input::End
+                }
+                Err(_) => self.failed(Failure::Io),
+            },
+            Self::Refused | Self::Over => Input::Failed(Failure::Connect),
+        })
+    }
+
+    fn answered(&mut self, response: &Response) -> Input {
+        if let Self::Sent(sent) = std::mem::replace(self, Self::Over) {
+            *self = Self::Answered(Body::new(response), sent.abort);
+        }
+        Input::Response {
+            status: response.status(),
+            content_type: header(response, "Content-Type"),
+        }
+    }
+
+    fn failed(&mut self, failure: Failure) -> Input {
+        match self {
+            Self::Sent(Sent { abort, .. }) | Self::Answered(_, abort) => abort.disarm(),
+            Self::Refused | Self::Over => {}
+        }
+        Input::Failed(failure)
+    }
+}
