@@ -28,7 +28,7 @@ pub use directory::{DirectoryBuilder, MAX_PLAIN_DIRECTORY};
 pub use entries::{DirEntry, Entries};
 pub use node::Content;
 pub use resolve::{Resolved, Resolver};
-pub use walk::{Budget, Walker};
+pub use walk::{Budget, Span, Walker};
 
 use crate::dag_pb::DagPbError;
 
