@@ -140,8 +140,17 @@ impl Driver {
                 Action::Load(cid) => self.store.load(cid),
                 Action::Store(block) => self.store.put(block),
                 Action::Request {
-                    id, url, accept, ..
-                } => self.requests.start(&self.client, id, &url, accept),
+                    id,
+                    url,
+                    accept,
+                    range,
+                    ..
+                } => {
+                    let range = range.map(|range| format!("bytes={range}"));
+                    let mut headers = vec![("Accept", accept)];
+                    headers.extend(range.as_deref().map(|range| ("Range", range)));
+                    self.requests.start(&self.client, id, &url, &headers);
+                }
                 Action::Cancel(id) => self.requests.cancel(id),
                 Action::Hash { ticket, data } => self.hashes.start(ticket, data),
                 Action::Event(event) => (self.on_event)(&event),

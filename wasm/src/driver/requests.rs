@@ -34,8 +34,14 @@ pub(super) struct Requests {
 }
 
 impl Requests {
-    pub(super) fn start(&mut self, client: &Client, id: RequestId, url: &str, accept: &str) {
-        let request = match client.get(url, Some(accept)) {
+    pub(super) fn start(
+        &mut self,
+        client: &Client,
+        id: RequestId,
+        url: &str,
+        headers: &[(&str, &str)],
+    ) {
+        let request = match client.get(url, headers) {
             Ok(sent) => Request::Sent(sent),
             Err(_) => Request::Refused,
         };
