@@ -51,6 +51,12 @@ impl Block {
         Self::new(version, cid::DAG_PB, data)
     }
 
+    /// A block of DAG-CBOR (CIDv1, SHA-256).
+    #[must_use]
+    pub fn dag_cbor(data: Bytes) -> Self {
+        Self::new(Version::V1, cid::DAG_CBOR, data)
+    }
+
     fn new(version: Version, codec: u64, data: Bytes) -> Self {
         let cid = cid::of_sha256(version, codec, &Sha256::of(&data));
         Self { cid, data }

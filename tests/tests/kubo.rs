@@ -2,6 +2,8 @@
 
 use bytes::Bytes;
 use futures_util::stream;
+use interplanar_core::car;
+use interplanar_core::cid::Cid;
 use interplanar_core::unixfs::{self, Builder, Profile};
 use interplanar_server::kubo::{Kubo as Client, KuboError};
 use interplanar_tests::kubo::Kubo;
@@ -129,5 +131,50 @@ async fn a_kubo_that_is_down_or_refuses_is_named() {
     assert!(
         down.is_temporary() && down.to_string().contains("is `ipfs daemon` running?"),
         "{down}"
+    );
+}
+
+/// A DAG of which the node has a part already: only the rest goes in, and all of it is pinned.
+#[tokio::test]
+async fn only_blocks_that_are_lacking_are_imported_and_the_roots_are_pinned() {
+    let kubo = Kubo::start();
+    let client = Client::new(&kubo.api_url()).expect("a URL");
+    let profile = Profile {
+        chunk: 10_000,
+        ..unixfs::SIZE_1048576_V1
+    };
+    let mut builder = Builder::new(profile);
+    let mut blocks = vec![];
+    for piece in pieces(30) {
+        builder.push(&piece, &mut |block| blocks.push(block));
+    }
+    let built = builder.finish(&mut |block| blocks.push(block));
+    let cids: Vec<Cid> = blocks.iter().map(|block| *block.cid()).collect();
+    let car = |from: usize, to: usize| {
+        let mut car = vec![io::Result::Ok(Bytes::from(car::header(&[built.cid])))];
+        for block in &blocks[from..to] {
+            let prefix = car::block_prefix(block.cid(), block.data().len());
+            car.extend([Ok(prefix.into()), Ok(block.data().clone())]);
+        }
+        stream::iter(car)
+    };
+    assert_eq!(client.lacking(&cids).await, Ok(cids.clone()));
+    // Without some blocks the root can't be pinned, which is an error and not a search in the network.
+    let part = client
+        .dag_import(car(0, 100))
+        .await
+        .expect_err("blocks are missing");
+    assert!(matches!(&part, KuboError::Api { .. }), "{part}");
+    assert!(!client.is_pinned(&built.cid).await.expect("answers"));
+    assert_eq!(client.lacking(&cids).await, Ok(cids[100..].to_vec()));
+    let rest = client.dag_import(car(100, blocks.len())).await;
+    assert_eq!(rest, Ok(vec![built.cid]));
+    assert!(client.is_pinned(&built.cid).await.expect("answers"));
+    assert_eq!(client.lacking(&cids).await, Ok(vec![]));
+    let failing = stream::iter([Err(io::Error::other("the block is gone"))]);
+    let failed = client.dag_import(failing).await;
+    assert_eq!(
+        failed,
+        Err(KuboError::Source("the block is gone".to_owned()))
     );
 }

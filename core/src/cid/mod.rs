@@ -25,6 +25,8 @@ use sha2::{Digest, Sha512};
 
 /// Codec of a block of plain bytes.
 pub const RAW: u64 = 0x55;
+/// Codec of a DAG-CBOR block.
+pub const DAG_CBOR: u64 = 0x71;
 /// Codec of a [`crate::dag_pb`] node.
 pub const DAG_PB: u64 = 0x70;
 /// Hash code of SHA-256.

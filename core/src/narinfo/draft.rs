@@ -29,6 +29,8 @@ pub struct Draft {
     pub ca: Option<String>,
     /// Values of `Sig` lines that are there already.
     pub signatures: Vec<String>,
+    /// Further fields, unsigned; stock clients ignore what they don't know.
+    pub extra: Vec<(&'static str, String)>,
 }
 
 impl Draft {
@@ -106,6 +108,9 @@ impl Draft {
             if let Some(ca) = &self.ca {
                 text.push_str(&format!("CA: {ca}\n"));
             }
+        }
+        for (key, value) in &self.extra {
+            text.push_str(&format!("{key}: {value}\n"));
         }
         NarInfo::parse(text.as_bytes())
     }

@@ -146,6 +146,7 @@ fn a_draft_is_what_guix_and_nix_wrote() {
             system: None,
             ca: info.ca().map(String::from),
             signatures: info.signatures().to_vec(),
+            extra: vec![],
         };
         if info.dialect() == Dialect::Nix {
             assert_eq!(
@@ -184,6 +185,7 @@ fn signing_with_nix_keys_keeps_the_signatures_that_are_there() {
         system: None,
         ca: None,
         signatures: info.signatures().to_vec(),
+        extra: vec![],
     };
     let key = nix::SecretKey::from_seed("mine", &[5; 32]).unwrap();
     let signed = draft.sign_nix(&[key]).unwrap();

@@ -4,6 +4,7 @@ use super::{Built, Data, Kind, UnixFsError, hamt};
 use crate::block::Block;
 use crate::cid::{Cid, Version};
 use crate::dag_pb::{Link, Node};
+use crate::murmur3;
 use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
 use bytes::Bytes;
@@ -60,7 +61,7 @@ impl DirectoryBuilder {
         let mut entries: Vec<Entry> = Vec::with_capacity(self.entries.len());
         for (name, (cid, tsize)) in self.entries {
             entries.push(Entry {
-                hash: hamt::murmur3(&name),
+                hash: murmur3::hash(&name),
                 link: Link { cid, name, tsize },
             });
         }

@@ -15,6 +15,7 @@ mod data;
 mod directory;
 mod entries;
 mod hamt;
+mod layout;
 mod node;
 mod resolve;
 mod walk;
@@ -26,6 +27,7 @@ pub use build::{
 pub use data::{Data, Kind};
 pub use directory::{DirectoryBuilder, MAX_PLAIN_DIRECTORY};
 pub use entries::{DirEntry, Entries};
+pub(crate) use layout::Layout;
 pub use node::Content;
 pub use resolve::{Resolved, Resolver};
 pub use walk::{Budget, Span, Walker};

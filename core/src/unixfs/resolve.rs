@@ -4,6 +4,7 @@ use super::{Budget, Content, Kind, UnixFsError, hamt};
 use crate::block::Block;
 use crate::cid::{self, Cid};
 use crate::dag_pb::Link;
+use crate::murmur3;
 use alloc::string::String;
 use alloc::vec::Vec;
 use bytes::Bytes;
@@ -133,7 +134,7 @@ fn find_in_shard(
     name: &[u8],
     level: u32,
 ) -> Result<Option<InShard>, UnixFsError> {
-    let place = hamt::place(hamt::murmur3(name), fanout, level).ok_or(UnixFsError::Shard)?;
+    let place = hamt::place(murmur3::hash(name), fanout, level).ok_or(UnixFsError::Shard)?;
     for link in links {
         match hamt::split(fanout, link)? {
             (at, None) if at == place => return Ok(Some(InShard::Below(link.cid))),

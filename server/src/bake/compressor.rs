@@ -2,9 +2,12 @@
 //!
 //! ```text
 //! spec   := method [":" level] | level          a level alone is gzip's
-//! method := "gzip" | "zstd" | "lzip" | "none"
+//! method := "gzip" | "zstd" | "zstd-whole" | "lzip" | "none"
 //! level  := digits; 3 if absent, and 0 is `none`
 //! ```
+//! `zstd` is the deduplicating form: one zstd frame of pieces that other items have too ([`interplanar_core::dedup`]). `zstd-whole` is compressed as
+//! one stream, some tenths smaller and with nothing to share.
+//!
 //! Restrictions: gzip and lzip have levels up to 9, zstd up to 22.
 //!
 //! ```
@@ -23,6 +26,8 @@ use interplanar_core::narinfo::Compression;
 const DEFAULT_LEVEL: u32 = 3;
 /// The level for what is compressed while a client waits, at most; as in `guix publish`.
 const LOW_LEVEL: u32 = 2;
+/// The name of zstd as one stream.
+pub(crate) const WHOLE: &str = "zstd-whole";
 /// Names that end in these are of files that hardly shrink (Guix's list).
 const COMPRESSED: [&str; 10] = [
     "gz", "bz2", "xz", "lz", "lzma", "tgz", "tbz2", "tzst", "zip", "zst",
@@ -33,6 +38,8 @@ const COMPRESSED: [&str; 10] = [
 pub struct Compressor {
     method: Compression,
     level: u32,
+    /// Piece by piece, and not as one stream.
+    pieces: bool,
 }
 
 impl Compressor {
@@ -40,6 +47,7 @@ impl Compressor {
     pub const NONE: Self = Self {
         method: Compression::None,
         level: 0,
+        pieces: false,
     };
 
     /// A method at its default level; `None` for methods that are only read here.
@@ -49,6 +57,7 @@ impl Compressor {
             Compression::Gzip | Compression::Zstd | Compression::Lzip => Some(Self {
                 method,
                 level: DEFAULT_LEVEL,
+                pieces: method == Compression::Zstd,
             }),
             _ => None,
         }
@@ -62,6 +71,19 @@ impl Compressor {
     /// The level; 0 for none.
     pub fn level(self) -> u32 {
         self.level
+    }
+
+    /// Whether pieces are compressed on their own, so that items share them.
+    pub fn is_pieces(self) -> bool {
+        self.pieces
+    }
+
+    /// Its name on the command line and in URLs.
+    pub fn name(self) -> &'static str {
+        match self.method {
+            Compression::Zstd if !self.pieces => WHOLE,
+            method => method.as_str(),
+        }
     }
 
     /// The same method, as fast as it may be while a client waits.
@@ -87,7 +109,7 @@ impl Compressor {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum CompressorError {
     /// The method isn't gzip, zstd, lzip or none.
-    #[error("expected gzip, zstd, lzip or none, perhaps with a colon and a level")]
+    #[error("expected gzip, zstd, zstd-whole, lzip or none, perhaps with a colon and a level")]
     Method,
     /// The level is no number, or too high.
     #[error("expected a level between 0 and {most}")]
@@ -106,7 +128,11 @@ impl FromStr for Compressor {
             None if text.bytes().all(|byte| byte.is_ascii_digit()) => ("gzip", Some(text)),
             None => (text, None),
         };
-        let method = Compression::parse(method)
+        let (name, pieces) = match method {
+            WHOLE => ("zstd", false),
+            name => (name, name == "zstd"),
+        };
+        let method = Compression::parse(name)
             .and_then(Self::of)
             .ok_or(CompressorError::Method)?
             .method;
@@ -122,7 +148,11 @@ impl FromStr for Compressor {
         if level == 0 || method == Compression::None {
             return Ok(Self::NONE);
         }
-        Ok(Self { method, level })
+        Ok(Self {
+            method,
+            level,
+            pieces,
+        })
     }
 }
 
@@ -130,7 +160,7 @@ impl fmt::Display for Compressor {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.method {
             Compression::None => f.write_str("none"),
-            method => write!(f, "{}:{}", method.as_str(), self.level),
+            _ => write!(f, "{}:{}", self.name(), self.level),
         }
     }
 }
@@ -145,13 +175,25 @@ mod tests {
             ("gzip", "gzip:3"),
             ("9", "gzip:9"),
             ("lzip:9", "lzip:9"),
+            ("zstd", "zstd:3"),
+            ("zstd-whole:19", "zstd-whole:19"),
+            ("zstd-whole:0", "none"),
             ("zstd:0", "none"),
             ("none", "none"),
             ("0", "none"),
         ] {
             assert_eq!(text.parse::<Compressor>().unwrap().to_string(), expected);
         }
-        for text in ["", "rot13", "gzip:", "gzip:x", "gzip:10", "xz:3", "zstd:23"] {
+        for text in [
+            "",
+            "rot13",
+            "gzip:",
+            "gzip:x",
+            "gzip:10",
+            "xz:3",
+            "zstd:23",
+            "gzip-whole",
+        ] {
             assert!(text.parse::<Compressor>().is_err(), "{text:?}");
         }
     }

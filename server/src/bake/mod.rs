@@ -27,9 +27,12 @@
 mod atomic;
 mod compressor;
 mod content;
+mod dag;
 mod encoder;
 mod error;
 mod oven;
+mod pieces;
+mod press;
 mod queue;
 mod record;
 mod records;
@@ -46,6 +49,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use bytes::Bytes;
 use tokio::sync::{mpsc, oneshot};
 
+pub(crate) use compressor::WHOLE;
 pub use compressor::{Compressor, CompressorError};
 pub(crate) use content::Content;
 pub(crate) use encoder::Encoder;
@@ -117,6 +121,7 @@ struct Inner {
     records: Records,
     listings: PathBuf,
     queue: Queue,
+    presses: Arc<press::Presses>,
     stopped: Arc<AtomicBool>,
     baked: AtomicU64,
     failed: AtomicU64,
@@ -156,6 +161,7 @@ impl Baker {
             records,
             listings,
             queue: Queue::default(),
+            presses: Arc::default(),
             stopped: Arc::default(),
             baked: AtomicU64::new(0),
             failed: AtomicU64::new(0),

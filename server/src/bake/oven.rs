@@ -7,6 +7,7 @@ use std::cell::RefCell;
 use std::fs::File;
 use std::io::{self, Read, Write};
 use std::rc::Rc;
+use std::sync::Arc;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 
 use bytes::Bytes;
@@ -15,6 +16,8 @@ use interplanar_core::nar::{Listing, Parser};
 use interplanar_core::narinfo::Compression;
 
 use super::encoder::Encoder;
+use super::pieces::Pieces;
+use super::press::Presses;
 use super::record::Representation;
 use super::sink::{Shelf, Sink};
 use super::{BakeError, Compressor};
@@ -37,12 +40,13 @@ pub(super) fn bake(
     source: &dyn Source,
     item: &Item,
     compressors: &[Compressor],
+    presses: &Arc<Presses>,
     shelf: &Rc<RefCell<Shelf>>,
 ) -> Result<Baking, BakeError> {
     std::thread::scope(|scope| {
         let (sender, receiver) = sync_channel(QUEUE);
         let reading = scope.spawn(move || read(source, item, sender));
-        let compressed = compress(item, compressors, shelf, &receiver);
+        let compressed = compress(item, compressors, presses, shelf, &receiver);
         // The reader ends when nobody listens any more.
         drop(receiver);
         let read = reading.join().unwrap_or_else(|_| {
@@ -95,9 +99,15 @@ impl Write for Pipe {
     }
 }
 
+/// A NAR that is being compressed.
+enum Stream {
+    Whole(Box<Encoder<Sink>>),
+    Pieces(Box<Pieces>),
+}
+
 /// The compressors with the whole NAR in them, not finished yet.
 struct Tray {
-    streams: Vec<(Compressor, Encoder<Sink>)>,
+    streams: Vec<(Compressor, Stream)>,
     parser: Parser,
     listing: Listing,
 }
@@ -105,16 +115,23 @@ struct Tray {
 fn compress(
     item: &Item,
     compressors: &[Compressor],
+    presses: &Arc<Presses>,
     shelf: &Rc<RefCell<Shelf>>,
     nar: &Receiver<Bytes>,
 ) -> Result<Tray, BakeError> {
     let failed = |error: io::Error| shelf.borrow_mut().cause(&error);
     let mut streams = Vec::with_capacity(compressors.len());
     for &compressor in compressors {
-        // Uncompressed, the file's hash is the NAR's.
-        let sink = Sink::new(shelf, compressor.method() != Compression::None);
-        let encoder = Encoder::new(compressor, item.nar_size, sink).map_err(failed)?;
-        streams.push((compressor, encoder));
+        let stream = if compressor.is_pieces() {
+            let pieces = Pieces::new(item, compressor.level(), presses, shelf)?;
+            Stream::Pieces(Box::new(pieces))
+        } else {
+            // Uncompressed, the file's hash is the NAR's.
+            let sink = Sink::new(shelf, compressor.method() != Compression::None);
+            let encoder = Encoder::new(compressor, item.nar_size, sink).map_err(failed)?;
+            Stream::Whole(Box::new(encoder))
+        };
+        streams.push((compressor, stream));
     }
     let mut tray = Tray {
         streams,
@@ -124,8 +141,11 @@ fn compress(
     for piece in nar {
         list(&mut tray.parser, &mut tray.listing, &piece)
             .map_err(|reason| malformed(item, reason))?;
-        for (_, encoder) in &mut tray.streams {
-            encoder.write_all(&piece).map_err(failed)?;
+        for (_, stream) in &mut tray.streams {
+            match stream {
+                Stream::Whole(encoder) => encoder.write_all(&piece).map_err(failed)?,
+                Stream::Pieces(pieces) => pieces.write(item, &piece)?,
+            }
         }
     }
     Ok(tray)
@@ -155,16 +175,27 @@ impl Tray {
             .finish()
             .map_err(|reason| malformed(item, reason))?;
         let mut representations = Vec::with_capacity(self.streams.len());
-        for (compressor, encoder) in self.streams {
-            let finished = encoder.finish();
-            let sink = finished.map_err(|error| shelf.borrow_mut().cause(&error))?;
-            let stored = sink.finish()?;
+        for (compressor, stream) in self.streams {
+            let (cid, index, file_size, file_hash) = match stream {
+                Stream::Whole(encoder) => {
+                    let finished = encoder.finish();
+                    let sink = finished.map_err(|error| shelf.borrow_mut().cause(&error))?;
+                    let stored = sink.finish()?;
+                    let hash = stored.hash.unwrap_or(item.nar_hash);
+                    (stored.cid, None, stored.size, hash)
+                }
+                Stream::Pieces(pieces) => {
+                    let stored = pieces.finish(item)?;
+                    (stored.cid, Some(stored.index), stored.size, stored.hash)
+                }
+            };
             representations.push(Representation {
                 compression: compressor.method(),
                 level: compressor.level(),
-                file_size: stored.size,
-                file_hash: stored.hash.unwrap_or(item.nar_hash),
-                cid: stored.cid,
+                file_size,
+                file_hash,
+                cid,
+                index,
                 published: false,
             });
         }
@@ -210,6 +241,7 @@ pub(super) fn take(
             file_size: stored.size,
             file_hash: hash,
             cid: stored.cid,
+            index: None,
             published: false,
         }),
         _ => Err(BakeError::FileHash {

@@ -4,9 +4,9 @@
 //! { "version": 1, "storePath": "/gnu/store/…-hello", "narHash": "sha256:…", "narSize": 1272, "references": [],
 //!   "deriver": null, "system": null, "ca": null, "signatures": [], "narinfo": null,
 //!   "representations": [ { "compression": "zstd", "level": 3, "fileSize": 276, "fileHash": "sha256:…",
-//!                          "cid": "bafk…", "published": false } ] }
+//!                          "cid": "bafy…", "index": "bafy…", "published": false } ] }
 //! ```
-//! `narinfo` is the text that a binary cache had; its signatures are kept by using it. `published` says that Kubo has pinned the CID.
+//! `index` is the chunk index of a deduplicating form; null or absent, the form is one stream. `narinfo` is the text that a binary cache had; its signatures are kept by using it. `published` says that Kubo has pinned the CID.
 
 use interplanar_core::cid::{self, Cid};
 use interplanar_core::hash::Sha256;
@@ -14,6 +14,7 @@ use interplanar_core::narinfo::Compression;
 use interplanar_core::store_path::StorePath;
 use serde::{Deserialize, Serialize};
 
+use super::Compressor;
 use crate::store::Item;
 
 /// The version of the file format.
@@ -43,16 +44,41 @@ pub struct Representation {
     pub file_hash: Sha256,
     /// Root of the UnixFS file.
     pub cid: Cid,
+    /// Root of the chunk index, if it is the deduplicating form.
+    pub index: Option<Cid>,
     /// Whether Kubo has pinned it.
     pub published: bool,
 }
 
 impl Record {
-    /// The representation in a method.
+    /// The representation in a method; of two, the deduplicating one.
     pub fn representation(&self, method: Compression) -> Option<&Representation> {
-        self.representations
+        let mut all = self
+            .representations
             .iter()
-            .find(|representation| representation.compression == method)
+            .filter(|one| one.compression == method);
+        let first = all.next()?;
+        if first.index.is_some() {
+            return Some(first);
+        }
+        Some(all.find(|one| one.index.is_some()).unwrap_or(first))
+    }
+
+    /// The representation in a method that is one stream.
+    pub fn whole(&self, method: Compression) -> Option<&Representation> {
+        let mut all = self.representations.iter();
+        all.find(|one| one.compression == method && one.index.is_none())
+    }
+
+    /// The representation that a compressor makes, at whatever level.
+    pub fn of(&self, compressor: Compressor) -> Option<&Representation> {
+        let method = compressor.method();
+        if compressor.is_pieces() {
+            let one = self.representation(method);
+            one.filter(|one| one.index.is_some())
+        } else {
+            self.whole(method)
+        }
     }
 
     pub(super) fn to_json(&self) -> serde_json::Result<Vec<u8>> {
@@ -90,6 +116,8 @@ struct StoredRepresentation {
     file_size: u64,
     file_hash: String,
     cid: String,
+    #[serde(default)]
+    index: Option<String>,
     published: bool,
 }
 
@@ -102,6 +130,7 @@ impl From<&Record> for Stored {
             file_size: one.file_size,
             file_hash: one.file_hash.to_string(),
             cid: one.cid.to_string(),
+            index: one.index.map(|cid| cid.to_string()),
             published: one.published,
         };
         Self {
@@ -126,12 +155,14 @@ impl Stored {
             return None;
         }
         let read = |one: StoredRepresentation| {
+            let index = one.index.as_deref().map(cid::parse).transpose();
             Some(Representation {
                 compression: Compression::parse(&one.compression)?,
                 level: one.level,
                 file_size: one.file_size,
                 file_hash: Sha256::parse(&one.file_hash).ok()?,
                 cid: cid::parse(&one.cid).ok()?,
+                index: index.ok()?,
                 published: one.published,
             })
         };

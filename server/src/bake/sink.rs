@@ -79,12 +79,45 @@ fn free_bytes(dir: PathBuf) -> Result<u64, BakeError> {
     Ok(free.f_bavail.saturating_mul(free.f_frsize))
 }
 
+/// Blocks on their way to the shelf, many at once.
+pub(super) struct Batch {
+    shelf: Rc<RefCell<Shelf>>,
+    blocks: Vec<Block>,
+    bytes: usize,
+}
+
+impl Batch {
+    pub(super) fn new(shelf: &Rc<RefCell<Shelf>>) -> Self {
+        Self {
+            shelf: Rc::clone(shelf),
+            blocks: Vec::new(),
+            bytes: 0,
+        }
+    }
+
+    pub(super) fn add(&mut self, block: Block) {
+        self.bytes += block.data().len();
+        self.blocks.push(block);
+    }
+
+    /// Hands them over if they are many.
+    pub(super) fn settle(&mut self) -> Result<(), BakeError> {
+        if self.bytes < BATCH {
+            return Ok(());
+        }
+        self.bytes = 0;
+        self.shelf.borrow_mut().put(&mut self.blocks)
+    }
+
+    pub(super) fn finish(mut self) -> Result<(), BakeError> {
+        self.shelf.borrow_mut().put(&mut self.blocks)
+    }
+}
+
 /// A file in the making; several of one bake share a shelf.
 pub(super) struct Sink {
-    shelf: Rc<RefCell<Shelf>>,
     builder: Builder,
-    batch: Vec<Block>,
-    batch_bytes: usize,
+    batch: Batch,
     size: u64,
     /// Absent where the hash is known from elsewhere.
     hasher: Option<Sha256Hasher>,
@@ -100,10 +133,8 @@ pub(super) struct Stored {
 impl Sink {
     pub(super) fn new(shelf: &Rc<RefCell<Shelf>>, hash: bool) -> Self {
         Self {
-            shelf: Rc::clone(shelf),
             builder: Builder::new(SIZE_1048576_V1),
-            batch: Vec::new(),
-            batch_bytes: 0,
+            batch: Batch::new(shelf),
             size: 0,
             hasher: hash.then(Sha256Hasher::new),
         }
@@ -111,8 +142,8 @@ impl Sink {
 
     pub(super) fn finish(mut self) -> Result<Stored, BakeError> {
         let batch = &mut self.batch;
-        let built = self.builder.finish(&mut |block| batch.push(block));
-        self.shelf.borrow_mut().put(&mut self.batch)?;
+        let built = self.builder.finish(&mut |block| batch.add(block));
+        self.batch.finish()?;
         Ok(Stored {
             cid: built.cid,
             size: self.size,
@@ -123,22 +154,15 @@ impl Sink {
 
 impl Write for Sink {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        let (batch, batch_bytes) = (&mut self.batch, &mut self.batch_bytes);
-        self.builder.push(bytes, &mut |block| {
-            *batch_bytes += block.data().len();
-            batch.push(block);
-        });
+        let batch = &mut self.batch;
+        self.builder.push(bytes, &mut |block| batch.add(block));
         self.size += bytes.len() as u64;
         if let Some(hasher) = &mut self.hasher {
             hasher.update(bytes);
         }
-        if self.batch_bytes >= BATCH {
-            let mut shelf = self.shelf.borrow_mut();
-            if let Err(error) = shelf.put(&mut self.batch) {
-                shelf.failure = Some(error);
-                return Err(io::Error::other("the block store refused"));
-            }
-            self.batch_bytes = 0;
+        if let Err(error) = self.batch.settle() {
+            self.batch.shelf.borrow_mut().failure = Some(error);
+            return Err(io::Error::other("the block store refused"));
         }
         Ok(bytes.len())
     }

@@ -3,6 +3,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use interplanar_core::decompress::{Decoder, Limits};
+use interplanar_core::dedup::{Body, Entry, Index, frame};
 use interplanar_core::hash::Sha256;
 use interplanar_core::nar::Listing;
 use interplanar_core::narinfo::Compression;
@@ -78,13 +79,13 @@ async fn every_compressor_gives_the_nar_back_and_the_same_cids_again() {
     let source = source(&dir);
     let item = only(&source);
     let nar = nar(&source, &item);
-    let methods = ["zstd:19", "gzip:6", "lzip:2", "none"];
+    let methods = ["zstd:19", "zstd-whole:19", "gzip:6", "lzip:2", "none"];
     let mut cids = Vec::new();
     for cache in ["one", "two"] {
         let config = config(&dir.path().join(cache), &methods);
         let baker = Baker::open(Arc::clone(&source), config).unwrap();
         let baked = baker.bake(item.clone()).await.unwrap();
-        assert_eq!(baked.record.representations.len(), 4);
+        assert_eq!(baked.record.representations.len(), 5);
         for one in &baked.record.representations {
             let bytes = content(&baker, &baked, one);
             assert_eq!(bytes.len() as u64, one.file_size);
@@ -103,7 +104,95 @@ async fn every_compressor_gives_the_nar_back_and_the_same_cids_again() {
         let listing = Listing::from_json(std::str::from_utf8(&listing).unwrap()).unwrap();
         assert!(listing.lookup("sub/naïve ü".as_bytes()).is_some());
     }
-    assert_eq!(cids[..4], cids[4..]);
+    assert_eq!(cids[..5], cids[5..]);
+}
+
+/// The pieces of an item by its chunk index.
+fn pieces(baker: &Baker, baked: &Baked) -> Vec<Entry> {
+    let one = baked.record.representation(Compression::Zstd).unwrap();
+    let index = baker.blocks().get(&one.index.unwrap()).unwrap().unwrap();
+    let index = Index::decode(&index).unwrap();
+    assert_eq!(index.nar_size, baked.record.item.nar_size);
+    match index.body {
+        Body::Pieces(pieces) => pieces,
+        Body::Parts(_) => panic!("few pieces"),
+    }
+}
+
+#[tokio::test]
+async fn the_chunk_index_tells_what_each_piece_is() {
+    let dir = tree();
+    let source = source(&dir);
+    let item = only(&source);
+    let nar = nar(&source, &item);
+    let config = config(&dir.path().join("cache"), &["zstd:5"]);
+    let baker = Baker::open(source, config).unwrap();
+    let baked = baker.bake(item).await.unwrap();
+    let pieces = pieces(&baker, &baked);
+    let mut plain = Vec::new();
+    for piece in &pieces {
+        let leaf = |cid| baker.blocks().get(&cid).unwrap().unwrap();
+        let compressed: Vec<u8> = piece.cids().flat_map(leaf).collect();
+        let decoded = frame::decode(&compressed, piece.length).unwrap();
+        assert_eq!(Sha256::of(&decoded), piece.plain);
+        plain.extend(decoded);
+    }
+    assert!(plain == nar);
+    assert!(pieces.len() > 3);
+}
+
+/// Two items that share a file store it once.
+#[tokio::test]
+async fn what_items_share_is_stored_once() {
+    let dir = tree();
+    fs::create_dir(dir.path().join("other")).unwrap();
+    fs::copy(
+        dir.path().join("tree/words"),
+        dir.path().join("other/renamed"),
+    )
+    .unwrap();
+    let trees = ["tree", "other"].map(|name| Tree {
+        path: dir.path().join(name),
+        name: None,
+    });
+    let source: Arc<dyn Source> = Arc::new(Trees::open(&trees, "/gnu/store").unwrap());
+    let baker = Baker::open(
+        Arc::clone(&source),
+        config(&dir.path().join("cache"), &["zstd"]),
+    )
+    .unwrap();
+    let mut sizes = Vec::new();
+    for item in source.items(None, 3).unwrap() {
+        let before = baker.blocks().stats().unwrap().bytes;
+        baker.bake(item).await.unwrap();
+        sizes.push(baker.blocks().stats().unwrap().bytes - before);
+    }
+    assert!(sizes[0] > 1 << 20, "{sizes:?}");
+    assert!(sizes[1] < sizes[0] / 100, "{sizes:?}");
+}
+
+#[tokio::test]
+async fn the_deduplicating_form_is_added_beside_the_one_stream_and_neither_is_lost() {
+    let dir = tree();
+    let source = source(&dir);
+    let item = only(&source);
+    let cache = dir.path().join("cache");
+    let whole = {
+        let baker = Baker::open(Arc::clone(&source), config(&cache, &["zstd-whole"])).unwrap();
+        let baked = baker.bake(item.clone()).await.unwrap();
+        baked.record.representations[0].clone()
+    };
+    assert_eq!(whole.index, None);
+    let baker = reopen(&source, || config(&cache, &["zstd"])).await;
+    let both = baker.bake(item).await.unwrap();
+    assert_eq!(both.record.representations.len(), 2);
+    assert_eq!(both.record.whole(Compression::Zstd), Some(&whole));
+    let pieces = both.record.representation(Compression::Zstd).unwrap();
+    assert!(pieces.index.is_some());
+    assert_eq!(both.record.of("zstd:9".parse().unwrap()), Some(pieces));
+    assert_eq!(both.record.of("zstd-whole".parse().unwrap()), Some(&whole));
+    let json = both.record.to_json().unwrap();
+    assert_eq!(Record::from_json(&json).as_ref(), Some(&both.record));
 }
 
 #[tokio::test]

@@ -1,4 +1,5 @@
-//! The way into Kubo: each baked file is added and pinned there, and only then counts as published.
+//! The way into Kubo: each baked file is added and pinned there, and only then counts as published. Of a deduplicating form only the blocks that
+//! the node lacks go in, as a CAR, with those of its chunk index.
 //!
 //! What is still to be published is what the records say is not, so nothing is forgotten by a restart. While Kubo is away the queue waits,
 //! longer from try to try, up to a minute; the log says once that it went and once that it is back. A Kubo of another
@@ -10,11 +11,12 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use http_body_util::BodyExt;
+use interplanar_core::cid::Cid;
 use interplanar_core::unixfs::SIZE_1048576_V1;
 use tokio::sync::mpsc::UnboundedReceiver;
 
 use super::content::Content;
-use super::{BakeError, Baker, Representation, atomic};
+use super::{BakeError, Baker, Representation, atomic, dag};
 use crate::kubo::{Kubo, KuboError};
 use crate::net::server::{self, Shutdown};
 
@@ -167,6 +169,57 @@ impl Upload {
     }
 
     async fn file(&self, hash_part: &str, path: &str, one: &Representation) -> Result<(), Fault> {
+        match one.index {
+            Some(index) => self.import(hash_part, path, one, index).await?,
+            None => self.add(hash_part, path, one).await?,
+        }
+        let (baker, key, cid) = (self.baker.clone(), hash_part.to_owned(), one.cid);
+        blocking(move || {
+            baker
+                .published(&key, &cid)
+                .map_err(|error| error.to_string())
+        })
+        .await
+        .map_err(Fault::Item)?;
+        self.state.published.fetch_add(1, Ordering::Relaxed);
+        tracing::info!(path, compression = one.compression.as_str(), cid = %one.cid, "published in Kubo");
+        Ok(())
+    }
+
+    async fn import(
+        &self,
+        hash_part: &str,
+        path: &str,
+        one: &Representation,
+        index: Cid,
+    ) -> Result<(), Fault> {
+        let roots = vec![one.cid, index];
+        let (baker, key, asked) = (self.baker.clone(), hash_part.to_owned(), roots.clone());
+        let all = blocking(move || {
+            let listed = dag::blocks_of(&baker, &key, &asked);
+            listed.map_err(|error| error.to_string())
+        });
+        let all = all.await.map_err(Fault::Item)?;
+        let lacking = self.kubo.lacking(&all).await.map_err(fault)?;
+        tracing::debug!(
+            path,
+            blocks = all.len(),
+            lacking = lacking.len(),
+            "into Kubo"
+        );
+        let car = dag::Car::new(&self.baker, hash_part, &roots, lacking);
+        let body = server::from_blocking(car, None).into_data_stream();
+        let pinned = self.kubo.dag_import(body).await.map_err(fault)?;
+        if roots.iter().all(|root| pinned.contains(root)) {
+            Ok(())
+        } else {
+            Err(Fault::Item(format!(
+                "{path}: Kubo has not pinned what it took"
+            )))
+        }
+    }
+
+    async fn add(&self, hash_part: &str, path: &str, one: &Representation) -> Result<(), Fault> {
         let content = Content::new(&self.baker, hash_part, one.cid, 0..one.file_size);
         let body = server::from_blocking(content, Some(one.file_size)).into_data_stream();
         let base = path.rsplit('/').next().unwrap_or_default();
@@ -179,10 +232,7 @@ impl Upload {
             }
         };
         let added = self.kubo.add(body, &SIZE_1048576_V1, &name, progress).await;
-        let added = added.map_err(|error| match error {
-            KuboError::Source(reason) => Fault::Item(reason),
-            error => Fault::Kubo(error),
-        })?;
+        let added = added.map_err(fault)?;
         if added.cid != one.cid {
             let reason = format!(
                 "{path}: Kubo has made {} of it and not {}",
@@ -190,16 +240,6 @@ impl Upload {
             );
             return Err(Fault::Item(reason));
         }
-        let (baker, key, cid) = (self.baker.clone(), hash_part.to_owned(), one.cid);
-        blocking(move || {
-            baker
-                .published(&key, &cid)
-                .map_err(|error| error.to_string())
-        })
-        .await
-        .map_err(Fault::Item)?;
-        self.state.published.fetch_add(1, Ordering::Relaxed);
-        tracing::info!(path, compression = one.compression.as_str(), cid = %one.cid, "published in Kubo");
         Ok(())
     }
 
@@ -228,6 +268,14 @@ impl Upload {
     fn count(&self) {
         let waiting = self.queue.len() + self.baked.len();
         self.state.waiting.store(waiting as u64, Ordering::Relaxed);
+    }
+}
+
+/// What an error of Kubo means for the item at hand.
+fn fault(error: KuboError) -> Fault {
+    match error {
+        KuboError::Source(reason) => Fault::Item(reason),
+        error => Fault::Kubo(error),
     }
 }
 

@@ -47,7 +47,7 @@ impl Inner {
     /// The compressions of an item that a record lacks.
     fn missing(&self, record: Option<&Record>, item: &Item) -> Vec<Compressor> {
         let mut wanted = Compressor::for_item(item.store_path.name(), &self.config.compressors);
-        let has = |one: &Compressor| record.and_then(|record| record.representation(one.method()));
+        let has = |one: &Compressor| record.and_then(|record| record.of(*one));
         wanted.retain(|one| has(one).is_none());
         wanted
     }
@@ -114,7 +114,8 @@ impl Inner {
         let before = before
             .map(|baked| &baked.record)
             .filter(|record| record.item.nar_hash == item.nar_hash);
-        let baking = oven::bake(&*self.source, item, &self.missing(before, item), shelf)?;
+        let missing = self.missing(before, item);
+        let baking = oven::bake(&*self.source, item, &missing, &self.presses, shelf)?;
         self.save_listing(item, baking.listing.as_bytes())?;
         let kept = before.map(|record| record.representations.clone());
         let mut representations = kept.unwrap_or_default();

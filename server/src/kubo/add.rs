@@ -1,23 +1,14 @@
 //! `add`: a stream goes in, progress and a CID come out.
 
 use std::io;
-use std::sync::{Arc, Mutex, PoisonError};
 
-use bytes::{Buf, Bytes, BytesMut};
-use futures_util::{Stream, TryStreamExt};
-use http_body_util::BodyExt;
+use bytes::Bytes;
+use futures_util::Stream;
 use interplanar_core::cid::{self, Cid};
 use interplanar_core::unixfs::Profile;
-use reqwest::multipart::{Form, Part};
 use serde::Deserialize;
 
 use super::{Kubo, KuboError};
-
-/// The longest line of an answer in bytes; names are ours and short.
-const MAX_LINE: usize = 64 * 1024;
-
-/// The trailer of an answer that failed midway.
-const STREAM_ERROR: &str = "x-stream-error";
 
 /// What `add` made.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -53,65 +44,10 @@ impl Kubo {
     where
         S: Stream<Item = io::Result<Bytes>> + Send + 'static,
     {
-        let failure = Arc::new(Mutex::new(None));
-        let noted = Arc::clone(&failure);
-        let data = data.inspect_err(move |error| {
-            *noted.lock().unwrap_or_else(PoisonError::into_inner) = Some(error.to_string());
-        });
-        let part = Part::stream(reqwest::Body::wrap_stream(data)).file_name(name.to_owned());
-        let request = self
-            .client
-            .post(self.command("add", &arguments(profile)))
-            .multipart(Form::new().part("file", part));
-        let added = match request.send().await {
-            Ok(response) => self.read_added(response, &mut progress).await,
-            Err(error) => Err(self.transport(&error)),
-        };
-        // That our own side failed says more than how Kubo saw it.
-        let source = failure
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .take();
-        match source {
-            Some(error) => Err(KuboError::Source(error)),
-            None => added,
-        }
-    }
-
-    /// Reads the lines of an answer as they come; the last one with a hash is the root.
-    async fn read_added(
-        &self,
-        response: reqwest::Response,
-        progress: &mut (impl FnMut(u64) + Send),
-    ) -> Result<Added, KuboError> {
-        if !response.status().is_success() {
-            let status = response.status();
-            self.collect(response, 0).await?;
-            return Err(KuboError::Protocol(format!("status {status}")));
-        }
-        let mut body = http::Response::<reqwest::Body>::from(response).into_body();
-        let (mut buffer, mut added) = (BytesMut::new(), None);
-        while let Some(frame) = body.frame().await {
-            let frame = frame.map_err(|error| self.transport(&error))?;
-            if let Some(error) = frame.trailers_ref().and_then(|all| all.get(STREAM_ERROR)) {
-                return Err(KuboError::api(200, error.as_bytes()));
-            }
-            let Ok(data) = frame.into_data() else {
-                continue;
-            };
-            buffer.extend_from_slice(&data);
-            while let Some(end) = buffer.iter().position(|byte| *byte == b'\n') {
-                let line = buffer.split_to(end);
-                buffer.advance(1);
-                read_line(&line, &mut added, progress)?;
-            }
-            if buffer.len() > MAX_LINE {
-                return Err(KuboError::Protocol(format!(
-                    "a line of more than {MAX_LINE} bytes"
-                )));
-            }
-        }
-        read_line(&buffer, &mut added, progress)?;
+        let mut added = None;
+        let mut take = |line: &[u8]| read_line(line, &mut added, &mut progress);
+        self.send("add", &arguments(profile), name, data, &mut take)
+            .await?;
         added.ok_or_else(|| KuboError::Protocol("add ended without a CID".to_owned()))
     }
 }

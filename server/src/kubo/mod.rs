@@ -15,6 +15,8 @@
 mod add;
 mod address;
 mod error;
+mod import;
+mod lines;
 #[cfg(test)]
 mod tests;
 

@@ -226,7 +226,11 @@ impl Inner {
         let route = routes::parse(path, &self.scribe.nar_path);
         let (kind, response) = match route {
             Route::NarInfo(hash) => (Kind::NarInfo, self.narinfo(&hash, path).await),
-            Route::Nar { method, item } => (Kind::Nar, self.nar(&request, method, &item).await),
+            Route::Nar {
+                method,
+                whole,
+                item,
+            } => (Kind::Nar, self.nar(&request, method, whole, &item).await),
             other => (Kind::Other, self.other(other, &request).await),
         };
         self.metrics.count(kind, response.status().is_success());

@@ -8,13 +8,13 @@ use interplanar_core::store_path::StorePath;
 
 use super::answers::{self, Phrase};
 use super::{Inner, files, live};
-use crate::bake::{Baked, Compressor, Content};
+use crate::bake::{Baked, Compressor, Content, Representation};
 use crate::net::server::{self, Response};
 use crate::store::{Item, PreparedFile, SourceError};
 
 /// How a NAR can be had.
 enum Way {
-    Baked(Arc<Baked>),
+    Baked(Arc<Baked>, Representation),
     Prepared(PreparedFile),
     Live(Item, Compressor),
     Nowhere,
@@ -25,6 +25,7 @@ impl Inner {
         self: &Arc<Self>,
         request: &http::Request<()>,
         compression: Compression,
+        whole: bool,
         base_name: &str,
     ) -> Response {
         let path = request.uri().path();
@@ -34,14 +35,14 @@ impl Inner {
         };
         let inner = Arc::clone(self);
         let asked = store_path.clone();
-        let way = tokio::task::spawn_blocking(move || inner.way(&asked, compression)).await;
+        let way = tokio::task::spawn_blocking(move || inner.way(&asked, compression, whole)).await;
         let way = match way {
             Ok(Ok(way)) => way,
             Ok(Err(error)) => return answers::failed(&error, path),
             Err(error) => return answers::failed(&error, path),
         };
         match way {
-            Way::Baked(baked) => self.baked_nar(request.headers(), &baked, compression, path),
+            Way::Baked(baked, one) => self.baked_nar(request.headers(), &baked, &one),
             Way::Prepared(file) => prepared(request.headers(), &file, path),
             Way::Live(item, compressor) => self.live_nar(request.method(), item, compressor).await,
             Way::Nowhere => answers::not_found(Phrase::NotFound, path, None),
@@ -49,14 +50,23 @@ impl Inner {
     }
 
     /// Blocks.
-    fn way(&self, path: &StorePath, compression: Compression) -> Result<Way, SourceError> {
+    fn way(
+        &self,
+        path: &StorePath,
+        compression: Compression,
+        whole: bool,
+    ) -> Result<Way, SourceError> {
         let baked = self.baker.get(path.hash_part());
-        let here = |baked: &Arc<Baked>| {
+        if let Some(baked) = baked.filter(|baked| baked.record.item.store_path == *path) {
             let record = &baked.record;
-            record.item.store_path == *path && record.representation(compression).is_some()
-        };
-        if let Some(baked) = baked.filter(here) {
-            return Ok(Way::Baked(baked));
+            let one = if whole {
+                record.whole(compression)
+            } else {
+                record.representation(compression)
+            };
+            if let Some(one) = one.cloned() {
+                return Ok(Way::Baked(baked, one));
+            }
         }
         let source = self.baker.source();
         let Some(item) = source.find_path(path)? else {
@@ -79,18 +89,8 @@ impl Inner {
         })
     }
 
-    fn baked_nar(
-        &self,
-        headers: &HeaderMap,
-        baked: &Baked,
-        compression: Compression,
-        path: &str,
-    ) -> Response {
-        let record = &baked.record;
-        let Some(one) = record.representation(compression) else {
-            return answers::not_found(Phrase::NotFound, path, None);
-        };
-        let hash_part = record.item.store_path.hash_part();
+    fn baked_nar(&self, headers: &HeaderMap, baked: &Baked, one: &Representation) -> Response {
+        let hash_part = baked.record.item.store_path.hash_part();
         // `guix publish` tells apart what comes from its cache.
         let (content_type, ttl) = if self.cached {
             (answers::FILE, self.ttl)

@@ -6,13 +6,14 @@
 //! /signing-key.pub                      the public key
 //! /<hash>.narinfo                       hash: characters of Nix's base 32
 //! /<hash>.ls                            the item's files
-//! /<nar path>/[<method>/]<item>         the NAR; item: base name of a store item
+//! /<nar path>/[<method>/]<item>         the NAR; item: base name of a store item; method: also zstd-whole
 //! /file/<name>/sha256/<hash>            a fixed-output file by its hash
 //! /log/<name>                           the build log of an item or a derivation
 //! /healthz  /metrics                    for whoever runs the server
 //! ```
 //! Components are percent-decoded, and empty ones don't count, as in Guile's web server.
 
+use crate::bake::WHOLE;
 use interplanar_core::narinfo::Compression;
 use interplanar_core::nix_base32::ALPHABET;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
@@ -32,8 +33,16 @@ pub(super) enum Route {
     SigningKey,
     NarInfo(String),
     Listing(String),
-    Nar { method: Compression, item: String },
-    File { name: String, hash: String },
+    Nar {
+        method: Compression,
+        /// Only the form that is one stream.
+        whole: bool,
+        item: String,
+    },
+    File {
+        name: String,
+        hash: String,
+    },
     Log(String),
     Health,
     Metrics,
@@ -49,9 +58,9 @@ impl NarPath {
         Self(split(text).unwrap_or_default())
     }
 
-    /// The URL of an item's NAR relative to the cache.
-    pub(super) fn url(&self, method: Compression, item: &str) -> String {
-        let method = (method != Compression::None).then(|| method.as_str());
+    /// The URL of an item's NAR relative to the cache, by the name of a method.
+    pub(super) fn url(&self, method: &str, item: &str) -> String {
+        let method = (method != Compression::None.as_str()).then_some(method);
         let parts = self.0.iter().map(String::as_str);
         let parts: Vec<String> = parts
             .chain(method)
@@ -86,18 +95,23 @@ pub(super) fn parse(path: &str, nar_path: &NarPath) -> Route {
 }
 
 fn nar(prefix: &[&str], item: &str, nar_path: &NarPath) -> Route {
-    let route = |method| Route::Nar {
+    let route = |method, whole| Route::Nar {
         method,
+        whole,
         item: item.to_owned(),
     };
     if let [prefix @ .., method] = prefix
-        && let Some(method) = Compression::parse(method).filter(|one| *one != Compression::None)
         && prefix == nar_path.0
     {
-        return route(method);
+        if *method == WHOLE {
+            return route(Compression::Zstd, true);
+        }
+        if let Some(method) = Compression::parse(method).filter(|one| *one != Compression::None) {
+            return route(method, false);
+        }
     }
     if prefix == nar_path.0 {
-        return route(Compression::None);
+        return route(Compression::None, false);
     }
     Route::Unknown
 }
@@ -128,10 +142,12 @@ mod tests {
 
     #[test]
     fn each_path_is_for_what_guix_publish_takes_it() {
-        let nar = |method, item: &str| Route::Nar {
+        let form = |method, whole, item: &str| Route::Nar {
             method,
+            whole,
             item: item.to_owned(),
         };
+        let nar = |method, item| form(method, false, item);
         let hash = "agkhnj5wmbrb40rigsyf6ynkdi22d89g".to_owned();
         for (path, expected) in [
             ("/", Route::Index),
@@ -149,6 +165,7 @@ mod tests {
             ("/nar/gzip/x-y", nar(Compression::Gzip, "x-y")),
             ("/nar//zstd/x-g%2B%2B", nar(Compression::Zstd, "x-g++")),
             ("/nar/xz/x-g++", nar(Compression::Xz, "x-g++")),
+            ("/nar/zstd-whole/x-y", form(Compression::Zstd, true, "x-y")),
             ("/nar/none/x-y", Route::Unknown),
             ("/nar/rot13/x-y", Route::Unknown),
             ("/other/x-y", Route::Unknown),
@@ -173,16 +190,17 @@ mod tests {
     #[test]
     fn nar_urls_lead_back() {
         let path = NarPath::new("/deep/nars/");
-        let url = path.url(Compression::Zstd, "x-gtk+3");
+        let url = path.url("zstd", "x-gtk+3");
         assert_eq!(url, "deep/nars/zstd/x-gtk%2B3");
         let item = "x-gtk+3".to_owned();
         assert_eq!(
             parse(&format!("/{url}"), &path),
             Route::Nar {
                 method: Compression::Zstd,
+                whole: false,
                 item
             }
         );
-        assert_eq!(NarPath::new("").url(Compression::None, "x"), "x");
+        assert_eq!(NarPath::new("").url("none", "x"), "x");
     }
 }

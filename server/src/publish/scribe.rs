@@ -8,6 +8,7 @@ use std::cmp::Reverse;
 
 use bytes::Bytes;
 use interplanar_core::cid::Cid;
+use interplanar_core::dedup;
 use interplanar_core::hash::Sha256;
 use interplanar_core::narinfo::{
     Compression, Dialect, Draft, Entry, NarInfo, NarInfoError, order_entries,
@@ -15,7 +16,7 @@ use interplanar_core::narinfo::{
 
 use super::keys::Keys;
 use super::routes::NarPath;
-use crate::bake::{Compressor, Record};
+use crate::bake::{Compressor, Record, Representation};
 use crate::store::{Item, Prepared};
 
 /// Writes and signs narinfos.
@@ -35,6 +36,8 @@ pub(super) struct Scribe {
 #[derive(Debug, Clone, Copy)]
 struct Form {
     method: Compression,
+    /// The method's name in URLs.
+    name: &'static str,
     size: Option<u64>,
     hash: Option<Sha256>,
     cid: Option<Cid>,
@@ -51,12 +54,14 @@ impl Scribe {
             let plain = compressor.method() == Compression::None;
             Form {
                 method: compressor.method(),
+                name: compressor.name(),
                 size: plain.then_some(item.nar_size),
                 hash: plain.then_some(item.nar_hash),
                 cid: None,
             }
         });
-        self.write(item, self.entries(self.dialect, item, forms.collect()))
+        let entries = self.entries(self.dialect, item, forms.collect());
+        self.write(item, entries, Vec::new())
     }
 
     /// Of a baked item, in the compressions of today's command line.
@@ -66,28 +71,36 @@ impl Scribe {
         compressors: &[Compressor],
     ) -> Result<Bytes, NarInfoError> {
         let item = &record.item;
-        let form = |one: &crate::bake::Representation| Form {
+        let offered = |one: &Representation| one.published || !self.published_only;
+        let form = |one: &Representation, name| Form {
             method: one.compression,
+            name,
             size: Some(one.file_size),
             hash: Some(one.file_hash),
-            cid: (one.published || !self.published_only).then_some(one.cid),
+            cid: offered(one).then_some(one.cid),
         };
         if let Some(text) = &record.narinfo {
-            let forms = record.representations.iter().map(form).collect();
-            return self.rewrite(NarInfo::parse(text.as_bytes())?, item, forms);
+            let forms = record.representations.iter();
+            let forms = forms.map(|one| form(one, one.compression.as_str()));
+            return self.rewrite(NarInfo::parse(text.as_bytes())?, item, forms.collect());
         }
-        let wanted = compressors.iter();
-        let wanted = wanted.filter_map(|one| record.representation(one.method()));
-        self.write(
-            item,
-            self.entries(self.dialect, item, wanted.map(form).collect()),
-        )
+        let wanted = compressors
+            .iter()
+            .filter_map(|one| record.of(*one).map(|found| (found, one.name())));
+        let forms = wanted.clone().map(|(one, name)| form(one, name)).collect();
+        let index = wanted
+            .filter(|(one, _)| offered(one))
+            .find_map(|(one, _)| one.index);
+        let extra = index.map(|cid| (dedup::FIELD, cid.to_string()));
+        let entries = self.entries(self.dialect, item, forms);
+        self.write(item, entries, extra.into_iter().collect())
     }
 
     /// Of an item that a binary cache has ready.
     pub(super) fn prepared(&self, item: &Item, prepared: &Prepared) -> Result<Bytes, NarInfoError> {
         let form = |file: &crate::store::PreparedFile| Form {
             method: file.entry.compression,
+            name: file.entry.compression.as_str(),
             size: Some(file.size),
             hash: file.entry.file_hash,
             cid: None,
@@ -107,7 +120,7 @@ impl Scribe {
         let mut http = Vec::with_capacity(forms.len());
         let (mut gateways, mut ipfs) = (Vec::new(), Vec::new());
         for form in &forms {
-            http.push(entry(form, self.nar_path.url(form.method, base)));
+            http.push(entry(form, self.nar_path.url(form.name, base)));
             let Some(cid) = form.cid else { continue };
             for gateway in &self.gateways {
                 gateways.push(entry(form, format!("{gateway}/ipfs/{cid}")));
@@ -127,7 +140,12 @@ impl Scribe {
         order_entries(dialect, http, gateways, ipfs)
     }
 
-    fn write(&self, item: &Item, entries: Vec<Entry>) -> Result<Bytes, NarInfoError> {
+    fn write(
+        &self,
+        item: &Item,
+        entries: Vec<Entry>,
+        extra: Vec<(&'static str, String)>,
+    ) -> Result<Bytes, NarInfoError> {
         let draft = Draft {
             store_path: item.store_path.clone(),
             entries,
@@ -139,6 +157,7 @@ impl Scribe {
             system: None,
             ca: item.ca.clone(),
             signatures: item.signatures.clone(),
+            extra,
         };
         let narinfo = match (self.dialect, &self.keys.guix) {
             (Dialect::Guix, Some((_, key))) => draft.sign_guix(key, &self.host)?,
@@ -167,6 +186,7 @@ impl Scribe {
                 system: None,
                 ca: narinfo.ca().map(str::to_owned),
                 signatures: narinfo.signatures().to_vec(),
+                extra: Vec::new(),
             };
             return Ok(Bytes::from(draft.sign_nix(&self.keys.nix)?.to_string()));
         }

@@ -89,11 +89,11 @@ impl Client {
         for (name, value) in &self.init {
             set(&init, name, &JsValue::from_str(value));
         }
-        let object = Object::new();
+        let sent = Object::new();
         for (name, value) in headers {
-            set(&object, name, &JsValue::from_str(value));
+            set(&sent, name, &JsValue::from_str(value));
         }
-        set(&init, "headers", &object);
+        set(&init, "headers", &sent);
         let abort = Abort(Some(AbortController::new()?));
         if let Some(controller) = &abort.0 {
             set(&init, "signal", &controller.signal());

@@ -145,12 +145,7 @@ impl Driver {
                     accept,
                     range,
                     ..
-                } => {
-                    let range = range.map(|range| format!("bytes={range}"));
-                    let mut headers = vec![("Accept", accept)];
-                    headers.extend(range.as_deref().map(|range| ("Range", range)));
-                    self.requests.start(&self.client, id, &url, &headers);
-                }
+                } => self.requests.start(&self.client, id, &url, accept, range),
                 Action::Cancel(id) => self.requests.cancel(id),
                 Action::Hash { ticket, data } => self.hashes.start(ticket, data),
                 Action::Event(event) => (self.on_event)(&event),

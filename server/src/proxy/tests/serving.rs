@@ -54,6 +54,7 @@ impl Cache {
             system: None,
             ca: None,
             signatures: Vec::new(),
+            extra: vec![],
         };
         let narinfo = draft.sign_nix(std::slice::from_ref(&self.secret)).unwrap();
         self.files

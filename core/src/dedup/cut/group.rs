@@ -1,0 +1,136 @@
+//! What stands between large files: framing and small files, in groups that end where entries do.
+//!
+//! ```text
+//! entry := from one "entry" token of the NAR to the next one, or to the end of the space
+//! a group ends behind an entry when it is ≥ min bytes long and hash(entry) × (average - min) < length(entry) × 2^64,
+//!       and before an entry that would make it longer than max
+//! ```
+//! So an entry ends a group with a probability that grows with its length, and the average is as wanted whatever the entries are like. The hash is
+//! Murmur3 over the entry, in which the hashes of references are zeros.
+
+use super::cluster::{Clusters, Kind};
+use super::{Rules, Sizes, Window};
+use crate::dedup::scan::{Found, References};
+use crate::murmur3;
+use crate::store_path::HASH_PART;
+use alloc::collections::VecDeque;
+use alloc::vec::Vec;
+
+#[derive(Debug, Clone, Copy)]
+struct Entry {
+    end: u64,
+    hash: u64,
+}
+
+#[derive(Debug, Clone)]
+pub(super) struct Group {
+    /// Where the entry that is coming starts.
+    start: u64,
+    clusters: Clusters,
+    /// Entries of which it isn't decided whether they belong to a cluster.
+    entries: VecDeque<Entry>,
+    sizes: Sizes,
+    /// All before this is in a group.
+    done: u64,
+    /// Bytes of the group so far.
+    length: u64,
+}
+
+impl Group {
+    /// A space that starts here in the NAR.
+    pub(super) fn new(start: u64, rules: &Rules) -> Self {
+        Self {
+            start,
+            clusters: Clusters::new(start, rules.parameters.join()),
+            entries: VecDeque::new(),
+            sizes: rules.parameters.group().of_clusters(),
+            done: start,
+            length: 0,
+        }
+    }
+
+    /// An entry starts here, and the one before it is whole.
+    pub(super) fn boundary(
+        &mut self,
+        at: u64,
+        rules: &Rules,
+        window: &Window<'_>,
+        cuts: &mut VecDeque<u64>,
+    ) {
+        if at <= self.start {
+            return;
+        }
+        let (hash, holds_references) = digest(window.slice(self.start, at), &rules.references);
+        self.entries.push_back(Entry { end: at, hash });
+        if holds_references {
+            self.clusters.mark(self.start, at);
+        } else {
+            self.clusters.clean(at);
+        }
+        self.start = at;
+        self.cut(rules, cuts);
+    }
+
+    /// The space ends here.
+    pub(super) fn finish(
+        &mut self,
+        at: u64,
+        rules: &Rules,
+        window: &Window<'_>,
+        cuts: &mut VecDeque<u64>,
+    ) {
+        self.boundary(at, rules, window, cuts);
+        self.clusters.mark(at, at);
+        self.clusters.finish();
+        self.cut(rules, cuts);
+    }
+
+    fn cut(&mut self, rules: &Rules, cuts: &mut VecDeque<u64>) {
+        while let Some(portion) = self.clusters.next() {
+            while let Some(entry) = self.entries.pop_front_if(|entry| entry.end <= portion.end) {
+                self.add(entry, cuts);
+            }
+            if portion.last {
+                cuts.push_back(portion.end);
+                self.length = 0;
+                self.sizes = match portion.kind {
+                    Kind::Gap => rules.parameters.group().of_clusters(),
+                    Kind::Cluster => rules.parameters.group(),
+                };
+            }
+        }
+    }
+
+    fn add(&mut self, entry: Entry, cuts: &mut VecDeque<u64>) {
+        let length = entry.end.saturating_sub(self.done);
+        if self.length.saturating_add(length) > u64::from(self.sizes.max) {
+            cuts.push_back(self.done);
+            self.length = 0;
+        }
+        self.length = self.length.saturating_add(length);
+        self.done = entry.end;
+        let rest = self.sizes.average.saturating_sub(self.sizes.min);
+        let chosen = (u128::from(entry.hash).saturating_mul(u128::from(rest)) >> 64) as u64;
+        if self.length >= u64::from(self.sizes.min) && chosen < length {
+            cuts.push_back(self.done);
+            self.length = 0;
+        }
+    }
+}
+
+/// The hash of an entry, and whether it holds references.
+fn digest(entry: &[u8], references: &References) -> (u64, bool) {
+    let Found::At(first) = references.find(entry, 0) else {
+        return (murmur3::hash(entry), false);
+    };
+    let mut masked = Vec::from(entry);
+    let mut found = Found::At(first);
+    while let Found::At(at) = found {
+        let end = at.saturating_add(HASH_PART);
+        if let Some(digits) = masked.get_mut(at..end) {
+            digits.fill(0);
+        }
+        found = references.find(entry, end);
+    }
+    (murmur3::hash(&masked), true)
+}

@@ -1,0 +1,144 @@
+//! Encoding.
+
+use super::{Body, Entry, Index, MAX_PIECES, Part, VERSION};
+use crate::block::Block;
+use crate::cid::Cid;
+use crate::dag_cbor::{put_array, put_bytes, put_link, put_map, put_text, put_uint};
+use crate::dedup::cut::Parameters;
+use alloc::vec::Vec;
+
+impl Index {
+    /// Encodes the root block.
+    #[must_use]
+    pub fn encode(&self) -> Block {
+        let mut out = Vec::new();
+        put_map(4, &mut out);
+        put_text(b"cut", &mut out);
+        put_parameters(&self.parameters, &mut out);
+        put_text(b"size", &mut out);
+        put_uint(self.nar_size, &mut out);
+        match &self.body {
+            Body::Pieces(pieces) => {
+                put_text(b"pieces", &mut out);
+                put_pieces(pieces, &mut out);
+            }
+            Body::Parts(parts) => {
+                put_text(b"parts", &mut out);
+                put_array(parts.len(), &mut out);
+                for part in parts {
+                    put_array(3, &mut out);
+                    put_link(&part.cid, &mut out);
+                    put_uint(part.length, &mut out);
+                    put_uint(u64::from(part.pieces), &mut out);
+                }
+            }
+        }
+        put_text(b"version", &mut out);
+        put_uint(VERSION, &mut out);
+        Block::dag_cbor(out.into())
+    }
+}
+
+fn put_parameters(parameters: &Parameters, out: &mut Vec<u8>) {
+    let (file, group) = (parameters.file(), parameters.group());
+    put_array(8, out);
+    for number in [
+        parameters.threshold(),
+        parameters.join(),
+        file.min,
+        file.average,
+        file.max,
+        group.min,
+        group.average,
+        group.max,
+    ] {
+        put_uint(u64::from(number), out);
+    }
+}
+
+fn put_pieces(pieces: &[Entry], out: &mut Vec<u8>) {
+    put_array(pieces.len(), out);
+    let mut leaves = Vec::new();
+    for piece in pieces {
+        leaves.clear();
+        let digests = piece.leaves.iter().flat_map(|leaf| leaf.as_bytes());
+        leaves.extend(digests);
+        put_array(4, out);
+        put_uint(u64::from(piece.length), out);
+        put_uint(u64::from(piece.compressed), out);
+        put_bytes(piece.plain.as_bytes(), out);
+        put_bytes(&leaves, out);
+    }
+}
+
+/// Builds an index piece by piece. Memory is that of one part.
+#[derive(Debug, Clone)]
+pub struct IndexBuilder {
+    parameters: Parameters,
+    /// Pieces that are in no part yet.
+    pieces: Vec<Entry>,
+    parts: Vec<Part>,
+    /// Where the next piece starts in the NAR.
+    offset: u64,
+}
+
+impl IndexBuilder {
+    /// Starts the index of a NAR that is cut so.
+    #[must_use]
+    pub fn new(parameters: Parameters) -> Self {
+        Self {
+            parameters,
+            pieces: Vec::new(),
+            parts: Vec::new(),
+            offset: 0,
+        }
+    }
+
+    /// Adds the next piece of the NAR; its `offset` is what it is by the pieces before. Parts that are full go to `sink`.
+    pub fn add(&mut self, piece: Entry, sink: &mut impl FnMut(Block)) {
+        if self.pieces.len() >= MAX_PIECES {
+            self.part(sink);
+        }
+        let offset = self.offset;
+        self.offset = offset.saturating_add(u64::from(piece.length));
+        self.pieces.push(Entry { offset, ..piece });
+    }
+
+    /// Ends the index; its last blocks go to `sink`, the root at last.
+    pub fn finish(mut self, sink: &mut impl FnMut(Block)) -> Cid {
+        if !self.parts.is_empty() {
+            self.part(sink);
+        }
+        let body = if self.parts.is_empty() {
+            Body::Pieces(self.pieces)
+        } else {
+            Body::Parts(self.parts)
+        };
+        let root = Index {
+            parameters: self.parameters,
+            nar_size: self.offset,
+            body,
+        };
+        let root = root.encode();
+        let cid = *root.cid();
+        sink(root);
+        cid
+    }
+
+    fn part(&mut self, sink: &mut impl FnMut(Block)) {
+        let pieces = core::mem::take(&mut self.pieces);
+        let (Some(first), Some(last)) = (pieces.first(), pieces.last()) else {
+            return;
+        };
+        let mut out = Vec::new();
+        put_pieces(&pieces, &mut out);
+        let block = Block::dag_cbor(out.into());
+        self.parts.push(Part {
+            cid: *block.cid(),
+            offset: first.offset,
+            length: last.end().saturating_sub(first.offset),
+            pieces: u32::try_from(pieces.len()).unwrap_or(u32::MAX),
+        });
+        sink(block);
+    }
+}

@@ -1,0 +1,35 @@
+//! The deduplicating NAR: pieces of a NAR that its neighbours have too, as one zstd frame and one UnixFS file.
+//!
+//! ```text
+//! NAR ─► Cutter ─► pieces ─► compressed, each on its own ─► leaves ─► Dag: the .nar.zst      header leaf, pieces, tail leaf
+//!                     └────────── hashed ─────────────────────┴────► IndexBuilder: the chunk index beside it
+//! ```
+//! - [`Cutter`]: where a NAR is cut, around [`References`] and by content;
+//! - [`frame`]: the zstd frame that is made of pieces compressed on their own, and their decoding one by one;
+//! - [`Dag`]: the UnixFS file of that frame;
+//! - [`Index`]: what each piece is;
+//! - [`Plan`]: which pieces are to be fetched.
+//!
+//! All are without I/O. Compressing is the caller's: it needs a library that can forbid repeat offsets.
+
+/// The field of a narinfo, behind what is signed, that holds the CID of a chunk index: `ChunkIndex: bafy…`. It is a hint like any CID.
+pub const FIELD: &str = "ChunkIndex";
+
+mod cut;
+mod dag;
+pub mod frame;
+mod index;
+mod plan;
+mod scan;
+#[cfg(test)]
+mod tests;
+
+pub use cut::{
+    Cut, Cutter, MAX_JOIN, MAX_PIECE, MAX_THRESHOLD, MIN_PIECE, Parameters, Piece, Sizes,
+};
+pub use dag::{Dag, MAX_LEAF, MAX_NESTED, MIN_DIRECTORY, leaves};
+pub use index::{
+    Body, Entry, Index, IndexBuilder, IndexError, MAX_COMPRESSED, MAX_PARTS, MAX_PIECES, Part,
+};
+pub use plan::{Plan, Way, covering, parts_covering};
+pub use scan::{Found, MAX_HASHES, ReferenceError, References};
