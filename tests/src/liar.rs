@@ -11,7 +11,7 @@ use interplanar_core::car;
 use interplanar_core::cid::{self, Cid};
 use std::collections::HashMap;
 use std::convert::Infallible;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 use tokio::net::TcpListener;
 use tokio::sync::mpsc;
@@ -171,15 +171,8 @@ async fn send_car(state: &State, send: &mpsc::Sender<Bytes>) {
         }
         Lie::Strangers => {
             drop(send.send(bytes.into()).await);
-            endless(send, |index| {
-                let mut data = vec![0; 200_000];
-                data[..8].copy_from_slice(&index.to_le_bytes());
-                let stranger = Block::raw(data.into());
-                let mut frame = car::block_prefix(stranger.cid(), stranger.data().len());
-                frame.extend_from_slice(stranger.data());
-                frame.into()
-            })
-            .await;
+            let strangers = strangers();
+            endless(send, |index| strangers[index % strangers.len()].clone()).await;
         }
         Lie::Oversize => {
             if let Some((cid, _)) = state.blocks.first() {
@@ -191,6 +184,22 @@ async fn send_car(state: &State, send: &mpsc::Sender<Bytes>) {
     }
 }
 
+/// Blocks of a CAR that are nobody's, some 8 MiB.
+fn strangers() -> &'static [Bytes] {
+    static STRANGERS: OnceLock<Vec<Bytes>> = OnceLock::new();
+    STRANGERS.get_or_init(|| {
+        let stranger = |index: usize| {
+            let mut data = vec![0; 65_536];
+            data[..8].copy_from_slice(&index.to_le_bytes());
+            let stranger = Block::raw(data.into());
+            let mut frame = car::block_prefix(stranger.cid(), stranger.data().len());
+            frame.extend_from_slice(stranger.data());
+            frame.into()
+        };
+        (0..128).map(stranger).collect()
+    })
+}
+
 fn spoiled(data: &Bytes) -> Bytes {
     let mut data = data.to_vec();
     let middle = data.len() / 2;
@@ -199,7 +208,7 @@ fn spoiled(data: &Bytes) -> Bytes {
 }
 
 /// Until nobody reads it.
-async fn endless(send: &mpsc::Sender<Bytes>, piece: impl Fn(u64) -> Bytes) {
+async fn endless(send: &mpsc::Sender<Bytes>, piece: impl Fn(usize) -> Bytes) {
     for index in 0.. {
         if send.send(piece(index)).await.is_err() {
             return;

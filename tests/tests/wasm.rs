@@ -151,13 +151,18 @@ fn job(blocks: &[Block], hostile: &str, honest: Option<&str>, options: &Value) -
         "hostile": hostile,
         "honest": honest,
         "url": format!("ipfs://{}", blocks[0].cid()),
-        "repetitions": 1000,
+        "repetitions": REPETITIONS,
         "options": options,
     })
 }
 
+const REPETITIONS: u64 = 2;
+
 /// Whoever sends lies is found out at once; whoever sends nothing, or a drip, only by waiting.
 const QUICK: u64 = 30;
+
+/// The least that there is, so that what floods it does so soon.
+const MAX_BUFFER: u64 = 4 << 20;
 
 /// Nothing of the second half of the repetitions stays: a fetch that did would hold some hundred KiB.
 fn assert_nothing_leaks(what: &str, result: &Value) {
@@ -173,11 +178,11 @@ fn assert_nothing_leaks(what: &str, result: &Value) {
 
 /// Past a hostile gateway to an honest one, and to it alone: the error's codes.
 fn past(what: &str, blocks: &[Block], sha256: &str, hostile: &str, honest: &str, codes: &[&str]) {
-    let options = json!({ "raceAfterMs": QUICK, "patienceMs": 0 });
+    let options = json!({ "raceAfterMs": QUICK, "patienceMs": 0, "maxBuffer": MAX_BUFFER });
     let result = node("hostile.mjs", &job(blocks, hostile, Some(honest), &options));
     assert_eq!(
         result["outcomes"],
-        json!({ sha256: 1000 }),
+        json!({ sha256: REPETITIONS }),
         "{what}: {result}"
     );
     assert_ne!(
@@ -188,7 +193,9 @@ fn past(what: &str, blocks: &[Block], sha256: &str, hostile: &str, honest: &str,
     assert_nothing_leaks(what, &result);
     let waits = what == "Hang" || what == "Drip";
     let limit = if waits { 4 * QUICK } else { 30_000 };
-    let options = json!({ "stallMs": limit, "requestTimeoutMs": limit, "patienceMs": 0 });
+    let options = json!({
+        "stallMs": limit, "requestTimeoutMs": limit, "patienceMs": 0, "maxBuffer": MAX_BUFFER,
+    });
     let result = node("hostile.mjs", &job(blocks, hostile, None, &options));
     let outcomes = result["outcomes"].as_object().expect("outcomes");
     for (outcome, count) in outcomes {
@@ -198,72 +205,80 @@ fn past(what: &str, blocks: &[Block], sha256: &str, hostile: &str, honest: &str,
     assert_nothing_leaks(what, &result);
 }
 
-#[test]
-fn a_hostile_gateway_gives_an_error_with_a_code_and_the_next_is_asked() {
+/// A gateway that lies, beside an honest one and alone.
+fn lied_to(lie: Lie, codes: &[&str]) {
     let (blocks, sha256) = file(600_000);
     let honest = Liar::new(&blocks, Lie::None);
-    for (lie, codes) in [
-        (
-            Lie::WrongBytes,
-            &["FETCH_UNAVAILABLE GATEWAY_WRONG_HASH"][..],
-        ),
-        (
-            Lie::Strangers,
-            &[
-                "FETCH_UNAVAILABLE GATEWAY_UNASKED",
-                "FETCH_UNAVAILABLE GATEWAY_TOO_LARGE",
-            ],
-        ),
-        (Lie::Oversize, &["FETCH_UNAVAILABLE GATEWAY_TOO_LARGE"]),
-        (
-            Lie::Drip,
-            &[
-                "FETCH_UNAVAILABLE GATEWAY_TOO_SLOW",
-                "FETCH_UNAVAILABLE GATEWAY_STALLED",
-            ],
-        ),
-    ] {
-        let hostile = Liar::new(&blocks, lie);
-        past(
-            &format!("{lie:?}"),
-            &blocks,
-            &sha256,
-            &hostile.url,
-            &honest.url,
-            codes,
-        );
-    }
-    for (fault, codes) in [
-        (
-            Fault::Corrupt,
-            &["FETCH_UNAVAILABLE GATEWAY_WRONG_HASH"][..],
-        ),
-        (
-            Fault::Truncate,
-            &[
-                "FETCH_UNAVAILABLE GATEWAY_WRONG_HASH",
-                "FETCH_UNAVAILABLE GATEWAY_TRUNCATED",
-            ],
-        ),
-        (
-            Fault::Html,
-            &[
-                "FETCH_UNAVAILABLE GATEWAY_NOT_CAR",
-                "FETCH_UNAVAILABLE GATEWAY_NOT_BLOCK",
-            ],
-        ),
-        (Fault::Hang, &["FETCH_UNAVAILABLE GATEWAY_STALLED"]),
-    ] {
-        let hostile = Relay::new(&honest.url, fault);
-        past(
-            &format!("{fault:?}"),
-            &blocks,
-            &sha256,
-            &hostile.url,
-            &honest.url,
-            codes,
-        );
-    }
+    let hostile = Liar::new(&blocks, lie);
+    past(
+        &format!("{lie:?}"),
+        &blocks,
+        &sha256,
+        &hostile.url,
+        &honest.url,
+        codes,
+    );
+}
+
+/// An honest gateway behind something that spoils its answers.
+fn spoiled_by(fault: Fault, codes: &[&str]) {
+    let (blocks, sha256) = file(600_000);
+    let honest = Liar::new(&blocks, Lie::None);
+    let hostile = Relay::new(&honest.url, fault);
+    past(
+        &format!("{fault:?}"),
+        &blocks,
+        &sha256,
+        &hostile.url,
+        &honest.url,
+        codes,
+    );
+}
+
+#[test]
+fn wrong_bytes_end_with_an_error_or_at_the_next_gateway() {
+    lied_to(Lie::WrongBytes, &["FETCH_UNAVAILABLE GATEWAY_WRONG_HASH"]);
+    spoiled_by(Fault::Corrupt, &["FETCH_UNAVAILABLE GATEWAY_WRONG_HASH"]);
+}
+
+#[test]
+fn extra_blocks_end_with_an_error_or_at_the_next_gateway() {
+    let too_large = "FETCH_UNAVAILABLE GATEWAY_TOO_LARGE";
+    lied_to(
+        Lie::Strangers,
+        &["FETCH_UNAVAILABLE GATEWAY_UNASKED", too_large],
+    );
+}
+
+#[test]
+fn oversize_blocks_end_with_an_error_or_at_the_next_gateway() {
+    lied_to(Lie::Oversize, &["FETCH_UNAVAILABLE GATEWAY_TOO_LARGE"]);
+}
+
+#[test]
+fn a_drip_without_end_ends_with_an_error_or_at_the_next_gateway() {
+    let stalled = "FETCH_UNAVAILABLE GATEWAY_STALLED";
+    lied_to(Lie::Drip, &["FETCH_UNAVAILABLE GATEWAY_TOO_SLOW", stalled]);
+}
+
+#[test]
+fn silence_ends_with_an_error_or_at_the_next_gateway() {
+    spoiled_by(Fault::Hang, &["FETCH_UNAVAILABLE GATEWAY_STALLED"]);
+}
+
+#[test]
+fn truncation_ends_with_an_error_or_at_the_next_gateway() {
+    let truncated = "FETCH_UNAVAILABLE GATEWAY_TRUNCATED";
+    spoiled_by(
+        Fault::Truncate,
+        &["FETCH_UNAVAILABLE GATEWAY_WRONG_HASH", truncated],
+    );
+}
+
+#[test]
+fn a_page_ends_with_an_error_or_at_the_next_gateway() {
+    let page = "FETCH_UNAVAILABLE GATEWAY_NOT_BLOCK";
+    spoiled_by(Fault::Html, &["FETCH_UNAVAILABLE GATEWAY_NOT_CAR", page]);
 }
 
 /// A node over children of this size each.
@@ -304,7 +319,7 @@ fn a_dag_that_lies_or_is_a_bomb_is_an_error_with_a_code() {
         let result = node("hostile.mjs", &job(&blocks, &gateway.url, None, &options));
         assert_eq!(
             result["outcomes"],
-            json!({ code: 1000 }),
+            json!({ code: REPETITIONS }),
             "{what}: {result}"
         );
         assert_nothing_leaks(what, &result);

@@ -3,6 +3,12 @@
 import { createHash } from "node:crypto";
 import { readFileSync } from "node:fs";
 
+// A test that hangs is to fail.
+setTimeout(() => {
+  console.error("no end within five minutes");
+  process.exit(1);
+}, 300_000).unref();
+
 /** The job. */
 export const job = () => JSON.parse(readFileSync(0, "utf8"));
 
