@@ -76,28 +76,26 @@ async function ask(page, path, headers = {}, method = 'GET') {
 
 // What a person sees who opens an address.
 async function open(path) {
+  // It stays open: a page that is closed at once may leave Chromium with an update that never ends.
   const page = await context.newPage();
-  try {
-    const response = await page.goto(`${origin}${path}`);
-    return {
-      url: page.url().slice(origin.length),
-      status: response.status(),
-      headers: response.headers(),
-      fromWorker: response.fromServiceWorker(),
-      title: await page.title(),
-      text: await page.evaluate(() => document.body?.innerText ?? ''),
-      links: await page.evaluate(() => [...document.links].map((link) => link.getAttribute('href'))),
-      storage: await page.evaluate(() => {
-        try {
-          return `${typeof localStorage} ${location.origin} ${document.domain}`;
-        } catch (error) {
-          return error.name;
-        }
-      }),
+  const response = await page.goto(`${origin}${path}`);
+  return {
+    url: page.url().slice(origin.length),
+    status: response.status(),
+    headers: response.headers(),
+    fromWorker: response.fromServiceWorker(),
+    title: await page.title(),
+    text: await page.evaluate(() => document.body?.innerText ?? ''),
+    links: await page.evaluate(() => [...document.links].map((link) => link.getAttribute('href'))),
+    // Whether what is shown could read what the origin keeps.
+    storage: await page.evaluate(() => {
+      try {
+        return typeof localStorage.length;
+      } catch (error) {
+        return error.name;
+      }
+    }),
     };
-  } finally {
-    await page.close();
-  }
 }
 
 try {
@@ -124,11 +122,9 @@ try {
     down = true;
     await first.evaluate((settings) => interplanar.configure(settings), { ...job.settings, ...job.offline.settings });
     // The worker ends and starts again from what it kept.
-    const client = await browser.newBrowserCDPSession();
-    const { targetInfos } = await client.send('Target.getTargets');
-    for (const { targetId, type } of targetInfos) {
-      if (type === 'service_worker') await client.send('Target.closeTarget', { targetId });
-    }
+    const client = await context.newCDPSession(first);
+    await client.send('ServiceWorker.enable');
+    await client.send('ServiceWorker.stopAllWorkers');
     for (const [name, path] of Object.entries(job.offline.ask)) saw[name] = await ask(first, path);
     for (const [name, path] of Object.entries(job.offline.open)) saw[name] = await open(path);
     down = false;
@@ -138,7 +134,6 @@ try {
     const script = await readFile(join(job.workers, 'service/sw.js'), 'utf8');
     const build = script.match(/const BUILD = '([^']*)'/)[1];
     instead.set('/sw.js', script.replaceAll(build, 'next-build'));
-    await first.bringToFront();
     await first.evaluate(() => interplanar.update().then(() => true));
     await first.waitForFunction(() => globalThis.updates.length > 0);
     // It waits until a page says so.
@@ -157,6 +152,8 @@ try {
   }
   if (job.kill) {
     instead.set('/sw.js', await readFile(join(job.workers, 'service/kill.js')));
+    // A page that doesn't register it once more.
+    instead.set('/index.html', '<!DOCTYPE html><title>Gone</title>');
     await Promise.all([
       first.waitForNavigation(),
       first.evaluate(() => void interplanar.update()),
