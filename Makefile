@@ -23,6 +23,7 @@ lint: targets
 	$(CARGO) check --quiet -p interplanar-core --target thumbv7em-none-eabihf
 	$(CARGO) check --quiet -p interplanar-core --target wasm32-unknown-unknown
 	$(CARGO) check --quiet -p interplanar-gateway --target wasm32-unknown-unknown
+	$(CARGO) clippy --quiet -p interplanar-worker --target wasm32-unknown-unknown -- -D warnings
 
 test: peers lint
 	$(CARGO) build --quiet -p interplanar-server
