@@ -189,7 +189,7 @@ impl Shelves<'_> {
                 served,
             });
         }
-        all.sort_by(|one, other| one.served.cmp(&other.served));
+        all.sort_by_key(|one| one.served);
         Ok(all)
     }
 }
