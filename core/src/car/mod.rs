@@ -41,6 +41,7 @@ mod wire;
 mod write;
 
 pub use error::CarError;
+pub(crate) use read::gather;
 pub use read::{Item, Reader};
 pub use write::{block_prefix, header};
 

@@ -178,7 +178,7 @@ impl Reader {
 }
 
 /// Takes what is still missing of `len` bytes; the whole when it is there, sliced from the input if nothing came before.
-fn gather(len: usize, have: &mut BytesMut, input: &mut Bytes) -> Option<Bytes> {
+pub(crate) fn gather(len: usize, have: &mut BytesMut, input: &mut Bytes) -> Option<Bytes> {
     let missing = len.saturating_sub(have.len());
     if have.is_empty() && input.len() >= missing {
         return Some(input.split_to(missing));

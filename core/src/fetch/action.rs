@@ -1,6 +1,6 @@
 //! What the engine asks of its driver, and tells.
 
-use super::{Fault, FetchError};
+use super::{ByteRange, Fault, FetchError};
 use crate::block::Block;
 use crate::cid::Cid;
 use alloc::string::String;
@@ -22,6 +22,8 @@ pub enum RequestKind {
     Car,
     /// One block.
     Raw,
+    /// The file itself, or a range of it.
+    File,
 }
 
 /// What the driver has to do next.
@@ -40,6 +42,8 @@ pub enum Action {
         url: String,
         /// The `Accept` header.
         accept: &'static str,
+        /// The `Range` header: `bytes=from-to`. The last byte is always given.
+        range: Option<ByteRange>,
         /// What is asked for.
         kind: RequestKind,
         /// No honest answer has more bytes; the engine cancels what has.

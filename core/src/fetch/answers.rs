@@ -1,6 +1,7 @@
 //! What gateways answer.
 
 use super::early::Seen;
+use super::plain::Plain;
 use super::request::{Body, Car, End, Request};
 use super::{Action, Event, Failure, Fault, Fetcher, GatewayPool, RequestId};
 use crate::cid::MAX_BLOCK;
@@ -26,6 +27,12 @@ impl Fetcher {
         };
         let is_car = request.car().is_some();
         let fault = match status {
+            _ if request.plain().is_some() => match status {
+                200 if !request.ranged => return,
+                206 if request.ranged => return,
+                408 | 429 | 500 | 502.. => Fault::Status(status),
+                _ => Fault::FileRefused(status),
+            },
             200 if is_car && is_text(content_type) => Fault::NotCar,
             200 if !is_car && is_html(content_type) => Fault::NotBlock,
             200 => return,
@@ -63,6 +70,7 @@ impl Fetcher {
         match &mut request.body {
             Body::Raw(raw) => raw.push(&data),
             Body::Car(_) => self.car_data(id, data, pool),
+            Body::Plain(_) => self.plain_data(id, data, pool),
         }
     }
 
@@ -84,7 +92,7 @@ impl Fetcher {
         };
         request.end = Some(end);
         match end {
-            End::Complete if request.car().is_none() => self.raw_end(id, pool),
+            End::Complete if !request.is_stream() => self.raw_end(id, pool),
             _ => self.close(id, pool),
         }
     }
@@ -98,7 +106,31 @@ impl Fetcher {
             _ if self.arrivals.has(id) => {}
             None => {}
             Some(End::Failed(fault)) => self.fault(id, fault, pool, false),
+            Some(End::Complete) if request.plain().is_some() => self.plain_end(id, pool),
             Some(End::Complete) => self.car_end(id, pool),
+        }
+    }
+
+    /// The end of a file: right if all came that was asked for.
+    fn plain_end(&mut self, id: RequestId, pool: &mut GatewayPool) {
+        let Some(request) = self.requests.get(&id) else {
+            return;
+        };
+        if request.plain().is_some_and(Plain::is_stuck) {
+            return;
+        }
+        if request.bytes < request.max_bytes {
+            return self.fault(id, Fault::Truncated, pool, false);
+        }
+        self.finish(id, pool);
+    }
+
+    /// A stream that ended well.
+    fn finish(&mut self, id: RequestId, pool: &mut GatewayPool) {
+        if let Some(request) = self.requests.remove(&id) {
+            let took_ms = request.transfer_ms(self.clock.felt_ms());
+            pool.finished(request.gateway, request.bytes, took_ms);
+            self.peers.closed(request.gateway);
         }
     }
 
@@ -117,10 +149,7 @@ impl Fetcher {
         if self.is_short(request) {
             return self.fault(id, Fault::Truncated, pool, false);
         }
-        let took_ms = request.transfer_ms(self.clock.felt_ms());
-        pool.finished(request.gateway, request.bytes, took_ms);
-        self.peers.closed(request.gateway);
-        self.requests.remove(&id);
+        self.finish(id, pool);
     }
 
     /// Whether a CAR that has ended left something out: a block that is wanted and did not come in it.
@@ -163,10 +192,16 @@ impl Fetcher {
     fn note_try(&mut self, request: &Request, fault: Fault) {
         let gateway = request.gateway;
         if let Some(cid) = request.raw_cid() {
-            if let Some(peer) = self.peers.get_mut(gateway) {
-                peer.blocks_failed = true;
-            }
             return self.wanted.tried(cid, gateway, fault);
+        }
+        if request.plain().is_some() {
+            if let Some(peer) = self.peers.get_mut(gateway) {
+                peer.plain_failed = true;
+            }
+            if let Fault::WrongHash(cid) = fault {
+                self.wanted.tried(&cid, gateway, fault);
+            }
+            return;
         }
         if request.used < FRUITFUL_BLOCKS
             && request.used_bytes < FRUITFUL_BYTES

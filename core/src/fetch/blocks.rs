@@ -36,7 +36,7 @@ impl Fetcher {
             Ok(_) => {
                 self.hit_run = self.hit_run.saturating_add(1);
                 if self.hit_run >= MAX_HIT_RUN {
-                    self.drop_cars();
+                    self.drop_streams();
                 }
             }
             Err(error) => self.conclude(Err(error)),
@@ -100,7 +100,7 @@ impl Fetcher {
     }
 
     /// A whole block has come; it is used when its hash is known.
-    fn arrived(&mut self, id: RequestId, cid: Cid, data: Bytes, pool: &mut GatewayPool) {
+    pub(super) fn arrived(&mut self, id: RequestId, cid: Cid, data: Bytes, pool: &mut GatewayPool) {
         let useless = self.got.contains(&cid) && !self.target.is_wanted(&cid);
         let outside = data.len() >= self.options.hash_outside && !useless;
         if let Some(ticket) = self.arrivals.push(id, cid, data.clone(), outside) {
@@ -130,11 +130,15 @@ impl Fetcher {
             let Some(request) = self.requests.get(&id) else {
                 continue;
             };
-            if request.car().is_none() {
-                self.raw_block(arrival, pool);
-                continue;
-            }
-            match self.car_block(arrival, pool) {
+            let taken = match &request.body {
+                Body::Raw(_) => {
+                    self.raw_block(arrival, pool);
+                    continue;
+                }
+                Body::Car(_) => self.car_block(arrival, pool),
+                Body::Plain(_) => self.plain_block(arrival, pool),
+            };
+            match taken {
                 Ok(None) => self.close(id, pool),
                 Ok(Some(fault)) => self.fault(id, fault, pool, true),
                 Err(error) => return self.conclude(Err(error)),
@@ -179,18 +183,50 @@ impl Fetcher {
             // The driver reads on although it was told not to: the block will be asked for again.
             return Ok(None);
         }
-        let Some(request) = self.requests.get_mut(&id) else {
+        self.take_from_stream(id, block, pool)?;
+        self.passed_in(id, first);
+        Ok(None)
+    }
+
+    /// A piece of a file, as the block that it must be; gives what is wrong with it.
+    fn plain_block(
+        &mut self,
+        arrival: Arrival,
+        pool: &mut GatewayPool,
+    ) -> Result<Option<Fault>, FetchError> {
+        self.refresh()?;
+        let (id, cid) = (arrival.id, arrival.cid);
+        if !self.target.is_wanted(&cid) {
             return Ok(None);
+        }
+        let Ok(block) = arrival.verify() else {
+            return Ok(Some(Fault::WrongHash(cid)));
+        };
+        self.take_from_stream(id, block, pool)?;
+        Ok(None)
+    }
+
+    /// Uses a block of a CAR or a file.
+    fn take_from_stream(
+        &mut self,
+        id: RequestId,
+        block: Block,
+        pool: &mut GatewayPool,
+    ) -> Result<(), FetchError> {
+        let at_ms = self.clock.felt_ms();
+        let (cid, bytes) = (*block.cid(), block.data().len());
+        let Some(request) = self.requests.get_mut(&id) else {
+            return Ok(());
         };
         request.used = request.used.saturating_add(1);
         request.used_bytes = request.used_bytes.saturating_add(bytes as u64);
+        request.last_block_ms = at_ms;
         let gateway = request.gateway;
         self.accept(block, Origin::Gateway(gateway))?;
         self.hit_run = 0;
-        self.passed_in(id, first);
         self.drop_raws(&cid);
-        self.win_cars(id, pool);
-        Ok(None)
+        self.win_streams(id, pool);
+        Ok(())
     }
 
     fn seen_in(&mut self, id: RequestId, cid: &Cid) {
@@ -265,8 +301,8 @@ impl Fetcher {
         self.win_raws(&cid, sent_ms, pool);
     }
 
-    /// A CAR that was of use ends the race with all others, unless it is the slow one.
-    fn win_cars(&mut self, winner: RequestId, pool: &mut GatewayPool) {
+    /// A CAR or file that was of use ends the race with all others, unless it is the slow one.
+    fn win_streams(&mut self, winner: RequestId, pool: &mut GatewayPool) {
         let Some(sent_ms) = self
             .requests
             .get(&winner)
@@ -278,7 +314,7 @@ impl Fetcher {
         let others = self
             .requests
             .iter()
-            .filter(|(id, other)| **id != winner && other.car().is_some());
+            .filter(|(id, other)| **id != winner && other.is_stream());
         self.lose(others.map(|(id, _)| *id).collect(), sent_ms, pool);
     }
 
@@ -324,12 +360,11 @@ impl Fetcher {
             .for_each(|id| self.cancel(id));
     }
 
-    pub(super) fn drop_cars(&mut self) {
-        let cars = self
-            .requests
-            .iter()
-            .filter(|(_, other)| other.car().is_some());
-        cars.map(|(id, _)| *id)
+    /// Gives all CARs and files up.
+    pub(super) fn drop_streams(&mut self) {
+        let streams = self.requests.iter().filter(|(_, other)| other.is_stream());
+        streams
+            .map(|(id, _)| *id)
             .collect::<Vec<_>>()
             .into_iter()
             .for_each(|id| self.cancel(id));

@@ -4,7 +4,8 @@ use super::arrivals::Arrivals;
 use super::clock::Clock;
 use super::early::{Early, Seen};
 use super::peers::Peers;
-use super::request::Requests;
+use super::plain::Plain;
+use super::request::{Body, Request, Requests};
 use super::target::Target;
 use super::wanted::{Local, Wanted};
 use super::{Action, Event, FetchError, GatewayPool, Options, RequestId, Summary};
@@ -45,8 +46,6 @@ pub struct Fetcher {
     pub(super) hit_run: u32,
     /// The largest block so far, in bytes: what one more is thought to take.
     pub(super) largest: usize,
-    /// Whether blocks are asked for in place of CARs.
-    pub(super) near: bool,
     /// When a gateway that is put aside may be asked again, in the driver's time.
     pub(super) retry_ms: Option<u64>,
     next_id: u64,
@@ -90,7 +89,6 @@ impl Fetcher {
             loading: 0,
             hit_run: 0,
             largest: 256 << 10,
-            near: false,
             retry_ms: None,
             next_id: 0,
             outcome: None,
@@ -149,6 +147,7 @@ impl Fetcher {
             // It goes out first: until then the buffers look fuller than they are.
             return Ok(());
         }
+        self.cut_stuck(pool)?;
         self.check_timers(pool);
         self.plan(pool)
     }
@@ -240,8 +239,10 @@ impl Fetcher {
     /// Bytes of verified blocks that are held.
     pub(super) fn held(&self) -> usize {
         let bytes = self.ready_bytes.saturating_add(self.target.buffered());
+        let plains = self.requests.values().filter_map(Request::plain);
         usize::try_from(bytes)
             .unwrap_or(usize::MAX)
+            .saturating_add(plains.map(Plain::held).sum())
             .saturating_add(self.early.bytes())
             .saturating_add(self.arrivals.bytes())
     }
@@ -277,14 +278,22 @@ impl Fetcher {
         let Some(request) = self.requests.get(&id).filter(|open| open.end.is_none()) else {
             return false;
         };
-        request.car().is_none() || self.held().saturating_add(MAX_BLOCK) <= self.options.max_buffer
+        // What a file's stream brings beyond what is known of the DAG could not be cut.
+        if request.plain().is_some_and(Plain::is_stuck) {
+            return false;
+        }
+        !request.is_stream() || self.held().saturating_add(MAX_BLOCK) <= self.options.max_buffer
     }
 
-    /// The first block that is needed and the CARs under way that may still bring it.
+    /// Whether a stream under way may still bring this block.
     pub(super) fn is_coming(&self, cid: &Cid) -> bool {
         self.requests.iter().any(|(id, request)| {
-            request.car().is_some_and(|car| !car.has_passed(cid))
-                && (self.arrivals.has(*id) || self.wants_data(*id))
+            let ahead = match &request.body {
+                Body::Car(car) => !car.has_passed(cid),
+                Body::Plain(plain) => self.is_coming_plain(plain, cid),
+                Body::Raw(_) => false,
+            };
+            ahead && (self.arrivals.has(*id) || self.wants_data(*id))
         })
     }
 }

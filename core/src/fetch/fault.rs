@@ -14,6 +14,9 @@ pub enum Fault {
     /// It doesn't answer with a CAR (400, 405, 406, 415, 501); its raw blocks may still do.
     #[error("refuses CAR requests (status {0})")]
     CarRefused(u16),
+    /// It doesn't answer with the file, or not with the range of it that was asked for; its blocks may still do.
+    #[error("refuses files (status {0})")]
+    FileRefused(u16),
     /// Any other status that isn't 200.
     #[error("answered status {0}")]
     Status(u16),
@@ -69,7 +72,7 @@ pub(super) enum Severity {
 impl Fault {
     pub(super) fn severity(&self) -> Severity {
         match self {
-            Fault::NotFound(_) | Fault::CarRefused(_) => Severity::Mild,
+            Fault::NotFound(_) | Fault::CarRefused(_) | Fault::FileRefused(_) => Severity::Mild,
             Fault::WrongHash(_) | Fault::NotCar | Fault::NotBlock | Fault::TooLarge => {
                 Severity::Lie
             }

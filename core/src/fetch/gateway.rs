@@ -3,6 +3,7 @@
 //! ```text
 //! url   = base "/ipfs/" cid *( "/" segment ) "?format=car&dag-scope=entity" [ "&entity-bytes=" from ":" ( to | "*" ) ]
 //!       | base "/ipfs/" cid "?format=raw"
+//!       | base "/ipfs/" cid
 //! ```
 //! `dag-scope=entity` always comes with `entity-bytes`: Kubo 0.43 ignores the range otherwise and sends the whole file.
 
@@ -16,6 +17,8 @@ use core::fmt::Write;
 pub const ACCEPT_CAR: &str = "application/vnd.ipld.car;version=1;order=dfs;dups=n";
 /// `Accept` of block requests.
 pub const ACCEPT_RAW: &str = "application/vnd.ipld.raw";
+/// `Accept` of requests for files.
+pub const ACCEPT_FILE: &str = "*/*";
 /// Bytes of a gateway's address.
 pub const MAX_GATEWAY_URL: usize = 2048;
 
@@ -88,6 +91,11 @@ pub(super) fn car_url(base: &str, cid: &Cid, path: &[String], range: Option<Byte
         };
     }
     url
+}
+
+/// The URL that asks `base` for a file.
+pub(super) fn file_url(base: &str, cid: &Cid) -> String {
+    format!("{}/ipfs/{cid}", base.trim_end_matches('/'))
 }
 
 /// The URL that asks `base` for one block.

@@ -2,6 +2,7 @@
 
 use crate::cid::MAX_BLOCK;
 use crate::unixfs::Budget;
+use core::fmt;
 
 /// Bytes of a file, as `entity-bytes=from:to` has them: the last one counts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -10,6 +11,16 @@ pub struct ByteRange {
     pub from: u64,
     /// The last byte; `None` for the end of the file.
     pub to: Option<u64>,
+}
+
+/// As the `Range` header has it, less its unit: `from-to` or `from-`.
+impl fmt::Display for ByteRange {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.to {
+            Some(to) => write!(f, "{}-{to}", self.from),
+            None => write!(f, "{}-", self.from),
+        }
+    }
 }
 
 /// How to fetch. [`Options::default`] suits a proxy on a fast line.
@@ -27,9 +38,9 @@ pub struct Options {
     pub max_buffer: usize,
     /// Block requests at the same time.
     pub in_flight: usize,
-    /// Where [`Self::in_flight`] blocks of the file's size per latency of the gateway make at least so many bytes per second, blocks
-    /// are asked for in place of a CAR; `u64::MAX`: never.
-    pub block_rate: u64,
+    /// A gateway that sends its first byte within so many milliseconds (and within one for each MiB that is left) is asked for the plain
+    /// file in place of a CAR; 0: never.
+    pub near_ms: u64,
     /// Blocks of at least so many bytes are hashed by the driver ([`Action::Hash`](super::Action::Hash)), shorter ones by the engine;
     /// `usize::MAX`: all by the engine.
     pub hash_outside: usize,
@@ -56,7 +67,7 @@ impl Default for Options {
             read_ahead: 32,
             max_buffer: 4 * MAX_BLOCK,
             in_flight: 6,
-            block_rate: 512 << 20,
+            near_ms: 100,
             hash_outside: usize::MAX,
             max_requests: u64::MAX,
             race_after_ms: 1_000,

@@ -12,8 +12,8 @@ pub(super) struct Peer {
     pub(super) lied: bool,
     pub(super) car_refused: bool,
     pub(super) barren_cars: u8,
-    /// A block request failed: what it is asked for is rather one CAR than many blocks.
-    pub(super) blocks_failed: bool,
+    /// A request for the plain file failed.
+    pub(super) plain_failed: bool,
     /// Requests under way.
     pub(super) open: u64,
     pub(super) used: GatewayUse,

@@ -1,11 +1,11 @@
 //! Whom to ask for what: a CAR where much is missing, block requests to mend it.
 
 use super::answers::MAX_RAW;
-use super::gateway::{ACCEPT_CAR, ACCEPT_RAW, car_url, raw_url};
+use super::gateway::{ACCEPT_CAR, ACCEPT_FILE, ACCEPT_RAW, car_url, raw_url};
 use super::peers::{Choice, Peer};
 use super::request::{Body, Car, Raw, Request};
 use super::wanted::Local;
-use super::{Action, FetchError, Fetcher, GatewayPool, RequestKind};
+use super::{Action, ByteRange, FetchError, Fetcher, GatewayPool, RequestKind};
 use crate::cid::{Cid, RAW};
 use alloc::boxed::Box;
 use alloc::string::String;
@@ -26,8 +26,9 @@ impl Fetcher {
         if self.wanted.local(&first) != Some(Local::Missing) {
             return Ok(());
         }
-        self.look_near(&first, pool);
+        self.look_near(pool);
         if self.is_coming(&first) {
+            self.request_nodes_beside_file(pool);
             return Ok(());
         }
         // What the local store says of the others decides how to ask.
@@ -40,8 +41,8 @@ impl Fetcher {
                 false => Ok(()),
             };
         }
-        let mut car = self.has_car();
-        let much = !self.near && self.is_much_missing();
+        let mut car = self.has_stream();
+        let much = self.is_much_missing();
         if !car && much {
             let choice = self.choose(pool, |_, peer| peer.may_give_car());
             if let Some(gateway) = choice.now {
@@ -70,10 +71,8 @@ impl Fetcher {
         self.requests_left() == 0
     }
 
-    fn has_car(&self) -> bool {
-        self.requests
-            .values()
-            .any(|request| request.car().is_some())
+    fn has_stream(&self) -> bool {
+        self.requests.values().any(Request::is_stream)
     }
 
     pub(super) fn raws_for(&self, cid: &Cid) -> usize {
@@ -96,7 +95,7 @@ impl Fetcher {
     }
 
     /// Whether so much is missing, or may be, that a CAR is worth it.
-    fn is_much_missing(&self) -> bool {
+    pub(super) fn is_much_missing(&self) -> bool {
         if self.target.is_block() {
             return false;
         }
@@ -132,7 +131,7 @@ impl Fetcher {
             if !is_first && self.requests_left() <= 1 {
                 break;
             }
-            if self.raws_for(&cid) > 0 || (car && !is_first && self.is_coming_in_car(&cid)) {
+            if self.raws_for(&cid) > 0 || (car && !is_first && self.is_coming_in_stream(&cid)) {
                 continue;
             }
             let choice = self.choose(pool, |gateway, _| self.wanted.may_try(&cid, gateway));
@@ -143,9 +142,12 @@ impl Fetcher {
         }
     }
 
-    fn is_coming_in_car(&self, cid: &Cid) -> bool {
-        let mut cars = self.requests.values().filter_map(Request::car);
-        cars.any(|car| !car.seen.contains(cid))
+    fn is_coming_in_stream(&self, cid: &Cid) -> bool {
+        self.requests.values().any(|request| match &request.body {
+            Body::Car(car) => !car.seen.contains(cid),
+            Body::Plain(_) => cid.codec() == RAW,
+            Body::Raw(_) => false,
+        })
     }
 
     /// Nobody can be asked for the first block now: gives up, or waits for one that is put aside.
@@ -193,18 +195,21 @@ impl Fetcher {
         let max_bytes = content
             .saturating_add(content >> 2)
             .saturating_add(CAR_EXTRA);
-        self.request(gateway, url, Body::Car(Car::default()), max_bytes, pool);
+        let body = Body::Car(Car::default());
+        self.request(gateway, url, None, body, max_bytes, pool);
     }
 
     pub(super) fn request_raw(&mut self, gateway: usize, cid: &Cid, pool: &mut GatewayPool) {
         let url = raw_url(pool.url(gateway).unwrap_or_default(), cid);
-        self.request(gateway, url, Body::Raw(Raw::new(*cid)), MAX_RAW, pool);
+        let body = Body::Raw(Raw::new(*cid));
+        self.request(gateway, url, None, body, MAX_RAW, pool);
     }
 
-    fn request(
+    pub(super) fn request(
         &mut self,
         gateway: usize,
         url: String,
+        range: Option<ByteRange>,
         body: Body,
         max_bytes: u64,
         pool: &mut GatewayPool,
@@ -212,9 +217,11 @@ impl Fetcher {
         let (accept, kind) = match body {
             Body::Car(_) => (ACCEPT_CAR, RequestKind::Car),
             Body::Raw(_) => (ACCEPT_RAW, RequestKind::Raw),
+            Body::Plain(_) => (ACCEPT_FILE, RequestKind::File),
         };
         let id = self.new_id();
-        let request = Request::new(gateway, body, max_bytes, self.clock.felt_ms());
+        let mut request = Request::new(gateway, body, max_bytes, self.clock.felt_ms());
+        request.ranged = range.is_some();
         self.requests.insert(id, request);
         pool.asked(gateway);
         if let Some(peer) = self.peers.get_mut(gateway) {
@@ -226,6 +233,7 @@ impl Fetcher {
             gateway,
             url,
             accept,
+            range,
             kind,
             max_bytes,
         });

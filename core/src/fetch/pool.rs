@@ -73,6 +73,8 @@ struct State {
     rate: Option<u64>,
     /// Of its last answers, how many in a thousand were "not found".
     misses: u64,
+    /// It refused to give a file.
+    no_files: bool,
 }
 
 /// All gateways, shared between fetches: whoever drives several keeps it behind a lock.
@@ -101,6 +103,7 @@ impl GatewayPool {
             latency_ms: None,
             rate: None,
             misses: 0,
+            no_files: false,
         };
         Self {
             policy,
@@ -166,6 +169,13 @@ impl GatewayPool {
         self.gateways.get(gateway)?.latency_ms
     }
 
+    /// Whether this gateway may give files, and not only blocks.
+    pub(super) fn gives_files(&self, gateway: usize) -> bool {
+        self.gateways
+            .get(gateway)
+            .is_some_and(|state| !state.no_files)
+    }
+
     /// A request was made.
     pub(super) fn asked(&mut self, gateway: usize) {
         if let Some(state) = self.gateways.get_mut(gateway) {
@@ -206,6 +216,10 @@ impl GatewayPool {
         };
         state.faults = state.faults.saturating_add(1);
         state.last_fault = Some(fault);
+        if matches!(fault, Fault::FileRefused(_)) {
+            state.no_files = true;
+            return;
+        }
         let base = match fault.severity() {
             Severity::Mild => {
                 state.misses = state.misses.saturating_mul(7).saturating_add(1000) >> 3;

@@ -1,6 +1,7 @@
 //! A request under way.
 
 use super::early::Seen;
+use super::plain::Plain;
 use super::{Fault, RequestId};
 use crate::car::Reader;
 use crate::cid::Cid;
@@ -75,6 +76,7 @@ impl Raw {
 pub(super) enum Body {
     Car(Car),
     Raw(Raw),
+    Plain(Plain),
 }
 
 /// How an answer ended, as its sender tells.
@@ -90,6 +92,8 @@ pub(super) struct Request {
     pub(super) gateway: usize,
     pub(super) body: Body,
     pub(super) max_bytes: u64,
+    /// Only a range of the file is asked for.
+    pub(super) ranged: bool,
     pub(super) sent_ms: u64,
     pub(super) first_byte_ms: Option<u64>,
     pub(super) last_byte_ms: u64,
@@ -116,6 +120,7 @@ impl Request {
             gateway,
             body,
             max_bytes,
+            ranged: false,
             sent_ms: at_ms,
             first_byte_ms: None,
             last_byte_ms: at_ms,
@@ -134,22 +139,41 @@ impl Request {
     pub(super) fn car(&self) -> Option<&Car> {
         match &self.body {
             Body::Car(car) => Some(car),
-            Body::Raw(_) => None,
+            Body::Raw(_) | Body::Plain(_) => None,
         }
     }
 
     pub(super) fn car_mut(&mut self) -> Option<&mut Car> {
         match &mut self.body {
             Body::Car(car) => Some(car),
-            Body::Raw(_) => None,
+            Body::Raw(_) | Body::Plain(_) => None,
         }
+    }
+
+    pub(super) fn plain(&self) -> Option<&Plain> {
+        match &self.body {
+            Body::Plain(plain) => Some(plain),
+            Body::Raw(_) | Body::Car(_) => None,
+        }
+    }
+
+    pub(super) fn plain_mut(&mut self) -> Option<&mut Plain> {
+        match &mut self.body {
+            Body::Plain(plain) => Some(plain),
+            Body::Raw(_) | Body::Car(_) => None,
+        }
+    }
+
+    /// Whether it brings block after block: a CAR or a file.
+    pub(super) fn is_stream(&self) -> bool {
+        !matches!(self.body, Body::Raw(_))
     }
 
     /// The block that is asked for, of a block request.
     pub(super) fn raw_cid(&self) -> Option<&Cid> {
         match &self.body {
             Body::Raw(raw) => Some(&raw.cid),
-            Body::Car(_) => None,
+            Body::Car(_) | Body::Plain(_) => None,
         }
     }
 

@@ -3,7 +3,7 @@
 use super::{ByteRange, FetchError, Options};
 use crate::block::Block;
 use crate::cid::{self, Cid, IpfsUrl};
-use crate::unixfs::{Budget, Resolver, UnixFsError, Walker};
+use crate::unixfs::{Budget, Resolver, Span, UnixFsError, Walker};
 use alloc::string::String;
 use alloc::vec::Vec;
 use bytes::Bytes;
@@ -161,8 +161,16 @@ impl Target {
         }
     }
 
-    /// Bytes of the next block that is needed, if it is known to be a leaf of that size.
-    pub(super) fn next_leaf(&self) -> Option<u64> {
+    /// What lies from this offset of the file on, as far as it is known.
+    pub(super) fn spans(&self, from: u64, max: usize) -> Vec<Span> {
+        match &self.stage {
+            Stage::Path(_) | Stage::Block(_) => Vec::new(),
+            Stage::File(walker) => walker.spans(from, max),
+        }
+    }
+
+    /// Offset and size of the next block that is needed, if it is known to be a leaf.
+    pub(super) fn next_leaf(&self) -> Option<(u64, u64)> {
         match &self.stage {
             Stage::Path(_) | Stage::Block(_) => None,
             Stage::File(walker) => walker.next_leaf(),

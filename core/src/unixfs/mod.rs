@@ -30,7 +30,7 @@ pub use entries::{DirEntry, Entries};
 pub(crate) use layout::Layout;
 pub use node::Content;
 pub use resolve::{Resolved, Resolver};
-pub use walk::{Budget, Walker};
+pub use walk::{Budget, Span, Walker};
 
 use crate::dag_pb::DagPbError;
 

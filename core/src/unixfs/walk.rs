@@ -52,6 +52,15 @@ impl Default for Budget {
     }
 }
 
+/// A part of a file, as [`Walker::spans`] tells it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Span {
+    /// The leaf that is wanted; none for content that is here already.
+    pub cid: Option<Cid>,
+    /// Bytes of it.
+    pub size: u64,
+}
+
 /// A part of the content that is not there yet.
 #[derive(Debug, Clone)]
 struct Pending {
@@ -205,17 +214,58 @@ impl Walker {
         self.size
     }
 
-    /// Size of the next block that is needed, where it is a raw leaf and its parent tells its size.
+    /// Offset in the file and size of the next block that is needed, where it is a raw leaf whose parent tells its size.
     #[must_use]
-    pub fn next_leaf(&self) -> Option<u64> {
+    pub fn next_leaf(&self) -> Option<(u64, u64)> {
         let mut pending = self.slots.iter().filter_map(|slot| match slot {
             Slot::Pending(pending) => Some(pending),
             Slot::Data(_) => None,
         });
-        pending
-            .next()
-            .filter(|leaf| leaf.cid.codec() == cid::RAW)?
-            .size
+        let leaf = pending.next().filter(|leaf| leaf.cid.codec() == cid::RAW)?;
+        leaf.size.map(|size| (leaf.offset, size))
+    }
+
+    /// What lies from `from` on, without a gap, up to the first node that isn't here: at most `max` spans. `from` is 0, the offset of a
+    /// leaf or the end of one.
+    #[must_use]
+    pub fn spans(&self, from: u64, max: usize) -> Vec<Span> {
+        let (mut spans, mut at, mut cursor) = (Vec::new(), from, self.position);
+        let skip = |spans: &mut Vec<Span>, to: u64, at: &mut u64| {
+            if to > *at {
+                let size = to.saturating_sub(*at);
+                spans.push(Span { cid: None, size });
+                *at = to;
+            }
+        };
+        skip(&mut spans, cursor, &mut at);
+        for slot in &self.slots {
+            if spans.len() >= max {
+                break;
+            }
+            match slot {
+                Slot::Data(data) => {
+                    cursor = cursor.saturating_add(data.len() as u64);
+                    skip(&mut spans, cursor, &mut at);
+                }
+                Slot::Pending(pending) => {
+                    let leaf = pending.size.filter(|size| {
+                        pending.cid.codec() == cid::RAW && *size <= cid::MAX_BLOCK as u64
+                    });
+                    let Some(size) = leaf else { break };
+                    cursor = pending.offset.saturating_add(size);
+                    if cursor <= at {
+                        continue;
+                    }
+                    if pending.offset != at {
+                        break;
+                    }
+                    let cid = Some(pending.cid);
+                    spans.push(Span { cid, size });
+                    at = cursor;
+                }
+            }
+        }
+        spans
     }
 
     /// Bytes that were taken and not given out.

@@ -2,7 +2,7 @@
 
 use super::error::{js, to_js};
 use super::gateways::Gateways;
-use super::options::FetchOptions;
+use super::options::{FetchOptions, Read};
 use super::promise::promise;
 use super::stream::{Controller, ReadableStream};
 use super::{event, stream};
@@ -32,7 +32,7 @@ pub fn fetch(
     let url = IpfsUrl::parse(url)
         .or_else(|error| IpfsUrl::parse_gateway(url).map_err(|_| error))
         .map_err(js)?;
-    let read = FetchOptions::read(options.as_ref())?;
+    let read = Read::new(options.as_ref())?;
     let on_event = options.as_ref().and_then(FetchOptions::on_event);
     let signal = options.as_ref().and_then(FetchOptions::signal);
     let (pool, told) = (Rc::clone(&gateways.pool), on_event.clone());

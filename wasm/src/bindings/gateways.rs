@@ -2,8 +2,7 @@
 
 use super::error::{js, make, to_js};
 use interplanar_core::fetch::{Gateway, GatewayPool, Policy};
-use js_sys::Array;
-use serde::Serialize;
+use js_sys::{Array, Object, Reflect};
 use std::cell::RefCell;
 use std::rc::Rc;
 use wasm_bindgen::prelude::*;
@@ -48,34 +47,31 @@ impl Gateways {
         let reports = self.pool.borrow().reports(now_ms);
         let list = Array::new();
         for report in reports {
-            let value = serde_wasm_bindgen::to_value(&Report {
-                url: &report.url,
-                requests: report.requests,
-                bytes: report.bytes,
-                faults: report.faults,
-                backoff_ms: report
-                    .backoff_until_ms
-                    .map(|until_ms| until_ms.saturating_sub(now_ms)),
-                latency_ms: report.latency_ms,
-                rate: report.rate,
-            })?;
+            let value = Object::new();
+            let set = |name: &str, value_: JsValue| {
+                Reflect::set(&value, &JsValue::from_str(name), &value_).map(drop)
+            };
+            set("url", JsValue::from_str(&report.url))?;
+            let backoff_ms = report
+                .backoff_until_ms
+                .map(|until_ms| until_ms.saturating_sub(now_ms));
+            for (name, number) in [
+                ("requests", Some(report.requests)),
+                ("bytes", Some(report.bytes)),
+                ("faults", Some(report.faults)),
+                ("backoffMs", backoff_ms),
+                ("latencyMs", report.latency_ms),
+                ("rate", report.rate),
+            ] {
+                if let Some(number) = number {
+                    set(name, JsValue::from_f64(number as f64))?;
+                }
+            }
             if let Some(fault) = &report.last_fault {
-                js_sys::Reflect::set(&value, &"lastFault".into(), &to_js(fault))?;
+                set("lastFault", to_js(fault))?;
             }
             list.push(&value);
         }
         Ok(list.unchecked_into())
     }
-}
-
-#[derive(Serialize)]
-#[serde(rename_all = "camelCase")]
-struct Report<'a> {
-    url: &'a str,
-    requests: u64,
-    bytes: u64,
-    faults: u64,
-    backoff_ms: Option<u64>,
-    latency_ms: Option<u64>,
-    rate: Option<u64>,
 }

@@ -1,21 +1,39 @@
 //! What JavaScript sees: the npm package.
 
 mod blocks;
+#[cfg(feature = "zstd")]
+mod decompress;
 mod error;
 mod event;
 mod fetch;
 mod gateways;
+#[cfg(feature = "full")]
+mod nar;
+#[cfg(feature = "full")]
+mod narinfo;
 mod options;
 mod promise;
 mod stream;
 
 pub use blocks::JsBlocks;
+#[cfg(feature = "zstd")]
+pub use decompress::{DecompressSink, DecompressSource, DecompressStream};
 pub use fetch::{Source, fetch};
 pub use gateways::{GatewayReports, Gateways};
+#[cfg(feature = "full")]
+pub use nar::{NarEntries, NarReader};
+#[cfg(feature = "full")]
+pub use narinfo::{NarInfo, NarInfoEntries, TrustedKeys};
 pub use options::FetchOptions;
+#[cfg(feature = "zstd")]
+pub use stream::WritableStream;
 pub use stream::{Controller, ReadableStream};
 
 use wasm_bindgen::prelude::*;
 
 #[wasm_bindgen(typescript_custom_section)]
 const TYPES: &str = include_str!("types.d.ts");
+
+#[cfg(feature = "full")]
+#[wasm_bindgen(typescript_custom_section)]
+const NAR_TYPES: &str = include_str!("nar.d.ts");

@@ -5,8 +5,7 @@ use super::error::make;
 use crate::driver::{Client, HttpCache, LocalBlocks, Redirect};
 use interplanar_core::fetch::{ByteRange, Options};
 use interplanar_core::unixfs::Budget;
-use js_sys::Function;
-use serde::Deserialize;
+use js_sys::{Function, Reflect};
 use std::rc::Rc;
 use wasm_bindgen::prelude::*;
 use web_sys::AbortSignal;
@@ -25,35 +24,9 @@ extern "C" {
 
     #[wasm_bindgen(method, getter)]
     fn blocks(this: &FetchOptions) -> Option<JsBlocks>;
-}
 
-/// The part without functions.
-#[derive(Default, Deserialize)]
-#[serde(rename_all = "camelCase", default)]
-struct Plain {
-    range: Option<Range>,
-    max_bytes: Option<u64>,
-    max_blocks: Option<u64>,
-    max_buffer: Option<usize>,
-    in_flight: Option<usize>,
-    race_after_ms: Option<u64>,
-    stall_ms: Option<u64>,
-    request_timeout_ms: Option<u64>,
-    patience_ms: Option<u64>,
-    redirect: Option<RedirectMode>,
-}
-
-#[derive(Deserialize)]
-struct Range {
-    from: u64,
-    to: Option<u64>,
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "lowercase")]
-enum RedirectMode {
-    Follow,
-    Manual,
+    #[wasm_bindgen(method, getter)]
+    fn redirect(this: &FetchOptions) -> Option<String>;
 }
 
 /// What a fetch takes.
@@ -63,61 +36,83 @@ pub(super) struct Read {
     pub(super) blocks: Option<Rc<dyn LocalBlocks>>,
 }
 
-impl FetchOptions {
-    pub(super) fn read(this: Option<&Self>) -> Result<Read, JsValue> {
-        let plain: Plain = match this {
-            Some(options) => serde_wasm_bindgen::from_value(options.into())
-                .map_err(|error| make(&error.to_string(), "OPTIONS", None, None))?,
-            None => Plain::default(),
+impl Read {
+    pub(super) fn new(this: Option<&FetchOptions>) -> Result<Self, JsValue> {
+        let redirect = match this.and_then(FetchOptions::redirect).as_deref() {
+            Some("follow") | None => Redirect::Follow,
+            Some("manual") => Redirect::Manual,
+            Some(_) => return Err(invalid("redirect", "\"follow\" or \"manual\"")),
         };
-        let blocks = this.and_then(Self::blocks);
-        let blocks = blocks.map(|blocks| Rc::new(blocks) as Rc<dyn LocalBlocks>);
-        let redirect = match plain.redirect {
-            Some(RedirectMode::Manual) => Redirect::Manual,
-            Some(RedirectMode::Follow) | None => Redirect::Follow,
-        };
+        let blocks = this.and_then(FetchOptions::blocks);
         let cache = match &blocks {
             Some(_) => HttpCache::NoStore,
             None => HttpCache::Default,
         };
-        Ok(Read {
+        let options = match this {
+            Some(this) => read(this)?,
+            None => Options::default(),
+        };
+        Ok(Self {
             client: Client::new(redirect, cache),
-            options: plain.options(),
-            blocks,
+            options,
+            blocks: blocks.map(|blocks| Rc::new(blocks) as Rc<dyn LocalBlocks>),
         })
     }
 }
 
-impl Plain {
-    fn options(&self) -> Options {
-        let Options {
-            budget,
-            max_buffer,
-            in_flight,
-            race_after_ms,
-            stall_ms,
-            request_timeout_ms,
-            patience_ms,
-            ..
-        } = Options::default();
-        let Budget { blocks, output, .. } = budget;
-        Options {
-            range: self.range.as_ref().map(|range| ByteRange {
-                from: range.from,
-                to: range.to,
-            }),
-            budget: Budget {
-                blocks: self.max_blocks.unwrap_or(blocks),
-                output: self.max_bytes.unwrap_or(output),
-                ..budget
-            },
-            max_buffer: self.max_buffer.unwrap_or(max_buffer),
-            in_flight: self.in_flight.unwrap_or(in_flight),
-            race_after_ms: self.race_after_ms.unwrap_or(race_after_ms),
-            stall_ms: self.stall_ms.unwrap_or(stall_ms),
-            request_timeout_ms: self.request_timeout_ms.unwrap_or(request_timeout_ms),
-            patience_ms: self.patience_ms.unwrap_or(patience_ms),
-            ..Options::default()
-        }
+/// The numbers.
+fn read(this: &JsValue) -> Result<Options, JsValue> {
+    let own = Options::default();
+    let or = |name, default| number(this, name).map(|number| number.unwrap_or(default));
+    let size = |name, default: usize| {
+        let number = or(name, default as u64)?;
+        Ok::<_, JsValue>(usize::try_from(number).unwrap_or(usize::MAX))
+    };
+    let budget = Budget {
+        blocks: or("maxBlocks", own.budget.blocks)?,
+        output: or("maxBytes", own.budget.output)?,
+        ..own.budget
+    };
+    Ok(Options {
+        range: range(this)?,
+        budget,
+        max_buffer: size("maxBuffer", own.max_buffer)?,
+        in_flight: size("inFlight", own.in_flight)?,
+        race_after_ms: or("raceAfterMs", own.race_after_ms)?,
+        stall_ms: or("stallMs", own.stall_ms)?,
+        request_timeout_ms: or("requestTimeoutMs", own.request_timeout_ms)?,
+        patience_ms: or("patienceMs", own.patience_ms)?,
+        ..own
+    })
+}
+
+fn range(this: &JsValue) -> Result<Option<ByteRange>, JsValue> {
+    let range = get(this, "range")?;
+    if range.is_null() || range.is_undefined() {
+        return Ok(None);
     }
+    let from = number(&range, "from")?.ok_or_else(|| invalid("range.from", "a number"))?;
+    let to = number(&range, "to")?;
+    Ok(Some(ByteRange { from, to }))
+}
+
+fn get(object: &JsValue, name: &str) -> Result<JsValue, JsValue> {
+    Reflect::get(object, &JsValue::from_str(name)).map_err(|_| invalid("options", "an object"))
+}
+
+/// A whole number that is not negative; infinity is as much as there is.
+fn number(object: &JsValue, name: &str) -> Result<Option<u64>, JsValue> {
+    let value = get(object, name)?;
+    if value.is_null() || value.is_undefined() {
+        return Ok(None);
+    }
+    match value.as_f64() {
+        Some(number) if number >= 0.0 => Ok(Some(number as u64)),
+        _ => Err(invalid(name, "a number from 0 on")),
+    }
+}
+
+fn invalid(name: &str, expected: &str) -> JsValue {
+    let message = format!("{name}: expected {expected}");
+    make(&message, "OPTIONS", None, None)
 }

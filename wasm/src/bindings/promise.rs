@@ -7,12 +7,12 @@
 use super::error::make;
 use js_sys::{Function, Promise};
 use std::cell::{Cell, RefCell};
-use std::collections::BTreeMap;
 use std::future::Future;
 use wasm_bindgen::prelude::*;
 
 thread_local! {
-    static PENDING: RefCell<BTreeMap<u64, Function>> = const { RefCell::new(BTreeMap::new()) };
+    /// Few: each stream has one at most.
+    static PENDING: RefCell<Vec<(u64, Function)>> = const { RefCell::new(Vec::new()) };
     static NEXT: Cell<u64> = const { Cell::new(0) };
 }
 
@@ -26,7 +26,7 @@ fn start() {
                 .try_borrow_mut()
                 .map(|mut pending| std::mem::take(&mut *pending))
         });
-        for reject in pending.unwrap_or_default().into_values() {
+        for (_, reject) in pending.unwrap_or_default() {
             let _ = reject.call1(&JsValue::UNDEFINED, &error);
         }
     }));
@@ -41,10 +41,10 @@ pub(crate) fn promise(future: impl Future<Output = Result<JsValue, JsValue>> + '
         };
         let id = NEXT.get();
         NEXT.set(id.wrapping_add(1));
-        PENDING.with_borrow_mut(|pending| pending.insert(id, reject.clone()));
+        PENDING.with_borrow_mut(|pending| pending.push((id, reject.clone())));
         wasm_bindgen_futures::spawn_local(async move {
             let result = future.await;
-            PENDING.with_borrow_mut(|pending| pending.remove(&id));
+            PENDING.with_borrow_mut(|pending| pending.retain(|(other, _)| *other != id));
             // These two never throw.
             let _ = match result {
                 Ok(value) => resolve.call1(&JsValue::UNDEFINED, &value),

@@ -7,10 +7,21 @@ use wasm_bindgen::prelude::*;
 extern "C" {
     /// The runtime's own.
     #[wasm_bindgen(typescript_type = "ReadableStream<Uint8Array>")]
+    #[derive(Clone)]
     pub type ReadableStream;
 
     #[wasm_bindgen(constructor, catch)]
     pub(super) fn new(source: &JsValue, strategy: &Object) -> Result<ReadableStream, JsValue>;
+
+    /// The runtime's own.
+    #[cfg(feature = "zstd")]
+    #[wasm_bindgen(typescript_type = "WritableStream<Uint8Array>")]
+    #[derive(Clone)]
+    pub type WritableStream;
+
+    #[cfg(feature = "zstd")]
+    #[wasm_bindgen(constructor, catch)]
+    pub(super) fn new(sink: &JsValue) -> Result<WritableStream, JsValue>;
 
     /// `ReadableByteStreamController`.
     #[wasm_bindgen(typescript_type = "ReadableByteStreamController")]

@@ -83,17 +83,17 @@ impl Client {
     }
 
     /// Begins a GET. It is aborted when what is returned is dropped.
-    pub(crate) fn get(&self, url: &str, accept: Option<&str>) -> Result<Sent, JsValue> {
+    pub(crate) fn get(&self, url: &str, headers: &[(&str, &str)]) -> Result<Sent, JsValue> {
         self.count(1);
         let init = Object::new();
         for (name, value) in &self.init {
             set(&init, name, &JsValue::from_str(value));
         }
-        if let Some(accept) = accept {
-            let headers = Object::new();
-            set(&headers, "Accept", &JsValue::from_str(accept));
-            set(&init, "headers", &headers);
+        let sent = Object::new();
+        for (name, value) in headers {
+            set(&sent, name, &JsValue::from_str(value));
         }
+        set(&init, "headers", &sent);
         let abort = Abort(Some(AbortController::new()?));
         if let Some(controller) = &abort.0 {
             set(&init, "signal", &controller.signal());

@@ -1,6 +1,7 @@
 //! The loop around the engine.
 
 use super::client::Client;
+use super::hashes::{self, Hashes};
 use super::requests::{Input, Requests};
 use super::store::{Finished, LocalBlocks, Store};
 use super::time::{Alarm, Clock};
@@ -8,8 +9,9 @@ use bytes::Bytes;
 use futures_util::stream::{LocalBoxStream, Stream, StreamExt as _, unfold};
 use interplanar_core::cid::{Cid, IpfsUrl};
 use interplanar_core::fetch::{
-    Action, Event, FetchError, Fetcher, GatewayPool, Options, RequestId, Summary,
+    Action, Event, FetchError, Fetcher, GatewayPool, HashTicket, Options, RequestId, Summary,
 };
+use interplanar_core::hash::Sha256;
 use std::cell::RefCell;
 use std::future::poll_fn;
 use std::pin::Pin;
@@ -56,6 +58,7 @@ fn drive(
 ) -> FetchStream {
     let options = Options {
         local: store.is_some(),
+        hash_outside: hashes::from(),
         ..options
     };
     let summary = Rc::default();
@@ -66,6 +69,7 @@ fn drive(
         clock: Clock::new(),
         alarm: Alarm::new(),
         requests: Requests::default(),
+        hashes: Hashes::default(),
         store: Store::new(store),
         on_event: Box::new(on_event),
         summary: Rc::clone(&summary),
@@ -110,6 +114,7 @@ struct Driver {
     clock: Clock,
     alarm: Alarm,
     requests: Requests,
+    hashes: Hashes,
     store: Store,
     on_event: Box<dyn FnMut(&Event)>,
     summary: Rc<RefCell<Option<Summary>>>,
@@ -119,6 +124,7 @@ struct Driver {
 /// What a wait ended with.
 enum Woken {
     Store(Finished),
+    Hashed(HashTicket, Sha256),
     Request(RequestId, Input),
     Time,
 }
@@ -134,9 +140,14 @@ impl Driver {
                 Action::Load(cid) => self.store.load(cid),
                 Action::Store(block) => self.store.put(block),
                 Action::Request {
-                    id, url, accept, ..
-                } => self.requests.start(&self.client, id, &url, accept),
+                    id,
+                    url,
+                    accept,
+                    range,
+                    ..
+                } => self.requests.start(&self.client, id, &url, accept, range),
                 Action::Cancel(id) => self.requests.cancel(id),
+                Action::Hash { ticket, data } => self.hashes.start(ticket, data),
                 Action::Event(event) => (self.on_event)(&event),
                 Action::Content(content) => {
                     self.store.start();
@@ -171,6 +182,11 @@ impl Driver {
         }
         match poll_fn(|context| self.poll_wait(context, until_ms)).await {
             Woken::Store(finished) => self.stored(finished),
+            Woken::Hashed(ticket, digest) => {
+                let now_ms = self.clock.now_ms();
+                let pool = &mut self.gateways.borrow_mut();
+                self.fetcher.hashed(ticket, digest, pool, now_ms);
+            }
             Woken::Request(id, input) => self.answered(id, input),
             Woken::Time => {}
         }
@@ -179,6 +195,9 @@ impl Driver {
     fn poll_wait(&mut self, context: &mut Context<'_>, until_ms: Option<u64>) -> Poll<Woken> {
         if let Poll::Ready(finished) = self.store.poll_next(context) {
             return Poll::Ready(Woken::Store(finished));
+        }
+        if let Poll::Ready((ticket, digest)) = self.hashes.poll_next(context) {
+            return Poll::Ready(Woken::Hashed(ticket, digest));
         }
         let fetcher = &self.fetcher;
         let wants = |id| fetcher.wants_data(id);

@@ -24,6 +24,7 @@
 mod body;
 mod client;
 mod fetch;
+mod hashes;
 mod open;
 mod requests;
 mod small;

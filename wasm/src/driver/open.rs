@@ -20,7 +20,8 @@ pub struct Opened {
 /// # Errors
 /// [`HttpError::Unreachable`].
 pub async fn open(client: &Client, url: &str, accept: Option<&str>) -> Result<Opened, HttpError> {
-    let mut sent = client.get(url, accept).map_err(unreachable)?;
+    let accept = accept.map(|accept| ("Accept", accept));
+    let mut sent = client.get(url, accept.as_slice()).map_err(unreachable)?;
     let response: Response = (&mut sent.head)
         .await
         .map_err(unreachable)?

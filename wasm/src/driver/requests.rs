@@ -3,7 +3,7 @@
 use super::body::Body;
 use super::client::{Abort, Client, Sent, header};
 use bytes::Bytes;
-use interplanar_core::fetch::{Failure, RequestId};
+use interplanar_core::fetch::{ByteRange, Failure, RequestId};
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 use wasm_bindgen::JsCast as _;
@@ -34,8 +34,21 @@ pub(super) struct Requests {
 }
 
 impl Requests {
-    pub(super) fn start(&mut self, client: &Client, id: RequestId, url: &str, accept: &str) {
-        let request = match client.get(url, Some(accept)) {
+    pub(super) fn start(
+        &mut self,
+        client: &Client,
+        id: RequestId,
+        url: &str,
+        accept: &str,
+        range: Option<ByteRange>,
+    ) {
+        let range = range.map(|range| format!("bytes={range}"));
+        let headers = [("Accept", Some(accept)), ("Range", range.as_deref())];
+        let headers = headers.into_iter();
+        let headers: Vec<(&str, &str)> = headers
+            .filter_map(|(name, value)| Some((name, value?)))
+            .collect();
+        let request = match client.get(url, &headers) {
             Ok(sent) => Request::Sent(sent),
             Err(_) => Request::Refused,
         };

@@ -82,7 +82,7 @@ async fn try_once(client: &Client, url: &str, limit: usize) -> Result<Small, Htt
 
 async fn get_once(client: &Client, url: &str, limit: usize) -> Result<Small, HttpError> {
     // Dropped with this function: what is not read to its end is aborted.
-    let mut sent = client.get(url, None).map_err(unreachable)?;
+    let mut sent = client.get(url, &[]).map_err(unreachable)?;
     let response: Response = (&mut sent.head)
         .await
         .map_err(unreachable)?

@@ -16,6 +16,7 @@ use std::sync::LazyLock;
 pub(super) type Blocks = BTreeMap<Cid, Bytes>;
 
 const CAR_TYPE: &str = "application/vnd.ipld.car; version=1";
+const FILE_TYPE: &str = "application/octet-stream";
 const RAW_TYPE: &str = "application/vnd.ipld.raw";
 
 /// How a gateway behaves.
@@ -46,8 +47,10 @@ pub(super) enum Script {
     Status(u16),
     /// This status to CAR requests.
     NoCar(u16),
-    /// This status to block requests.
-    NoRaw(u16),
+    /// This status to requests for files.
+    NoFiles(u16),
+    /// The whole file whatever range is asked for.
+    NoRanges,
     NoConnection,
     /// Last block first.
     Backwards,
@@ -266,10 +269,40 @@ impl Network {
         out
     }
 
+    /// The plain file, or a range of it.
+    fn content(&self, script: &Script, url: &IpfsUrl, range: Option<ByteRange>) -> Vec<u8> {
+        let mut walker = Walker::new(url.cid, Budget::default());
+        let mut content = Vec::new();
+        while let Some(cid) = walker.wants(1).unwrap().first().copied() {
+            let block = Block::verify(cid, self.blocks[&cid].clone()).unwrap();
+            walker.push(block).unwrap();
+            while let Some(piece) = walker.next() {
+                content.extend(piece);
+            }
+        }
+        if matches!(script, Script::CorruptFrom(_)) {
+            content
+                .iter_mut()
+                .step_by(100_000)
+                .for_each(|byte| *byte ^= 1);
+        }
+        let Some(ByteRange { from, to: Some(to) }) = range.filter(|_| *script != Script::NoRanges)
+        else {
+            return content;
+        };
+        content[from as usize..=(to as usize).min(content.len() - 1)].to_vec()
+    }
+
     /// The delays and inputs of an answer.
-    fn answer(&self, gateway: usize, url: &str, kind: RequestKind) -> VecDeque<(u64, Input)> {
+    fn answer(
+        &self,
+        gateway: usize,
+        url: &str,
+        range: Option<ByteRange>,
+        kind: RequestKind,
+    ) -> VecDeque<(u64, Input)> {
         let script = &self.scripts[gateway];
-        let (place, query) = url.split_once('?').unwrap();
+        let (place, query) = url.split_once('?').unwrap_or((url, ""));
         let place = IpfsUrl::parse_gateway(place).unwrap();
         let known = self.blocks.contains_key(&place.cid)
             && !matches!(script, Script::Lacks(lacks) if lacks.contains(&place.cid));
@@ -278,7 +311,7 @@ impl Network {
             Script::Hang => return VecDeque::new(),
             Script::Status(status) => return error(*status),
             Script::NoCar(status) if kind == RequestKind::Car => return error(*status),
-            Script::NoRaw(status) if kind == RequestKind::Raw => return error(*status),
+            Script::NoFiles(status) if kind == RequestKind::File => return error(*status),
             Script::Html => return page("text/html; charset=utf-8"),
             Script::HtmlInDisguise if kind == RequestKind::Car => return page(CAR_TYPE),
             Script::HtmlInDisguise => return page(RAW_TYPE),
@@ -299,6 +332,11 @@ impl Network {
                 }
                 (RAW_TYPE, data)
             }
+            RequestKind::File => (FILE_TYPE, self.content(script, &place, range)),
+        };
+        let status = match range {
+            Some(_) if *script != Script::NoRanges => 206,
+            _ => 200,
         };
         let mut last = Some(Input::End);
         match script {
@@ -327,7 +365,7 @@ impl Network {
             }
             _ => {}
         }
-        let mut inputs = VecDeque::from([(self.latency_ms, Input::Response(200, media))]);
+        let mut inputs = VecDeque::from([(self.latency_ms, Input::Response(status, media))]);
         let piece = self.piece.min(rate.div_ceil(4)).max(1);
         let per_piece_ms = if rate == usize::MAX {
             1
@@ -444,16 +482,18 @@ impl<'a> Run<'a> {
                     gateway,
                     url,
                     accept,
+                    range,
                     kind,
                     ..
                 } => {
-                    let expected = if kind == RequestKind::Car {
-                        ACCEPT_CAR
-                    } else {
-                        ACCEPT_RAW
+                    let expected = match kind {
+                        RequestKind::Car => ACCEPT_CAR,
+                        RequestKind::Raw => ACCEPT_RAW,
+                        RequestKind::File => ACCEPT_FILE,
                     };
                     assert_eq!(accept, expected);
-                    let inputs = self.network.answer(gateway, &url, kind);
+                    assert!(range.is_none() || kind == RequestKind::File);
+                    let inputs = self.network.answer(gateway, &url, range, kind);
                     let first = inputs.front().map_or(0, |(delay, _)| *delay);
                     let at = self.now + self.delay(first);
                     self.open.insert(id, (at, inputs));
@@ -464,7 +504,7 @@ impl<'a> Run<'a> {
                 Action::Hash { ticket, data } => {
                     // Every other one takes long, so that answers come out of order.
                     self.hashed += 1;
-                    let at = self.now + if self.hashed % 2 == 0 { 1 } else { 5 };
+                    let at = self.now + if self.hashed.is_multiple_of(2) { 1 } else { 5 };
                     self.hashing.insert((at, self.hashed), (ticket, data));
                 }
                 Action::Content(bytes) => {

@@ -1,7 +1,7 @@
 //! What honest networks give, and how much is asked of them.
 
 use super::super::*;
-use super::network::{Blocks, Network, Script, at, build, noise};
+use super::network::{Blocks, Network, Outcome, Script, at, build, noise};
 use crate::cid::{Cid, IpfsUrl};
 use crate::unixfs::{
     Budget, DirectoryBuilder, Kind, Profile, SIZE_262144_V0, SIZE_262144_V1, SIZE_1048576_V1,
@@ -267,9 +267,13 @@ fn a_gateway_without_cars_gives_blocks_side_by_side() {
 #[test]
 fn any_order_is_read_within_the_buffer_and_repetitions_and_strangers_do_no_harm() {
     let (content, cid, blocks) = file(SIZE_262144_V1, 30_000_000);
+    let options = Options {
+        near_ms: 0,
+        ..Options::default()
+    };
     for script in [Script::Backwards, Script::Twice, Script::WithStrangers] {
         let network = Network::new(blocks.clone(), core::slice::from_ref(&script));
-        let outcome = network.fetch(&at(cid), Options::default());
+        let outcome = network.fetch(&at(cid), options.clone());
         assert!(
             outcome.content == content,
             "{script:?}: {:?} {:?}",
@@ -310,57 +314,112 @@ fn blocks_that_repeat_come_once_however_far_apart() {
     }
 }
 
-#[test]
-fn of_a_near_gateway_large_blocks_are_asked_for_side_by_side() {
+/// A fetch of 40 MB in blocks of 1 MiB, from gateways so near.
+fn near(latency_ms: u64, scripts: &[Script], options: Options) -> (Vec<u8>, Outcome) {
     let (content, cid, blocks) = file(SIZE_1048576_V1, 40_000_000);
-    for (latency_ms, block_rate, near) in [
-        (1, 512 << 20, true),
-        (10, 512 << 20, true),
-        (12, 512 << 20, false),
-        (100, 512 << 20, false),
-        (1, u64::MAX, false),
-        (100, 0, true),
+    let mut network = Network::new(blocks, scripts);
+    network.latency_ms = latency_ms;
+    (content, network.fetch(&at(cid), options))
+}
+
+#[test]
+fn a_near_gateway_is_asked_for_the_file_once_its_leaves_are_known() {
+    for (latency_ms, near_ms, files) in [
+        (1, 100, 1),
+        (30, 100, 1),
+        // Nearer than 40 ms the change costs less than a tenth of what 40 MB take.
+        (40, 100, 0),
+        (30, 29, 0),
+        (1, 0, 0),
     ] {
-        let mut network = Network::new(blocks.clone(), &[Script::Honest]);
-        network.latency_ms = latency_ms;
         let options = Options {
-            block_rate,
+            near_ms,
             ..Options::default()
         };
-        let outcome = network.fetch(&at(cid), options);
+        let (content, outcome) = near(latency_ms, &[Script::Honest], options);
         assert!(outcome.content == content, "{:?}", outcome.result);
         assert_eq!(outcome.faults(), []);
-        // The first CAR tells how near the gateway and how large the blocks are.
         assert_eq!(outcome.count(RequestKind::Car), 1);
-        assert_eq!(
-            outcome.count(RequestKind::Raw) > 30,
-            near,
-            "{latency_ms} ms, {block_rate} bytes per second"
-        );
+        assert_eq!(outcome.count(RequestKind::File), files, "{latency_ms} ms");
+        assert_eq!(outcome.stored.len(), 40);
         assert!(outcome.most_held <= Options::default().max_buffer);
     }
 }
 
 #[test]
-fn small_blocks_of_a_near_gateway_come_in_a_car() {
-    let (content, cid, blocks) = file(SMALL, 300_000);
-    let mut network = Network::new(blocks, &[Script::Honest]);
+fn a_file_of_many_nodes_comes_in_one_request_and_one_for_each_node() {
+    let (content, cid, blocks) = file(SMALL, 6_000_000);
+    let nodes = blocks
+        .keys()
+        .filter(|cid| cid.codec() == crate::cid::DAG_PB)
+        .count();
+    let mut network = Network::new(blocks.clone(), &[Script::Honest]);
     network.latency_ms = 1;
-    let outcome = network.fetch(&at(cid), Options::default());
-    assert!(outcome.content == content);
-    assert_eq!(outcome.requests.len(), 1);
+    for piece in [1_000_000, 50_000, 999] {
+        network.piece = piece;
+        let outcome = network.fetch(&at(cid), Options::default());
+        assert!(outcome.content == content, "{:?}", outcome.result);
+        assert_eq!(outcome.count(RequestKind::File), 1);
+        assert!(outcome.count(RequestKind::Raw) <= nodes);
+        assert_eq!(outcome.stored.len(), blocks.len());
+    }
 }
 
 #[test]
-fn a_near_gateway_that_has_no_blocks_gives_a_car_again() {
-    let (content, cid, blocks) = file(SIZE_1048576_V1, 40_000_000);
-    let scripts = [Script::NoRaw(406), Script::NoRaw(503)];
-    for script in scripts {
-        let mut network = Network::new(blocks.clone(), &[script]);
-        network.latency_ms = 1;
-        let outcome = network.fetch(&at(cid), Options::default());
+fn a_near_gateway_without_files_is_asked_for_one_once_and_then_for_cars() {
+    for status in [301, 400, 404, 406, 501] {
+        let (content, outcome) = near(1, &[Script::NoFiles(status)], Options::default());
         assert!(outcome.content == content, "{:?}", outcome.result);
+        assert_eq!(outcome.faults(), [(0, Fault::FileRefused(status))]);
+        assert_eq!(outcome.count(RequestKind::File), 1);
     }
+    let (content, outcome) = near(1, &[Script::NoFiles(503)], Options::default());
+    assert!(outcome.content == content, "{:?}", outcome.result);
+    assert_eq!(outcome.faults(), [(0, Fault::Status(503))]);
+}
+
+#[test]
+fn ranges_of_files_are_asked_for_as_ranges_of_whole_leaves() {
+    let (content, cid, blocks) = file(SIZE_1048576_V1, 40_000_000);
+    for script in [Script::Honest, Script::NoRanges] {
+        let mut network = Network::new(blocks.clone(), core::slice::from_ref(&script));
+        network.latency_ms = 1;
+        for (from, to) in [
+            (0, Some(9_999_999)),
+            (1_500_000, Some(20_000_000)),
+            (20_000_000, None),
+            (1 << 20, Some((5 << 20) - 1)),
+        ] {
+            let outcome = network.fetch(&at(cid), ranged(from, to));
+            let end = to.map_or(content.len(), |to| to as usize + 1);
+            assert!(outcome.content == content[from as usize..end]);
+            assert_eq!(outcome.count(RequestKind::File), 1, "{from} {to:?}");
+            assert_eq!(outcome.faults().is_empty(), script == Script::Honest);
+        }
+    }
+}
+
+#[test]
+fn a_near_gateway_that_lies_in_files_is_named_and_another_gives_them() {
+    for (script, fault) in [
+        (Script::BreakAfter(5_000_000), Fault::Io),
+        (Script::EndAfter(5_000_000), Fault::Truncated),
+        (Script::HangAfter(5_000_000), Fault::Stalled),
+    ] {
+        let scripts = [script, Script::Honest];
+        let (content, outcome) = near(1, &scripts, Options::default());
+        assert!(outcome.content == content, "{:?}", outcome.result);
+        assert_eq!(outcome.faults(), [(0, fault)]);
+    }
+    // Of the first block of a CAR nothing is wrong yet.
+    let scripts = [Script::CorruptFrom(1), Script::Honest];
+    let (content, outcome) = near(1, &scripts, Options::default());
+    assert!(outcome.content == content, "{:?}", outcome.result);
+    let faults = outcome.faults();
+    assert!(
+        matches!(faults.as_slice(), [(0, Fault::WrongHash(_))]),
+        "{faults:?}"
+    );
 }
 
 #[test]

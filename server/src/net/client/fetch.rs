@@ -9,6 +9,7 @@ use super::requests::{Input, Requests};
 use super::store::{Finished, LocalBlocks, Store};
 use bytes::Bytes;
 use futures_util::Stream;
+use http::header::{ACCEPT, RANGE};
 use interplanar_core::cid::IpfsUrl;
 use interplanar_core::fetch::{Action, Event, FetchError, Fetcher, GatewayPool, Options, Summary};
 use std::pin::Pin;
@@ -133,8 +134,21 @@ impl Driver {
                 Action::Load(cid) => self.store.load(cid),
                 Action::Store(block) => self.store.put(block),
                 Action::Request {
-                    id, url, accept, ..
-                } => self.requests.start(&self.client, id, &url, accept),
+                    id,
+                    url,
+                    accept,
+                    range,
+                    ..
+                } => {
+                    let request = self.client.get(url).header(ACCEPT, accept);
+                    self.requests.start(
+                        id,
+                        match range {
+                            Some(range) => request.header(RANGE, format!("bytes={range}")),
+                            None => request,
+                        },
+                    );
+                }
                 Action::Cancel(id) => self.requests.cancel(id),
                 Action::Hash { ticket, data } => self.hashes.start(ticket, data),
                 Action::Event(event) => self.report(&event),

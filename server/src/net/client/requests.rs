@@ -4,7 +4,7 @@
 //! nobody takes is paused: [`QUEUE`] pieces wait, then its task does, and TCP slows the gateway down.
 
 use bytes::Bytes;
-use http::header::{ACCEPT, CONTENT_TYPE};
+use http::header::CONTENT_TYPE;
 use interplanar_core::fetch::{Failure, RequestId};
 use std::task::{Context, Poll};
 use tokio::sync::mpsc;
@@ -50,14 +50,7 @@ impl Drop for Running {
 }
 
 impl Requests {
-    pub(super) fn start(
-        &mut self,
-        client: &reqwest::Client,
-        id: RequestId,
-        url: &str,
-        accept: &'static str,
-    ) {
-        let request = client.get(url).header(ACCEPT, accept);
+    pub(super) fn start(&mut self, id: RequestId, request: reqwest::RequestBuilder) {
         let (sender, inputs) = mpsc::channel(QUEUE);
         let task = tokio::spawn(read(request, sender)).abort_handle();
         self.running.push(Running { id, inputs, task });

@@ -213,13 +213,24 @@ impl TestGateway {
         else {
             return server::not_found();
         };
+        let mut status = StatusCode::OK;
         let (content_type, mut pieces) = if query.contains("format=car") {
             (
                 "application/vnd.ipld.car;version=1;order=dfs;dups=n",
                 self.car(&root),
             )
-        } else {
+        } else if query.contains("format=raw") {
             ("application/vnd.ipld.raw", vec![self.blocks[&root].clone()])
+        } else {
+            let mut content = self.content(root);
+            if let Some(range) = request.headers().get(http::header::RANGE) {
+                let range = range.to_str().unwrap().strip_prefix("bytes=").unwrap();
+                let (from, to) = range.split_once('-').unwrap();
+                let (from, to): (usize, usize) = (from.parse().unwrap(), to.parse().unwrap());
+                status = StatusCode::PARTIAL_CONTENT;
+                content = content.slice(from..=to);
+            }
+            ("application/octet-stream", vec![content])
         };
         match self.fault {
             Fault::None => {}
@@ -235,7 +246,7 @@ impl TestGateway {
             }
             Fault::Hang => {
                 let body = server::from_stream(stream::pending(), None);
-                return server::stream(StatusCode::OK, content_type, body);
+                return server::stream(status, content_type, body);
             }
             Fault::Html => {
                 return server::full(
@@ -247,7 +258,21 @@ impl TestGateway {
             Fault::Empty => return server::not_found(),
         }
         let body = server::from_stream(stream::iter(pieces).map(Ok), None);
-        server::stream(StatusCode::OK, content_type, body)
+        server::stream(status, content_type, body)
+    }
+
+    fn content(&self, root: Cid) -> Bytes {
+        let mut walker = unixfs::Walker::new(root, unixfs::Budget::default());
+        let mut content = Vec::new();
+        while let Some(cid) = walker.wants(1).unwrap().first().copied() {
+            walker
+                .push(Block::verify(cid, self.blocks[&cid].clone()).unwrap())
+                .unwrap();
+            while let Some(piece) = walker.next() {
+                content.extend(piece);
+            }
+        }
+        content.into()
     }
 
     fn car(&self, root: &Cid) -> Vec<Bytes> {

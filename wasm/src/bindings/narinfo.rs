@@ -1,0 +1,161 @@
+//! Narinfos and the keys that are trusted.
+
+use super::error::js;
+use interplanar_core::narinfo::{Dialect, NarInfo as Info};
+use interplanar_core::signature::{guix, nix};
+use interplanar_core::trust::{TrustedKeys as Keys, Unverified};
+use serde::Serialize;
+use wasm_bindgen::prelude::*;
+
+#[wasm_bindgen]
+extern "C" {
+    /// `NarInfoEntry[]`.
+    #[wasm_bindgen(typescript_type = "NarInfoEntry[]")]
+    pub type NarInfoEntries;
+}
+
+/// What a cache says of one store item.
+#[wasm_bindgen]
+pub struct NarInfo {
+    pub(super) info: Info,
+}
+
+#[wasm_bindgen]
+impl NarInfo {
+    /// Parses a narinfo of Guix or Nix. Nothing it says is trusted before `verify`.
+    ///
+    /// Throws `NARINFO_…`, `at` the line.
+    pub fn parse(bytes: &[u8]) -> Result<NarInfo, JsValue> {
+        let info = Info::parse(bytes).map_err(js)?;
+        Ok(Self { info })
+    }
+
+    /// Returns if a trusted key signed it. That covers the store path, the hash and size of the NAR and the references; never the entries.
+    ///
+    /// Throws `TRUST_…`.
+    pub fn verify(&self, keys: &TrustedKeys) -> Result<(), JsValue> {
+        let verified = keys.keys.verify(Unverified::new(self.info.clone()));
+        verified.map(drop).map_err(js)
+    }
+
+    /// `"guix"` or `"nix"`.
+    #[wasm_bindgen(getter, unchecked_return_type = "\"guix\" | \"nix\"")]
+    pub fn dialect(&self) -> String {
+        match self.info.dialect() {
+            Dialect::Guix => "guix".to_owned(),
+            Dialect::Nix => "nix".to_owned(),
+        }
+    }
+
+    /// `/gnu/store/…` or `/nix/store/…`.
+    #[wasm_bindgen(getter, js_name = storePath)]
+    pub fn store_path(&self) -> String {
+        self.info.store_path().as_str().to_owned()
+    }
+
+    /// SHA-256 of the plain NAR: `sha256:` and base 32 as Nix writes it.
+    #[wasm_bindgen(getter, js_name = narHash)]
+    pub fn nar_hash(&self) -> String {
+        self.info.nar_hash().to_string()
+    }
+
+    /// Bytes of the plain NAR.
+    #[wasm_bindgen(getter, js_name = narSize)]
+    pub fn nar_size(&self) -> f64 {
+        self.info.nar_size() as f64
+    }
+
+    /// Base names of the items that it refers to.
+    #[wasm_bindgen(getter)]
+    pub fn references(&self) -> Vec<String> {
+        self.info.references().to_vec()
+    }
+
+    /// Base name of the derivation that built it.
+    #[wasm_bindgen(getter)]
+    pub fn deriver(&self) -> Option<String> {
+        self.info.deriver().map(str::to_owned)
+    }
+
+    /// The system that it was built for.
+    #[wasm_bindgen(getter)]
+    pub fn system(&self) -> Option<String> {
+        self.info.system().map(str::to_owned)
+    }
+
+    /// Where the NAR can be had, in the order of the narinfo.
+    #[wasm_bindgen(getter)]
+    pub fn entries(&self) -> Result<NarInfoEntries, JsValue> {
+        let entries = self.info.entries().iter();
+        let entries: Vec<Entry<'_>> = entries
+            .map(|entry| Entry {
+                url: &entry.url,
+                compression: entry.compression.as_str(),
+                file_size: entry.file_size,
+            })
+            .collect();
+        Ok(serde_wasm_bindgen::to_value(&entries)?.unchecked_into())
+    }
+
+    /// The text, byte for byte.
+    #[wasm_bindgen(js_name = toString)]
+    #[expect(clippy::inherent_to_string, reason = "JavaScript's toString")]
+    pub fn to_string(&self) -> String {
+        self.info.to_string()
+    }
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Entry<'a> {
+    url: &'a str,
+    compression: &'a str,
+    file_size: Option<u64>,
+}
+
+/// The keys whose signatures count.
+#[wasm_bindgen]
+#[derive(Default)]
+pub struct TrustedKeys {
+    keys: Keys,
+}
+
+#[wasm_bindgen]
+impl TrustedKeys {
+    /// None yet.
+    #[wasm_bindgen(constructor)]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// A public key of Nix, `name:base64`.
+    ///
+    /// Throws `SIGNATURE_…`.
+    #[wasm_bindgen(js_name = addNix)]
+    pub fn add_nix(&mut self, key: &str) -> Result<(), JsValue> {
+        self.keys.nix.push(nix::PublicKey::parse(key).map_err(js)?);
+        Ok(())
+    }
+
+    /// A public key of Guix, `(public-key …)`.
+    ///
+    /// Throws `SIGNATURE_…`.
+    #[wasm_bindgen(js_name = addGuix)]
+    pub fn add_guix(&mut self, key: &str) -> Result<(), JsValue> {
+        self.keys
+            .guix
+            .push(guix::PublicKey::parse(key).map_err(js)?);
+        Ok(())
+    }
+
+    /// All keys of an ACL as in /etc/guix/acl; says how many.
+    ///
+    /// Throws `SIGNATURE_…`.
+    #[wasm_bindgen(js_name = addGuixAcl)]
+    pub fn add_guix_acl(&mut self, acl: &str) -> Result<usize, JsValue> {
+        let acl = guix::Acl::parse(acl).map_err(js)?;
+        let count = acl.keys.len();
+        self.keys.guix.extend(acl.keys);
+        Ok(count)
+    }
+}
