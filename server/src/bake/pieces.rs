@@ -2,13 +2,12 @@
 
 use std::cell::RefCell;
 use std::collections::VecDeque;
-use std::io;
 use std::rc::Rc;
 use std::sync::Arc;
 
 use interplanar_core::cid::Cid;
 use interplanar_core::dedup::{
-    Cut, Cutter, Dag, Entry, IndexBuilder, Parameters, References, frame,
+    Cut, Cutter, Dag, Entry, IndexBuilder, MAX_PIECE, Parameters, References, frame,
 };
 use interplanar_core::hash::{Sha256, Sha256Hasher};
 use interplanar_core::store_path::HASH_PART;
@@ -17,6 +16,9 @@ use super::BakeError;
 use super::press::{Outcome, Pressed, Presses};
 use super::sink::{Batch, Shelf};
 use crate::store::Item;
+
+/// Bytes that a bake may have in the works whatever others have.
+const LEAST: u64 = 2 * MAX_PIECE as u64;
 
 /// What comes next in the file.
 enum Next {
@@ -96,7 +98,8 @@ impl Pieces {
                 }
             };
             self.next.push_back(next);
-            while self.in_works > Presses::room() {
+            // A few pieces are every bake's, however many bakes there are.
+            while self.in_works > LEAST && self.presses.is_busy() {
                 self.settle()?;
             }
         }
@@ -132,8 +135,9 @@ impl Pieces {
             Some(Next::Leave { size }) => self.dag.leave(size, &mut |block| batch.add(block)),
             Some(Next::Piece { length, outcome }) => {
                 self.in_works -= length;
-                let pressed = outcome.recv().unwrap_or(Err(io::ErrorKind::Other.into()));
-                let pressed = pressed.map_err(|error| BakeError::Compress(error.to_string()))?;
+                let pressed = outcome
+                    .wait()
+                    .map_err(|error| BakeError::Compress(error.to_string()))?;
                 self.add(pressed);
             }
         }

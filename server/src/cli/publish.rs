@@ -43,7 +43,8 @@ pub struct Args {
     /// User to become once the socket is bound and the keys are read.
     #[arg(short, long)]
     pub user: Option<String>,
-    /// How to compress: gzip, zstd, lzip or none, with a level; several in the order of preference [default: gzip:3, for Nix zstd:3].
+    /// How to compress: gzip, zstd, zstd-whole, lzip or none, with a level; several in the order of preference. zstd shares blocks with
+    /// similar items, zstd-whole is smaller but shares none [default: gzip:3, for Nix zstd:3].
     #[arg(short = 'C', long, value_name = "METHOD[:LEVEL]")]
     pub compression: Vec<Compressor>,
     /// Folder to bake into, from which alone large items are served then [default: interplanar/publish in the cache folder, and items are served at once].
