@@ -226,7 +226,13 @@ impl Handler for Publisher {
                 self.inner.metrics.count(Kind::Gateway, found);
                 return response;
             }
-            self.inner.answer(request).await
+            let mut response = self.inner.answer(request).await;
+            // All of it is public, and service workers are to read it.
+            let anyone = header::HeaderValue::from_static("*");
+            response
+                .headers_mut()
+                .insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, anyone);
+            response
         })
     }
 }
