@@ -156,7 +156,7 @@ fn job(blocks: &[Block], hostile: &str, honest: Option<&str>, options: &Value) -
     })
 }
 
-const REPETITIONS: u64 = 2;
+const REPETITIONS: u64 = 1000;
 
 /// Whoever sends lies is found out at once; whoever sends nothing, or a drip, only by waiting.
 const QUICK: u64 = 30;
@@ -315,7 +315,7 @@ fn a_dag_that_lies_or_is_a_bomb_is_an_error_with_a_code() {
         ("a bomb", bomb, "FETCH_WALK UNIXFS_BUDGET_OUTPUT"),
     ] {
         let gateway = Liar::new(&blocks, Lie::None);
-        let options = json!({ "maxBytes": 10_000_000 });
+        let options = json!({ "maxBytes": 500_000 });
         let result = node("hostile.mjs", &job(&blocks, &gateway.url, None, &options));
         assert_eq!(
             result["outcomes"],
