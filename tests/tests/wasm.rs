@@ -8,10 +8,11 @@ use interplanar_core::hash::Sha256;
 use interplanar_core::unixfs::{Builder, Data, Kind, SIZE_262144_V1};
 use interplanar_tests::kubo::{Kubo, Repo};
 use interplanar_tests::liar::{Liar, Lie};
-use interplanar_tests::output;
 use interplanar_tests::relay::{Fault, Relay};
 use interplanar_tests::web::{node, package};
+use interplanar_tests::{attempt, checkout, output, peer};
 use serde_json::{Value, json};
+use std::process::Command;
 
 /// Content without repeats.
 fn content(length: usize, seed: u64) -> Vec<u8> {
@@ -130,6 +131,38 @@ fn what_verified_fetch_gives_is_given_and_where_it_errs_we_err() {
         }
     }
     assert_eq!(agreed, cases.len() - 4, "{results}");
+}
+
+/// Runs wasm/tests in a runtime; says what it said.
+fn wasm_pack(arguments: &[&str]) -> String {
+    let path = std::env::var("PATH").unwrap_or_default();
+    let peers = peer("bin").canonicalize().expect("a folder");
+    let mut test = Command::new(peer("bin/wasm-pack"));
+    test.current_dir(checkout())
+        .env("PATH", format!("{}:{path}", peers.display()))
+        // What is for any runtime would be left out in a browser.
+        .env(
+            "WASM_BINDGEN_USE_BROWSER",
+            if arguments == ["--node"] { "0" } else { "1" },
+        )
+        .env("CHROMEDRIVER", "/usr/bin/chromedriver")
+        .args(["test", "--mode", "no-install"])
+        .args(arguments)
+        .args(["wasm", "--test", "runtime"]);
+    let (ok, out, err) = attempt(&mut test);
+    assert!(ok, "{out}{err}");
+    out
+}
+
+#[test]
+fn the_package_does_in_node_and_in_chromium_what_it_does_natively() {
+    for arguments in [&["--node"][..], &["--headless", "--chrome"]] {
+        let said = wasm_pack(arguments);
+        assert!(
+            said.contains("test result: ok. 8 passed; 0 failed"),
+            "{said}"
+        );
+    }
 }
 
 /// A file of some blocks, its root first.

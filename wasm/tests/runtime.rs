@@ -55,14 +55,19 @@ extern "C" {
     #[wasm_bindgen(method, getter)]
     fn body(this: &Response) -> JsValue;
 
-    #[wasm_bindgen(method, js_name = arrayBuffer)]
-    fn array_buffer(this: &Response) -> Promise;
-
     #[wasm_bindgen(js_name = ReadableStream)]
     type AnyStream;
 
     #[wasm_bindgen(method, js_name = pipeThrough)]
-    fn pipe_through(this: &AnyStream, pair: &JsValue) -> JsValue;
+    fn pipe_through(this: &AnyStream, pair: &JsValue) -> AnyStream;
+
+    #[wasm_bindgen(method, js_name = getReader)]
+    fn get_reader(this: &AnyStream) -> Reader;
+
+    type Reader;
+
+    #[wasm_bindgen(method)]
+    fn read(this: &Reader) -> Promise;
 }
 
 fn text(bytes: &[u8]) -> &str {
@@ -81,9 +86,17 @@ fn code_of<T>(result: Result<T, JsValue>) -> String {
 }
 
 /// Reads a stream to its end.
-async fn read(stream: &JsValue) -> Result<Vec<u8>, JsValue> {
-    let all = JsFuture::from(Response::new(stream).array_buffer()).await?;
-    Ok(Uint8Array::new(&all).to_vec())
+async fn read(stream: impl JsCast) -> Result<Vec<u8>, JsValue> {
+    // Not by `new Response(stream)`: Chromium replaces the stream's error by its own.
+    let reader = stream.unchecked_into::<AnyStream>().get_reader();
+    let mut all = Vec::new();
+    loop {
+        let result = JsFuture::from(reader.read()).await?;
+        match Reflect::get(&result, &"value".into())?.dyn_into::<Uint8Array>() {
+            Ok(piece) => all.extend(piece.to_vec()),
+            Err(_) => return Ok(all),
+        }
+    }
 }
 
 fn keys() -> TrustedKeys {
@@ -141,9 +154,14 @@ fn a_nar_is_listed_verified_and_opened_piece_by_piece() {
     listing.verify(&info).unwrap();
     let own = Listing::from_json(&listing.listing()).unwrap();
     assert_eq!(Some(own), Listing::from_json(text(NIX_LISTING)));
-    let guix = NarInfo::parse(GUIX).unwrap();
-    let wrong = code_of(listing.verify(&guix));
-    assert!(wrong == "NAR_HASH" || wrong == "NAR_SIZE");
+    for (old, new, wrong) in [
+        ("NarSize: 1272", "NarSize: 1271", "NAR_SIZE"),
+        ("sha256:0dzcznf6", "sha256:0dzcznf7", "NAR_HASH"),
+    ] {
+        let other = text(NIX).replace(old, new);
+        let other = NarInfo::parse(other.as_bytes()).unwrap();
+        assert_eq!(code_of(listing.verify(&other)), wrong);
+    }
     let entries: Array = listing.entries().unwrap().unchecked_into();
     let mut opened = 0;
     for entry in entries.iter() {
@@ -180,7 +198,7 @@ async fn decompress(bytes: &[u8], method: &str, limit: usize) -> Result<Vec<u8>,
     let out = source
         .unchecked_into::<AnyStream>()
         .pipe_through(&pair.into());
-    read(&out).await
+    read(out).await
 }
 
 #[wasm_bindgen_test]
@@ -211,7 +229,7 @@ async fn every_compression_comes_out_as_the_plain_nar() {
 async fn what_a_cid_says_itself_needs_no_gateway() {
     let gateways = Gateways::new(&Array::new()).unwrap();
     let stream: ReadableStream = fetch("ipfs://bafkqablimvwgy3y", &gateways, None).unwrap();
-    assert_eq!(read(&stream).await.unwrap(), b"hello");
+    assert_eq!(read(stream).await.unwrap(), b"hello");
     assert_eq!(
         code_of(fetch("ipfs://nonsense", &gateways, None)),
         "CID_SYNTAX"
@@ -235,7 +253,7 @@ async fn a_gateway_that_is_not_there_is_named_in_the_cause() {
         Some(options),
     )
     .unwrap();
-    let error = read(&stream).await.err().unwrap();
+    let error = read(stream).await.err().unwrap();
     assert_eq!(code(&error), "FETCH_UNAVAILABLE");
     let cause = Reflect::get(&error, &"cause".into()).unwrap();
     assert_eq!(code(&cause), "GATEWAY_CONNECT");
@@ -250,7 +268,7 @@ async fn an_aborted_fetch_fails_with_the_reason() {
     abort.abort_with_reason(&"enough".into());
     let options = options.unchecked_into();
     let stream = fetch("ipfs://bafkqablimvwgy3y", &gateways, Some(options)).unwrap();
-    assert_eq!(read(&stream).await.err().unwrap(), "enough");
+    assert_eq!(read(stream).await.err().unwrap(), "enough");
 }
 
 /// Blocks in memory; each look-up takes a turn of the runtime's loop.
