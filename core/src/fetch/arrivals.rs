@@ -96,6 +96,11 @@ impl Arrivals {
         self.queue.iter().any(|arrival| arrival.id == id)
     }
 
+    /// Whether this block has come and waits for its turn.
+    pub(super) fn brings(&self, cid: &Cid) -> bool {
+        self.queue.iter().any(|arrival| arrival.cid == *cid)
+    }
+
     /// Gives up the blocks of a request.
     pub(super) fn forget(&mut self, id: RequestId) {
         self.queue.retain(|arrival| arrival.id != id);

@@ -285,8 +285,11 @@ impl Fetcher {
         !request.is_stream() || self.held().saturating_add(MAX_BLOCK) <= self.options.max_buffer
     }
 
-    /// Whether a stream under way may still bring this block.
+    /// Whether this block has come and waits for its hash, or a stream under way may still bring it.
     pub(super) fn is_coming(&self, cid: &Cid) -> bool {
+        if self.arrivals.brings(cid) {
+            return true;
+        }
         self.requests.iter().any(|(id, request)| {
             let ahead = match &request.body {
                 Body::Car(car) => !car.has_passed(cid),

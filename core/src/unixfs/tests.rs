@@ -246,6 +246,29 @@ fn data_of_inner_nodes_and_identity_cids_are_content() {
     );
 }
 
+/// Eight blocks, 174^7 times the leaf: every level is a node with 174 links to the one below.
+#[test]
+fn a_bomb_of_nodes_that_repeat_costs_its_output_and_no_more() {
+    let leaf = Block::raw(Bytes::from(content(1000)));
+    let (mut top, mut size) = (leaf.clone(), 1000_u64);
+    let mut blocks = Blocks::from([(*leaf.cid(), leaf)]);
+    for _ in 0..7 {
+        let cid = *top.cid();
+        top = file(&[(cid, size); 174], size * 174, None);
+        size *= 174;
+        blocks.insert(*top.cid(), top.clone());
+    }
+    let budget = Budget {
+        output: 10_000_000,
+        blocks: 20_000,
+        ..Budget::default()
+    };
+    for ahead in [1, 32] {
+        let walked = walk(Walker::new(*top.cid(), budget), &blocks, ahead);
+        assert_eq!(walked, Err(UnixFsError::BudgetOutput));
+    }
+}
+
 #[test]
 fn sizes_that_lie_are_errors() {
     let leaf = Block::raw("1234".into());

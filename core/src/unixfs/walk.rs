@@ -30,6 +30,10 @@ use alloc::collections::VecDeque;
 use alloc::vec::Vec;
 use bytes::Bytes;
 
+/// Places in the content that are known at once, before a node that repeats is left to be asked for again: a DAG of eight blocks, each with
+/// 174 links to the next, has more places than any memory.
+const MAX_SLOTS: usize = 1 << 14;
+
 /// What a walk may use.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Budget {
@@ -149,20 +153,24 @@ impl Walker {
             .any(|slot| matches!(slot, Slot::Pending(pending) if pending.cid == *cid))
     }
 
-    /// Takes a block; it fills every place where it is needed.
+    /// Takes a block; it fills every place where it is needed, or the first one only where a node would make too many.
     ///
     /// # Errors
     /// [`UnixFsError::Unexpected`] leaves the walker as it was; after any other error the content can't be had.
     pub fn push(&mut self, block: Block) -> Result<(), UnixFsError> {
         let (cid, data) = block.into_parts();
         let mut index = 0_usize;
-        let mut taken = false;
+        let (mut taken, mut grows) = (false, false);
         while let Some(slot) = self.slots.get(index) {
             match slot {
                 Slot::Pending(pending) if pending.cid == cid => {
+                    if grows && self.slots.len() >= MAX_SLOTS {
+                        break;
+                    }
                     taken = true;
                     // Where a node repeats inside itself nothing can be: its own hash would be in it. So going on is safe.
                     let added = self.fill(index, cid.codec(), &data)?;
+                    grows = added > 1;
                     index = index.saturating_add(added);
                 }
                 _ => index = index.saturating_add(1),

@@ -37,6 +37,7 @@ mod queue;
 mod record;
 mod records;
 mod sink;
+pub mod space;
 #[cfg(test)]
 mod tests;
 mod upload;
@@ -133,6 +134,16 @@ struct Inner {
     announced: mpsc::UnboundedSender<String>,
     /// The other end, until somebody takes it.
     listener: std::sync::Mutex<Option<mpsc::UnboundedReceiver<String>>>,
+}
+
+impl Inner {
+    fn shelves(&self) -> space::Shelves<'_> {
+        space::Shelves {
+            records: &self.records,
+            blocks: &self.blocks,
+            listings: &self.listings,
+        }
+    }
 }
 
 /// Ends the workers.
@@ -253,6 +264,36 @@ impl Baker {
                 self.request(item, Urgency::Eager);
             }
         }
+    }
+
+    /// An item's narinfo is served: notes it now and then, in the background. Needs a tokio runtime.
+    pub(crate) fn serve(&self, baked: &Baked) {
+        if baked.is_to_be_noted() {
+            let inner = Arc::clone(&self.inner);
+            let hash_part = baked.record.item.store_path.hash_part().to_owned();
+            tokio::task::spawn_blocking(move || inner.records.serve(&hash_part));
+        }
+    }
+
+    /// Gives back the space of items that a policy has go; of those that are merely unused, only what has left the store. Waits for the
+    /// bakes that run. Blocks.
+    ///
+    /// # Errors
+    /// Records or blocks can't be read or written, or the program ends.
+    pub fn collect(
+        &self,
+        policy: &space::Policy,
+        unpin: &mut dyn FnMut(&[interplanar_core::cid::Cid]) -> bool,
+    ) -> Result<space::Collected, BakeError> {
+        let inner = &self.inner;
+        let has_left = |record: &Record| {
+            let found = inner.source.find_path(&record.item.store_path);
+            matches!(found, Ok(None))
+        };
+        let collected = inner
+            .queue
+            .quiet(|| inner.shelves().collect(policy, &has_left, unpin));
+        collected.unwrap_or(Err(BakeError::Stopped))
     }
 
     /// Nix's `.ls` file of a baked item. Blocks.

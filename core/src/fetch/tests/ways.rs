@@ -346,6 +346,22 @@ fn a_near_gateway_is_asked_for_the_file_once_its_leaves_are_known() {
     }
 }
 
+/// The story: a block had come, its hash took a moment, and meanwhile it was asked for again, block after block.
+#[test]
+fn what_waits_for_its_hash_is_not_asked_for_again() {
+    let (content, cid, blocks) = file(SIZE_1048576_V1, 40_000_000);
+    let mut network = Network::new(blocks, &[Script::Honest]);
+    network.latency_ms = 1;
+    let options = Options {
+        hash_outside: 1000,
+        ..Options::default()
+    };
+    let outcome = network.fetch_with(&at(cid), options, &mut network.pool(), 0);
+    assert!(outcome.content == content);
+    assert_eq!(outcome.count(RequestKind::File), 1);
+    assert_eq!(outcome.count(RequestKind::Raw), 0);
+}
+
 #[test]
 fn a_file_of_many_nodes_comes_in_one_request_and_one_for_each_node() {
     let (content, cid, blocks) = file(SMALL, 6_000_000);

@@ -1,0 +1,327 @@
+//! The npm package in Node: as @helia/verified-fetch has it where that does right, and unharmed by hostile gateways.
+
+use bytes::Bytes;
+use interplanar_core::block::Block;
+use interplanar_core::cid::Version;
+use interplanar_core::dag_pb::{Link, Node};
+use interplanar_core::hash::Sha256;
+use interplanar_core::unixfs::{Builder, Data, Kind, SIZE_262144_V1};
+use interplanar_tests::kubo::{Kubo, Repo};
+use interplanar_tests::liar::{Liar, Lie};
+use interplanar_tests::output;
+use interplanar_tests::relay::{Fault, Relay};
+use interplanar_tests::web::{node, package};
+use serde_json::{Value, json};
+
+/// Content without repeats.
+fn content(length: usize, seed: u64) -> Vec<u8> {
+    let mut state = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
+    let words = (0..length.div_ceil(8)).flat_map(|_| {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        state.to_le_bytes()
+    });
+    words.take(length).collect()
+}
+
+fn add(repo: &Repo, name: &str, bytes: &[u8], options: &[&str]) -> String {
+    let file = repo.file(name, bytes);
+    let mut add = repo.ipfs();
+    output(add.args(["add", "-Q"]).args(options).arg(file))
+        .trim()
+        .to_owned()
+}
+
+/// A sharded directory of many small files, and one among them.
+fn hamt(repo: &Repo) -> String {
+    output(
+        repo.ipfs()
+            .args(["config", "Import.UnixFSHAMTDirectorySizeThreshold", "1B"]),
+    );
+    let folder = repo.path().join("shards");
+    std::fs::create_dir(&folder).expect("a folder");
+    for index in 0..300 {
+        let text = format!("the content of file {index}\n");
+        std::fs::write(folder.join(format!("file {index}.txt")), text).expect("a file");
+    }
+    let mut add = repo.ipfs();
+    add.args(["add", "-Q", "-r", "--cid-version=1"]).arg(folder);
+    output(&mut add).trim().to_owned()
+}
+
+#[test]
+fn what_verified_fetch_gives_is_given_and_where_it_errs_we_err() {
+    let repo = Repo::new();
+    let large = content(5_000_000, 1);
+    let small = content(1000, 2);
+    let v1 = ["--cid-version=1", "--chunker=size-1048576"];
+    let files = [
+        (
+            "CIDv0, many blocks",
+            add(&repo, "large", &large, &["--cid-version=0"]),
+        ),
+        ("CIDv1, many raw leaves", add(&repo, "large", &large, &v1)),
+        (
+            "a tree of two levels",
+            add(&repo, "large", &large, &["--chunker=size-16384"]),
+        ),
+        ("trickle", add(&repo, "large", &large, &["--trickle"])),
+        (
+            "CIDv0, one block",
+            add(&repo, "small", &small, &["--cid-version=0"]),
+        ),
+        ("one raw leaf", add(&repo, "small", &small, &v1)),
+        ("nothing", add(&repo, "empty", &[], &v1)),
+        ("identity", "bafkqablimvwgy3y".to_owned()),
+        ("an empty identity", "bafkqaaa".to_owned()),
+    ];
+    let hamt = hamt(&repo);
+    let nobody = Block::raw("nobody has this".into());
+    let kubo = Kubo::with(repo);
+    let mut cases: Vec<(String, Value)> = Vec::new();
+    for (name, cid) in &files {
+        cases.push((
+            (*name).to_owned(),
+            json!({ "url": format!("ipfs://{cid}") }),
+        ));
+    }
+    for (from, to) in [
+        (0, Some(0)),
+        (262_143, Some(262_144)),
+        (1_000_000, Some(3_999_999)),
+        (4_999_999, None),
+    ] {
+        for (name, cid) in files.iter().take(4) {
+            let case =
+                json!({ "url": format!("ipfs://{cid}"), "range": { "from": from, "to": to } });
+            cases.push((format!("{name}, bytes {from} to {to:?}"), case));
+        }
+    }
+    for index in [0, 7, 299] {
+        let url = format!("ipfs://{hamt}/file%20{index}.txt");
+        cases.push((
+            format!("file {index} of a sharded directory"),
+            json!({ "url": url }),
+        ));
+    }
+    for (name, path) in [
+        (
+            "no such entry of a sharded directory",
+            format!("{hamt}/file%20300.txt"),
+        ),
+        ("a path through a file", format!("{}/below", files[1].1)),
+        ("a block that nobody has", nobody.cid().to_string()),
+        ("no CID", "bafybeinocid".to_owned()),
+    ] {
+        cases.push((name.to_owned(), json!({ "url": format!("ipfs://{path}") })));
+    }
+    let list: Vec<&Value> = cases.iter().map(|(_, case)| case).collect();
+    let job = json!({ "package": package(), "gateway": kubo.gateway_url(), "cases": list });
+    let results = node("parity.mjs", &job);
+    let mut agreed = 0;
+    for ((name, _), result) in cases.iter().zip(results.as_array().expect("a list")) {
+        let (ours, theirs) = (&result["ours"], &result["theirs"]);
+        if theirs["error"].is_null() {
+            assert_eq!(ours, theirs, "{name}");
+            agreed += 1;
+        } else {
+            assert!(ours["error"].is_array(), "{name}: {ours}, but {theirs}");
+        }
+    }
+    assert_eq!(agreed, cases.len() - 4, "{results}");
+}
+
+/// A file of some blocks, its root first.
+fn file(length: usize) -> (Vec<Block>, String) {
+    let bytes = content(length, 3);
+    let mut blocks = Vec::new();
+    let mut builder = Builder::new(SIZE_262144_V1);
+    builder.push(&bytes, &mut |block| blocks.push(block));
+    let root = builder.finish(&mut |block| blocks.push(block)).cid;
+    blocks.rotate_right(1);
+    assert_eq!(*blocks[0].cid(), root);
+    (blocks, Sha256::of(&bytes).to_hex())
+}
+
+/// What is tried, and how often.
+fn job(blocks: &[Block], hostile: &str, honest: Option<&str>, options: &Value) -> Value {
+    json!({
+        "package": package(),
+        "hostile": hostile,
+        "honest": honest,
+        "url": format!("ipfs://{}", blocks[0].cid()),
+        "repetitions": REPETITIONS,
+        "options": options,
+    })
+}
+
+const REPETITIONS: u64 = 2;
+
+/// Whoever sends lies is found out at once; whoever sends nothing, or a drip, only by waiting.
+const QUICK: u64 = 30;
+
+/// The least that there is, so that what floods it does so soon.
+const MAX_BUFFER: u64 = 4 << 20;
+
+/// Nothing of the second half of the repetitions stays: a fetch that did would hold some hundred KiB.
+fn assert_nothing_leaks(what: &str, result: &Value) {
+    assert_eq!(
+        result["table"], 0,
+        "{what}: the table of references grew: {result}"
+    );
+    for memory in ["wasm", "heap"] {
+        let grown = result[memory].as_f64().expect("a number");
+        assert!(grown < 1_500_000.0, "{what}: {memory} grew: {result}");
+    }
+}
+
+/// Past a hostile gateway to an honest one, and to it alone: the error's codes.
+fn past(what: &str, blocks: &[Block], sha256: &str, hostile: &str, honest: &str, codes: &[&str]) {
+    let options = json!({ "raceAfterMs": QUICK, "patienceMs": 0, "maxBuffer": MAX_BUFFER });
+    let result = node("hostile.mjs", &job(blocks, hostile, Some(honest), &options));
+    assert_eq!(
+        result["outcomes"],
+        json!({ sha256: REPETITIONS }),
+        "{what}: {result}"
+    );
+    assert_ne!(
+        result["faults"],
+        json!({}),
+        "{what}: the hostile one was not asked"
+    );
+    assert_nothing_leaks(what, &result);
+    let waits = what == "Hang" || what == "Drip";
+    let limit = if waits { 4 * QUICK } else { 30_000 };
+    let options = json!({
+        "stallMs": limit, "requestTimeoutMs": limit, "patienceMs": 0, "maxBuffer": MAX_BUFFER,
+    });
+    let result = node("hostile.mjs", &job(blocks, hostile, None, &options));
+    let outcomes = result["outcomes"].as_object().expect("outcomes");
+    for (outcome, count) in outcomes {
+        let known = codes.iter().any(|code| outcome == code);
+        assert!(known, "{what}: {count} times {outcome}: {result}");
+    }
+    assert_nothing_leaks(what, &result);
+}
+
+/// A gateway that lies, beside an honest one and alone.
+fn lied_to(lie: Lie, codes: &[&str]) {
+    let (blocks, sha256) = file(600_000);
+    let honest = Liar::new(&blocks, Lie::None);
+    let hostile = Liar::new(&blocks, lie);
+    past(
+        &format!("{lie:?}"),
+        &blocks,
+        &sha256,
+        &hostile.url,
+        &honest.url,
+        codes,
+    );
+}
+
+/// An honest gateway behind something that spoils its answers.
+fn spoiled_by(fault: Fault, codes: &[&str]) {
+    let (blocks, sha256) = file(600_000);
+    let honest = Liar::new(&blocks, Lie::None);
+    let hostile = Relay::new(&honest.url, fault);
+    past(
+        &format!("{fault:?}"),
+        &blocks,
+        &sha256,
+        &hostile.url,
+        &honest.url,
+        codes,
+    );
+}
+
+#[test]
+fn wrong_bytes_end_with_an_error_or_at_the_next_gateway() {
+    lied_to(Lie::WrongBytes, &["FETCH_UNAVAILABLE GATEWAY_WRONG_HASH"]);
+    spoiled_by(Fault::Corrupt, &["FETCH_UNAVAILABLE GATEWAY_WRONG_HASH"]);
+}
+
+#[test]
+fn extra_blocks_end_with_an_error_or_at_the_next_gateway() {
+    let too_large = "FETCH_UNAVAILABLE GATEWAY_TOO_LARGE";
+    lied_to(
+        Lie::Strangers,
+        &["FETCH_UNAVAILABLE GATEWAY_UNASKED", too_large],
+    );
+}
+
+#[test]
+fn oversize_blocks_end_with_an_error_or_at_the_next_gateway() {
+    lied_to(Lie::Oversize, &["FETCH_UNAVAILABLE GATEWAY_TOO_LARGE"]);
+}
+
+#[test]
+fn a_drip_without_end_ends_with_an_error_or_at_the_next_gateway() {
+    let stalled = "FETCH_UNAVAILABLE GATEWAY_STALLED";
+    lied_to(Lie::Drip, &["FETCH_UNAVAILABLE GATEWAY_TOO_SLOW", stalled]);
+}
+
+#[test]
+fn silence_ends_with_an_error_or_at_the_next_gateway() {
+    spoiled_by(Fault::Hang, &["FETCH_UNAVAILABLE GATEWAY_STALLED"]);
+}
+
+#[test]
+fn truncation_ends_with_an_error_or_at_the_next_gateway() {
+    let truncated = "FETCH_UNAVAILABLE GATEWAY_TRUNCATED";
+    spoiled_by(
+        Fault::Truncate,
+        &["FETCH_UNAVAILABLE GATEWAY_WRONG_HASH", truncated],
+    );
+}
+
+#[test]
+fn a_page_ends_with_an_error_or_at_the_next_gateway() {
+    let page = "FETCH_UNAVAILABLE GATEWAY_NOT_BLOCK";
+    spoiled_by(Fault::Html, &["FETCH_UNAVAILABLE GATEWAY_NOT_CAR", page]);
+}
+
+/// A node over children of this size each.
+fn inner(child: &Block, size: u64, count: usize) -> Block {
+    let mut data = Data::new(Kind::File);
+    data.blocksizes = vec![size; count];
+    data.filesize = Some(size.saturating_mul(count as u64));
+    let link = Link {
+        cid: *child.cid(),
+        name: Bytes::new(),
+        tsize: size,
+    };
+    let node = Node {
+        links: vec![link; count],
+        data: Some(data.encode()),
+    };
+    Block::dag_pb(node.encode(), Version::V1)
+}
+
+#[test]
+fn a_dag_that_lies_or_is_a_bomb_is_an_error_with_a_code() {
+    let leaf = Block::raw(content(1000, 4).into());
+    let lying = vec![inner(&leaf, 10, 3), leaf.clone()];
+    // Eight blocks, 174^7 times the leaf.
+    let mut bomb = vec![leaf];
+    let mut size = 1000;
+    for _ in 0..7 {
+        let node = inner(&bomb[0], size, 174);
+        size = size.saturating_mul(174);
+        bomb.insert(0, node);
+    }
+    for (what, blocks, code) in [
+        ("sizes that lie", lying, "FETCH_WALK UNIXFS_SIZES"),
+        ("a bomb", bomb, "FETCH_WALK UNIXFS_BUDGET_OUTPUT"),
+    ] {
+        let gateway = Liar::new(&blocks, Lie::None);
+        let options = json!({ "maxBytes": 10_000_000 });
+        let result = node("hostile.mjs", &job(&blocks, &gateway.url, None, &options));
+        assert_eq!(
+            result["outcomes"],
+            json!({ code: REPETITIONS }),
+            "{what}: {result}"
+        );
+        assert_nothing_leaks(what, &result);
+    }
+}

@@ -1,0 +1,51 @@
+// Many fetches past a hostile gateway: what each ends with, and whether anything of them stays in memory.
+// Job: { package, hostile, honest?, url, options, repetitions, expected }; result: { outcomes, faults, wasm, table, heap }: how often each outcome
+// came, which faults of gateways were told, and what grew in the second half of the repetitions, in bytes and table entries.
+// Run with --expose-gc.
+
+import { setImmediate } from "node:timers/promises";
+import { codes, digest, interplanar, job, result } from "./lib.mjs";
+
+const { package: folder, hostile, honest, url, options, repetitions } = job();
+const { Gateways, fetchIpfs, exports } = await interplanar(folder);
+const SIDE_BY_SIDE = 20;
+const outcomes = {};
+const faults = {};
+
+async function once() {
+  const gateways = new Gateways(honest ? [hostile, honest] : [hostile]);
+  const onEvent = ({ type, error }) => {
+    if (type === "fault") {
+      faults[error.code] = (faults[error.code] ?? 0) + 1;
+    }
+  };
+  let outcome;
+  try {
+    outcome = (await digest(fetchIpfs(url, gateways, { ...options, onEvent }))).sha256;
+  } catch (error) {
+    outcome = codes(error).join(" ");
+  }
+  outcomes[outcome] = (outcomes[outcome] ?? 0) + 1;
+}
+
+async function many(count) {
+  for (let left = count; left > 0; left -= SIDE_BY_SIDE) {
+    await Promise.all(Array.from({ length: Math.min(left, SIDE_BY_SIDE) }, once));
+  }
+  // What JavaScript's collector finds is freed by finalizers, which run between its turns.
+  for (let turn = 0; turn < 5; turn += 1) {
+    globalThis.gc();
+    await setImmediate();
+  }
+  return {
+    wasm: exports.memory.buffer.byteLength,
+    table: exports.__wbindgen_externrefs.length,
+    heap: process.memoryUsage().heapUsed,
+  };
+}
+
+const half = Math.ceil(repetitions / 2);
+const before = await many(half);
+const after = await many(repetitions - half);
+const grown = Object.fromEntries(Object.entries(after).map(([name, value]) => [name, value - before[name]]));
+result({ outcomes, faults, ...grown });
