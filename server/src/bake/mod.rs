@@ -48,6 +48,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use bytes::Bytes;
+use interplanar_core::dedup::Parameters;
 use tokio::sync::{mpsc, oneshot};
 
 pub(crate) use compressor::WHOLE;
@@ -75,6 +76,8 @@ pub struct Config {
     pub dir: PathBuf,
     /// In which compressions, the preferred one first.
     pub compressors: Vec<Compressor>,
+    /// How the deduplicating form is cut. Items that are cut in different ways share little.
+    pub cut: Parameters,
     /// How many items at a time.
     pub workers: usize,
     /// Bytes of the disk that a bake leaves free.
@@ -89,6 +92,7 @@ impl Config {
             compressors: Vec::from_iter(Compressor::of(
                 interplanar_core::narinfo::Compression::Gzip,
             )),
+            cut: Parameters::default(),
             workers: std::thread::available_parallelism().map_or(1, usize::from),
             min_free: 64 << 20,
         }

@@ -55,7 +55,7 @@ impl Pieces {
     pub(super) fn new(
         item: &Item,
         level: u32,
-        presses: &Arc<Presses>,
+        (parameters, presses): (Parameters, &Arc<Presses>),
         shelf: &Rc<RefCell<Shelf>>,
     ) -> Result<Self, BakeError> {
         let own = item.store_path.hash_part();
@@ -65,7 +65,6 @@ impl Pieces {
             .filter_map(|name| name.get(..HASH_PART));
         let references =
             References::new(references.chain([own])).map_err(|error| malformed(item, &error))?;
-        let parameters = Parameters::default();
         let mut batch = Batch::new(shelf);
         let dag = Dag::new(&mut |block| batch.add(block));
         let mut hasher = Sha256Hasher::new();
