@@ -1,6 +1,6 @@
 # `make run` does the main job on real input; `make test` runs every test; `make bench` prints ratios against named peers.
 # Each sets up what is missing first.
-.PHONY: run test lint bench peers targets
+.PHONY: run test lint bench bench-web bench-dedup peers targets
 
 CARGO ?= cargo
 
@@ -23,6 +23,9 @@ lint: targets
 	$(CARGO) check --quiet -p interplanar-core --target thumbv7em-none-eabihf
 	$(CARGO) check --quiet -p interplanar-core --target wasm32-unknown-unknown
 	$(CARGO) check --quiet -p interplanar-gateway --target wasm32-unknown-unknown
+	$(CARGO) clippy --quiet -p interplanar-wasm --all-targets --target wasm32-unknown-unknown -- -D warnings
+	$(CARGO) clippy --quiet -p interplanar-wasm --no-default-features --features zstd --target wasm32-unknown-unknown -- -D warnings
+	$(CARGO) clippy --quiet -p interplanar-wasm --no-default-features --target wasm32-unknown-unknown -- -D warnings
 	$(CARGO) clippy --quiet -p interplanar-worker --target wasm32-unknown-unknown -- -D warnings
 
 test: peers lint
@@ -31,3 +34,10 @@ test: peers lint
 
 bench: peers
 	scripts/bench
+
+bench-web: peers targets
+	scripts/bench-web
+
+# Levels of zstd: make bench-dedup LEVELS="3 9 19"
+bench-dedup:
+	scripts/bench-dedup $(LEVELS)

@@ -8,10 +8,11 @@ use interplanar_core::hash::Sha256;
 use interplanar_core::unixfs::{Builder, Data, Kind, SIZE_262144_V1};
 use interplanar_tests::kubo::{Kubo, Repo};
 use interplanar_tests::liar::{Liar, Lie};
-use interplanar_tests::output;
 use interplanar_tests::relay::{Fault, Relay};
 use interplanar_tests::web::{node, package};
+use interplanar_tests::{attempt, checkout, output, peer};
 use serde_json::{Value, json};
+use std::process::Command;
 
 /// Content without repeats.
 fn content(length: usize, seed: u64) -> Vec<u8> {
@@ -132,6 +133,38 @@ fn what_verified_fetch_gives_is_given_and_where_it_errs_we_err() {
     assert_eq!(agreed, cases.len() - 4, "{results}");
 }
 
+/// Runs wasm/tests in a runtime; says what it said.
+fn wasm_pack(arguments: &[&str]) -> String {
+    let path = std::env::var("PATH").unwrap_or_default();
+    let peers = peer("bin").canonicalize().expect("a folder");
+    let mut test = Command::new(peer("bin/wasm-pack"));
+    test.current_dir(checkout())
+        .env("PATH", format!("{}:{path}", peers.display()))
+        // What is for any runtime would be left out in a browser.
+        .env(
+            "WASM_BINDGEN_USE_BROWSER",
+            if arguments == ["--node"] { "0" } else { "1" },
+        )
+        .env("CHROMEDRIVER", "/usr/bin/chromedriver")
+        .args(["test", "--mode", "no-install"])
+        .args(arguments)
+        .args(["wasm", "--test", "runtime"]);
+    let (ok, out, err) = attempt(&mut test);
+    assert!(ok, "{out}{err}");
+    out
+}
+
+#[test]
+fn the_package_does_in_node_and_in_chromium_what_it_does_natively() {
+    for arguments in [&["--node"][..], &["--headless", "--chrome"]] {
+        let said = wasm_pack(arguments);
+        assert!(
+            said.contains("test result: ok. 8 passed; 0 failed"),
+            "{said}"
+        );
+    }
+}
+
 /// A file of some blocks, its root first.
 fn file(length: usize) -> (Vec<Block>, String) {
     let bytes = content(length, 3);
@@ -156,7 +189,7 @@ fn job(blocks: &[Block], hostile: &str, honest: Option<&str>, options: &Value) -
     })
 }
 
-const REPETITIONS: u64 = 2;
+const REPETITIONS: u64 = 1000;
 
 /// Whoever sends lies is found out at once; whoever sends nothing, or a drip, only by waiting.
 const QUICK: u64 = 30;
@@ -315,7 +348,7 @@ fn a_dag_that_lies_or_is_a_bomb_is_an_error_with_a_code() {
         ("a bomb", bomb, "FETCH_WALK UNIXFS_BUDGET_OUTPUT"),
     ] {
         let gateway = Liar::new(&blocks, Lie::None);
-        let options = json!({ "maxBytes": 10_000_000 });
+        let options = json!({ "maxBytes": 500_000 });
         let result = node("hostile.mjs", &job(&blocks, &gateway.url, None, &options));
         assert_eq!(
             result["outcomes"],

@@ -1,0 +1,255 @@
+//! `make bench-web`: the npm package against a plain `fetch` and @helia/verified-fetch, as ratios in the same run.
+//!
+//! Each line gives the median of several rounds, taken in turns so that noise hits all sides. Nothing here can fail a build.
+
+use interplanar_core::decompress::{Decoder, Limits};
+use interplanar_core::narinfo::Compression;
+use interplanar_tests::kubo::{Kubo, Repo};
+use interplanar_tests::web::node;
+use interplanar_tests::{checkout, output};
+use serde_json::{Value, json};
+use std::io::{Read, Write};
+use std::net::{TcpListener, TcpStream};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+const ROUNDS: usize = 5;
+const LATENCY: Duration = Duration::from_millis(25);
+
+fn main() {
+    // `cargo test --benches` only asks whether this builds.
+    if !std::env::args().any(|argument| argument == "--bench") {
+        return;
+    }
+    let folder = tempfile::tempdir().expect("a folder");
+    let package = build(folder.path(), "full");
+    sizes(folder.path(), &package);
+    let repo = Repo::new();
+    let bytes = random(100 << 20);
+    let large = add(&repo, &bytes, "--chunker=size-1048576");
+    let default = add(&repo, &bytes, "--chunker=size-262144");
+    let small: Vec<String> = (0..300)
+        .map(|_| add(&repo, &random(4096), "--chunker=size-262144"))
+        .collect();
+    let kubo = Kubo::with(repo);
+    for (blocks, cid) in [("1 MiB", &large), ("256 KiB", &default)] {
+        in_node(&package, &kubo, blocks, cid);
+    }
+    in_chromium(&package, &kubo, &large);
+    many_small(&package, &kubo, &small);
+    decoding(folder.path(), &package);
+}
+
+/// The package with some features.
+fn build(folder: &Path, features: &str) -> PathBuf {
+    let folder = folder.join(features);
+    let mut build = Command::new(checkout().join("scripts/wasm"));
+    output(build.arg(&folder).arg(features));
+    folder
+}
+
+fn sizes(folder: &Path, full: &Path) {
+    let theirs = node("sizes.mjs", &Value::Null);
+    let kb = |bytes: f64| bytes / 1000.0;
+    println!(
+        "gzipped: @helia/verified-fetch, http only {:.0} KB, its default {:.0} KB",
+        kb(theirs["http"].as_f64().expect("bytes")),
+        kb(theirs["whole"].as_f64().expect("bytes")),
+    );
+    let fetcher = build(folder, "bindings");
+    let zstd = build(folder, "zstd");
+    for (what, folder, budget) in [
+        ("fetcher", fetcher.as_path(), 100),
+        ("with zstd", zstd.as_path(), 150),
+        ("with all decoders and signatures", full, 300),
+    ] {
+        let gzipped = |name: &str| {
+            let mut gzip = Command::new("gzip");
+            gzip.args(["-9", "-c"]).arg(folder.join(name));
+            gzip.output().expect("gzip runs").stdout.len()
+        };
+        let (module, glue) = (gzipped("interplanar_bg.wasm"), gzipped("interplanar.js"));
+        println!(
+            "gzipped: {what} {:.0} KB and {:.0} KB of JavaScript, of {budget} KB",
+            kb(module as f64),
+            kb(glue as f64),
+        );
+    }
+}
+
+/// Milliseconds and MiB of each way, in turns.
+fn measure(whats: &[&str], job: &Value) -> Vec<(f64, f64)> {
+    let mut all = vec![Vec::new(); whats.len()];
+    for _ in 0..ROUNDS {
+        for (what, measured) in whats.iter().zip(&mut all) {
+            let mut job = job.clone();
+            job["what"] = json!(what);
+            let result = node("bench.mjs", &job);
+            let number = |name: &str| result[name].as_f64().expect("a number");
+            measured.push((number("ms"), number("mib")));
+        }
+    }
+    let medians = all.into_iter().map(|measured| {
+        let (ms, mib) = measured.into_iter().unzip();
+        (median(ms), median(mib))
+    });
+    medians.collect()
+}
+
+fn in_node(package: &Path, kubo: &Kubo, blocks: &str, cid: &str) {
+    let job = json!({ "package": package, "gateway": kubo.gateway_url(), "cids": [cid] });
+    let whats = ["plain", "ours", "theirs, session", "theirs"];
+    let measured = measure(&whats, &job);
+    let (plain_ms, plain_mib) = measured[0];
+    for (what, (ms, mib)) in whats.iter().zip(&measured) {
+        println!(
+            "Node, 100 MiB in blocks of {blocks}: {what} {:.2} of the time of a plain fetch ({ms:.0} ms), {:.2} of its memory ({mib:.0} MiB)",
+            ms / plain_ms,
+            mib / plain_mib,
+        );
+    }
+}
+
+fn in_chromium(package: &Path, kubo: &Kubo, cid: &str) {
+    let job =
+        json!({ "package": package, "gateway": kubo.gateway_url(), "cid": cid, "rounds": ROUNDS });
+    let result = node("chromium.mjs", &job);
+    let of = |name: &str| {
+        let all = result[name].as_array().expect("a list").iter();
+        median(all.map(|ms| ms.as_f64().expect("a number")).collect())
+    };
+    println!(
+        "Chromium, 100 MiB in blocks of 1 MiB: ours {:.2} of the time of a plain fetch ({:.0} against {:.0} ms)",
+        of("ours") / of("plain"),
+        of("ours"),
+        of("plain"),
+    );
+    println!(
+        "Chromium: {:.0} ms from instantiation to the first verified byte of a kept block",
+        of("start")
+    );
+}
+
+fn many_small(package: &Path, kubo: &Kubo, cids: &[String]) {
+    let far = far_away(&kubo.gateway_url());
+    let job = json!({ "package": package, "gateway": far, "cids": cids, "rounds": 1 });
+    let whats = ["plain", "ours", "theirs, session"];
+    let measured = measure(&whats, &job);
+    let (ours_ms, _) = measured[1];
+    for (what, (ms, _)) in whats.iter().zip(&measured) {
+        println!(
+            "Node, 300 files of 4 KiB, {} ms away: {what} {:.2} of our time ({ms:.0} ms)",
+            LATENCY.as_millis(),
+            ms / ours_ms,
+        );
+    }
+}
+
+/// Relays connections; what is sent to `target` arrives later.
+fn far_away(target: &str) -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let url = format!("http://{}", listener.local_addr().expect("its address"));
+    let target = target.trim_start_matches("http://").to_owned();
+    std::thread::spawn(move || {
+        for client in listener.incoming().flatten() {
+            let Ok(server) = TcpStream::connect(&target) else {
+                return;
+            };
+            let (mut from, mut to) = (
+                client.try_clone().expect("a socket"),
+                server.try_clone().expect("a socket"),
+            );
+            std::thread::spawn(move || {
+                let mut buffer = [0; 65_536];
+                while let Ok(count @ 1..) = from.read(&mut buffer) {
+                    std::thread::sleep(LATENCY);
+                    if to.write_all(&buffer[..count]).is_err() {
+                        return;
+                    }
+                }
+                drop(to.shutdown(std::net::Shutdown::Write));
+            });
+            std::thread::spawn(move || drop(std::io::copy(&mut &server, &mut &client)));
+        }
+    });
+    url
+}
+
+/// Each decoder in WebAssembly against the same code natively.
+fn decoding(folder: &Path, package: &Path) {
+    let plain = folder.join("plain");
+    // What is found on every Debian, some 40 MB of program and text.
+    output(Command::new("sh").arg("-c").arg(format!(
+        "tar -C /usr -cf - lib/git-core share/perl share/doc bin 2>/dev/null | head -c 40000000 > {}",
+        plain.display()
+    )));
+    let size = std::fs::metadata(&plain).expect("a file").len();
+    for (method, command) in [
+        (Compression::Gzip, "gzip -6 -c"),
+        (Compression::Zstd, "zstd -q -9 -c"),
+        (Compression::Lzip, "lzip -3 -c"),
+        (Compression::Xz, "xz -3 -c"),
+    ] {
+        let file = folder.join(method.as_str());
+        output(Command::new("sh").arg("-c").arg(format!(
+            "{command} {} > {}",
+            plain.display(),
+            file.display()
+        )));
+        let job = json!({ "package": package, "cids": [], "file": file, "method": method.as_str(), "size": size });
+        let wasm_ms = measure(&["decode"], &job)[0].0;
+        let bytes = std::fs::read(&file).expect("a file");
+        let native_ms = median((0..3).map(|_| natively(method, &bytes, size)).collect());
+        println!(
+            "decoding {}: WebAssembly {:.2} of the native time ({:.0} against {:.0} MB/s)",
+            method.as_str(),
+            wasm_ms / native_ms,
+            size as f64 / wasm_ms / 1000.0,
+            size as f64 / native_ms / 1000.0,
+        );
+    }
+}
+
+fn natively(method: Compression, bytes: &[u8], size: u64) -> f64 {
+    let limits = Limits {
+        max_output: size,
+        max_window: 8 << 20,
+    };
+    let start = Instant::now();
+    let mut decoder = Decoder::new(method, limits).expect("a decoder");
+    let (mut input, mut out) = (bytes, Vec::new());
+    while !input.is_empty() {
+        decoder.push(&mut input, &mut out).expect("its format");
+        out.clear();
+    }
+    while !decoder.finish(&mut out).expect("its end") {
+        out.clear();
+    }
+    start.elapsed().as_secs_f64() * 1000.0
+}
+
+fn add(repo: &Repo, bytes: &[u8], chunker: &str) -> String {
+    let file = repo.file("content", bytes);
+    let mut add = repo.ipfs();
+    let cid = output(
+        add.args(["add", "-Q", "--cid-version=1", chunker])
+            .arg(file),
+    );
+    cid.trim().to_owned()
+}
+
+fn random(length: u64) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    let urandom = std::fs::File::open("/dev/urandom").expect("urandom");
+    urandom
+        .take(length)
+        .read_to_end(&mut bytes)
+        .expect("random bytes");
+    bytes
+}
+
+fn median(mut figures: Vec<f64>) -> f64 {
+    figures.sort_by(f64::total_cmp);
+    figures[figures.len() / 2]
+}

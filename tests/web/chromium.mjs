@@ -1,0 +1,56 @@
+// The same in Chromium: job { package, gateway, cid, rounds }; result { plain, ours, start }: milliseconds, a list each.
+// `start` is from the beginning of instantiation (the module compiled by then or not) to the first verified byte of a kept block.
+
+import { createServer } from "node:http";
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
+import { chromium } from "playwright-core";
+import { job, result } from "./lib.mjs";
+
+const { package: folder, gateway, cid, rounds } = job();
+const types = { js: "text/javascript", wasm: "application/wasm", html: "text/html" };
+const server = createServer((request, response) => {
+  const name = request.url.slice(1) || "index.html";
+  response.setHeader("Content-Type", types[name.split(".").pop()] ?? "text/plain");
+  response.end(name === "index.html" ? "<!DOCTYPE html><title>bench</title>" : readFileSync(join(folder, name)));
+});
+await new Promise((resolve) => server.listen(0, "127.0.0.1", resolve));
+const browser = await chromium.launch({ executablePath: "/usr/bin/chromium", args: ["--no-sandbox"] });
+const page = await browser.newPage();
+await page.goto(`http://127.0.0.1:${server.address().port}/`);
+
+const measured = await page.evaluate(
+  async ({ gateway, cid, rounds }) => {
+    const drain = async (stream) => {
+      for (const reader = stream.getReader(); ; ) {
+        if ((await reader.read()).done) {
+          return;
+        }
+      }
+    };
+    const timed = async (work) => {
+      const start = performance.now();
+      await work();
+      return performance.now() - start;
+    };
+    const api = await import("/interplanar.js");
+    const hello = { get: () => new TextEncoder().encode("hello world"), put: () => {} };
+    const block = "bafkreifzjut3te7nhyekklss27nh3k72ysco7y32koao5eei66wof36n5e";
+    const first = await timed(async () => {
+      await api.default();
+      await drain(api.fetchIpfs(`ipfs://${block}`, new api.Gateways([]), { blocks: hello }));
+    });
+    const plain = [];
+    const ours = [];
+    for (let round = 0; round < rounds; round += 1) {
+      const get = async () => drain((await fetch(`${gateway}/ipfs/${cid}`, { cache: "no-store" })).body);
+      plain.push(await timed(get));
+      ours.push(await timed(() => drain(api.fetchIpfs(`ipfs://${cid}`, new api.Gateways([gateway])))));
+    }
+    return { plain, ours, start: [first] };
+  },
+  { gateway, cid, rounds },
+);
+await browser.close();
+server.close();
+result(measured);
