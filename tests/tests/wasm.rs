@@ -51,6 +51,8 @@ fn hamt(repo: &Repo) -> String {
     output(&mut add).trim().to_owned()
 }
 
+const MANY: &str = "a tree of two levels";
+
 #[test]
 fn what_verified_fetch_gives_is_given_and_where_it_errs_we_err() {
     let repo = Repo::new();
@@ -63,10 +65,7 @@ fn what_verified_fetch_gives_is_given_and_where_it_errs_we_err() {
             add(&repo, "large", &large, &["--cid-version=0"]),
         ),
         ("CIDv1, many raw leaves", add(&repo, "large", &large, &v1)),
-        (
-            "a tree of two levels",
-            add(&repo, "large", &large, &["--chunker=size-16384"]),
-        ),
+        (MANY, add(&repo, "large", &large, &["--chunker=size-16384"])),
         ("trickle", add(&repo, "large", &large, &["--trickle"])),
         (
             "CIDv0, one block",
@@ -125,7 +124,9 @@ fn what_verified_fetch_gives_is_given_and_where_it_errs_we_err() {
         let (ours, theirs) = (&result["ours"], &result["theirs"]);
         if case["fails"].is_null() {
             assert!(ours["sha256"].is_string(), "{name}: {ours}");
-            assert_eq!(ours, theirs, "{name}");
+            // Hundreds of blocks at once may be more than it can ask a gateway for.
+            let too_many = name.starts_with(MANY) && theirs["error"].is_array();
+            assert!(too_many || ours == theirs, "{name}: {ours}, but {theirs}");
         } else {
             assert!(ours["error"].is_array(), "{name}: {ours}");
             assert!(theirs["error"].is_array(), "{name}: theirs gives {theirs}");
@@ -140,15 +141,14 @@ fn wasm_pack(arguments: &[&str]) -> String {
     let mut test = Command::new(peer("bin/wasm-pack"));
     test.current_dir(checkout())
         .env("PATH", format!("{}:{path}", peers.display()))
-        // What is for any runtime would be left out in a browser.
-        .env(
-            "WASM_BINDGEN_USE_BROWSER",
-            if arguments == ["--node"] { "0" } else { "1" },
-        )
         .env("CHROMEDRIVER", "/usr/bin/chromedriver")
         .args(["test", "--mode", "no-install"])
         .args(arguments)
         .args(["wasm", "--test", "runtime"]);
+    if arguments.contains(&"--chrome") {
+        // What is for any runtime would be left out in a browser.
+        test.env("WASM_BINDGEN_USE_BROWSER", "1");
+    }
     let (ok, out, err) = attempt(&mut test);
     assert!(ok, "{out}{err}");
     out
@@ -197,14 +197,14 @@ const QUICK: u64 = 30;
 /// The least that there is, so that what floods it does so soon.
 const MAX_BUFFER: u64 = 4 << 20;
 
-/// Nothing of the second half of the repetitions stays: a fetch that did would hold a reference at least, and some KiB. How much there is at
-/// once varies a little.
+/// Nothing of the second half of the repetitions stays: a fetch that did would hold a reference at least, and blocks of some hundred KiB. How
+/// much there is at once varies a little.
 fn assert_nothing_leaks(what: &str, result: &Value) {
     let references = result["table"].as_u64().unwrap_or(0);
     assert!(references <= 256, "{what}: references grew: {result}");
     for memory in ["wasm", "heap"] {
         let grown = result[memory].as_f64().expect("a number");
-        assert!(grown < 1_500_000.0, "{what}: {memory} grew: {result}");
+        assert!(grown < 4_000_000.0, "{what}: {memory} grew: {result}");
     }
 }
 
@@ -276,8 +276,7 @@ fn wrong_bytes_end_with_an_error_or_at_the_next_gateway() {
 
 #[test]
 fn extra_blocks_end_with_an_error_or_at_the_next_gateway() {
-    let too_large = "GATEWAY_TOO_LARGE";
-    lied_to(Lie::Strangers, &["GATEWAY_UNASKED", too_large]);
+    lied_to(Lie::Strangers, &["GATEWAY_UNASKED", "GATEWAY_TOO_LARGE"]);
 }
 
 #[test]
@@ -287,8 +286,7 @@ fn oversize_blocks_end_with_an_error_or_at_the_next_gateway() {
 
 #[test]
 fn a_drip_without_end_ends_with_an_error_or_at_the_next_gateway() {
-    let stalled = "GATEWAY_STALLED";
-    lied_to(Lie::Drip, &["GATEWAY_TOO_SLOW", stalled]);
+    lied_to(Lie::Drip, &["GATEWAY_TOO_SLOW", "GATEWAY_STALLED"]);
 }
 
 #[test]
@@ -298,14 +296,15 @@ fn silence_ends_with_an_error_or_at_the_next_gateway() {
 
 #[test]
 fn truncation_ends_with_an_error_or_at_the_next_gateway() {
-    let truncated = "GATEWAY_TRUNCATED";
-    spoiled_by(Fault::Truncate, &["GATEWAY_WRONG_HASH", truncated]);
+    spoiled_by(
+        Fault::Truncate,
+        &["GATEWAY_WRONG_HASH", "GATEWAY_TRUNCATED"],
+    );
 }
 
 #[test]
 fn a_page_ends_with_an_error_or_at_the_next_gateway() {
-    let page = "GATEWAY_NOT_BLOCK";
-    spoiled_by(Fault::Html, &["GATEWAY_NOT_CAR", page]);
+    spoiled_by(Fault::Html, &["GATEWAY_NOT_CAR", "GATEWAY_NOT_BLOCK"]);
 }
 
 /// A node over children of this size each.
