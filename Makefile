@@ -1,6 +1,6 @@
 # `make run` does the main job on real input; `make test` runs every test; `make bench` prints ratios against named peers.
 # Each sets up what is missing first.
-.PHONY: run test lint bench bench-web peers targets
+.PHONY: run test lint bench bench-web bench-dedup peers targets
 
 CARGO ?= cargo
 
@@ -36,3 +36,7 @@ bench: peers
 
 bench-web: peers targets
 	scripts/bench-web
+
+# Levels of zstd: make bench-dedup LEVELS="3 9 19"
+bench-dedup:
+	scripts/bench-dedup $(LEVELS)

@@ -104,7 +104,9 @@ fn protocol_handler(uri: &str) -> Result<String, Refusal> {
     let invalid = || Refusal::bad_request("invalid uri parameter");
     let (scheme, rest) = uri.split_once(':').ok_or_else(invalid)?;
     let scheme = scheme.to_ascii_lowercase();
-    if !matches!(scheme.as_str(), "ipfs" | "ipns") {
+    // Pages may only register schemes that begin so.
+    let scheme = scheme.strip_prefix("web+").unwrap_or(&scheme);
+    if !matches!(scheme, "ipfs" | "ipns") {
         return Err(Refusal::bad_request(
             "the uri parameter must be of the scheme ipfs or ipns",
         ));
@@ -150,6 +152,7 @@ mod tests {
         let table = [
             ("ipfs://bafkqaaa", "/ipfs/bafkqaaa"),
             ("ipfs:bafkqaaa", "/ipfs/bafkqaaa"),
+            ("web+ipfs://bafkqaaa/x", "/ipfs/bafkqaaa/x"),
             ("IPFS://bafkqaaa/a b/?x=1#part", "/ipfs/bafkqaaa/a%20b?x=1"),
             (
                 " ipns://example.net/\u{e9}%20/\n",

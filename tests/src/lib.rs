@@ -2,7 +2,9 @@
 //!
 //! - [`root::Root`]: a machine of its own (overlay over Debian sid with Guix and Nix, mount and process namespaces);
 //! - [`guix::Guix`], [`nix::Nix`]: the stock programs inside such a root;
+//! - [`cache::GuixCache`]: items of such a Guix, published by the program under test;
 //! - [`kubo::Kubo`]: an offline Kubo node;
+//! - [`node::Node`]: a script of `tests/web/`, for workerd, Chromium and Node itself;
 //! - [`program::Program`]: the `interplanar` program under test;
 //! - [`relay::Relay`]: a counting, optionally hostile, HTTP relay in front of any of them;
 //! - [`liar::Liar`]: a gateway whose answers no relay could make;
@@ -10,10 +12,12 @@
 //!
 //! A missing peer is a failure, never a skip: `scripts/peers` sets them up.
 
+pub mod cache;
 pub mod guix;
 pub mod kubo;
 pub mod liar;
 pub mod nix;
+pub mod node;
 pub mod program;
 pub mod relay;
 pub mod root;

@@ -1,6 +1,7 @@
 //! The main job: a store item goes from `interplanar publish`, over IPFS, into stock Guix and stock Nix.
 
-use interplanar_tests::guix::{self, Guix};
+use interplanar_tests::cache::GuixCache;
+use interplanar_tests::guix::Guix;
 use interplanar_tests::kubo::{Kubo, Repo};
 use interplanar_tests::nix::Nix;
 use interplanar_tests::output;
@@ -9,66 +10,6 @@ use interplanar_tests::relay::{Fault, Relay};
 use interplanar_tests::root::wait_until;
 
 const NIX_KEY: &str = "cache.test-1";
-
-/// A Guix machine that publishes three items into a Kubo node.
-struct GuixCache {
-    machine: Guix,
-    items: guix::Items,
-    key: String,
-    publish: Program,
-}
-
-impl GuixCache {
-    fn new(kubo: &Kubo, options: &[&str]) -> Self {
-        let machine = Guix::new();
-        let items = machine.items();
-        let key = machine.key();
-        let api = format!("--ipfs-api={}", kubo.api_url());
-        let mut arguments = vec![
-            "publish",
-            "--port=0",
-            "--listen=127.0.0.1",
-            "--cache=/var/cache/publish",
-            "--compression=zstd:3",
-            &api,
-        ];
-        arguments.extend(options);
-        let publish = Program::inside(&machine.root, &arguments);
-        let cache = Self {
-            machine,
-            items,
-            key,
-            publish,
-        };
-        for item in cache.all() {
-            narinfo(&cache.publish.url, item, |text| text.contains("ipfs://"));
-        }
-        cache
-    }
-
-    fn all(&self) -> [&str; 4] {
-        [
-            &self.items.tree,
-            &self.items.user,
-            &self.items.big,
-            &self.items.builder,
-        ]
-        .map(String::as_str)
-    }
-
-    /// A machine that trusts this cache.
-    fn client(&self, variables: &[(&str, &str)]) -> Guix {
-        let client = Guix::with_environment(variables);
-        client.authorize(&self.key);
-        client
-    }
-
-    fn assert_installed(&self, client: &Guix) {
-        for item in self.all() {
-            assert_eq!(client.hash(item), self.machine.hash(item), "{item}");
-        }
-    }
-}
 
 fn proxy(
     root: &interplanar_tests::root::Root,

@@ -192,6 +192,47 @@ fn signing_with_nix_keys_keeps_the_signatures_that_are_there() {
     assert_eq!(signed.signatures().len(), info.signatures().len() + 1);
 }
 
+/// Further fields stand where no signature covers them, and stay when entries are replaced.
+#[test]
+fn further_fields_of_a_draft_are_unsigned() {
+    for dialect in [Dialect::Guix, Dialect::Nix] {
+        let mut bytes = narinfos().into_iter();
+        let info = bytes.find_map(|bytes| {
+            let info = NarInfo::parse(&bytes).unwrap();
+            (info.dialect() == dialect).then_some(info)
+        });
+        let info = info.unwrap();
+        let draft = |extra| Draft {
+            store_path: info.store_path().clone(),
+            entries: info.entries().to_vec(),
+            nar_hash: info.nar_hash(),
+            nar_size: info.nar_size(),
+            references: info.references().to_vec(),
+            deriver: None,
+            system: None,
+            ca: None,
+            signatures: vec![],
+            extra,
+        };
+        let sign = |draft: Draft| match dialect {
+            Dialect::Guix => {
+                let key = guix::SecretKey::from_seed(&[5; 32]).unwrap();
+                draft.sign_guix(&key, "vm").unwrap()
+            }
+            Dialect::Nix => {
+                let key = nix::SecretKey::from_seed("mine", &[5; 32]).unwrap();
+                draft.sign_nix(&[key]).unwrap()
+            }
+        };
+        let mut with = sign(draft(vec![("ChunkIndex", "bafy".into())]));
+        assert_eq!(with.extra("ChunkIndex"), Some("bafy"));
+        let without = sign(draft(vec![])).to_string();
+        assert_eq!(with.to_string(), format!("{without}ChunkIndex: bafy\n"));
+        with.set_entries(vec![info.entries()[0].clone()]);
+        assert_eq!(with.extra("ChunkIndex"), Some("bafy"));
+    }
+}
+
 const MINIMAL: &str = "StorePath: /gnu/store/agkhnj5wmbrb40rigsyf6ynkdi22d89g-tree\nNarHash: sha256:0dzcznf6ic1ia641rv82ihgq0dhps4k8rva4ryl327416ygfvpww\nNarSize: 1272\nReferences: \nURL: nar/x\nCompression: none\n";
 
 #[test]

@@ -4,10 +4,12 @@
 //! compressed, of NarSize bytes. The address holds the whole NarHash, so that a narinfo that a client keeps longer than the
 //! proxy never leads to another NAR.
 
+use super::join;
 use crate::hash::Sha256;
 use crate::narinfo::{Compression, Entry, NarInfo, NarInfoError};
 use crate::trust::{TrustError, TrustedKeys, Unverified, Verified};
 use alloc::string::{String, ToString};
+use alloc::vec::Vec;
 use alloc::{format, vec};
 use bytes::Bytes;
 
@@ -77,6 +79,31 @@ pub fn rewrite(narinfo: &NarInfo) -> Bytes {
         file_hash: None,
     }]);
     rewritten.to_string().into()
+}
+
+/// The narinfo with its entries of http and https only, their URLs whole: for a proxy that leaves the NAR to the upstream. `None`
+/// where there is no such entry.
+#[must_use]
+pub fn redirect(known: &Known) -> Option<Bytes> {
+    let absolute = |entry: &Entry| {
+        let url = join(&known.upstream, &entry.url)?;
+        Some(Entry {
+            url,
+            ..entry.clone()
+        })
+    };
+    let entries: Vec<Entry> = known
+        .narinfo
+        .entries()
+        .iter()
+        .filter_map(absolute)
+        .collect();
+    if entries.is_empty() {
+        return None;
+    }
+    let mut redirected = NarInfo::clone(&known.narinfo);
+    redirected.set_entries(entries);
+    Some(redirected.to_string().into())
 }
 
 /// The path of a NAR, relative to the proxy's root.

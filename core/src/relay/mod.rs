@@ -21,11 +21,11 @@ mod trial;
 mod url;
 
 pub use address::is_private;
-pub use known::{Disbelief, Known, is_hash_part, nar_path, parse_nar_name, rewrite};
+pub use known::{Disbelief, Known, is_hash_part, nar_path, parse_nar_name, redirect, rewrite};
 pub use pace::Pace;
 pub use policy::{
     ABSENT_TTL, Answer, BAD_FOR, BAD_HTTP_FOR, FOUND_TTL, MAX_TTL, PATIENCE, Said, is_settled,
-    summary,
+    store_dir, summary,
 };
 pub use sources::{Place, Source, budget, max_file_size, sources};
 pub use trial::{Attempt, Next, Trial};

@@ -65,6 +65,16 @@ pub enum Answer {
     Unreachable,
 }
 
+/// The store directory in an upstream's `nix-cache-info`.
+#[must_use]
+pub fn store_dir(cache_info: &[u8]) -> Option<&str> {
+    let text = core::str::from_utf8(cache_info).ok()?;
+    let told = text
+        .lines()
+        .find_map(|line| line.strip_prefix("StoreDir:"))?;
+    Some(told.trim()).filter(|directory| directory.starts_with('/'))
+}
+
 /// Whether the answers so far, in the order of the upstreams, decide: nobody before the best one is still being asked.
 #[must_use]
 pub fn is_settled(said: &[Option<Said>]) -> bool {

@@ -10,34 +10,45 @@ use interplanar_core::dedup::{Body, Index};
 use interplanar_core::unixfs::Content as Node;
 
 use super::Baker;
+use crate::blocks::BlockStore;
 
-/// A block of the store, verified; the baker is told of what item one is lost.
-fn get(baker: &Baker, hash_part: &str, cid: &Cid) -> io::Result<Block> {
-    let data = baker.blocks().get(cid).map_err(io::Error::other)?;
-    let Some(data) = data else {
-        baker.damaged(hash_part);
-        return Err(io::Error::other("a block is lost"));
-    };
-    Block::verify(*cid, data).map_err(io::Error::other)
+/// A block of the store, verified; `None` if it is lost.
+fn get(blocks: &BlockStore, cid: &Cid) -> Option<Block> {
+    let data = blocks.get(cid).unwrap_or_else(|error| {
+        tracing::error!(%cid, %error, "a block can't be read");
+        None
+    });
+    Block::verify(*cid, data?).ok()
 }
 
-/// The CIDs of the blocks of files and chunk indexes, parents before their children, each once. Blocks on the disk.
-pub(super) fn blocks_of(baker: &Baker, hash_part: &str, roots: &[Cid]) -> io::Result<Vec<Cid>> {
-    let (mut all, mut known) = (Vec::new(), std::collections::HashSet::new());
+/// The blocks of files and chunk indexes.
+pub(super) struct Walked {
+    /// Their CIDs, parents before their children, each once. That leaves are there isn't checked.
+    pub(super) cids: Vec<Cid>,
+    /// A node that is lost, and with it what lies below it.
+    pub(super) lost: Option<Cid>,
+}
+
+/// Walks files and chunk indexes from their roots. Blocks on the disk.
+pub(super) fn blocks_of(blocks: &BlockStore, roots: &[Cid]) -> Walked {
+    let (mut cids, mut known) = (Vec::new(), std::collections::HashSet::new());
+    let mut lost = None;
     // The next one last.
     let mut open: Vec<Cid> = roots.iter().rev().copied().collect();
     while let Some(cid) = open.pop() {
         if !known.insert(cid) {
             continue;
         }
-        all.push(cid);
+        cids.push(cid);
         if cid.codec() == cid::RAW {
             continue;
         }
-        let children = children(&get(baker, hash_part, &cid)?)?;
-        open.extend(children.into_iter().rev());
+        match get(blocks, &cid).and_then(|block| children(&block).ok()) {
+            Some(children) => open.extend(children.into_iter().rev()),
+            None => lost = Some(cid),
+        }
     }
-    Ok(all)
+    Walked { cids, lost }
 }
 
 fn children(block: &Block) -> io::Result<Vec<Cid>> {
@@ -85,11 +96,12 @@ impl Iterator for Car {
             return Some(Ok(header));
         }
         let cid = self.blocks.next()?;
-        let section = get(&self.baker, &self.hash_part, &cid).map(|block| {
-            let mut section = car::block_prefix(&cid, block.data().len());
-            section.extend_from_slice(block.data());
-            section.into()
-        });
-        Some(section)
+        let Some(block) = get(self.baker.blocks(), &cid) else {
+            self.baker.damaged(&self.hash_part);
+            return Some(Err(io::Error::other("a block is lost")));
+        };
+        let mut section = car::block_prefix(&cid, block.data().len());
+        section.extend_from_slice(block.data());
+        Some(Ok(section.into()))
     }
 }

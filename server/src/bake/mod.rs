@@ -37,6 +37,7 @@ mod queue;
 mod record;
 mod records;
 mod sink;
+pub mod space;
 #[cfg(test)]
 mod tests;
 mod upload;
@@ -47,6 +48,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use bytes::Bytes;
+use interplanar_core::dedup::Parameters;
 use tokio::sync::{mpsc, oneshot};
 
 pub(crate) use compressor::WHOLE;
@@ -74,6 +76,8 @@ pub struct Config {
     pub dir: PathBuf,
     /// In which compressions, the preferred one first.
     pub compressors: Vec<Compressor>,
+    /// How the deduplicating form is cut. Items that are cut in different ways share little.
+    pub cut: Parameters,
     /// How many items at a time.
     pub workers: usize,
     /// Bytes of the disk that a bake leaves free.
@@ -88,6 +92,7 @@ impl Config {
             compressors: Vec::from_iter(Compressor::of(
                 interplanar_core::narinfo::Compression::Gzip,
             )),
+            cut: Parameters::default(),
             workers: std::thread::available_parallelism().map_or(1, usize::from),
             min_free: 64 << 20,
         }
@@ -129,6 +134,16 @@ struct Inner {
     announced: mpsc::UnboundedSender<String>,
     /// The other end, until somebody takes it.
     listener: std::sync::Mutex<Option<mpsc::UnboundedReceiver<String>>>,
+}
+
+impl Inner {
+    fn shelves(&self) -> space::Shelves<'_> {
+        space::Shelves {
+            records: &self.records,
+            blocks: &self.blocks,
+            listings: &self.listings,
+        }
+    }
 }
 
 /// Ends the workers.
@@ -249,6 +264,36 @@ impl Baker {
                 self.request(item, Urgency::Eager);
             }
         }
+    }
+
+    /// An item's narinfo is served: notes it now and then, in the background. Needs a tokio runtime.
+    pub(crate) fn serve(&self, baked: &Baked) {
+        if baked.is_to_be_noted() {
+            let inner = Arc::clone(&self.inner);
+            let hash_part = baked.record.item.store_path.hash_part().to_owned();
+            tokio::task::spawn_blocking(move || inner.records.serve(&hash_part));
+        }
+    }
+
+    /// Gives back the space of items that a policy has go; of those that are merely unused, only what has left the store. Waits for the
+    /// bakes that run. Blocks.
+    ///
+    /// # Errors
+    /// Records or blocks can't be read or written, or the program ends.
+    pub fn collect(
+        &self,
+        policy: &space::Policy,
+        unpin: &mut dyn FnMut(&[interplanar_core::cid::Cid]) -> bool,
+    ) -> Result<space::Collected, BakeError> {
+        let inner = &self.inner;
+        let has_left = |record: &Record| {
+            let found = inner.source.find_path(&record.item.store_path);
+            matches!(found, Ok(None))
+        };
+        let collected = inner
+            .queue
+            .quiet(|| inner.shelves().collect(policy, &has_left, unpin));
+        collected.unwrap_or(Err(BakeError::Stopped))
     }
 
     /// Nix's `.ls` file of a baked item. Blocks.

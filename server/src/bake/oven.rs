@@ -11,6 +11,7 @@ use std::sync::Arc;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 
 use bytes::Bytes;
+use interplanar_core::dedup::Parameters;
 use interplanar_core::hash::{Sha256, Sha256Hasher};
 use interplanar_core::nar::{Listing, Parser};
 use interplanar_core::narinfo::Compression;
@@ -40,7 +41,7 @@ pub(super) fn bake(
     source: &dyn Source,
     item: &Item,
     compressors: &[Compressor],
-    presses: &Arc<Presses>,
+    presses: (Parameters, &Arc<Presses>),
     shelf: &Rc<RefCell<Shelf>>,
 ) -> Result<Baking, BakeError> {
     std::thread::scope(|scope| {
@@ -115,7 +116,7 @@ struct Tray {
 fn compress(
     item: &Item,
     compressors: &[Compressor],
-    presses: &Arc<Presses>,
+    presses: (Parameters, &Arc<Presses>),
     shelf: &Rc<RefCell<Shelf>>,
     nar: &Receiver<Bytes>,
 ) -> Result<Tray, BakeError> {

@@ -2,13 +2,12 @@
 
 use std::cell::RefCell;
 use std::collections::VecDeque;
-use std::io;
 use std::rc::Rc;
 use std::sync::Arc;
 
 use interplanar_core::cid::Cid;
 use interplanar_core::dedup::{
-    Cut, Cutter, Dag, Entry, IndexBuilder, Parameters, References, frame,
+    Cut, Cutter, Dag, Entry, IndexBuilder, MAX_PIECE, Parameters, References, frame,
 };
 use interplanar_core::hash::{Sha256, Sha256Hasher};
 use interplanar_core::store_path::HASH_PART;
@@ -17,6 +16,9 @@ use super::BakeError;
 use super::press::{Outcome, Pressed, Presses};
 use super::sink::{Batch, Shelf};
 use crate::store::Item;
+
+/// Bytes that a bake may have in the works whatever others have.
+const LEAST: u64 = 2 * MAX_PIECE as u64;
 
 /// What comes next in the file.
 enum Next {
@@ -53,7 +55,7 @@ impl Pieces {
     pub(super) fn new(
         item: &Item,
         level: u32,
-        presses: &Arc<Presses>,
+        (parameters, presses): (Parameters, &Arc<Presses>),
         shelf: &Rc<RefCell<Shelf>>,
     ) -> Result<Self, BakeError> {
         let own = item.store_path.hash_part();
@@ -63,7 +65,6 @@ impl Pieces {
             .filter_map(|name| name.get(..HASH_PART));
         let references =
             References::new(references.chain([own])).map_err(|error| malformed(item, &error))?;
-        let parameters = Parameters::default();
         let mut batch = Batch::new(shelf);
         let dag = Dag::new(&mut |block| batch.add(block));
         let mut hasher = Sha256Hasher::new();
@@ -96,7 +97,8 @@ impl Pieces {
                 }
             };
             self.next.push_back(next);
-            while self.in_works > Presses::room() {
+            // A few pieces are every bake's, however many bakes there are.
+            while self.in_works > LEAST && self.presses.is_busy() {
                 self.settle()?;
             }
         }
@@ -132,8 +134,9 @@ impl Pieces {
             Some(Next::Leave { size }) => self.dag.leave(size, &mut |block| batch.add(block)),
             Some(Next::Piece { length, outcome }) => {
                 self.in_works -= length;
-                let pressed = outcome.recv().unwrap_or(Err(io::ErrorKind::Other.into()));
-                let pressed = pressed.map_err(|error| BakeError::Compress(error.to_string()))?;
+                let pressed = outcome
+                    .wait()
+                    .map_err(|error| BakeError::Compress(error.to_string()))?;
                 self.add(pressed);
             }
         }

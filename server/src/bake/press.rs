@@ -6,9 +6,12 @@
 //!
 //! A piece's bytes depend on the piece, the level and libzstd's version only.
 
+use std::collections::VecDeque;
 use std::io;
-use std::sync::mpsc::{Receiver, Sender, SyncSender, channel, sync_channel};
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use bytes::Bytes;
 use interplanar_core::block::Block;
@@ -21,6 +24,8 @@ use zstd::zstd_safe::{self, CCtx, CParameter, InBuffer, OutBuffer, ResetDirectiv
 const WINDOW_LOG: std::ops::RangeInclusive<u32> = 10..=23;
 /// Least binary logarithm of a job's size (`ZSTDMT_JOBSIZE_MIN`).
 const MIN_JOB_LOG: u32 = 19;
+/// A context that is not used for so long is freed.
+const IDLE: Duration = Duration::from_secs(2);
 
 /// Compresses at one level.
 struct Press {
@@ -105,7 +110,30 @@ pub(super) struct Pressed {
 }
 
 /// What comes of a piece; an error also where the thread has panicked.
-pub(super) type Outcome = Receiver<io::Result<Pressed>>;
+pub(super) struct Outcome {
+    receiver: Receiver<io::Result<Pressed>>,
+    _share: Share,
+}
+
+impl Outcome {
+    /// Waits for it.
+    pub(super) fn wait(self) -> io::Result<Pressed> {
+        let outcome = self.receiver.recv();
+        outcome.unwrap_or_else(|_| Err(io::Error::other("a thread that compresses has ended")))
+    }
+}
+
+/// Bytes that are counted as being in the works until this is dropped.
+struct Share {
+    queue: Arc<Queue>,
+    bytes: u64,
+}
+
+impl Drop for Share {
+    fn drop(&mut self) {
+        self.queue.in_works.fetch_sub(self.bytes, Ordering::Relaxed);
+    }
+}
 
 struct Job {
     level: u32,
@@ -113,71 +141,129 @@ struct Job {
     reply: SyncSender<io::Result<Pressed>>,
 }
 
+#[derive(Default)]
+struct Queue {
+    state: Mutex<State>,
+    wake: Condvar,
+    /// Bytes of pieces whose outcome nobody has taken yet.
+    in_works: AtomicU64,
+}
+
+#[derive(Default)]
+struct State {
+    jobs: VecDeque<Job>,
+    begun: bool,
+    closed: bool,
+}
+
 /// The threads that compress pieces, for all bakes together; begun when they are needed, and ended with this.
 #[derive(Default)]
 pub(super) struct Presses {
-    jobs: OnceLock<Sender<Job>>,
+    queue: Arc<Queue>,
+}
+
+impl Drop for Presses {
+    fn drop(&mut self) {
+        self.queue.lock().closed = true;
+        self.queue.wake.notify_all();
+    }
 }
 
 impl Presses {
     /// How many there are: one per processor.
-    pub(super) fn count() -> usize {
+    fn count() -> usize {
         std::thread::available_parallelism().map_or(1, usize::from)
     }
 
-    /// Bytes of pieces that a bake should have in the works at most: every thread has one and finds the next one.
-    pub(super) fn room() -> u64 {
-        (Self::count() as u64 + 1) * u64::from(MAX_PIECE)
+    /// Whether so much is in the works that every thread has a piece and finds the next one.
+    pub(super) fn is_busy(&self) -> bool {
+        let enough = (Self::count() as u64 + 1) * u64::from(MAX_PIECE);
+        self.queue.in_works.load(Ordering::Relaxed) > enough
     }
 
     /// Has a piece compressed.
     pub(super) fn press(&self, level: u32, plain: Bytes) -> Outcome {
-        let (reply, outcome) = sync_channel(1);
-        let job = Job {
+        let (reply, receiver) = sync_channel(1);
+        let bytes = plain.len() as u64;
+        self.queue.in_works.fetch_add(bytes, Ordering::Relaxed);
+        let share = Share {
+            queue: Arc::clone(&self.queue),
+            bytes,
+        };
+        let mut state = self.queue.lock();
+        if !std::mem::replace(&mut state.begun, true) {
+            self.start();
+        }
+        state.jobs.push_back(Job {
             level,
             plain,
             reply,
-        };
-        // Without a thread the job is dropped, and with it the other end of the outcome.
-        let _ = self.jobs.get_or_init(start).send(job);
-        outcome
+        });
+        drop(state);
+        self.queue.wake.notify_one();
+        Outcome {
+            receiver,
+            _share: share,
+        }
+    }
+
+    fn start(&self) {
+        for number in 0..Self::count() {
+            let queue = Arc::clone(&self.queue);
+            let started = std::thread::Builder::new()
+                .name(format!("press-{number}"))
+                .spawn(move || queue.work());
+            if let Err(error) = started {
+                tracing::error!(%error, "a thread to compress in can't be started");
+            }
+        }
     }
 }
 
-fn start() -> Sender<Job> {
-    let (sender, jobs) = channel();
-    let jobs = Arc::new(Mutex::new(jobs));
-    for number in 0..Presses::count() {
-        let jobs = Arc::clone(&jobs);
-        let started = std::thread::Builder::new()
-            .name(format!("press-{number}"))
-            .spawn(move || work(&jobs));
-        if let Err(error) = started {
-            tracing::error!(%error, "a thread to compress in can't be started");
+impl Queue {
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn work(&self) {
+        let mut press = None;
+        while let Some(job) = self.next(&mut press) {
+            let pressed = pressed(&mut press, job.level, &job.plain);
+            if pressed.is_err() {
+                // Whatever it was, the next piece gets a fresh context.
+                press = None;
+            }
+            // A bake that failed doesn't listen any more.
+            let _ = job.reply.send(pressed);
         }
     }
-    sender
-}
 
-fn work(jobs: &Mutex<Receiver<Job>>) {
-    let mut press = None;
-    loop {
-        let job = jobs.lock().unwrap_or_else(PoisonError::into_inner).recv();
-        let Ok(Job {
-            level,
-            plain,
-            reply,
-        }) = job
-        else {
-            return;
-        };
-        let pressed = pressed(&mut press, level, &plain);
-        if pressed.is_err() {
-            // Whatever it was, the next piece gets a fresh context.
-            press = None;
+    /// Waits for a job; the context, which has tables of some 10 to 100 MB, goes if none comes for a while.
+    fn next(&self, press: &mut Option<Press>) -> Option<Job> {
+        let mut state = self.lock();
+        loop {
+            if state.closed {
+                return None;
+            }
+            if let Some(job) = state.jobs.pop_front() {
+                return Some(job);
+            }
+            if press.is_none() {
+                state = self
+                    .wake
+                    .wait(state)
+                    .unwrap_or_else(PoisonError::into_inner);
+                continue;
+            }
+            let (woken, timeout) = self
+                .wake
+                .wait_timeout(state, IDLE)
+                .unwrap_or_else(PoisonError::into_inner);
+            state = woken;
+            if timeout.timed_out() {
+                *press = None;
+            }
         }
-        // A bake that failed doesn't listen any more.
-        let _ = reply.send(pressed);
     }
 }
 
@@ -279,7 +365,7 @@ mod tests {
             .map(|n| presses.press(n as u32 % 5 + 1, plain(n)))
             .collect();
         for (n, outcome) in outcomes.into_iter().enumerate() {
-            let pressed = outcome.recv().unwrap().unwrap();
+            let pressed = outcome.wait().unwrap();
             let plain = plain(n as u64);
             assert_eq!(
                 (pressed.plain, pressed.length as usize),

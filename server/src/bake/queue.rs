@@ -152,6 +152,26 @@ impl Queue {
         true
     }
 
+    /// Runs `work` while no bake runs: those that run are waited for, and others wait. `None` when the program ends.
+    pub(super) fn quiet<T>(&self, work: impl FnOnce() -> T) -> Option<T> {
+        let mut state = self.lock();
+        while state.cleaning && !state.closed {
+            state = self.wait(state);
+        }
+        if state.closed {
+            return None;
+        }
+        state.cleaning = true;
+        while state.running > 0 {
+            state = self.wait(state);
+        }
+        drop(state);
+        let done = work();
+        self.lock().cleaning = false;
+        self.wake.notify_all();
+        Some(done)
+    }
+
     /// Waits until fewer than `most` eager items wait; `false` when the program ends.
     pub(super) fn wait_for_room(&self, most: usize) -> bool {
         let mut state = self.lock();

@@ -81,6 +81,21 @@ impl Record {
         }
     }
 
+    /// Roots of all its DAGs: files, and their chunk indexes.
+    pub(super) fn roots(&self) -> Vec<Cid> {
+        let all = self.representations.iter();
+        all.flat_map(|one| std::iter::once(one.cid).chain(one.index))
+            .collect()
+    }
+
+    /// Those of them that Kubo has pinned.
+    pub(super) fn pins(&self) -> Vec<Cid> {
+        let pinned = self.representations.iter().filter(|one| one.published);
+        pinned
+            .flat_map(|one| std::iter::once(one.cid).chain(one.index))
+            .collect()
+    }
+
     pub(super) fn to_json(&self) -> serde_json::Result<Vec<u8>> {
         serde_json::to_vec_pretty(&Stored::from(self))
     }

@@ -1,10 +1,12 @@
 //! The folder of records, and those in memory with the narinfos made from them.
 
 use std::collections::HashMap;
-use std::fs;
+use std::fs::{self, File};
 use std::io::ErrorKind;
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use bytes::Bytes;
 
@@ -20,6 +22,27 @@ pub struct Baked {
     pub record: Record,
     /// The narinfo's text, signed once.
     pub narinfo: OnceLock<Bytes>,
+    /// When a request for it was last noted, in seconds since 1970.
+    noted: AtomicU64,
+}
+
+/// Requests for an item are noted on disk no more often.
+pub(super) const NOTE_EVERY: Duration = Duration::from_secs(3600);
+
+impl Baked {
+    /// Whether a request that comes now is to be noted; the first to ask is told so.
+    pub(super) fn is_to_be_noted(&self) -> bool {
+        let now = SystemTime::now().duration_since(UNIX_EPOCH);
+        let now = now.unwrap_or_default().as_secs();
+        let noted = self.noted.load(Ordering::Relaxed);
+        // A clock that was set back must not stop the notes.
+        let due = now.abs_diff(noted) >= NOTE_EVERY.as_secs();
+        let order = Ordering::Relaxed;
+        due && self
+            .noted
+            .compare_exchange(noted, now, order, order)
+            .is_ok()
+    }
 }
 
 #[derive(Debug)]
@@ -48,6 +71,33 @@ impl Records {
             memory: Mutex::default(),
             writing: Mutex::default(),
         })
+    }
+
+    /// A folder that is only read.
+    pub(super) fn open_read_only(dir: PathBuf) -> Self {
+        Self {
+            dir,
+            memory: Mutex::default(),
+            writing: Mutex::default(),
+        }
+    }
+
+    /// When an item was last asked for, if it is there: when its record last changed.
+    pub(super) fn served(&self, hash_part: &str) -> Option<SystemTime> {
+        fs::metadata(self.path(hash_part)).ok()?.modified().ok()
+    }
+
+    /// Notes that an item is asked for now.
+    pub(super) fn serve(&self, hash_part: &str) {
+        let _writing = self.writing();
+        let path = self.path(hash_part);
+        let noted = File::open(&path).and_then(|file| file.set_modified(SystemTime::now()));
+        match noted {
+            Err(error) if error.kind() != ErrorKind::NotFound => {
+                tracing::warn!(path = %path.display(), %error, "when an item is asked for can't be noted");
+            }
+            _ => {}
+        }
     }
 
     /// The record, if it is in memory.
@@ -173,6 +223,7 @@ impl Memory {
         let baked = Arc::new(Baked {
             record,
             narinfo: OnceLock::new(),
+            noted: AtomicU64::new(0),
         });
         self.baked.insert(hash_part.to_owned(), Arc::clone(&baked));
         baked

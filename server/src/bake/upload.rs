@@ -196,8 +196,12 @@ impl Upload {
         let roots = vec![one.cid, index];
         let (baker, key, asked) = (self.baker.clone(), hash_part.to_owned(), roots.clone());
         let all = blocking(move || {
-            let listed = dag::blocks_of(&baker, &key, &asked);
-            listed.map_err(|error| error.to_string())
+            let walked = dag::blocks_of(baker.blocks(), &asked);
+            if walked.lost.is_some() {
+                baker.damaged(&key);
+                return Err("a block is lost".to_owned());
+            }
+            Ok(walked.cids)
         });
         let all = all.await.map_err(Fault::Item)?;
         let lacking = self.kubo.lacking(&all).await.map_err(fault)?;

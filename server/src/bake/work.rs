@@ -115,7 +115,8 @@ impl Inner {
             .map(|baked| &baked.record)
             .filter(|record| record.item.nar_hash == item.nar_hash);
         let missing = self.missing(before, item);
-        let baking = oven::bake(&*self.source, item, &missing, &self.presses, shelf)?;
+        let press = (self.config.cut, &self.presses);
+        let baking = oven::bake(&*self.source, item, &missing, press, shelf)?;
         self.save_listing(item, baking.listing.as_bytes())?;
         let kept = before.map(|record| record.representations.clone());
         let mut representations = kept.unwrap_or_default();

@@ -46,7 +46,13 @@ pub(super) fn compact(
 }
 
 /// How many places are asked of the index at once.
-const PAGE: usize = 1024;
+pub(super) const PAGE: usize = 1024;
+
+/// A CID for a multihash.
+pub(super) fn raw_cid(key: &[u8]) -> Option<Cid> {
+    let hash = Multihash::from_bytes(key).ok()?;
+    Some(Cid::new_v1(RAW, hash))
+}
 
 /// Copies the blocks that the index finds in a pack, and gives their bytes. The index and not the pack says what they are, so that one bad
 /// section loses no others; the copies name their hashes by raw CIDs.
@@ -59,10 +65,7 @@ fn move_live(writer: &Writer, index: &Index, packs: &Packs, pack: u32) -> Result
         };
         after.clone_from(last);
         for (key, location) in page {
-            let cid = Multihash::from_bytes(&key)
-                .ok()
-                .map(|hash| Cid::new_v1(RAW, hash));
-            let (Some(cid), Some(data)) = (cid, packs.read(location)?) else {
+            let (Some(cid), Some(data)) = (raw_cid(&key), packs.read(location)?) else {
                 continue;
             };
             if cid::verify(&cid, &data).is_ok() {

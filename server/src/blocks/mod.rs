@@ -213,6 +213,44 @@ impl BlockStore {
         compact::compact(writer, &self.inner.index, &self.inner.packs)
     }
 
+    /// Hashes every block; what is wrong is logged and forgotten. Tells of each its length in bytes, and whether it is right.
+    ///
+    /// # Errors
+    /// [`BlocksError::ReadOnly`], or the index can't be read or written.
+    pub fn scrub(&self, told: &mut dyn FnMut(u64, bool)) -> Result<(), BlocksError> {
+        let writer = self.writer()?;
+        let _upkeep = self
+            .inner
+            .upkeep
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        writer.flush()?;
+        for (pack, _) in self.inner.index.packs()? {
+            let mut after = Vec::new();
+            loop {
+                let page = self.inner.index.in_pack(pack, &after, compact::PAGE)?;
+                let Some((last, _)) = page.last() else { break };
+                after.clone_from(last);
+                for (key, location) in page {
+                    let right = self.is_right(&key, location)?;
+                    told(u64::from(location.length), right);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn is_right(&self, key: &[u8], location: Location) -> Result<bool, BlocksError> {
+        let data = self.inner.packs.read(location)?;
+        let right = compact::raw_cid(key)
+            .zip(data)
+            .is_some_and(|(cid, data)| cid::verify(&cid, &data).is_ok());
+        if !right {
+            self.forget(key, location, "the data doesn't match its hash")?;
+        }
+        Ok(right)
+    }
+
     /// Counts what is stored. Costs a pass over the index.
     ///
     /// # Errors

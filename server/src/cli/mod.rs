@@ -5,7 +5,10 @@
 
 pub mod add;
 pub mod cat;
+pub mod du;
 mod exit;
+pub mod fsck;
+pub mod gc;
 pub mod get;
 pub mod import;
 mod logging;
@@ -86,6 +89,9 @@ sub_commands! {
     Verify => verify,
     Add => add,
     Import => import,
+    Du => du,
+    Gc => gc,
+    Fsck => fsck,
     Run => run,
 }
 

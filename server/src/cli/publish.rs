@@ -1,6 +1,7 @@
 //! `interplanar publish`: the command line of [`crate::publish`], with the options of `guix publish`.
 
 use super::{Context, Failure};
+use crate::bake::space::{NARINFO_TTL, Policy};
 use crate::bake::{self, Compressor};
 use crate::kubo::{self, Kubo};
 use crate::net::server;
@@ -15,6 +16,7 @@ use interplanar_core::narinfo::{Compression, Dialect};
 use std::net::{SocketAddr, TcpListener, ToSocketAddrs};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 /// Share the items of a store, over HTTP like guix publish and over IPFS.
 #[derive(Debug, clap::Args)]
@@ -41,7 +43,8 @@ pub struct Args {
     /// User to become once the socket is bound and the keys are read.
     #[arg(short, long)]
     pub user: Option<String>,
-    /// How to compress: gzip, zstd, lzip or none, with a level; several in the order of preference [default: gzip:3, for Nix zstd:3].
+    /// How to compress: gzip, zstd, zstd-whole, lzip or none, with a level; several in the order of preference. zstd shares blocks with
+    /// similar items, zstd-whole is smaller but shares none [default: gzip:3, for Nix zstd:3].
     #[arg(short = 'C', long, value_name = "METHOD[:LEVEL]")]
     pub compression: Vec<Compressor>,
     /// Folder to bake into, from which alone large items are served then [default: interplanar/publish in the cache folder, and items are served at once].
@@ -50,10 +53,13 @@ pub struct Args {
     /// With --cache, items below this size are served before they are baked.
     #[arg(long, value_name = "SIZE", default_value = "10M", value_parser = parse_size)]
     pub cache_bypass_threshold: u64,
+    /// Size that the cache folder should not exceed: what was asked for longest ago goes, but nothing that was asked for within --ttl [default --ttl here: 36h].
+    #[arg(long, value_name = "SIZE", value_parser = parse_size)]
+    pub max_cache_size: Option<u64>,
     /// How many items are baked at a time [default: one per processor].
     #[arg(long, value_name = "N")]
     pub workers: Option<usize>,
-    /// For how long narinfos may be kept: 90s, 2h, 5d, 1w, 1m (a month).
+    /// For how long narinfos may be kept: 90s, 2h, 5d, 1w, 1m (a month). With --cache, items that have left the store and were not asked for in that time go.
     #[arg(long, value_parser = parse_duration)]
     pub ttl: Option<u64>,
     /// For how long it may be kept that there is no narinfo.
@@ -244,8 +250,21 @@ fn config(args: &Args, spec: &SourceSpec, cache: PathBuf, keys: Keys) -> Result<
         gateways: args.ipfs_gateway.clone(),
         kubo,
         cache_info,
+        upkeep: upkeep(args),
         ..Config::new(bake)
     })
+}
+
+/// What goes from the cache folder; nothing, unless the command line bounds it.
+fn upkeep(args: &Args) -> Option<Policy> {
+    let ttl = args.ttl.map(Duration::from_secs);
+    let unused_for = ttl.filter(|_| args.cache.is_some());
+    let policy = Policy {
+        unused_for,
+        max_bytes: args.max_cache_size,
+        keep_for: ttl.unwrap_or(NARINFO_TTL),
+    };
+    (policy.unused_for.is_some() || policy.max_bytes.is_some()).then_some(policy)
 }
 
 fn dialect(spec: &SourceSpec) -> Dialect {

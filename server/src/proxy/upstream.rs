@@ -78,15 +78,7 @@ impl Upstreams {
             let Ok(small) = get_small(&self.client, &url, MAX_NARINFO).await else {
                 continue;
             };
-            let text = std::str::from_utf8(&small.body).unwrap_or_default();
-            let mut values = text
-                .lines()
-                .filter_map(|line| line.strip_prefix("StoreDir:"));
-            if let Some(directory) = values
-                .next()
-                .map(str::trim)
-                .filter(|directory| directory.starts_with('/'))
-            {
+            if let Some(directory) = relay::store_dir(&small.body) {
                 return Some(directory.to_owned());
             }
         }

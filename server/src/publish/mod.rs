@@ -33,6 +33,7 @@ mod scribe;
 #[cfg(test)]
 mod tests;
 pub mod units;
+pub(crate) mod upkeep;
 pub mod user;
 
 use std::sync::{Arc, Mutex, PoisonError};
@@ -42,6 +43,7 @@ use http::{Method, header};
 use interplanar_core::narinfo::{Compression, Dialect};
 use tokio::sync::Semaphore;
 
+use crate::bake::space::Policy;
 use crate::bake::{self, BakeError, Baker, Upload, UploadState, Urgency};
 use crate::gateway::Gateway;
 use crate::kubo::Kubo;
@@ -84,6 +86,8 @@ pub struct Config {
     pub kubo: Option<Kubo>,
     /// `nix-cache-info`, if it isn't the usual one.
     pub cache_info: Option<String>,
+    /// What goes from the cache folder in time.
+    pub upkeep: Option<Policy>,
 }
 
 impl Config {
@@ -101,6 +105,7 @@ impl Config {
             gateways: Vec::new(),
             kubo: None,
             cache_info: None,
+            upkeep: None,
         }
     }
 }
@@ -126,6 +131,8 @@ struct Inner {
     unbaked: Mutex<narinfo::Unbaked>,
     /// Until it is started.
     upload: Mutex<Option<Upload>>,
+    /// Until it begins.
+    upkeep: Mutex<Option<(Policy, Option<Kubo>)>>,
     uploaded: Option<Arc<UploadState>>,
 }
 
@@ -141,6 +148,7 @@ impl Publisher {
             _ => Dialect::Nix,
         });
         let baker = Baker::open(source, config.bake)?;
+        let upkeep = config.upkeep.map(|policy| (policy, config.kubo.clone()));
         let upload = config.kubo.and_then(|kubo| Upload::new(&baker, kubo));
         let public_keys = public_keys(dialect, &config.keys);
         let trim = |url: &String| url.trim_end_matches('/').to_owned();
@@ -171,11 +179,12 @@ impl Publisher {
                 unbaked: Mutex::default(),
                 uploaded: upload.as_ref().map(Upload::state),
                 upload: Mutex::new(upload),
+                upkeep: Mutex::new(upkeep),
             }),
         })
     }
 
-    /// Starts publishing into Kubo, if that was asked for. Needs a tokio runtime.
+    /// Starts publishing into Kubo and tidying the cache, if that was asked for. Needs a tokio runtime.
     pub fn start(&self, shutdown: &Shutdown) {
         let upload = self
             .inner
@@ -185,6 +194,11 @@ impl Publisher {
             .take();
         if let Some(upload) = upload {
             tokio::spawn(upload.run(shutdown.clone()));
+        }
+        let upkeep = self.inner.upkeep.lock();
+        if let Some((policy, kubo)) = upkeep.unwrap_or_else(PoisonError::into_inner).take() {
+            let baker = self.inner.baker.clone();
+            tokio::spawn(upkeep::run(baker, kubo, policy, shutdown.clone()));
         }
     }
 
@@ -212,7 +226,13 @@ impl Handler for Publisher {
                 self.inner.metrics.count(Kind::Gateway, found);
                 return response;
             }
-            self.inner.answer(request).await
+            let mut response = self.inner.answer(request).await;
+            // All of it is public, and service workers are to read it.
+            let anyone = header::HeaderValue::from_static("*");
+            response
+                .headers_mut()
+                .insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, anyone);
+            response
         })
     }
 }

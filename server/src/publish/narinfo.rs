@@ -69,7 +69,11 @@ impl Inner {
     fn ready(&self, hash_part: &str) -> Option<Bytes> {
         let baked = self.baker.peek(hash_part)?;
         let text = baked.narinfo.get()?.clone();
-        self.baker.is_complete(&baked.record).then_some(text)
+        let ready = self.baker.is_complete(&baked.record);
+        if ready {
+            self.baker.serve(&baked);
+        }
+        ready.then_some(text)
     }
 
     /// Blocks.
@@ -105,6 +109,7 @@ impl Inner {
 
     /// Signed once for each state of the record.
     fn text(&self, baked: &Baked) -> Result<Bytes, NarInfoError> {
+        self.baker.serve(baked);
         if let Some(text) = baked.narinfo.get() {
             return Ok(text.clone());
         }

@@ -1,5 +1,6 @@
 //! The body of an answer, read piece by piece and only when somebody asks.
 
+use super::filled::Filled;
 use super::time::now_ms;
 use bytes::Bytes;
 use js_sys::Uint8Array;
@@ -26,7 +27,12 @@ const GATHER: u32 = 1 << 20;
 const GATHER_MS: f64 = 50.0;
 
 /// Gives the pieces; nothing is read ahead of them, so a body that nobody polls is paused.
-pub(crate) struct Body {
+pub(crate) enum Body {
+    Pieces(Pieces),
+    Filled(Filled),
+}
+
+pub(crate) struct Pieces {
     reader: Option<ReadableStreamDefaultReader>,
     reading: Option<JsFuture>,
     gathered: Gathered,
@@ -37,6 +43,19 @@ pub(crate) type Piece = Result<Option<Bytes>, JsValue>;
 
 impl Body {
     pub(crate) fn new(response: &Response) -> Self {
+        Filled::new(response).map_or_else(|| Self::Pieces(Pieces::new(response)), Self::Filled)
+    }
+
+    pub(crate) fn poll_next(&mut self, context: &mut Context<'_>) -> Poll<Piece> {
+        match self {
+            Self::Pieces(pieces) => pieces.poll_next(context),
+            Self::Filled(filled) => filled.poll_next(context),
+        }
+    }
+}
+
+impl Pieces {
+    fn new(response: &Response) -> Self {
         // An empty answer may have no stream at all.
         let reader = response
             .body()
@@ -48,7 +67,7 @@ impl Body {
         }
     }
 
-    pub(crate) fn poll_next(&mut self, context: &mut Context<'_>) -> Poll<Piece> {
+    fn poll_next(&mut self, context: &mut Context<'_>) -> Poll<Piece> {
         while let Some(reader) = &self.reader {
             let reading = self
                 .reading

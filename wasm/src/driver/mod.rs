@@ -24,6 +24,7 @@
 mod body;
 mod client;
 mod fetch;
+mod filled;
 mod hashes;
 mod open;
 mod requests;

@@ -1,6 +1,8 @@
 //! The narinfos themselves, against those of the real programs.
 
 use super::*;
+use interplanar_core::dedup::FIELD;
+use interplanar_core::hash::Sha256;
 use interplanar_core::narinfo::NarInfo;
 use interplanar_core::trust::{TrustedKeys, Unverified};
 
@@ -112,6 +114,42 @@ async fn guix_reads_http_entries_before_ipfs_ones() {
             .len() as u64,
         zstd.file_size
     );
+}
+
+/// Both forms of zstd have their entries and paths, and the chunk index is named where no signature covers it.
+#[tokio::test]
+async fn the_deduplicating_form_stands_beside_the_one_stream() {
+    let fixture = Fixture::new("/gnu/store", |config| {
+        let both = ["zstd", "zstd-whole"];
+        config.bake.compressors = both.map(|one| one.parse().unwrap()).into();
+    });
+    let unbaked = parse(&fixture.get(&fixture.narinfo_path("large")).await);
+    assert_eq!(unbaked.extra(FIELD), None);
+    fixture.bake("large").await;
+    let narinfo = parse(&fixture.get(&fixture.narinfo_path("large")).await);
+    let base = fixture.item("large").store_path.base_name().to_owned();
+    let record = fixture.publisher.baker().get(&base[..32]).unwrap();
+    let [pieces, whole] = &record.record.representations[..] else {
+        panic!("two")
+    };
+    assert_eq!(
+        urls(&narinfo),
+        [
+            format!("nar/zstd/{base}"),
+            format!("nar/zstd-whole/{base}"),
+            format!("ipfs://{}", pieces.cid),
+            format!("ipfs://{}", whole.cid),
+        ]
+    );
+    let index = pieces.index.map(|cid| cid.to_string());
+    assert_eq!(narinfo.extra(FIELD), index.as_deref());
+    assert!(!narinfo.signed_text().unwrap().contains(FIELD));
+    let nar = fixture.nar("large");
+    for (path, one) in [("zstd/", pieces), ("zstd-whole/", whole)] {
+        let answer = fixture.get(&fixture.nar_path(path, "large")).await;
+        assert_eq!(Sha256::of(&answer.body), one.file_hash);
+        assert_eq!(zstd::decode_all(&answer.body[..]).unwrap(), nar);
+    }
 }
 
 #[tokio::test]

@@ -1,0 +1,322 @@
+use std::fs::{self, File};
+use std::path::Path;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use interplanar_core::block::Block;
+use interplanar_core::cid::Cid;
+use tempfile::TempDir;
+
+use super::super::{Baker, Config};
+use super::*;
+use crate::store::trees::{Tree, Trees};
+use crate::store::{Item, Source};
+
+const HOUR: Duration = Duration::from_secs(3600);
+
+/// Bytes that repeat nowhere and hardly compress.
+fn noise(seed: u64, length: usize) -> Vec<u8> {
+    let mut state = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
+    let mut data = Vec::with_capacity(length + 8);
+    while data.len() < length {
+        state = state
+            .wrapping_mul(6_364_136_223_846_793_005)
+            .wrapping_add(1);
+        data.extend_from_slice(&(state ^ (state >> 29)).to_le_bytes());
+    }
+    data.truncate(length);
+    data
+}
+
+/// Three baked items, each of a file that all have and one of its own; `times` tells how long ago each was asked for.
+struct Baked {
+    dir: TempDir,
+    source: Arc<dyn Source>,
+    items: Vec<Item>,
+}
+
+impl Baked {
+    async fn new(ages: [Duration; 3]) -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let shared = noise(99, 2_000_000);
+        let mut trees = Vec::new();
+        for name in ["one", "two", "three"] {
+            let path = dir.path().join(name);
+            fs::create_dir(&path).unwrap();
+            fs::write(path.join("shared"), &shared).unwrap();
+            fs::write(
+                path.join("own"),
+                noise(name.len() as u64 + name.as_bytes()[1] as u64, 300_000),
+            )
+            .unwrap();
+            trees.push(Tree { path, name: None });
+        }
+        let source: Arc<dyn Source> = Arc::new(Trees::open(&trees, "/gnu/store").unwrap());
+        let config = Config {
+            compressors: vec!["zstd".parse().unwrap()],
+            workers: 1,
+            ..Config::new(dir.path().join("cache"))
+        };
+        let baker = Baker::open(Arc::clone(&source), config).unwrap();
+        let mut items = source.items(None, 10).unwrap();
+        items.sort_by_key(|item| {
+            ["one", "two", "three"]
+                .iter()
+                .position(|name| *name == item.store_path.name())
+        });
+        for (item, age) in items.iter().zip(ages) {
+            baker.bake(item.clone()).await.unwrap();
+            asked(dir.path(), item, age);
+        }
+        drop(baker);
+        let baked = Self { dir, source, items };
+        // The workers have the lock a little longer.
+        drop(baked.open().await);
+        baked
+    }
+
+    fn folder(&self) -> std::path::PathBuf {
+        self.dir.path().join("cache")
+    }
+
+    async fn open(&self) -> Cache {
+        loop {
+            match Cache::open(&self.folder()) {
+                Err(BakeError::Blocks(_)) => tokio::task::yield_now().await,
+                opened => return opened.unwrap(),
+            }
+        }
+    }
+
+    fn name(&self, index: usize) -> StorePath {
+        self.items[index].store_path.clone()
+    }
+}
+
+/// Sets when an item was last asked for.
+fn asked(dir: &Path, item: &Item, ago: Duration) {
+    let record = format!("cache/items/{}.json", item.store_path.hash_part());
+    let file = File::open(dir.join(record)).unwrap();
+    file.set_modified(SystemTime::now() - ago).unwrap();
+}
+
+fn unused_for(time: Duration) -> Policy {
+    Policy {
+        unused_for: Some(time),
+        max_bytes: None,
+        keep_for: HOUR,
+    }
+}
+
+fn no_pins(_: &[Cid]) -> bool {
+    panic!("nothing is pinned");
+}
+
+#[tokio::test]
+async fn what_items_share_is_told_apart_from_what_only_one_has() {
+    let baked = Baked::new([3 * HOUR, 2 * HOUR, HOUR]).await;
+    let report = Cache::open_read_only(&baked.folder())
+        .unwrap()
+        .usage()
+        .unwrap();
+    let paths: Vec<StorePath> = report
+        .items
+        .iter()
+        .map(|one| one.store_path.clone())
+        .collect();
+    assert_eq!(paths, [baked.name(0), baked.name(1), baked.name(2)]);
+    for one in &report.items {
+        assert!((2_300_000..2_400_000).contains(&one.stored), "{one:?}");
+        assert!((300_000..350_000).contains(&one.unique), "{one:?}");
+        assert!(!one.damaged);
+    }
+    assert!(
+        (2_900_000..3_100_000).contains(&report.stored),
+        "{report:?}"
+    );
+    assert_eq!(report.other, 0);
+}
+
+#[tokio::test]
+async fn the_unused_go_and_what_others_need_stays() {
+    let baked = Baked::new([100 * HOUR, 50 * HOUR, 2 * HOUR]).await;
+    let cache = baked.open().await;
+    let imported = Block::raw(noise(1234, 1000).into());
+    cache.blocks.put(std::slice::from_ref(&imported)).unwrap();
+    cache.blocks.flush().unwrap();
+    let before = cache.usage().unwrap();
+
+    assert_eq!(
+        cache.victims(&unused_for(40 * HOUR)).unwrap(),
+        [baked.name(0), baked.name(1)]
+    );
+    let done = cache.collect(&unused_for(60 * HOUR), &mut no_pins).unwrap();
+    assert_eq!(done.items, [baked.name(0)]);
+    let after = cache.usage().unwrap();
+    assert_eq!(after.items.len(), 2);
+    assert!(after.items.iter().all(|one| !one.damaged));
+    assert_eq!(before.stored - after.stored, before.items[0].unique);
+    assert_eq!(after.other, 1000);
+
+    let done = cache.collect(&unused_for(HOUR), &mut no_pins).unwrap();
+    assert_eq!(done.items, [baked.name(1), baked.name(2)]);
+    assert_eq!(cache.blocks.stats().unwrap().bytes, 1000);
+    assert!(cache.blocks.has(imported.cid()).unwrap());
+    // The one pack is the last one, and so the one that is written to.
+    assert!(done.blocks > 2);
+}
+
+#[tokio::test]
+async fn what_was_asked_for_lately_stays_whatever_it_takes() {
+    let baked = Baked::new([10 * HOUR, HOUR / 2, HOUR / 2]).await;
+    let cache = baked.open().await;
+    let policy = Policy {
+        unused_for: None,
+        max_bytes: Some(0),
+        keep_for: HOUR,
+    };
+    assert_eq!(cache.victims(&policy).unwrap(), [baked.name(0)]);
+}
+
+#[tokio::test]
+async fn only_as_much_goes_as_has_to() {
+    let baked = Baked::new([30 * HOUR, 20 * HOUR, 10 * HOUR]).await;
+    let cache = baked.open().await;
+    let stored = cache.usage().unwrap().stored;
+    let most = |max_bytes| Policy {
+        unused_for: None,
+        max_bytes: Some(max_bytes),
+        keep_for: HOUR,
+    };
+    assert_eq!(cache.victims(&most(stored)).unwrap(), []);
+    assert_eq!(cache.victims(&most(stored - 1)).unwrap(), [baked.name(0)]);
+    assert_eq!(
+        cache.victims(&most(stored - 500_000)).unwrap(),
+        [baked.name(0), baked.name(1)]
+    );
+    assert_eq!(cache.victims(&most(0)).unwrap().len(), 3);
+    cache
+        .collect(&most(stored - 500_000), &mut no_pins)
+        .unwrap();
+    assert!(cache.usage().unwrap().stored <= stored - 500_000);
+}
+
+#[tokio::test]
+async fn what_kubo_does_not_unpin_stays_and_is_not_unpinned_for_another() {
+    let baked = Baked::new([30 * HOUR, 20 * HOUR, 10 * HOUR]).await;
+    let cache = baked.open().await;
+    let mut pins = Vec::new();
+    for item in &baked.items[..2] {
+        let hash_part = item.store_path.hash_part();
+        let publish = |record: &mut Record| record.representations[0].published = true;
+        cache.records.update(hash_part, publish).unwrap();
+        pins.push(cache.records.get(hash_part).unwrap().record.pins());
+        asked(baked.dir.path(), item, 30 * HOUR);
+    }
+    let done = cache
+        .collect(&unused_for(25 * HOUR), &mut |_| false)
+        .unwrap();
+    assert_eq!(done.items, []);
+    assert_eq!(done.pinned.len(), 2);
+    assert!(cache.usage().unwrap().items.iter().all(|one| !one.damaged));
+
+    let mut unpinned = Vec::new();
+    let done = cache
+        .collect(&unused_for(25 * HOUR), &mut |asked| {
+            unpinned.push(asked.to_vec());
+            asked == pins[0].as_slice()
+        })
+        .unwrap();
+    assert_eq!(
+        (done.items, done.pinned),
+        (vec![baked.name(0)], vec![baked.name(1)])
+    );
+    unpinned.sort();
+    let mut expected = pins.clone();
+    expected.sort();
+    assert_eq!(unpinned, expected);
+}
+
+#[tokio::test]
+async fn a_wrong_block_is_found_and_fetched_anew_or_its_items_are_baked_again() {
+    let baked = Baked::new([3 * HOUR, 2 * HOUR, HOUR]).await;
+    let cache = baked.open().await;
+    let whole = cache.check(&mut |_| {}, &mut |_| None).unwrap();
+    assert_eq!((whole.wrong, whole.mended, whole.items.len()), (0, 0, 0));
+    let report = cache.usage().unwrap();
+    let kept = cache.shelves().all().unwrap();
+    let leaves = super::super::dag::blocks_of(&cache.blocks, &kept[1].roots()).cids;
+    let own = leaves
+        .iter()
+        .filter(|cid| cache.blocks.size(cid).unwrap().unwrap() > 100_000)
+        .find(|cid| {
+            let other = super::super::dag::blocks_of(&cache.blocks, &kept[0].roots()).cids;
+            !other.contains(cid)
+        })
+        .copied()
+        .unwrap();
+    let good = Block::verify(own, cache.blocks.get(&own).unwrap().unwrap()).unwrap();
+    let pack = baked.folder().join("blocks/pack-00000001.car");
+
+    for refetched in [true, false] {
+        let mut bytes = fs::read(&pack).unwrap();
+        // A block that was fetched anew lies behind the one that it takes the place of.
+        let at = bytes
+            .windows(64)
+            .rposition(|window| window == &good.data()[..64])
+            .unwrap();
+        bytes[at + 5] ^= 1;
+        fs::write(&pack, &bytes).unwrap();
+        let mut hashed = 0;
+        let done = cache
+            .check(&mut |bytes| hashed += bytes, &mut |cid| {
+                assert_eq!(*cid, own);
+                refetched.then(|| good.clone())
+            })
+            .unwrap();
+        assert_eq!((done.wrong, done.mended), (1, u64::from(refetched)));
+        assert_eq!(hashed, report.stored);
+        let lost: Vec<StorePath> = (!refetched).then(|| baked.name(1)).into_iter().collect();
+        assert_eq!(done.items, lost);
+        assert_eq!(cache.blocks.has(&own).unwrap(), refetched);
+    }
+    assert_eq!(cache.usage().unwrap().items.len(), 2);
+}
+
+#[tokio::test]
+async fn a_running_publish_lets_only_go_what_has_left_the_store() {
+    let baked = Baked::new([30 * HOUR, 30 * HOUR, 30 * HOUR]).await;
+    let config = || Config {
+        compressors: vec!["zstd".parse().unwrap()],
+        workers: 1,
+        ..Config::new(baked.folder())
+    };
+    let baker = Baker::open(Arc::clone(&baked.source), config()).unwrap();
+    let done = baker.collect(&unused_for(HOUR), &mut no_pins).unwrap();
+    assert_eq!(done.items, []);
+    drop(baker);
+    // The same cache for a store that has the third only.
+    let path = baked.dir.path().join("three");
+    let third = Trees::open(&[Tree { path, name: None }], "/gnu/store").unwrap();
+    drop(baked.open().await);
+    let baker = Baker::open(Arc::new(third), config()).unwrap();
+    let done = baker.collect(&unused_for(HOUR), &mut no_pins).unwrap();
+    assert_eq!(done.items.len(), 2);
+    assert!(!done.items.contains(&baked.name(2)));
+    let hash_part = baked.items[2].store_path.hash_part();
+    assert!(baker.get(hash_part).is_some());
+    // And a served narinfo counts as asked for.
+    baker.serve(&baker.get(hash_part).unwrap());
+    let now = || {
+        baker
+            .inner
+            .records
+            .served(hash_part)
+            .unwrap()
+            .elapsed()
+            .unwrap()
+    };
+    while now() > HOUR {
+        tokio::task::yield_now().await;
+    }
+}

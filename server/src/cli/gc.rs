@@ -1,0 +1,124 @@
+//! `interplanar gc`: gives space of a cache folder back.
+
+use super::du::bytes;
+use super::{Context, Failure};
+use crate::bake::BakeError;
+use crate::bake::space::{Cache, NARINFO_TTL, Policy};
+use crate::kubo::{self, Kubo};
+use crate::publish::units::{parse_duration, parse_size};
+use crate::publish::upkeep::unpin;
+use anyhow::{Context as _, anyhow};
+use serde_json::json;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+/// Give back the space of items that nobody asks for.
+///
+/// Blocks that other items need stay, and so do those that were imported. What goes is baked anew when it is asked for. `publish` must be stopped; while
+/// it runs, its own --ttl and --max-cache-size do the same.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Examples:
+  interplanar gc --cache /var/cache/publish --unused-for 30d --dry-run
+  interplanar gc --cache /var/cache/publish --max-size 50G --ipfs-api")]
+pub struct Args {
+    /// Cache folder, as for `publish`.
+    #[arg(long, value_name = "DIR")]
+    cache: PathBuf,
+    /// Items go that nobody has asked for in so long: 30d, 8w, 6m (months).
+    #[arg(long, value_name = "TIME", value_parser = parse_duration, required_unless_present = "max_size")]
+    unused_for: Option<u64>,
+    /// Items go, the one that was asked for longest ago first, until the rest takes no more than this: 50G.
+    #[arg(long, value_name = "SIZE", value_parser = parse_size)]
+    max_size: Option<u64>,
+    /// Nothing goes that was asked for within this time, the --ttl of `publish`: clients may still have its narinfo [default: 36h].
+    #[arg(long, value_name = "TIME", value_parser = parse_duration)]
+    keep_for: Option<u64>,
+    /// Kubo node that items were published in; there they are unpinned [default URL: what the node here says, else http://127.0.0.1:5001].
+    #[arg(long, value_name = "URL", num_args = 0..=1, require_equals = true, default_missing_value = "")]
+    ipfs_api: Option<String>,
+    /// Only say what would go.
+    #[arg(long)]
+    dry_run: bool,
+    /// Print one JSON document.
+    #[arg(long)]
+    json: bool,
+}
+
+/// Collects once.
+///
+/// # Errors
+/// The folder is no cache or in use, or items that should go are pinned in a Kubo that doesn't unpin them.
+pub async fn run(args: Args, _context: Context) -> Result<(), Failure> {
+    let kubo = match args.ipfs_api.as_deref() {
+        None => None,
+        Some("") => Some(Kubo::new(&kubo::default_url()).map_err(Failure::usage)?),
+        Some(url) => Some(Kubo::new(url).map_err(Failure::usage)?),
+    };
+    tokio::task::spawn_blocking(move || collect(&args, kubo.as_ref())).await?
+}
+
+fn collect(args: &Args, kubo: Option<&Kubo>) -> Result<(), Failure> {
+    let policy = Policy {
+        unused_for: args.unused_for.map(Duration::from_secs),
+        max_bytes: args.max_size,
+        keep_for: args.keep_for.map_or(NARINFO_TTL, Duration::from_secs),
+    };
+    if args.dry_run {
+        let victims = open(&args.cache, Cache::open_read_only)?.victims(&policy)?;
+        if args.json {
+            let items: Vec<&str> = victims.iter().map(|path| path.as_str()).collect();
+            println!("{}", json!({ "wouldGo": items }));
+        } else {
+            victims.iter().for_each(|path| println!("would go: {path}"));
+        }
+        return Ok(());
+    }
+    let cache = open(&args.cache, Cache::open)?;
+    let done = cache.collect(&policy, &mut |pins| unpin(kubo, pins))?;
+    let paths = |items: &[interplanar_core::store_path::StorePath]| -> Vec<String> {
+        items.iter().map(ToString::to_string).collect()
+    };
+    if args.json {
+        println!(
+            "{}",
+            json!({ "items": paths(&done.items), "stillPinned": paths(&done.pinned), "blocks": done.blocks, "bytes": done.bytes })
+        );
+    } else {
+        paths(&done.items)
+            .iter()
+            .for_each(|path| println!("gone: {path}"));
+        println!(
+            "{} items and {} blocks are gone; the disk has {} back",
+            done.items.len(),
+            done.blocks,
+            bytes(done.bytes)
+        );
+    }
+    if done.pinned.is_empty() {
+        return Ok(());
+    }
+    let count = done.pinned.len();
+    Err(match kubo {
+        Some(_) => anyhow!("{count} items stay, since Kubo doesn't unpin them"),
+        None => {
+            anyhow!("{count} items stay, since they are pinned in Kubo: name its API by --ipfs-api")
+        }
+    }
+    .into())
+}
+
+/// Opens a cache folder, with words for the usual mistakes.
+pub(super) fn open(
+    dir: &Path,
+    open: impl FnOnce(&Path) -> Result<Cache, BakeError>,
+) -> Result<Cache, Failure> {
+    if !dir.join("items").is_dir() {
+        let error = anyhow!(
+            "{} is no cache folder of `interplanar publish`",
+            dir.display()
+        );
+        return Err(Failure::not_found(error));
+    }
+    Ok(open(dir).with_context(|| dir.display().to_string())?)
+}

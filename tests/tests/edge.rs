@@ -1,0 +1,270 @@
+//! The edge worker in Cloudflare's own runtime: stock clients install through it, from gateways good and bad.
+
+use interplanar_core::hash::{Sha256, Sha256Hasher};
+use interplanar_core::narinfo::NarInfo;
+use interplanar_tests::cache::GuixCache;
+use interplanar_tests::kubo::Kubo;
+use interplanar_tests::nix::Nix;
+use interplanar_tests::node::{Node, workers};
+use interplanar_tests::output;
+use interplanar_tests::program::{Program, get, narinfo};
+use interplanar_tests::relay::{Fault, Relay};
+use serde_json::json;
+use std::io::Read as _;
+
+/// What Cloudflare allows each request on its free plan.
+const SUBREQUESTS: usize = 50;
+
+/// The edge worker in workerd. All peers of a test are on loopback, so private addresses are allowed unless a test says otherwise.
+fn edge(variables: serde_json::Value) -> Node {
+    let mut all = json!({ "ALLOW_PRIVATE": "true", "SUBREQUESTS": SUBREQUESTS.to_string() });
+    if let (Some(all), Some(more)) = (all.as_object_mut(), variables.as_object()) {
+        all.extend(more.clone());
+    }
+    let folder = workers().join("edge");
+    let folder = folder.to_str().expect("UTF-8");
+    Node::start("workerd.mjs", &[folder, &all.to_string()])
+}
+
+fn urls(relays: &[&Relay]) -> String {
+    let urls: Vec<&str> = relays.iter().map(|relay| relay.url.as_str()).collect();
+    urls.join(" ")
+}
+
+#[test]
+fn guix_installs_through_the_edge_past_gateways_that_lie_and_hang() {
+    let kubo = Kubo::start();
+    let cache = GuixCache::new(&kubo, &[]);
+    let front = Relay::new(&cache.publish.url, Fault::None);
+    let target = kubo.gateway_url();
+    let corrupt = Relay::new(&target, Fault::Corrupt);
+    let hang = Relay::new(&target, Fault::Hang);
+    let honest = Relay::new(&target, Fault::None);
+    let edge = edge(json!({
+        "UPSTREAMS": front.url,
+        "GUIX_ACL": cache.key,
+        "GATEWAYS": urls(&[&corrupt, &hang, &honest]),
+    }));
+    let client = cache.client(&[]);
+    let (ok, said) = client.install(&cache.all(), edge.url());
+    assert!(ok, "{said}\n{}", edge.log());
+    cache.assert_installed(&client);
+    assert_eq!(
+        front.count("/nar/"),
+        0,
+        "the NARs came from IPFS: {:?}",
+        front.seen()
+    );
+    assert!(corrupt.count("/ipfs/") > 0 && honest.count("/ipfs/") > 0);
+    let named = |relay: &Relay| edge.log().lines().any(|line| line.contains(&relay.url));
+    assert!(named(&corrupt), "{}", edge.log());
+    // Few requests for each item: a CAR, not its blocks.
+    let asked = [&corrupt, &hang, &honest].map(|relay| relay.count("/ipfs/"));
+    assert!(asked.iter().sum::<usize>() < 4 * SUBREQUESTS, "{asked:?}");
+}
+
+#[test]
+fn guix_installs_by_http_where_no_gateway_helps_and_never_what_is_wrong() {
+    let kubo = Kubo::start();
+    let cache = GuixCache::new(&kubo, &[]);
+    let front = Relay::new(&cache.publish.url, Fault::None);
+    let corrupt = Relay::new(&kubo.gateway_url(), Fault::Corrupt);
+    let worker =
+        edge(json!({ "UPSTREAMS": front.url, "GUIX_ACL": cache.key, "GATEWAYS": corrupt.url }));
+    let client = cache.client(&[]);
+    let (ok, said) = client.install(&[&cache.items.tree], worker.url());
+    assert!(ok, "{said}\n{}", worker.log());
+    assert_eq!(
+        client.hash(&cache.items.tree),
+        cache.machine.hash(&cache.items.tree)
+    );
+    assert!(front.count("/nar/") > 0, "{:?}", front.seen());
+
+    // Now every source is wrong.
+    let wrong = Relay::new(&cache.publish.url, Fault::Corrupt);
+    let worker =
+        edge(json!({ "UPSTREAMS": wrong.url, "GUIX_ACL": cache.key, "GATEWAYS": corrupt.url }));
+    let client = cache.client(&[]);
+    let (ok, said) = client.install(&[&cache.items.tree], worker.url());
+    assert!(!ok, "{said}");
+    assert!(!client.root.path(&cache.items.tree).exists());
+    // A large one is under way before it is known to be wrong: its answer ends early.
+    let text = narinfo(worker.url(), &cache.items.big, |_| true);
+    let info = NarInfo::parse(text.as_bytes()).expect("a narinfo");
+    let mut answer = reqwest::blocking::get(format!("{}/{}", worker.url(), info.entries()[0].url))
+        .expect("an answer");
+    let mut body = Vec::new();
+    let whole = answer.status() == 200 && answer.read_to_end(&mut body).is_ok();
+    assert!(!whole, "{} bytes of {}", body.len(), info.nar_size());
+    assert!((body.len() as u64) < info.nar_size());
+}
+
+#[test]
+fn nix_installs_through_the_edge_past_gateways_that_lie_and_hang() {
+    let kubo = Kubo::start();
+    let machine = Nix::new();
+    let items = machine.items();
+    let key = machine.key("cache.test-1");
+    let publish = Program::inside(
+        &machine.root,
+        &[
+            "publish",
+            "--port=0",
+            "--listen=127.0.0.1",
+            "--cache=/var/cache/publish",
+            "--compression=zstd:3",
+            "--nix-key=/root/nix.sec",
+            &format!("--ipfs-api={}", kubo.api_url()),
+        ],
+    );
+    let all = [&items.tree, &items.user, &items.big, &items.builder].map(String::as_str);
+    for item in all {
+        narinfo(&publish.url, item, |text| text.contains("ipfs://"));
+    }
+    let front = Relay::new(&publish.url, Fault::None);
+    let target = kubo.gateway_url();
+    let corrupt = Relay::new(&target, Fault::Corrupt);
+    let hang = Relay::new(&target, Fault::Hang);
+    let honest = Relay::new(&target, Fault::None);
+    let edge = edge(json!({
+        "UPSTREAMS": front.url,
+        "TRUSTED_KEYS": key,
+        "GATEWAYS": urls(&[&hang, &corrupt, &honest]),
+    }));
+    let client = Nix::new();
+    for item in all {
+        let (ok, said) = client.install(item, edge.url(), &key);
+        assert!(ok, "{said}\n{}", edge.log());
+        assert_eq!(client.hash(item), machine.hash(item), "{item}");
+    }
+    assert_eq!(
+        front.count("/nar/"),
+        0,
+        "the NARs came from IPFS: {:?}",
+        front.seen()
+    );
+}
+
+/// The runtime's whole process stays under what one isolate may have.
+#[test]
+fn an_item_of_600_mb_passes_within_128_mb_and_50_subrequests() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let tree = folder.path().join("tree");
+    std::fs::create_dir(&tree).expect("a folder");
+    output(
+        std::process::Command::new("sh")
+            .args(["-c", "head -c 600000000 /dev/urandom > \"$0\""])
+            .arg(tree.join("large")),
+    );
+    let nix = Nix::new();
+    let key = nix.key("cache.test-1");
+    let secret = folder.path().join("key");
+    std::fs::write(&secret, nix.root.read("/root/nix.sec")).expect("a key");
+    let publish = Program::outside(&[
+        "publish",
+        "--port=0",
+        "--listen=127.0.0.1",
+        "--compression=zstd:1",
+        "--store-dir=/nix/store",
+        &format!("--nix-key={}", secret.display()),
+        &format!("--cache={}", folder.path().join("cache").display()),
+        tree.to_str().expect("UTF-8"),
+    ]);
+    let item = publish.item();
+    narinfo(&publish.url, &item, |text| text.contains("ipfs://"));
+    let front = Relay::new(&publish.url, Fault::None);
+    let gateway = Relay::new(&publish.url, Fault::None);
+    let edge =
+        edge(json!({ "UPSTREAMS": front.url, "TRUSTED_KEYS": key, "GATEWAYS": gateway.url }));
+    let text = narinfo(edge.url(), &item, |_| true);
+    let info = NarInfo::parse(text.as_bytes()).expect("a narinfo");
+    let mut answer = reqwest::blocking::Client::builder()
+        .timeout(None)
+        .build()
+        .expect("a client")
+        .get(format!("{}/{}", edge.url(), info.entries()[0].url))
+        .send()
+        .expect("an answer");
+    assert_eq!(answer.content_length(), Some(info.nar_size()));
+    let (mut hasher, mut buffer) = (Sha256Hasher::new(), vec![0; 1 << 16]);
+    loop {
+        match answer.read(&mut buffer).expect("a whole body") {
+            0 => break,
+            length => hasher.update(&buffer[..length]),
+        }
+    }
+    assert_eq!(hasher.finish(), info.nar_hash());
+    assert_eq!(front.count("/nar/"), 0, "{:?}", front.seen());
+    assert!(
+        gateway.count("/ipfs/") < SUBREQUESTS,
+        "{}",
+        gateway.count("/ipfs/")
+    );
+    let pid = edge.said["pid"].as_u64().expect("a process");
+    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).expect("its status");
+    let peak = status
+        .lines()
+        .find_map(|line| line.strip_prefix("VmHWM:"))
+        .expect("its peak");
+    let peak: u64 = peak.trim().trim_end_matches(" kB").parse().expect("kB");
+    println!(
+        "workerd used at most {} MB for an item of {} MB",
+        peak / 1000,
+        info.nar_size() / 1_000_000
+    );
+    assert!(peak < 128_000, "workerd used {peak} kB");
+}
+
+#[test]
+fn what_no_trusted_narinfo_names_is_not_served_and_private_gateways_are_refused() {
+    let kubo = Kubo::start();
+    let cache = GuixCache::new(&kubo, &[]);
+    let mut add = kubo.ipfs();
+    let file = kubo.repo().file("other", b"other content");
+    let other = output(add.args(["add", "-Q", "--cid-version=1"]).arg(&file));
+    let other = format!("/ipfs/{}", other.trim());
+    let variables = json!({
+        "UPSTREAMS": cache.publish.url,
+        "GUIX_ACL": cache.key,
+        "GATEWAYS": kubo.gateway_url(),
+    });
+    let closed = edge(variables.clone());
+    let direct = narinfo(&cache.publish.url, &cache.items.tree, |_| true);
+    let cid = direct
+        .split("ipfs://")
+        .nth(1)
+        .and_then(|rest| rest.lines().next())
+        .expect("a CID");
+    let named = format!("/ipfs/{cid}");
+    for path in [&other, &named] {
+        assert_eq!(get(&format!("{}{path}", closed.url())).0, 403, "{path}");
+    }
+    narinfo(closed.url(), &cache.items.tree, |_| true);
+    let answer = reqwest::blocking::get(format!("{}{named}", closed.url())).expect("an answer");
+    assert_eq!(answer.status(), 200, "{}", closed.log());
+    let there =
+        reqwest::blocking::get(format!("{}{named}", kubo.gateway_url())).expect("an answer");
+    assert_eq!(
+        Sha256::of(&answer.bytes().expect("a body")),
+        Sha256::of(&there.bytes().expect("a body"))
+    );
+    assert_eq!(get(&format!("{}{other}", closed.url())).0, 403);
+
+    let mut open = variables.clone();
+    open["OPEN"] = json!("true");
+    let open = edge(open);
+    assert_eq!(
+        get(&format!("{}{other}", open.url())),
+        (200, "other content".to_owned())
+    );
+
+    let mut private = variables;
+    private["ALLOW_PRIVATE"] = json!("false");
+    let private = edge(private);
+    assert_eq!(get(&format!("{}/version", private.url())).0, 500);
+    assert!(
+        private.log().contains("private address"),
+        "{}",
+        private.log()
+    );
+}

@@ -1,0 +1,32 @@
+// The shell of the edge worker: everything is decided in WebAssembly.
+import wasm from './interplanar_worker_bg.wasm';
+import { initSync, Worker, __wbg_reset_state } from './interplanar_worker.js';
+
+let worker;
+
+function start(env) {
+  initSync({ module: wasm });
+  worker ??= Worker.edge(env, caches.default);
+  return worker;
+}
+
+// After a panic the instance is not to be trusted: the next request gets a new one.
+function restart() {
+  worker = undefined;
+  __wbg_reset_state();
+}
+
+export default {
+  async fetch(request, env, context) {
+    try {
+      const answer = start(env).fetch(request, context);
+      // A client that goes away leaves nothing half done behind.
+      context.waitUntil(answer.catch(() => {}));
+      return await answer;
+    } catch (error) {
+      console.error(`interplanar: ${error}`);
+      if (error instanceof WebAssembly.RuntimeError) restart();
+      return new Response('internal error\n', { status: 500 });
+    }
+  },
+};
