@@ -26,6 +26,7 @@ lint: targets
 	$(CARGO) clippy --quiet -p interplanar-wasm --all-targets --target wasm32-unknown-unknown -- -D warnings
 	$(CARGO) clippy --quiet -p interplanar-wasm --no-default-features --features zstd --target wasm32-unknown-unknown -- -D warnings
 	$(CARGO) clippy --quiet -p interplanar-wasm --no-default-features --target wasm32-unknown-unknown -- -D warnings
+	$(CARGO) clippy --quiet -p interplanar-worker --target wasm32-unknown-unknown -- -D warnings
 
 test: peers lint
 	$(CARGO) build --quiet -p interplanar-server

@@ -1,11 +1,13 @@
 //! A Node script of `tests/web/` as a process, which says its address in its first line.
 
-use crate::checkout;
+use crate::web::scripts;
+use crate::{checkout, output};
 use serde_json::Value;
 use std::io::{BufRead as _, BufReader, Read as _};
 use std::os::unix::process::CommandExt as _;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, OnceLock};
 
 /// A running script; it and all that it started end with this.
 pub struct Node {
@@ -22,7 +24,11 @@ impl Node {
     /// When it ends without one.
     #[must_use]
     pub fn start(script: &str, arguments: &[&str]) -> Self {
-        let mut child = node(script, arguments)
+        let mut child = Command::new("node")
+            .arg(script)
+            .args(arguments)
+            .current_dir(scripts())
+            .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
             // A group of its own, so that no child of it outlives the test.
@@ -85,30 +91,17 @@ impl Drop for Node {
     }
 }
 
-/// Node, about to run a script of `tests/web/`.
-#[must_use]
-pub fn node(script: &str, arguments: &[&str]) -> Command {
-    let folder = checkout().join("tests/web");
-    let packages = folder.join("node_modules");
-    assert!(
-        packages.exists(),
-        "tests/web/node_modules is missing: run scripts/peers"
-    );
-    let mut node = Command::new("node");
-    node.arg(script)
-        .args(arguments)
-        .current_dir(folder)
-        .stdin(Stdio::null());
-    node
-}
-
-/// The folder where `scripts/worker` put the workers.
+/// The folder with both workers, built from this checkout once for a test program.
 ///
 /// # Panics
-/// When they were not built: `make test` builds them first.
+/// When they can't be built.
 #[must_use]
-pub fn workers() -> std::path::PathBuf {
-    let folder = checkout().join("worker/dist");
-    assert!(folder.exists(), "build the workers first: scripts/worker");
-    folder
+pub fn workers() -> &'static Path {
+    static WORKERS: OnceLock<PathBuf> = OnceLock::new();
+    WORKERS.get_or_init(|| {
+        let checkout = checkout().canonicalize().expect("a checkout");
+        let folder = checkout.join("worker/dist");
+        output(Command::new(checkout.join("scripts/worker")).arg(&folder));
+        folder
+    })
 }

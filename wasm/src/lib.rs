@@ -12,3 +12,4 @@
 #[cfg(feature = "bindings")]
 pub mod bindings;
 pub mod driver;
+pub mod promise;

@@ -25,7 +25,7 @@ export default {
       return await answer;
     } catch (error) {
       console.error(`interplanar: ${error}`);
-      if (error instanceof WebAssembly.RuntimeError) restart();
+      if (error instanceof WebAssembly.RuntimeError || error.code === 'PANIC') restart();
       return new Response('internal error\n', { status: 500 });
     }
   },

@@ -1,8 +1,7 @@
 // The shell of the service worker: everything is decided in WebAssembly. Serve it from the root of an origin of its own.
 'use strict';
 const BUILD = '@BUILD@';
-importScripts(`interplanar_worker.js?${BUILD}`);
-
+const GLUE = `interplanar_worker.js?${BUILD}`;
 const PROGRAM = `interplanar_worker_bg.wasm?${BUILD}`;
 // Programs by their build, settings, blocks and narinfos.
 const CACHES = { programs: 'interplanar-programs', settings: 'interplanar-settings', kept: 'interplanar-kept-1' };
@@ -12,6 +11,15 @@ const OURS = /^\/(ipfs(\/|$)|nar\/|nix-cache-info$|healthz$|version$|[0-9a-df-np
 
 let starting;
 let worker;
+
+importScripts(GLUE);
+
+// After a panic the instance is not to be trusted: the next request gets a new one.
+function restart() {
+  importScripts(GLUE);
+  starting = undefined;
+  worker = undefined;
+}
 
 async function readSettings() {
   const kept = await (await caches.open(CACHES.settings)).match(SETTINGS);
@@ -51,8 +59,7 @@ async function answer(request) {
     return await (await start()).fetch(request);
   } catch (error) {
     console.error('interplanar:', error);
-    // After a panic the instance is not to be trusted, and only a new worker has a new one.
-    if (error instanceof WebAssembly.RuntimeError) await self.registration.unregister();
+    if (error instanceof WebAssembly.RuntimeError || error.code === 'PANIC') restart();
     return new Response(`The service worker failed: ${error}\n`, {
       status: 500,
       headers: { 'Content-Type': 'text/plain; charset=utf-8', 'Cache-Control': 'no-store' },

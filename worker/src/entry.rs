@@ -5,10 +5,10 @@ use crate::handler::Shared;
 use crate::reply::{self, Reply};
 use crate::stream::RequestContext;
 use http::StatusCode;
+use interplanar_wasm::promise::promise;
 use js_sys::{Error, Promise, Reflect};
 use std::rc::Rc;
 use wasm_bindgen::prelude::*;
-use wasm_bindgen_futures::future_to_promise;
 use web_sys::{Cache, Request};
 
 /// The handler, with what it remembers between requests.
@@ -59,7 +59,7 @@ impl Worker {
         let shared = Rc::clone(&self.shared);
         let asked = reply::request(request);
         let head = request.method() == "HEAD";
-        future_to_promise(async move {
+        promise(async move {
             let reply = match asked {
                 Some(asked) => shared.task().reply(asked).await,
                 None => Reply::new(StatusCode::BAD_REQUEST, "text/plain", "no request\n"),

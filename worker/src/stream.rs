@@ -6,11 +6,12 @@
 use bytes::Bytes;
 use futures_util::future::{AbortHandle, abortable};
 use futures_util::stream::{LocalBoxStream, StreamExt as _};
+use interplanar_wasm::promise::promise;
 use js_sys::{Error, Object, Promise, Reflect, Uint8Array};
 use std::cell::RefCell;
 use std::rc::Rc;
 use wasm_bindgen::prelude::*;
-use wasm_bindgen_futures::{JsFuture, future_to_promise};
+use wasm_bindgen_futures::JsFuture;
 
 /// Pieces, or why there are no more.
 pub(crate) type Pieces = LocalBoxStream<'static, Result<Bytes, String>>;
@@ -70,6 +71,10 @@ extern "C" {
     fn close(this: &Controller) -> Result<(), JsValue>;
 }
 
+/// What an answer without a length ends with where it can't be completed: workerd may end it in good order, whatever becomes of its
+/// stream, so that nobody would know. Kubo does the same.
+const INCOMPLETE: &[u8] = b"\n[this answer is incomplete]\n";
+
 /// Bytes that are written at once.
 const BUFFER: usize = 128 << 10;
 
@@ -87,8 +92,8 @@ pub(crate) fn readable(
         None => IdentityTransformStream::new()?,
     };
     let writer = transform.writable().get_writer();
-    let written = future_to_promise(async move {
-        write(pieces, &writer).await;
+    let written = promise(async move {
+        write(pieces, length.is_some(), &writer).await;
         Ok(JsValue::UNDEFINED)
     });
     if let Some(context) = context {
@@ -103,15 +108,19 @@ fn has_fixed_length() -> bool {
 }
 
 /// Writes the pieces, waiting for the reader. Only all of them close the stream; a reader that goes away drops the rest.
-async fn write(mut pieces: Pieces, writer: &Writer) {
+async fn write(mut pieces: Pieces, sized: bool, writer: &Writer) {
     let buffer = Uint8Array::new_with_length(BUFFER as u32);
     while let Some(piece) = pieces.next().await {
         let piece = match piece {
             Ok(piece) => piece,
             Err(error) => {
-                // Whatever it answers, the reader sees the error.
-                let _ = JsFuture::from(writer.abort(&Error::new(&error))).await;
-                return;
+                if sized {
+                    // Whatever it answers, the reader sees the error.
+                    let _ = JsFuture::from(writer.abort(&Error::new(&error))).await;
+                    return;
+                }
+                let _ = JsFuture::from(writer.write(&Uint8Array::from(INCOMPLETE))).await;
+                break;
             }
         };
         for part in piece.chunks(BUFFER) {
@@ -135,7 +144,7 @@ fn pulled(pieces: Pieces) -> Result<web_sys::ReadableStream, JsValue> {
             let (next, abort) = abortable(pull(Rc::clone(&pieces), controller));
             *pulling.borrow_mut() = Some(abort);
             // Whoever cancelled waits for nothing.
-            future_to_promise(async move { next.await.unwrap_or(Ok(JsValue::UNDEFINED)) })
+            promise(async move { next.await.unwrap_or(Ok(JsValue::UNDEFINED)) })
         })
     };
     let cancel = Closure::<dyn FnMut()>::new(move || {

@@ -4,8 +4,8 @@
 //! one step of the decoder is ever held.
 
 use super::error::{js, make};
-use super::promise::promise;
 use super::stream::{Controller, ReadableStream, WritableStream, strategy};
+use crate::promise::promise;
 use interplanar_core::decompress::{Decoder, DecompressError, Limits};
 use interplanar_core::narinfo::Compression;
 use js_sys::{Promise, Uint8Array};

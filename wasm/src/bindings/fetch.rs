@@ -3,10 +3,10 @@
 use super::error::{js, to_js};
 use super::gateways::Gateways;
 use super::options::{FetchOptions, Read};
-use super::promise::promise;
 use super::stream::{Controller, ReadableStream};
 use super::{event, stream};
 use crate::driver::{FetchStream, fetch_ipfs};
+use crate::promise::promise;
 use futures_util::StreamExt as _;
 use interplanar_core::cid::IpfsUrl;
 use js_sys::{Function, Promise, Uint8Array};

@@ -12,7 +12,6 @@ mod nar;
 #[cfg(feature = "full")]
 mod narinfo;
 mod options;
-mod promise;
 mod stream;
 
 pub use blocks::JsBlocks;

@@ -95,6 +95,7 @@ impl Task {
         Options {
             max_buffer: MAX_BUFFER,
             max_requests: if counted { left } else { u64::MAX },
+            near_ms: 0,
             ..Options::default()
         }
     }
