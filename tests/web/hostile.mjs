@@ -1,6 +1,6 @@
 // Many fetches past a hostile gateway: what each ends with, and whether anything of them stays in memory.
-// Job: { package, hostile, honest?, url, options, repetitions, expected }; result: { outcomes, faults, wasm, table, heap }: how often each outcome
-// came, which faults of gateways were told, and what grew in the second half of the repetitions, in bytes and table entries.
+// Job: { package, hostile, honest?, url, options, repetitions, expected }; result: { outcomes, faults, wasm, references, heap }: how often each
+// outcome came, which faults of gateways were told, and what grew in the second half of the repetitions, in bytes and held values.
 // Run with --expose-gc.
 
 import { setImmediate } from "node:timers/promises";
@@ -28,6 +28,15 @@ async function once() {
   outcomes[outcome] = (outcomes[outcome] ?? 0) + 1;
 }
 
+/** JavaScript's values that WebAssembly holds. */
+function references(table) {
+  let held = 0;
+  for (let index = 0; index < table.length; index += 1) {
+    held += table.get(index) === undefined ? 0 : 1;
+  }
+  return held;
+}
+
 async function many(count) {
   for (let left = count; left > 0; left -= SIDE_BY_SIDE) {
     await Promise.all(Array.from({ length: Math.min(left, SIDE_BY_SIDE) }, once));
@@ -39,7 +48,7 @@ async function many(count) {
   }
   return {
     wasm: exports.memory.buffer.byteLength,
-    table: exports.__wbindgen_externrefs.length,
+    references: references(exports.__wbindgen_externrefs),
     heap: process.memoryUsage().heapUsed,
   };
 }

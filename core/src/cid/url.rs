@@ -79,7 +79,7 @@ impl IpfsUrl {
 /// `ipfs://<cid>[/path]`, percent-encoded.
 impl fmt::Display for IpfsUrl {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "ipfs://{}", self.cid)?;
+        write!(f, "ipfs://{}", super::text(&self.cid))?;
         self.path
             .iter()
             .try_for_each(|name| write!(f, "/{}", encode(name)))

@@ -77,7 +77,7 @@ impl Fetcher {
             arrivals: Arrivals::default(),
             early: Early::new(options.max_buffer >> 1),
             got: Seen::default(),
-            requests: Requests::new(),
+            requests: Requests::default(),
             peers: Peers::default(),
             clock: Clock::default(),
             queue: VecDeque::new(),
@@ -158,7 +158,7 @@ impl Fetcher {
             return;
         }
         let open = core::mem::take(&mut self.requests);
-        self.queue.extend(open.into_keys().map(Action::Cancel));
+        self.queue.extend(open.keys().copied().map(Action::Cancel));
         self.arrivals.clear();
         self.early.clear();
         self.outcome = Some(outcome);

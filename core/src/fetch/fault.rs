@@ -1,6 +1,6 @@
 //! What gateways do wrong, and how a fetch fails.
 
-use crate::cid::{Cid, CidError};
+use crate::cid::{self, Cid, CidError};
 use crate::unixfs::UnixFsError;
 use alloc::boxed::Box;
 
@@ -21,7 +21,7 @@ pub enum Fault {
     #[error("answered status {0}")]
     Status(u16),
     /// A block whose hash is not what its CID says.
-    #[error("sent wrong bytes for {0}")]
+    #[error("sent wrong bytes for {}", cid::text(.0))]
     WrongHash(Cid),
     /// The answer ended before all that was asked for had come.
     #[error("ended its answer too early")]
@@ -115,19 +115,19 @@ impl From<Failure> for Fault {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum FetchError {
     /// The pool is empty and the local store doesn't have the block.
-    #[error("{cid} is not stored here and there is no gateway to ask")]
+    #[error("{} is not stored here and there is no gateway to ask", cid::text(cid))]
     NoGateways {
         /// The block.
         cid: Cid,
     },
     /// Every gateway says that it doesn't have the block.
-    #[error("no gateway has {cid}")]
+    #[error("no gateway has {}", cid::text(cid))]
     NotFound {
         /// The block.
         cid: Cid,
     },
     /// Every gateway failed, or is put aside for longer than [`Options::patience_ms`](super::Options::patience_ms).
-    #[error("no gateway could give {cid}")]
+    #[error("no gateway could give {}", cid::text(cid))]
     Unavailable {
         /// The block.
         cid: Cid,
@@ -135,7 +135,7 @@ pub enum FetchError {
         last: Option<Box<Fault>>,
     },
     /// [`Options::max_requests`](super::Options::max_requests) were made, and this block is still missing.
-    #[error("no request is left for {cid}")]
+    #[error("no request is left for {}", cid::text(cid))]
     NoRequestsLeft {
         /// The block.
         cid: Cid,

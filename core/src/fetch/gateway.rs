@@ -8,7 +8,7 @@
 //! `dag-scope=entity` always comes with `entity-bytes`: Kubo 0.43 ignores the range otherwise and sends the whole file.
 
 use super::ByteRange;
-use crate::cid::{Cid, percent_encode};
+use crate::cid::{self, Cid, percent_encode};
 use alloc::format;
 use alloc::string::String;
 use core::fmt::Write;
@@ -77,7 +77,7 @@ impl Gateway {
 
 /// The URL that asks `base` for a CAR of the file at `cid` and `path`, from `range.from` on.
 pub(super) fn car_url(base: &str, cid: &Cid, path: &[String], range: Option<ByteRange>) -> String {
-    let mut url = format!("{}/ipfs/{cid}", base.trim_end_matches('/'));
+    let mut url = format!("{}/ipfs/{}", base.trim_end_matches('/'), cid::text(cid));
     for segment in path {
         url.push('/');
         url.push_str(&percent_encode(segment));
@@ -95,10 +95,14 @@ pub(super) fn car_url(base: &str, cid: &Cid, path: &[String], range: Option<Byte
 
 /// The URL that asks `base` for a file.
 pub(super) fn file_url(base: &str, cid: &Cid) -> String {
-    format!("{}/ipfs/{cid}", base.trim_end_matches('/'))
+    format!("{}/ipfs/{}", base.trim_end_matches('/'), cid::text(cid))
 }
 
 /// The URL that asks `base` for one block.
 pub(super) fn raw_url(base: &str, cid: &Cid) -> String {
-    format!("{}/ipfs/{cid}?format=raw", base.trim_end_matches('/'))
+    format!(
+        "{}/ipfs/{}?format=raw",
+        base.trim_end_matches('/'),
+        cid::text(cid)
+    )
 }

@@ -70,6 +70,7 @@ mod clock;
 mod early;
 mod engine;
 mod fault;
+mod few;
 mod gateway;
 mod options;
 mod peers;

@@ -222,7 +222,7 @@ impl Fetcher {
         let id = self.new_id();
         let mut request = Request::new(gateway, body, max_bytes, self.clock.felt_ms());
         request.ranged = range.is_some();
-        self.requests.insert(id, request);
+        self.requests.push(id, request);
         pool.asked(gateway);
         if let Some(peer) = self.peers.get_mut(gateway) {
             peer.open = peer.open.saturating_add(1);

@@ -1,14 +1,14 @@
 //! A request under way.
 
 use super::early::Seen;
+use super::few::Few;
 use super::plain::Plain;
 use super::{Fault, RequestId};
 use crate::car::Reader;
 use crate::cid::Cid;
-use alloc::collections::BTreeMap;
 use bytes::{Bytes, BytesMut};
 
-pub(super) type Requests = BTreeMap<RequestId, Request>;
+pub(super) type Requests = Few<RequestId, Request>;
 
 /// The answer to a CAR request so far.
 #[derive(Debug, Default)]

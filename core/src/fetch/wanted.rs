@@ -1,8 +1,8 @@
 //! The window of blocks that are needed next, and what was tried for each.
 
 use super::Fault;
+use super::few::Few;
 use crate::cid::Cid;
-use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
 
 /// How often one gateway is asked for the same block.
@@ -33,7 +33,7 @@ struct Need {
 #[derive(Debug, Default)]
 pub(super) struct Wanted {
     order: Vec<Cid>,
-    needs: BTreeMap<Cid, Need>,
+    needs: Few<Cid, Need>,
     round: u64,
 }
 
@@ -43,15 +43,20 @@ impl Wanted {
         self.round = self.round.wrapping_add(1);
         let round = self.round;
         for cid in &order {
-            let need = self.needs.entry(*cid).or_insert(Need {
-                local,
-                tries: Vec::new(),
-                round,
-            });
-            need.round = round;
+            match self.needs.get_mut(cid) {
+                Some(need) => need.round = round,
+                None => self.needs.push(
+                    *cid,
+                    Need {
+                        local,
+                        tries: Vec::new(),
+                        round,
+                    },
+                ),
+            }
         }
         if self.needs.len() > order.len() {
-            self.needs.retain(|_, need| need.round == round);
+            self.needs.retain(|need| need.round == round);
         }
         self.order = order;
     }

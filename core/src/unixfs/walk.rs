@@ -32,7 +32,7 @@ use bytes::Bytes;
 
 /// Places in the content that are known at once, before a node that repeats is left to be asked for again: a DAG of eight blocks, each with
 /// 174 links to the next, has more places than any memory.
-const MAX_SLOTS: usize = 1 << 14;
+const MAX_SLOTS: usize = 1 << 12;
 
 /// What a walk may use.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -1,18 +1,18 @@
 //! Errors as JavaScript has them: an `Error` with `code`, where it is known `at`, and where there is one `cause`.
 //!
 //! A code is what went wrong with which format: `NAR_TRUNCATED`, `CID_WRONG_HASH`, `FETCH_NOT_FOUND`. Its second half is the
-//! name of the variant in `interplanar_core`, so that it needs no table that could lag behind.
+//! name of the variant in `interplanar_core`; to derive it from `Debug` would cost a browser 10 KB.
 
 use interplanar_core::cid::CidError;
 use interplanar_core::fetch::{Fault, FetchError, GatewayUrlError};
 use interplanar_core::unixfs::UnixFsError;
-use std::fmt::{self, Debug, Display, Write};
+use std::fmt::Display;
 use wasm_bindgen::JsValue;
 
 /// An error of one of the formats.
-pub(crate) trait Coded: Debug + Display {
-    /// The first half of its code.
-    const FORMAT: &'static str;
+pub(crate) trait Coded: Display {
+    /// Its code; of what was added to `interplanar_core` since, its format alone.
+    fn code(&self) -> &'static str;
 
     /// Where it is: a byte of the input or a line, from what the variant says.
     fn at(&self) -> Option<u64> {
@@ -27,7 +27,7 @@ pub(crate) trait Coded: Debug + Display {
 
 /// The error for JavaScript.
 pub(crate) fn to_js(error: &impl Coded) -> JsValue {
-    make(&error.to_string(), &code(error), error.at(), error.cause())
+    make(&error.to_string(), error.code(), error.at(), error.cause())
 }
 
 /// As [`to_js`], for `map_err`.
@@ -48,34 +48,18 @@ pub(crate) fn make(message: &str, code: &str, at: Option<u64>, cause: Option<JsV
     error.into()
 }
 
-/// `FORMAT_VARIANT_NAME`.
-fn code<E: Coded>(error: &E) -> String {
-    let mut name = Name(E::FORMAT.to_owned());
-    // Stops at the end of the variant's name.
-    let _ = write!(name, "{error:?}");
-    name.0
-}
-
-/// Takes `VariantName` of `VariantName { field: …` and writes it as `_VARIANT_NAME`.
-struct Name(String);
-
-impl Write for Name {
-    fn write_str(&mut self, text: &str) -> fmt::Result {
-        for character in text.chars() {
-            if !character.is_ascii_alphanumeric() {
-                return Err(fmt::Error);
-            }
-            if character.is_ascii_uppercase() {
-                self.0.push('_');
-            }
-            self.0.push(character.to_ascii_uppercase());
-        }
-        Ok(())
-    }
-}
-
 impl Coded for FetchError {
-    const FORMAT: &'static str = "FETCH";
+    fn code(&self) -> &'static str {
+        match self {
+            Self::NoGateways { .. } => "FETCH_NO_GATEWAYS",
+            Self::NotFound { .. } => "FETCH_NOT_FOUND",
+            Self::Unavailable { .. } => "FETCH_UNAVAILABLE",
+            Self::NoRequestsLeft { .. } => "FETCH_NO_REQUESTS_LEFT",
+            Self::Walk(..) => "FETCH_WALK",
+            Self::Cid(..) => "FETCH_CID",
+            _ => "FETCH",
+        }
+    }
 
     fn cause(&self) -> Option<JsValue> {
         match self {
@@ -88,11 +72,39 @@ impl Coded for FetchError {
 }
 
 impl Coded for Fault {
-    const FORMAT: &'static str = "GATEWAY";
+    fn code(&self) -> &'static str {
+        match self {
+            Self::NotFound(..) => "GATEWAY_NOT_FOUND",
+            Self::CarRefused(..) => "GATEWAY_CAR_REFUSED",
+            Self::FileRefused(..) => "GATEWAY_FILE_REFUSED",
+            Self::Status(..) => "GATEWAY_STATUS",
+            Self::WrongHash(..) => "GATEWAY_WRONG_HASH",
+            Self::Truncated => "GATEWAY_TRUNCATED",
+            Self::NotCar => "GATEWAY_NOT_CAR",
+            Self::NotBlock => "GATEWAY_NOT_BLOCK",
+            Self::TooLarge => "GATEWAY_TOO_LARGE",
+            Self::Unasked => "GATEWAY_UNASKED",
+            Self::Stalled => "GATEWAY_STALLED",
+            Self::TooSlow => "GATEWAY_TOO_SLOW",
+            Self::Outrun => "GATEWAY_OUTRUN",
+            Self::Connect => "GATEWAY_CONNECT",
+            Self::Timeout => "GATEWAY_TIMEOUT",
+            Self::Io => "GATEWAY_IO",
+            _ => "GATEWAY",
+        }
+    }
 }
 
 impl Coded for GatewayUrlError {
-    const FORMAT: &'static str = "GATEWAY_URL";
+    fn code(&self) -> &'static str {
+        match self {
+            Self::Scheme => "GATEWAY_URL_SCHEME",
+            Self::Host => "GATEWAY_URL_HOST",
+            Self::Character(..) => "GATEWAY_URL_CHARACTER",
+            Self::TooLong => "GATEWAY_URL_TOO_LONG",
+            _ => "GATEWAY_URL",
+        }
+    }
 
     fn at(&self) -> Option<u64> {
         match self {
@@ -103,7 +115,19 @@ impl Coded for GatewayUrlError {
 }
 
 impl Coded for CidError {
-    const FORMAT: &'static str = "CID";
+    fn code(&self) -> &'static str {
+        match self {
+            Self::Syntax => "CID_SYNTAX",
+            Self::TooLong(..) => "CID_TOO_LONG",
+            Self::Hash(..) => "CID_HASH",
+            Self::Digest(..) => "CID_DIGEST",
+            Self::BlockTooLong(..) => "CID_BLOCK_TOO_LONG",
+            Self::WrongHash => "CID_WRONG_HASH",
+            Self::Url => "CID_URL",
+            Self::Percent(..) => "CID_PERCENT",
+            _ => "CID",
+        }
+    }
 
     fn at(&self) -> Option<u64> {
         match self {
@@ -114,7 +138,25 @@ impl Coded for CidError {
 }
 
 impl Coded for UnixFsError {
-    const FORMAT: &'static str = "UNIXFS";
+    fn code(&self) -> &'static str {
+        match self {
+            Self::DagPb(..) => "UNIXFS_DAG_PB",
+            Self::Malformed { .. } => "UNIXFS_MALFORMED",
+            Self::UnknownKind { .. } => "UNIXFS_UNKNOWN_KIND",
+            Self::NoData => "UNIXFS_NO_DATA",
+            Self::Codec { .. } => "UNIXFS_CODEC",
+            Self::Sizes => "UNIXFS_SIZES",
+            Self::NotAFile { .. } => "UNIXFS_NOT_A_FILE",
+            Self::NotADirectory { .. } => "UNIXFS_NOT_A_DIRECTORY",
+            Self::Shard => "UNIXFS_SHARD",
+            Self::NotFound { .. } => "UNIXFS_NOT_FOUND",
+            Self::Unexpected => "UNIXFS_UNEXPECTED",
+            Self::BudgetBlocks => "UNIXFS_BUDGET_BLOCKS",
+            Self::BudgetDepth => "UNIXFS_BUDGET_DEPTH",
+            Self::BudgetOutput => "UNIXFS_BUDGET_OUTPUT",
+            _ => "UNIXFS",
+        }
+    }
 
     fn at(&self) -> Option<u64> {
         match self {
@@ -135,7 +177,19 @@ mod full {
     use interplanar_core::trust::TrustError;
 
     impl Coded for NarInfoError {
-        const FORMAT: &'static str = "NARINFO";
+        fn code(&self) -> &'static str {
+            match self {
+                Self::TooLong(..) => "NARINFO_TOO_LONG",
+                Self::Utf8(..) => "NARINFO_UTF8",
+                Self::Syntax { .. } => "NARINFO_SYNTAX",
+                Self::Value { .. } => "NARINFO_VALUE",
+                Self::Repeated { .. } => "NARINFO_REPEATED",
+                Self::NoUrl => "NARINFO_NO_URL",
+                Self::Missing { .. } => "NARINFO_MISSING",
+                Self::TooMany { .. } => "NARINFO_TOO_MANY",
+                _ => "NARINFO",
+            }
+        }
 
         fn at(&self) -> Option<u64> {
             match self {
@@ -149,7 +203,21 @@ mod full {
     }
 
     impl Coded for NarError {
-        const FORMAT: &'static str = "NAR";
+        fn code(&self) -> &'static str {
+            match self {
+                Self::Token { .. } => "NAR_TOKEN",
+                Self::Padding { .. } => "NAR_PADDING",
+                Self::Name { .. } => "NAR_NAME",
+                Self::Order { .. } => "NAR_ORDER",
+                Self::Target { .. } => "NAR_TARGET",
+                Self::Depth { .. } => "NAR_DEPTH",
+                Self::Trailing { .. } => "NAR_TRAILING",
+                Self::Truncated { .. } => "NAR_TRUNCATED",
+                Self::TooMany { .. } => "NAR_TOO_MANY",
+                Self::Misplaced { .. } => "NAR_MISPLACED",
+                _ => "NAR",
+            }
+        }
 
         fn at(&self) -> Option<u64> {
             match self {
@@ -169,7 +237,22 @@ mod full {
     }
 
     impl Coded for SignatureError {
-        const FORMAT: &'static str = "SIGNATURE";
+        fn code(&self) -> &'static str {
+            match self {
+                Self::Named => "SIGNATURE_NAMED",
+                Self::Base64 => "SIGNATURE_BASE64",
+                Self::Length { .. } => "SIGNATURE_LENGTH",
+                Self::Form { .. } => "SIGNATURE_FORM",
+                Self::Sexp { .. } => "SIGNATURE_SEXP",
+                Self::TooLarge => "SIGNATURE_TOO_LARGE",
+                Self::Point => "SIGNATURE_POINT",
+                Self::Scalar => "SIGNATURE_SCALAR",
+                Self::Mismatch => "SIGNATURE_MISMATCH",
+                Self::WrongHash => "SIGNATURE_WRONG_HASH",
+                Self::Bad => "SIGNATURE_BAD",
+                _ => "SIGNATURE",
+            }
+        }
 
         fn at(&self) -> Option<u64> {
             match self {
@@ -180,13 +263,32 @@ mod full {
     }
 
     impl Coded for TrustError {
-        const FORMAT: &'static str = "TRUST";
+        fn code(&self) -> &'static str {
+            match self {
+                Self::Unsigned => "TRUST_UNSIGNED",
+                Self::UnknownKey { .. } => "TRUST_UNKNOWN_KEY",
+                Self::Bad { .. } => "TRUST_BAD",
+                Self::Malformed => "TRUST_MALFORMED",
+                _ => "TRUST",
+            }
+        }
     }
 }
 
 #[cfg(feature = "zstd")]
 impl Coded for interplanar_core::decompress::DecompressError {
-    const FORMAT: &'static str = "DECOMPRESS";
+    fn code(&self) -> &'static str {
+        match self {
+            Self::Unsupported(..) => "DECOMPRESS_UNSUPPORTED",
+            Self::UnsupportedFeature { .. } => "DECOMPRESS_UNSUPPORTED_FEATURE",
+            Self::Malformed { .. } => "DECOMPRESS_MALFORMED",
+            Self::Mismatch { .. } => "DECOMPRESS_MISMATCH",
+            Self::Truncated { .. } => "DECOMPRESS_TRUNCATED",
+            Self::OutputLimit { .. } => "DECOMPRESS_OUTPUT_LIMIT",
+            Self::WindowLimit { .. } => "DECOMPRESS_WINDOW_LIMIT",
+            _ => "DECOMPRESS",
+        }
+    }
 
     fn at(&self) -> Option<u64> {
         match self {
@@ -205,10 +307,10 @@ mod tests {
 
     #[test]
     fn a_code_is_the_format_and_the_variant() {
-        assert_eq!(code(&CidError::WrongHash), "CID_WRONG_HASH");
-        assert_eq!(code(&CidError::Digest(3)), "CID_DIGEST");
-        assert_eq!(code(&Fault::NotCar), "GATEWAY_NOT_CAR");
-        assert_eq!(code(&UnixFsError::Malformed { at: 7 }), "UNIXFS_MALFORMED");
-        assert_eq!(code(&FetchError::Cid(CidError::Syntax)), "FETCH_CID");
+        assert_eq!(CidError::WrongHash.code(), "CID_WRONG_HASH");
+        assert_eq!(CidError::Digest(3).code(), "CID_DIGEST");
+        assert_eq!(Fault::NotCar.code(), "GATEWAY_NOT_CAR");
+        assert_eq!(UnixFsError::Malformed { at: 7 }.code(), "UNIXFS_MALFORMED");
+        assert_eq!(FetchError::Cid(CidError::Syntax).code(), "FETCH_CID");
     }
 }

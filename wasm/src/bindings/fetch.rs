@@ -49,7 +49,7 @@ pub fn fetch(
         stopped: RefCell::default(),
         waker: Cell::default(),
         listener: RefCell::default(),
-        on_event,
+        on_event: RefCell::new(on_event),
     });
     if let Some(signal) = signal {
         if signal.aborted() {
@@ -75,7 +75,7 @@ struct Live {
     stopped: RefCell<Option<JsValue>>,
     waker: Cell<Option<Waker>>,
     listener: RefCell<Option<Listener>>,
-    on_event: Option<Function>,
+    on_event: RefCell<Option<Function>>,
 }
 
 enum Next {
@@ -92,9 +92,11 @@ impl Live {
         }
     }
 
+    /// Lets go of everything at once, not only when the collector finds the stream.
     fn end(&self) {
         self.content.replace(None);
         self.listener.replace(None);
+        self.on_event.replace(None);
     }
 
     /// Fills the stream until it has enough.
@@ -111,9 +113,9 @@ impl Live {
                     }
                 }
                 Ok(Next::End) => {
+                    let (summary, listener) = (content.summary(), self.on_event.take());
                     self.end();
-                    let summary = content.summary();
-                    tell(self.on_event.as_ref(), summary.as_ref().map(event::done));
+                    tell(listener.as_ref(), summary.as_ref().map(event::done));
                     return controller.finish();
                 }
                 Err(error) => {
