@@ -32,7 +32,8 @@ async function once() {
 function references(table) {
   let held = 0;
   for (let index = 0; index < table.length; index += 1) {
-    held += table.get(index) === undefined ? 0 : 1;
+    // A free place is null, one that was never used undefined.
+    held += table.get(index) == null ? 0 : 1;
   }
   return held;
 }
