@@ -265,6 +265,33 @@ fn a_corrupted_block_is_a_page_that_says_so_and_the_next_gateway_is_asked() {
 }
 
 #[test]
+fn a_gateway_of_this_machine_is_preferred_if_it_answers() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("file");
+    std::fs::write(&path, "found\n").expect("a file");
+    let kubo = Kubo::start();
+    let cid = add(&kubo, &path, &[]);
+    let local = Relay::new(&kubo.gateway_url(), Fault::None);
+    let other = Relay::new(&kubo.gateway_url(), Fault::None);
+    for (local_gateway, asked) in [(local.url.as_str(), &local), (NOBODY, &other)] {
+        let saw = run(json!({
+            "settings": { "GATEWAYS": other.url, "LOCAL_GATEWAY": local_gateway },
+            "ask": { "file": { "path": format!("/ipfs/{cid}"), "headers": {}, "method": "GET" } },
+        }));
+        assert_eq!(gave(&saw, "file"), (200, hex(b"found\n")));
+        assert!(asked.count(&cid) > 0, "{:?}", asked.seen());
+    }
+    assert_eq!(
+        local.count("/ipfs/bafkqaaa?format=raw"),
+        1,
+        "{:?}",
+        local.seen()
+    );
+    let before = local.count(&cid);
+    assert_eq!((before, other.count("bafkqaaa")), (1, 0));
+}
+
+#[test]
 fn a_store_items_narinfo_nar_and_tree_come_verified_over_kubo() {
     let kubo = Kubo::start();
     let machine = Nix::new();

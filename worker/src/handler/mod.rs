@@ -92,9 +92,13 @@ impl Task {
         let allowed = self.config().subrequests;
         let left = allowed.saturating_sub(self.client.sent().saturating_add(RESERVE));
         let counted = allowed != u64::MAX;
+        if !counted {
+            return Options::default();
+        }
         Options {
             max_buffer: MAX_BUFFER,
-            max_requests: if counted { left } else { u64::MAX },
+            max_requests: left,
+            // A plain file wants its nodes as well: more requests than one CAR.
             near_ms: 0,
             ..Options::default()
         }
