@@ -274,6 +274,14 @@ fn what_no_trusted_narinfo_names_is_not_served_and_private_gateways_are_refused(
         (200, "other content".to_owned())
     );
 
+    // What would take more CPU than there is, is left to the upstream.
+    let mut short = variables.clone();
+    short["CPU_MS"] = json!("1");
+    let short = edge(short);
+    let url = format!("URL: {}/nar/", cache.publish.url);
+    let left = |item: &str| narinfo(short.url(), item, |_| true).contains(&url);
+    assert!(left(&cache.items.big) && !left(&cache.items.user));
+
     let mut private = variables;
     private["ALLOW_PRIVATE"] = json!("false");
     let private = edge(private);

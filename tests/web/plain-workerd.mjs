@@ -38,6 +38,7 @@ const path = join(place, 'config.capnp');
 writeFileSync(path, config);
 const child = spawn(workerd, ['serve', path, '--control-fd=3'], { stdio: ['ignore', 'inherit', 'inherit', 'pipe'] });
 child.on('exit', (code) => process.exit(code ?? 1));
+process.on('SIGTERM', () => child.kill());
 for await (const line of createInterface(child.stdio[3])) {
   const event = JSON.parse(line);
   if (event.event === 'listen') console.log(JSON.stringify({ url: `http://127.0.0.1:${event.port}`, pid: child.pid }));

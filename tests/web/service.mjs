@@ -34,6 +34,8 @@ const browser = await chromium.launch({
   args: ['--headless', '--no-sandbox', '--disable-gpu'],
 });
 const context = await browser.newContext();
+// The machine may be slow, and busy.
+context.setDefaultTimeout(180_000);
 const saw = {};
 
 // Opens a page that the worker controls.

@@ -272,6 +272,8 @@ mod tests {
         );
     }
 
+    type Expected = fn(&ConfigError) -> bool;
+
     #[test]
     fn values_are_read_and_wrong_ones_named() {
         let key = "cache.example.org-1:AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=";
@@ -301,7 +303,7 @@ mod tests {
             (1000, true, 30)
         );
         let many = "https://a.example ".repeat(MAX_GATEWAYS + 1);
-        let table: [(&str, &str, fn(&ConfigError) -> bool); 10] = [
+        let table: [(&str, &str, Expected); 10] = [
             ("UPSTREAMS", "cache.example.org", |error| {
                 matches!(error, ConfigError::Gateway { .. })
             }),

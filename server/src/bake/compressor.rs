@@ -6,7 +6,7 @@
 //! level  := digits; 3 if absent, and 0 is `none`
 //! ```
 //! `zstd` is the deduplicating form: one zstd frame of pieces that other items have too ([`interplanar_core::dedup`]). `zstd-whole` is compressed as
-//! one stream, some tenths smaller and with nothing to share.
+//! one stream: a fifth smaller, with nothing to share.
 //!
 //! Restrictions: gzip and lzip have levels up to 9, zstd up to 22.
 //!

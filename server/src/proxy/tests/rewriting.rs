@@ -1,7 +1,7 @@
 use super::*;
 use interplanar_core::hash::Sha256;
 use interplanar_core::narinfo::{Compression, Entry, NarInfo};
-use interplanar_core::relay::{is_hash_part, nar_path, parse_nar_name, rewrite};
+use interplanar_core::relay::{Known, is_hash_part, nar_path, parse_nar_name, redirect, rewrite};
 use interplanar_core::trust::Unverified;
 
 const NARINFOS: [&str; 6] = [
@@ -34,6 +34,28 @@ fn a_rewritten_narinfo_keeps_its_signature_and_has_one_plain_entry() {
         assert_eq!(verified.store_path(), narinfo.store_path());
         assert_eq!(verified.signed_text(), narinfo.signed_text());
         assert_eq!(verified.fingerprint(), narinfo.fingerprint());
+    }
+}
+
+#[test]
+fn a_narinfo_that_leads_to_the_upstream_keeps_its_signature_and_no_ipfs_entry() {
+    for path in NARINFOS {
+        let text = String::from_utf8(fixture(path)).unwrap();
+        // As publish writes it: one entry more, which the signature doesn't cover.
+        let with_ipfs = text + "URL: ipfs://bafkqaaa\nCompression: none\nFileSize: 1\n";
+        let hash_part = path
+            .rsplit('/')
+            .next()
+            .unwrap()
+            .trim_end_matches(".narinfo");
+        let upstream = "https://cache.example.org/x/";
+        let known = Known::believe(with_ipfs.as_bytes(), hash_part, upstream, &fixture_keys());
+        let redirected = NarInfo::parse(&redirect(&known.unwrap()).unwrap()).unwrap();
+        let verified = fixture_keys().verify(Unverified::new(redirected)).unwrap();
+        assert!(!verified.entries().is_empty());
+        for entry in verified.entries() {
+            assert!(entry.url.starts_with(upstream), "{path}: {}", entry.url);
+        }
     }
 }
 
