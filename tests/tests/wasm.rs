@@ -342,7 +342,10 @@ fn a_dag_that_lies_or_is_a_bomb_is_an_error_with_a_code() {
     ] {
         let gateway = Liar::new(&blocks, Lie::None);
         let options = json!({ "maxBytes": 500_000 });
-        let result = node("hostile.mjs", &job(&blocks, &gateway.url, None, &options));
+        let mut job = job(&blocks, &gateway.url, None, &options);
+        // Each may take some MiB for a moment.
+        job["sideBySide"] = json!(2);
+        let result = node("hostile.mjs", &job);
         assert_eq!(
             result["outcomes"],
             json!({ code: REPETITIONS }),

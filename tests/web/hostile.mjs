@@ -1,14 +1,13 @@
 // Many fetches past a hostile gateway: what each ends with, and whether anything of them stays in memory.
-// Job: { package, hostile, honest?, url, options, repetitions, expected }; result: { outcomes, faults, wasm, references, heap }: how often each
+// Job: { package, hostile, honest?, url, options, repetitions, sideBySide? }; result: { outcomes, faults, wasm, references, heap }: how often each
 // outcome came, which faults of gateways were told, and what grew in the second half of the repetitions, in bytes and held values.
 // Run with --expose-gc.
 
 import { setImmediate } from "node:timers/promises";
 import { codes, digest, interplanar, job, result } from "./lib.mjs";
 
-const { package: folder, hostile, honest, url, options, repetitions } = job();
+const { package: folder, hostile, honest, url, options, repetitions, sideBySide = 20 } = job();
 const { Gateways, fetchIpfs, exports } = await interplanar(folder);
-const SIDE_BY_SIDE = 20;
 const outcomes = {};
 const faults = {};
 
@@ -39,8 +38,8 @@ function references(table) {
 }
 
 async function many(count) {
-  for (let left = count; left > 0; left -= SIDE_BY_SIDE) {
-    await Promise.all(Array.from({ length: Math.min(left, SIDE_BY_SIDE) }, once));
+  for (let left = count; left > 0; left -= sideBySide) {
+    await Promise.all(Array.from({ length: Math.min(left, sideBySide) }, once));
   }
   // What JavaScript's collector finds is freed by finalizers, which run between its turns.
   for (let turn = 0; turn < 5; turn += 1) {
