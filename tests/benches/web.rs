@@ -1,6 +1,7 @@
 //! `make bench-web`: the npm package against a plain `fetch` and @helia/verified-fetch, as ratios in the same run.
 //!
 //! Each line gives the median of several rounds, taken in turns so that noise hits all sides. Nothing here can fail a build.
+//! `scripts/bench-web node` measures one part: sizes, decoding, node, chromium or small.
 
 use interplanar_core::decompress::{Decoder, Limits};
 use interplanar_core::narinfo::Compression;
@@ -22,9 +23,19 @@ fn main() {
     if !std::env::args().any(|argument| argument == "--bench") {
         return;
     }
+    let named: Vec<String> = std::env::args()
+        .skip(1)
+        .filter(|argument| !argument.starts_with("--"))
+        .collect();
+    let wanted = |part: &str| named.is_empty() || named.iter().any(|name| name == part);
     let folder = tempfile::tempdir().expect("a folder");
     let package = build(folder.path(), "full");
-    sizes(folder.path(), &package);
+    if wanted("sizes") {
+        sizes(folder.path(), &package);
+    }
+    if wanted("decoding") {
+        decoding(folder.path(), &package);
+    }
     let repo = Repo::new();
     let bytes = random(100 << 20);
     let large = add(&repo, &bytes, "--chunker=size-1048576");
@@ -33,12 +44,16 @@ fn main() {
         .map(|_| add(&repo, &random(4096), "--chunker=size-262144"))
         .collect();
     let kubo = Kubo::with(repo);
-    for (blocks, cid) in [("1 MiB", &large), ("256 KiB", &default)] {
-        in_node(&package, &kubo, blocks, cid);
+    if wanted("node") {
+        in_node(&package, &kubo, "1 MiB", &large);
+        in_node(&package, &kubo, "256 KiB", &default);
     }
-    in_chromium(&package, &kubo, &large);
-    many_small(&package, &kubo, &small);
-    decoding(folder.path(), &package);
+    if wanted("chromium") {
+        in_chromium(&package, &kubo, &large);
+    }
+    if wanted("small") {
+        many_small(&package, &kubo, &small);
+    }
 }
 
 /// The package with some features.

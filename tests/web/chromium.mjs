@@ -8,11 +8,15 @@ import { chromium } from "playwright-core";
 import { job, result } from "./lib.mjs";
 
 const { package: folder, gateway, cid, rounds } = job();
-const types = { js: "text/javascript", wasm: "application/wasm", html: "text/html" };
+const files = {
+  "/": ["text/html", "<!DOCTYPE html><title>bench</title>"],
+  "/interplanar.js": ["text/javascript", readFileSync(join(folder, "interplanar.js"))],
+  "/interplanar_bg.wasm": ["application/wasm", readFileSync(join(folder, "interplanar_bg.wasm"))],
+};
 const server = createServer((request, response) => {
-  const name = request.url.slice(1) || "index.html";
-  response.setHeader("Content-Type", types[name.split(".").pop()] ?? "text/plain");
-  response.end(name === "index.html" ? "<!DOCTYPE html><title>bench</title>" : readFileSync(join(folder, name)));
+  const [type, content] = files[request.url] ?? ["text/plain", ""];
+  response.writeHead(content ? 200 : 404, { "Content-Type": type });
+  response.end(content);
 });
 await new Promise((resolve) => server.listen(0, "127.0.0.1", resolve));
 const browser = await chromium.launch({ executablePath: "/usr/bin/chromium", args: ["--no-sandbox"] });
@@ -35,7 +39,7 @@ const measured = await page.evaluate(
     };
     const api = await import("/interplanar.js");
     const hello = { get: () => new TextEncoder().encode("hello world"), put: () => {} };
-    const block = "bafkreifzjut3te7nhyekklss27nh3k72ysco7y32koao5eei66wof36n5e";
+    const block = "bafkreifzjut3te2nhyekklss27nh3k72ysco7y32koao5eei66wof36n5e";
     const first = await timed(async () => {
       await api.default();
       await drain(api.fetchIpfs(`ipfs://${block}`, new api.Gateways([]), { blocks: hello }));

@@ -12,7 +12,7 @@
 //! # async fn example() -> Result<(), Box<dyn std::error::Error>> {
 //! let gateways = GatewayPool::new([Gateway::parse("http://127.0.0.1:8080")?], Policy::default());
 //! let gateways = Rc::new(RefCell::new(gateways));
-//! let url = IpfsUrl::parse("ipfs://bafkreifzjut3te7nhyekklss27nh3k72ysco7y32koao5eei66wof36n5e")?;
+//! let url = IpfsUrl::parse("ipfs://bafkreifzjut3te2nhyekklss27nh3k72ysco7y32koao5eei66wof36n5e")?;
 //! let mut content = fetch_ipfs(&Client::default(), &url, Options::default(), gateways, None, |_| {});
 //! while let Some(piece) = content.next().await {
 //!     let verified = piece?;
