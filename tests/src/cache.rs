@@ -2,6 +2,7 @@
 
 use crate::guix::{Guix, Items};
 use crate::kubo::Kubo;
+use crate::nix::{self, Nix};
 use crate::program::{Program, narinfo};
 
 /// A Guix machine that publishes three items into a Kubo node.
@@ -74,5 +75,59 @@ impl GuixCache {
         for item in self.all() {
             assert_eq!(client.hash(item), self.machine.hash(item), "{item}");
         }
+    }
+}
+
+/// A Nix machine that publishes four items into a Kubo node, signed by [`NIX_KEY`].
+pub struct NixCache {
+    /// The machine.
+    pub machine: Nix,
+    /// Its items.
+    pub items: nix::Items,
+    /// The public key that it signs with.
+    pub key: String,
+    /// What publishes.
+    pub publish: Program,
+}
+
+/// The name of the key of a [`NixCache`].
+pub const NIX_KEY: &str = "cache.test-1";
+
+impl NixCache {
+    /// Starts, and waits until all is in Kubo.
+    #[must_use]
+    pub fn new(kubo: &Kubo) -> Self {
+        let machine = Nix::new();
+        let items = machine.items();
+        let key = machine.key(NIX_KEY);
+        let publish = Program::inside(
+            &machine.root,
+            &[
+                "publish",
+                "--port=0",
+                "--listen=127.0.0.1",
+                "--cache=/var/cache/publish",
+                "--compression=zstd:3",
+                "--nix-key=/root/nix.sec",
+                &format!("--ipfs-api={}", kubo.api_url()),
+            ],
+        );
+        let cache = Self {
+            machine,
+            items,
+            key,
+            publish,
+        };
+        for item in cache.all() {
+            narinfo(&cache.publish.url, item, |text| text.contains("ipfs://"));
+        }
+        cache
+    }
+
+    /// All of its items.
+    #[must_use]
+    pub fn all(&self) -> [&str; 4] {
+        let items = &self.items;
+        [&items.tree, &items.user, &items.big, &items.builder].map(String::as_str)
     }
 }

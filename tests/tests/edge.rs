@@ -6,7 +6,7 @@ use interplanar_core::car::{Item, Reader};
 use interplanar_core::hash::{Sha256, Sha256Hasher};
 use interplanar_core::narinfo::NarInfo;
 use interplanar_gateway::{Answer, Memory, answer};
-use interplanar_tests::cache::GuixCache;
+use interplanar_tests::cache::{GuixCache, NixCache};
 use interplanar_tests::kubo::{Kubo, Repo};
 use interplanar_tests::nix::Nix;
 use interplanar_tests::node::{Node, workers};
@@ -111,25 +111,14 @@ fn guix_installs_by_http_where_no_gateway_helps_and_never_what_is_wrong() {
 #[test]
 fn nix_installs_through_the_edge_past_gateways_that_lie_and_hang() {
     let kubo = Kubo::start();
-    let machine = Nix::new();
-    let items = machine.items();
-    let key = machine.key("cache.test-1");
-    let publish = Program::inside(
-        &machine.root,
-        &[
-            "publish",
-            "--port=0",
-            "--listen=127.0.0.1",
-            "--cache=/var/cache/publish",
-            "--compression=zstd:3",
-            "--nix-key=/root/nix.sec",
-            &format!("--ipfs-api={}", kubo.api_url()),
-        ],
-    );
-    let all = [&items.tree, &items.user, &items.big, &items.builder].map(String::as_str);
-    for item in all {
-        narinfo(&publish.url, item, |text| text.contains("ipfs://"));
-    }
+    let cache = NixCache::new(&kubo);
+    let all = cache.all();
+    let NixCache {
+        machine,
+        key,
+        publish,
+        ..
+    } = &cache;
     let front = Relay::new(&publish.url, Fault::None);
     let target = kubo.gateway_url();
     let corrupt = Relay::new(&target, Fault::Corrupt);
@@ -142,7 +131,7 @@ fn nix_installs_through_the_edge_past_gateways_that_lie_and_hang() {
     }));
     let client = Nix::new();
     for item in all {
-        let (ok, said) = client.install(item, edge.url(), &key);
+        let (ok, said) = client.install(item, edge.url(), key);
         assert!(ok, "{said}\n{}", edge.log());
         assert_eq!(client.hash(item), machine.hash(item), "{item}");
     }

@@ -1,6 +1,6 @@
 //! The main job: a store item goes from `interplanar publish`, over IPFS, into stock Guix and stock Nix.
 
-use interplanar_tests::cache::GuixCache;
+use interplanar_tests::cache::{GuixCache, NIX_KEY, NixCache};
 use interplanar_tests::guix::Guix;
 use interplanar_tests::kubo::{Kubo, Repo};
 use interplanar_tests::nix::Nix;
@@ -8,8 +8,6 @@ use interplanar_tests::output;
 use interplanar_tests::program::{Program, free_port, narinfo};
 use interplanar_tests::relay::{Fault, Relay};
 use interplanar_tests::root::wait_until;
-
-const NIX_KEY: &str = "cache.test-1";
 
 fn proxy(
     root: &interplanar_tests::root::Root,
@@ -183,30 +181,19 @@ fn guix_never_gets_a_nar_that_differs_from_its_narinfo() {
 #[test]
 fn nix_installs_straight_from_publish_and_over_kubo_through_the_proxy() {
     let kubo = Kubo::start();
-    let machine = Nix::new();
-    let items = machine.items();
-    let key = machine.key(NIX_KEY);
-    let publish = Program::inside(
-        &machine.root,
-        &[
-            "publish",
-            "--port=0",
-            "--listen=127.0.0.1",
-            "--cache=/var/cache/publish",
-            "--compression=zstd:3",
-            "--nix-key=/root/nix.sec",
-            &format!("--ipfs-api={}", kubo.api_url()),
-        ],
-    );
-    let all = [&items.tree, &items.user, &items.big, &items.builder].map(String::as_str);
-    for item in all {
-        narinfo(&publish.url, item, |text| text.contains("ipfs://"));
-    }
+    let cache = NixCache::new(&kubo);
+    let all = cache.all();
+    let NixCache {
+        machine,
+        items,
+        key,
+        publish,
+    } = &cache;
     let front = Relay::new(&publish.url, Fault::None);
     let gateway = Relay::new(&kubo.gateway_url(), Fault::None);
 
     let direct = Nix::new();
-    install(&direct, &machine, &all, &front.url, &key);
+    install(&direct, machine, &all, &front.url, key);
     assert_eq!(front.count("/nar/"), 4, "{:?}", front.seen());
     let (ok, _) = Nix::new().install(
         &items.tree,
@@ -223,7 +210,7 @@ fn nix_installs_straight_from_publish_and_over_kubo_through_the_proxy() {
         &[&gateway.url],
         &[&format!("--trusted-key={key}")],
     );
-    install(&client, &machine, &all, &proxy.url, &key);
+    install(&client, machine, &all, &proxy.url, key);
     assert_eq!(
         front.count("/nar/"),
         before,

@@ -2,11 +2,11 @@
 
 use interplanar_core::hash::Sha256;
 use interplanar_core::narinfo::NarInfo;
+use interplanar_tests::cache::NixCache;
 use interplanar_tests::kubo::Kubo;
-use interplanar_tests::nix::Nix;
 use interplanar_tests::node::workers;
 use interplanar_tests::output;
-use interplanar_tests::program::{Program, get, narinfo};
+use interplanar_tests::program::{get, narinfo};
 use interplanar_tests::relay::{Fault, Relay};
 use interplanar_tests::web::node;
 use serde_json::{Value, json};
@@ -294,21 +294,13 @@ fn a_gateway_of_this_machine_is_preferred_if_it_answers() {
 #[test]
 fn a_store_items_narinfo_nar_and_tree_come_verified_over_kubo() {
     let kubo = Kubo::start();
-    let machine = Nix::new();
-    let items = machine.items();
-    let key = machine.key("cache.test-1");
-    let publish = Program::inside(
-        &machine.root,
-        &[
-            "publish",
-            "--port=0",
-            "--listen=127.0.0.1",
-            "--cache=/var/cache/publish",
-            "--compression=zstd:3",
-            "--nix-key=/root/nix.sec",
-            &format!("--ipfs-api={}", kubo.api_url()),
-        ],
-    );
+    let cache = NixCache::new(&kubo);
+    let NixCache {
+        items,
+        key,
+        publish,
+        ..
+    } = &cache;
     let text = narinfo(&publish.url, &items.tree, |text| text.contains("ipfs://"));
     let info = NarInfo::parse(text.as_bytes()).expect("a narinfo");
     let hash_part = info.store_path().hash_part().to_owned();

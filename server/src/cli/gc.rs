@@ -4,7 +4,7 @@ use super::du::bytes;
 use super::{Context, Failure};
 use crate::bake::BakeError;
 use crate::bake::space::{Cache, NARINFO_TTL, Policy};
-use crate::kubo::{self, Kubo};
+use crate::kubo::Kubo;
 use crate::publish::units::{parse_duration, parse_size};
 use crate::publish::upkeep::unpin;
 use anyhow::{Context as _, anyhow};
@@ -50,11 +50,7 @@ pub struct Args {
 /// # Errors
 /// The folder is no cache or in use, or items that should go are pinned in a Kubo that doesn't unpin them.
 pub async fn run(args: Args, _context: Context) -> Result<(), Failure> {
-    let kubo = match args.ipfs_api.as_deref() {
-        None => None,
-        Some("") => Some(Kubo::new(&kubo::default_url()).map_err(Failure::usage)?),
-        Some(url) => Some(Kubo::new(url).map_err(Failure::usage)?),
-    };
+    let kubo = Kubo::of_flag(args.ipfs_api.as_deref()).map_err(Failure::usage)?;
     tokio::task::spawn_blocking(move || collect(&args, kubo.as_ref())).await?
 }
 

@@ -3,7 +3,7 @@
 use super::{Context, Failure};
 use crate::bake::space::{NARINFO_TTL, Policy};
 use crate::bake::{self, Compressor};
-use crate::kubo::{self, Kubo};
+use crate::kubo::Kubo;
 use crate::net::server;
 use crate::publish::keys::{GUIX_PUBLIC_KEY, GUIX_SECRET_KEY, KeyTexts, Keys};
 use crate::publish::units::{parse_duration, parse_size};
@@ -221,11 +221,7 @@ fn config(args: &Args, spec: &SourceSpec, cache: PathBuf, keys: Keys) -> Result<
         bake.compressors = Vec::from_iter(Compressor::of(Compression::Zstd));
     }
     bake.workers = args.workers.unwrap_or(bake.workers);
-    let kubo = match args.ipfs_api.as_deref() {
-        None => None,
-        Some("") => Some(Kubo::new(&kubo::default_url()).map_err(Failure::usage)?),
-        Some(url) => Some(Kubo::new(url).map_err(Failure::usage)?),
-    };
+    let kubo = Kubo::of_flag(args.ipfs_api.as_deref()).map_err(Failure::usage)?;
     for gateway in &args.ipfs_gateway {
         let url = url::Url::parse(gateway).ok();
         if !url.is_some_and(|url| matches!(url.scheme(), "http" | "https") && url.query().is_none())

@@ -77,6 +77,18 @@ impl Kubo {
         Ok(Self { base, client })
     }
 
+    /// The node that a command line names by `--ipfs-api[=URL]`; without a URL the one that is here.
+    ///
+    /// # Errors
+    /// [`KuboError::Address`].
+    pub fn of_flag(flag: Option<&str>) -> Result<Option<Self>, KuboError> {
+        let url = flag.map(|url| match url {
+            "" => default_url(),
+            url => url.to_owned(),
+        });
+        url.as_deref().map(Self::new).transpose()
+    }
+
     /// The address of its API.
     pub fn url(&self) -> &Url {
         &self.base
