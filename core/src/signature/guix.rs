@@ -332,19 +332,11 @@ fn hash(parts: &[Sexp]) -> Result<Sha256, SignatureError> {
     }
 }
 
-/// A number as libgcrypt writes it: no leading zeros, but one where the first bit would be a sign.
+/// A number as libgcrypt writes it in a signature: unsigned, no leading zeros.
 fn number(scalar: &Scalar) -> Vec<u8> {
     let bytes = ecdsa::big_endian(scalar);
-    let start = bytes
-        .iter()
-        .position(|byte| *byte != 0)
-        .unwrap_or(bytes.len());
-    let digits = bytes.get(start..).unwrap_or_default();
-    let sign = digits.first().is_some_and(|byte| byte & 0x80 != 0);
-    sign.then_some(0)
-        .into_iter()
-        .chain(digits.iter().copied())
-        .collect()
+    let digits = bytes.iter().skip_while(|byte| **byte == 0);
+    digits.copied().collect()
 }
 
 #[cfg(test)]
