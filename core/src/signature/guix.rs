@@ -368,6 +368,18 @@ mod tests {
     }
 
     #[test]
+    fn numbers_are_unsigned_as_guix_writes_them() {
+        // By guix publish 1.5.0: r has 31 bytes, and the first of them is 8a.
+        let written = concat!(
+            "1;vm;KHNpZ25hdHVyZSAKIChkYXRhIAogIChmbGFncyByZmM2OTc5KQogIChoYXNoIHNoYTI1NiAjMDIyMDMzMTk1NjJFRjQwQkQ1RkFGMTBFODRCQTM1ODM1RDQzMEQ2QTA0NTM4QzA4ODBD",
+            "RTRBRUE1ODg4MkVGQSMpCiAgKQogKHNpZy12YWwgCiAgKGVjZHNhIAogICAociAjOEEyQzlCMDMyMDI2NDA2NzI1RDMwOTQyMkQ3QThFMzA0RTExNThCMDEzRUQ5NDlFRDdBNjFFQzM0NTAwNTAj",
+            "KQogICAocyAjMDM3NTgyRjI1NDdDQUUzNzgyQTJCNUJEQ0IxRDZCRTAwODZDNzZBMDY1NUU4MUY5QkJDMDI5MUJDQzkwQTZGNSMpCiAgICkKICApCiAocHVibGljLWtleSAKICAoZWNjIAogICAo",
+            "Y3VydmUgRWQyNTUxOSkKICAgKHEgI0JDN0E0RkZBQ0Q2MzBBMkJBQ0UxRDIxRkU2MjhGNTE0NzdFNjE2N0RBNTYyODQxMUY0MDNGMEMxQ0RDRTA2RDcjKQogICApCiAgKQogKQo=",
+        );
+        assert_eq!(Signature::parse(written).unwrap().to_string(), written);
+    }
+
+    #[test]
     fn a_secret_key_must_belong_to_its_public_key() {
         let (one, two) = (
             SecretKey::from_seed(&[1; 32]).unwrap(),
