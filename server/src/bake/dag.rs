@@ -1,5 +1,6 @@
 //! All blocks of baked DAGs, and the CAR of some of them.
 
+use std::collections::HashSet;
 use std::io;
 
 use bytes::Bytes;
@@ -31,7 +32,7 @@ pub(super) struct Walked {
 
 /// Walks files and chunk indexes from their roots. Blocks on the disk.
 pub(super) fn blocks_of(blocks: &BlockStore, roots: &[Cid]) -> Walked {
-    let (mut cids, mut known) = (Vec::new(), std::collections::HashSet::new());
+    let (mut cids, mut known) = (Vec::new(), HashSet::new());
     let mut lost = None;
     // The next one last.
     let mut open: Vec<Cid> = roots.iter().rev().copied().collect();
@@ -49,6 +50,27 @@ pub(super) fn blocks_of(blocks: &BlockStore, roots: &[Cid]) -> Walked {
         }
     }
     Walked { cids, lost }
+}
+
+/// Blocks of DAGs that stay, by multihash.
+#[derive(Default)]
+pub(super) struct Alive(HashSet<Vec<u8>>);
+
+impl Alive {
+    /// Adds DAGs.
+    ///
+    /// # Errors
+    /// The block that is lost: those below it can't be told.
+    pub(super) fn add(&mut self, blocks: &BlockStore, roots: &[Cid]) -> Result<(), Cid> {
+        let walked = blocks_of(blocks, roots);
+        self.0
+            .extend(walked.cids.iter().map(|cid| cid.hash().to_bytes()));
+        walked.lost.map_or(Ok(()), Err)
+    }
+
+    pub(super) fn has(&self, cid: &Cid) -> bool {
+        self.0.contains(&cid.hash().to_bytes())
+    }
 }
 
 fn children(block: &Block) -> io::Result<Vec<Cid>> {

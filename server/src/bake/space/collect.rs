@@ -10,7 +10,7 @@ use interplanar_core::cid::Cid;
 use interplanar_core::store_path::StorePath;
 
 use super::super::BakeError;
-use super::super::dag::blocks_of;
+use super::super::dag::{Alive, blocks_of};
 use super::super::record::Record;
 use super::usage::Needs;
 use super::{Kept, Shelves};
@@ -95,7 +95,7 @@ pub(super) fn collect(
     let going: HashSet<&str> = victims.iter().map(|one| one.hash_part.as_str()).collect();
     let mut alive = Alive::default();
     for item in &all {
-        if !going.contains(item.hash_part.as_str()) && !alive.add(shelves, item) {
+        if !going.contains(item.hash_part.as_str()) && !keep(shelves, item, &mut alive) {
             return Ok(done);
         }
     }
@@ -105,7 +105,7 @@ pub(super) fn collect(
             done.items.push(victim.record.item.store_path.clone());
             gone.push(victim);
         } else {
-            whole &= alive.add(shelves, &victim);
+            whole &= keep(shelves, &victim, &mut alive);
         }
     }
     if !whole {
@@ -118,6 +118,19 @@ pub(super) fn collect(
     done.blocks = shelves.blocks.remove(&dead)?;
     done.bytes = shelves.blocks.compact()?.bytes;
     Ok(done)
+}
+
+/// False if a block of an item that stays is lost: what hangs below it can't be told, so nothing may go that may be part of it.
+fn keep(shelves: Shelves<'_>, item: &Kept, alive: &mut Alive) -> bool {
+    let added = alive.add(shelves.blocks, &item.roots());
+    if let Err(lost) = added {
+        tracing::error!(
+            path = item.record.item.store_path.as_str(),
+            block = %lost,
+            "a block of an item that stays is lost, so no block goes; run `interplanar fsck`"
+        );
+    }
+    added.is_ok()
 }
 
 /// Takes the pins and the record of an item away; false if it stays.
@@ -177,31 +190,5 @@ impl Pins {
                 *count -= 1;
             }
         }
-    }
-}
-
-/// Blocks that items need who stay, by multihash. What was imported is nobody's, and stays without this.
-#[derive(Default)]
-struct Alive(HashSet<Vec<u8>>);
-
-impl Alive {
-    /// False if a block is lost: what hangs below it can't be told, so nothing may go that may be part of it.
-    fn add(&mut self, shelves: Shelves<'_>, item: &Kept) -> bool {
-        let walked = blocks_of(shelves.blocks, &item.roots());
-        if let Some(lost) = walked.lost {
-            tracing::error!(
-                path = item.record.item.store_path.as_str(),
-                block = %lost,
-                "a block of an item that stays is lost, so no block goes; run `interplanar fsck`"
-            );
-            return false;
-        }
-        self.0
-            .extend(walked.cids.iter().map(|cid| cid.hash().to_bytes()));
-        true
-    }
-
-    fn has(&self, cid: &Cid) -> bool {
-        self.0.contains(&cid.hash().to_bytes())
     }
 }
