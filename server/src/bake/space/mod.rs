@@ -32,6 +32,7 @@ use interplanar_core::block::Block;
 use interplanar_core::cid::Cid;
 use interplanar_core::store_path::StorePath;
 
+pub use super::records::NOTE_EVERY;
 pub use check::Checked;
 pub use collect::{Collected, Policy};
 pub use usage::{Report, Usage};
