@@ -22,7 +22,7 @@ fn get(blocks: &BlockStore, cid: &Cid) -> Option<Block> {
     Block::verify(*cid, data?).ok()
 }
 
-/// The blocks of files and chunk indexes.
+/// The blocks of files, chunk indexes and directories.
 pub(super) struct Walked {
     /// Their CIDs, parents before their children, each once. That leaves are there isn't checked.
     pub(super) cids: Vec<Cid>,
@@ -30,7 +30,7 @@ pub(super) struct Walked {
     pub(super) lost: Option<Cid>,
 }
 
-/// Walks files and chunk indexes from their roots. Blocks on the disk.
+/// Walks files, chunk indexes and directories from their roots. Blocks on the disk.
 pub(super) fn blocks_of(blocks: &BlockStore, roots: &[Cid]) -> Walked {
     let (mut cids, mut known) = (Vec::new(), HashSet::new());
     let mut lost = None;
@@ -85,10 +85,13 @@ fn children(block: &Block) -> io::Result<Vec<Cid>> {
         };
         return Ok(parts.into_iter().map(|part| part.cid).collect());
     }
-    match Node::decode(block).map_err(io::Error::other)? {
-        Node::File { children, .. } => Ok(children.into_iter().map(|(cid, _)| cid).collect()),
-        _ => Ok(Vec::new()),
-    }
+    Ok(match Node::decode(block).map_err(io::Error::other)? {
+        Node::File { children, .. } => children.into_iter().map(|(cid, _)| cid).collect(),
+        Node::Directory(links) | Node::Shard { links, .. } => {
+            links.into_iter().map(|link| link.cid).collect()
+        }
+        Node::Raw(_) | Node::Symlink(_) => Vec::new(),
+    })
 }
 
 /// The pieces of a CAR with blocks of one item. Blocks on the disk.

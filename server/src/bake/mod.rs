@@ -40,6 +40,7 @@ mod sink;
 pub mod space;
 #[cfg(test)]
 mod tests;
+mod tree;
 mod upload;
 mod work;
 

@@ -118,7 +118,13 @@ impl Inner {
         let missing = self.missing(before, item);
         let press = (self.config.cut, &self.presses);
         let baking = oven::bake(&*self.source, item, &missing, press, shelf)?;
-        self.save_listing(item, baking.listing.as_bytes())?;
+        let has_tree = |all: &[Representation]| all.iter().any(|one| one.tree.is_some());
+        // A listing with CIDs isn't replaced by one without.
+        if has_tree(&baking.representations)
+            || !before.is_some_and(|before| has_tree(&before.representations))
+        {
+            self.save_listing(item, baking.listing.as_bytes())?;
+        }
         let kept = before.map(|record| record.representations.clone());
         let mut representations = kept.unwrap_or_default();
         representations.extend(baking.representations);

@@ -50,7 +50,13 @@ impl Scribe {
         item: &Item,
         compressors: &[Compressor],
     ) -> Result<Bytes, NarInfoError> {
-        let forms = compressors.iter().map(|compressor| {
+        // Until a tree is there, a plain NAR is only what else was asked for: Guix takes an entry with a size before those without.
+        let asked: Vec<Compressor> = compressors
+            .iter()
+            .copied()
+            .filter(|one| !one.is_tree() || compressors.len() == 1)
+            .collect();
+        let forms = asked.iter().map(|compressor| {
             let plain = compressor.method() == Compression::None;
             Form {
                 method: compressor.method(),
@@ -88,12 +94,15 @@ impl Scribe {
             .iter()
             .filter_map(|one| record.of(*one).map(|found| (found, one.name())));
         let forms = wanted.clone().map(|(one, name)| form(one, name)).collect();
-        let index = wanted
-            .filter(|(one, _)| offered(one))
-            .find_map(|(one, _)| one.index);
-        let extra = index.map(|cid| (dedup::FIELD, cid.to_string()));
+        let mut offered = wanted.map(|(one, _)| one).filter(|one| offered(one));
+        let index = offered.clone().find_map(|one| one.index);
+        let tree = offered.find_map(|one| one.tree);
+        let extra = [(dedup::FIELD, index), (dedup::TREE_FIELD, tree)];
+        let extra = extra
+            .into_iter()
+            .filter_map(|(field, cid)| Some((field, cid?.to_string())));
         let entries = self.entries(self.dialect, item, forms);
-        self.write(item, entries, extra.into_iter().collect())
+        self.write(item, entries, extra.collect())
     }
 
     /// Of an item that a binary cache has ready.
