@@ -13,6 +13,7 @@ use super::super::BakeError;
 use super::super::dag::blocks_of;
 use super::super::record::Record;
 use super::super::records::NOTE_EVERY;
+use super::super::snapshot::Held;
 use super::usage::Needs;
 use super::{Kept, Shelves};
 
@@ -82,10 +83,14 @@ pub(super) fn victims(
 pub(super) fn collect(
     shelves: Shelves<'_>,
     victims: Vec<Kept>,
+    keep_for: Duration,
     unpin: &mut dyn FnMut(&[Cid]) -> bool,
 ) -> Result<Collected, BakeError> {
     let mut done = Collected::default();
-    if victims.is_empty() {
+    // Nobody may make another snapshot of what goes meanwhile.
+    let mut snapshots = shelves.snapshots.hold();
+    let old = unpinned(&mut snapshots, unpin)?;
+    if victims.is_empty() && old.is_empty() {
         return Ok(done);
     }
     let going: HashSet<&str> = victims.iter().map(|one| one.hash_part.as_str()).collect();
@@ -116,14 +121,51 @@ pub(super) fn collect(
         done.items.push(victim.record.item.store_path.clone());
         gone.push(victim);
     }
-    let dead = dead(shelves, &gone, &staying)?;
+    let hash_parts = gone.iter().map(|one| one.hash_part.clone()).collect();
+    if let Err(error) = snapshots.remove(hash_parts, keep_for) {
+        tracing::error!(%error, "the snapshot is made anew");
+        if let Some(root) = snapshots.root() {
+            snapshots.forget(&root)?;
+        }
+    }
+    let mut roots: Vec<Cid> = gone.iter().flat_map(Kept::roots).collect();
+    roots.extend(&old);
+    let dead = dead(shelves, &roots, &staying, &mut snapshots)?;
+    for root in &old {
+        snapshots.forget(root)?;
+    }
     done.blocks = shelves.blocks.remove(&dead)?;
     done.bytes = shelves.blocks.compact()?.bytes;
     Ok(done)
 }
 
-/// The blocks that only those need who go. What was imported is nobody's, and stays.
-fn dead(shelves: Shelves<'_>, gone: &[Kept], staying: &[Kept]) -> Result<Vec<Cid>, BakeError> {
+/// The snapshots that nobody can have any more and that are pinned nowhere.
+fn unpinned(
+    snapshots: &mut Held<'_>,
+    unpin: &mut dyn FnMut(&[Cid]) -> bool,
+) -> Result<Vec<Cid>, BakeError> {
+    let mut old = Vec::new();
+    for root in snapshots.expired() {
+        if snapshots.in_kubo().pinned.contains(&root) {
+            if !unpin(&[root]) {
+                continue;
+            }
+            let mut kubo = snapshots.in_kubo().clone();
+            kubo.pinned.retain(|pinned| *pinned != root);
+            snapshots.set_in_kubo(kubo)?;
+        }
+        old.push(root);
+    }
+    Ok(old)
+}
+
+/// The blocks below the roots that only those need who go. What was imported is nobody's, and stays.
+fn dead(
+    shelves: Shelves<'_>,
+    gone: &[Cid],
+    staying: &[Kept],
+    snapshots: &mut Held<'_>,
+) -> Result<Vec<Cid>, BakeError> {
     let mut alive: HashSet<Vec<u8>> = HashSet::new();
     for item in staying {
         let walked = blocks_of(shelves.blocks, &item.roots());
@@ -138,13 +180,18 @@ fn dead(shelves: Shelves<'_>, gone: &[Kept], staying: &[Kept]) -> Result<Vec<Cid
         }
         alive.extend(walked.cids.iter().map(|cid| cid.hash().to_bytes()));
     }
-    let mut dead = Vec::new();
-    for item in gone {
-        let cids = blocks_of(shelves.blocks, &item.roots()).cids;
-        dead.extend(
-            cids.into_iter()
-                .filter(|cid| !alive.contains(&cid.hash().to_bytes())),
-        );
+    for root in snapshots.roots() {
+        if gone.contains(&root) {
+            continue;
+        }
+        let walked = blocks_of(shelves.blocks, &[root]);
+        if let Some(lost) = walked.lost {
+            tracing::error!(%root, block = %lost, "a block of a snapshot is lost, so the snapshot is forgotten");
+            snapshots.forget(&root)?;
+        }
+        alive.extend(walked.cids.iter().map(|cid| cid.hash().to_bytes()));
     }
+    let mut dead = blocks_of(shelves.blocks, gone).cids;
+    dead.retain(|cid| !alive.contains(&cid.hash().to_bytes()));
     Ok(dead)
 }
