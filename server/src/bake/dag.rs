@@ -51,7 +51,8 @@ pub(crate) fn blocks_of(blocks: &BlockStore, roots: &[Cid]) -> Walked {
     Walked { cids, lost }
 }
 
-fn children(block: &Block) -> io::Result<Vec<Cid>> {
+/// What a node leads to.
+pub(crate) fn children(block: &Block) -> io::Result<Vec<Cid>> {
     if block.cid().codec() == cid::DAG_CBOR {
         // A part of an index has no links, and isn't an index.
         let parts = match Index::decode(block.data()) {

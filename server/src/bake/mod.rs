@@ -38,7 +38,7 @@ mod queue;
 mod record;
 mod records;
 mod sink;
-pub(crate) mod snapshot;
+pub mod snapshot;
 pub mod space;
 #[cfg(test)]
 mod tests;

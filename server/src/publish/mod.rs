@@ -192,6 +192,7 @@ impl Publisher {
             files: snapshot_files(&cache_info, &public_keys),
             state: Arc::default(),
             unsure: true,
+            look_in: snapshot::LOOK_EVERY,
         });
         Ok(Self {
             inner: Arc::new(Inner {

@@ -31,8 +31,8 @@ use crate::net::server::{self, Shutdown};
 pub(super) const NARS: &str = "nar";
 /// How long the first change waits for others.
 const SETTLE: Duration = Duration::from_secs(3);
-/// How often it is looked whether an old snapshot has had its time, where nothing changes.
-const LOOK_EVERY: Duration = Duration::from_secs(3600);
+/// How often it is looked at least, and at most, whether an old snapshot has had its time, where nothing changes.
+pub(super) const LOOK_EVERY: Duration = Duration::from_secs(3600);
 /// Longest pause after a failure.
 const LAST_PAUSE: Duration = Duration::from_secs(60);
 /// How long the last snapshot may take at the end; the process is given 30 seconds.
@@ -70,6 +70,8 @@ pub(super) struct Job {
     pub(super) state: Arc<SnapshotState>,
     /// Whether the snapshot may lack changes from before.
     pub(super) unsure: bool,
+    /// When to look for old snapshots again, where nothing changes.
+    pub(super) look_in: Duration,
 }
 
 /// Why a step isn't done; it is tried again.
@@ -96,7 +98,11 @@ impl Job {
         loop {
             let waiting = async {
                 sleep_until(next).await;
-                if !self.unsure && timeout(LOOK_EVERY, self.baker.next_change()).await.is_ok() {
+                if !self.unsure
+                    && timeout(self.look_in, self.baker.next_change())
+                        .await
+                        .is_ok()
+                {
                     sleep(SETTLE.min(self.config.interval)).await;
                 }
             };
@@ -237,7 +243,7 @@ impl Job {
     }
 
     /// Has the space of snapshots given back whose time is over.
-    async fn expire(&self) -> Result<(), Fault> {
+    async fn expire(&mut self) -> Result<(), Fault> {
         let (baker, kubo) = (self.baker.clone(), self.kubo.clone());
         let policy = Policy {
             unused_for: None,
@@ -245,21 +251,22 @@ impl Job {
             keep_for: self.config.keep_for,
         };
         let expired = tokio::task::spawn_blocking(move || {
-            if baker.snapshots().hold().expired().is_empty() {
-                return Ok(());
+            if !baker.snapshots().hold().expired().is_empty() {
+                let done = baker.collect(&policy, &mut |pins| unpin(kubo.as_ref(), pins))?;
+                let (blocks, bytes) = (done.blocks, done.bytes);
+                tracing::info!(blocks, bytes, "old snapshots are gone");
             }
-            let done = baker.collect(&policy, &mut |pins| unpin(kubo.as_ref(), pins))?;
-            tracing::info!(
-                blocks = done.blocks,
-                bytes = done.bytes,
-                "old snapshots are gone"
-            );
-            Ok(())
+            let next = baker.snapshots().hold().next_expiry();
+            Ok(next.unwrap_or(LOOK_EVERY))
         });
-        match expired.await? {
-            Err(BakeError::Stopped) | Ok(()) => Ok(()),
-            Err(error) => Err(error.into()),
-        }
+        self.look_in = match expired.await? {
+            // One whose pin Kubo doesn't remove is due for long.
+            Ok(Duration::ZERO) => LAST_PAUSE,
+            Ok(next) => (next + Duration::from_secs(1)).min(LOOK_EVERY),
+            Err(BakeError::Stopped) => LOOK_EVERY,
+            Err(error) => return Err(error.into()),
+        };
+        Ok(())
     }
 }
 

@@ -10,7 +10,7 @@ use crate::blocks::BlockStore;
 
 /// The nodes and small files of the directory at `root` that the one at `before` has not in the same place, parents first; without the files in
 /// the folder of NARs, whose DAGs are published on their own. `Err` names a block that is lost.
-pub(crate) fn fresh(
+pub fn fresh(
     blocks: &BlockStore,
     root: Cid,
     before: Option<Cid>,

@@ -28,15 +28,16 @@ use interplanar_core::unixfs::DirectoryError;
 
 use super::BakeError;
 use crate::blocks::{BlockStore, BlocksError};
-pub(crate) use fresh::fresh;
+pub use fresh::fresh;
 use state::State;
-pub(crate) use state::{InKubo, Old};
-pub(crate) use tree::{Entry, Tree};
+pub use state::{InKubo, Old};
+pub use tree::Entry;
+use tree::Tree;
 
 /// Why a snapshot can't be changed; it is as it was.
 #[non_exhaustive]
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub(crate) enum SnapshotError {
+pub enum SnapshotError {
     /// A node of it is lost or malformed.
     #[error("the snapshot can't be read: {0}")]
     Directory(#[from] DirectoryError),
@@ -53,14 +54,14 @@ impl From<BlocksError> for SnapshotError {
 
 /// The snapshots of a cache folder; clones share them.
 #[derive(Clone)]
-pub(crate) struct Snapshots {
+pub struct Snapshots {
     path: PathBuf,
     blocks: BlockStore,
     state: Arc<Mutex<State>>,
 }
 
 /// The right to change them, which one has at a time.
-pub(crate) struct Held<'a> {
+pub struct Held<'a> {
     path: &'a Path,
     blocks: &'a BlockStore,
     state: MutexGuard<'a, State>,
@@ -68,22 +69,22 @@ pub(crate) struct Held<'a> {
 
 /// What becomes of a snapshot.
 #[derive(Debug, Default)]
-pub(crate) struct Changes {
+pub struct Changes {
     /// Files at its root by their names, and their bytes.
-    pub(crate) files: Vec<(&'static str, Vec<u8>)>,
+    pub files: Vec<(&'static str, Vec<u8>)>,
     /// Hash parts of items that go.
-    pub(crate) remove: Vec<String>,
+    pub remove: Vec<String>,
     /// Whether nothing of the snapshot before is kept.
-    pub(crate) anew: bool,
+    pub anew: bool,
     /// What the narinfos were made with.
-    pub(crate) settings: String,
+    pub settings: String,
     /// For how long the one before is kept.
-    pub(crate) keep_for: Duration,
+    pub keep_for: Duration,
 }
 
 impl Snapshots {
     /// Reads the state in a cache folder; none at all, or one that can't be read, is a cache without a snapshot.
-    pub(crate) fn open(dir: &Path, blocks: BlockStore) -> Self {
+    pub fn open(dir: &Path, blocks: BlockStore) -> Self {
         let path = dir.join("snapshot.json");
         let state = State::read(&path);
         Self {
@@ -94,7 +95,7 @@ impl Snapshots {
     }
 
     /// Waits for whoever holds them.
-    pub(crate) fn hold(&self) -> Held<'_> {
+    pub fn hold(&self) -> Held<'_> {
         Held {
             path: &self.path,
             blocks: &self.blocks,
@@ -105,17 +106,17 @@ impl Snapshots {
 
 impl Held<'_> {
     /// The current one.
-    pub(crate) fn root(&self) -> Option<Cid> {
+    pub fn root(&self) -> Option<Cid> {
         self.state.root
     }
 
     /// What the narinfos of the current one were made with.
-    pub(crate) fn settings(&self) -> &str {
+    pub fn settings(&self) -> &str {
         &self.state.settings
     }
 
     /// All whose blocks are to stay: the current one, the old ones, and those that were imported.
-    pub(crate) fn roots(&self) -> Vec<Cid> {
+    pub fn roots(&self) -> Vec<Cid> {
         let old = self.state.old.iter().map(|old| old.root);
         let current = self.state.root.into_iter();
         let all = current.chain(old).chain(self.state.imported.clone());
@@ -123,14 +124,20 @@ impl Held<'_> {
     }
 
     /// Old ones that nobody can have any more.
-    pub(crate) fn expired(&self) -> Vec<Cid> {
+    pub fn expired(&self) -> Vec<Cid> {
         let now = now();
         let old = self.state.old.iter().filter(|old| old.until <= now);
         old.map(|old| old.root).collect()
     }
 
+    /// How long it is until an old one has had its time; `None` where there is none.
+    pub fn next_expiry(&self) -> Option<Duration> {
+        let old = self.state.old.iter().map(|old| old.until).min()?;
+        Some(Duration::from_secs(old.saturating_sub(now())))
+    }
+
     /// What Kubo was given.
-    pub(crate) fn in_kubo(&self) -> &InKubo {
+    pub fn in_kubo(&self) -> &InKubo {
         &self.state.kubo
     }
 
@@ -138,7 +145,7 @@ impl Held<'_> {
     ///
     /// # Errors
     /// The state can't be written.
-    pub(crate) fn set_in_kubo(&mut self, kubo: InKubo) -> Result<(), BakeError> {
+    pub fn set_in_kubo(&mut self, kubo: InKubo) -> Result<(), BakeError> {
         let mut state = self.state.clone();
         state.kubo = kubo;
         self.save(state)
@@ -148,7 +155,7 @@ impl Held<'_> {
     ///
     /// # Errors
     /// The state can't be written.
-    pub(crate) fn imported(&mut self, root: Cid) -> Result<(), BakeError> {
+    pub fn imported(&mut self, root: Cid) -> Result<(), BakeError> {
         let mut state = self.state.clone();
         if !state.imported.contains(&root) {
             state.imported.push(root);
@@ -160,7 +167,7 @@ impl Held<'_> {
     ///
     /// # Errors
     /// The state can't be written.
-    pub(crate) fn forget(&mut self, root: &Cid) -> Result<(), BakeError> {
+    pub fn forget(&mut self, root: &Cid) -> Result<(), BakeError> {
         let mut state = self.state.clone();
         state.root = state.root.filter(|current| current != root);
         state.old.retain(|old| old.root != *root);
@@ -172,7 +179,7 @@ impl Held<'_> {
     ///
     /// # Errors
     /// A node is lost.
-    pub(crate) fn listed(&self) -> Result<Vec<String>, SnapshotError> {
+    pub fn listed(&self) -> Result<Vec<String>, SnapshotError> {
         match self.state.root {
             Some(root) => Ok(tree::listed(self.blocks, root)?),
             None => Ok(Vec::new()),
@@ -183,7 +190,7 @@ impl Held<'_> {
     ///
     /// # Errors
     /// [`SnapshotError`].
-    pub(crate) fn apply(
+    pub fn apply(
         &mut self,
         changes: Changes,
         put: &mut dyn Iterator<Item = Entry>,
@@ -225,7 +232,7 @@ impl Held<'_> {
     ///
     /// # Errors
     /// [`SnapshotError`].
-    pub(crate) fn remove(
+    pub fn remove(
         &mut self,
         hash_parts: Vec<String>,
         keep_for: Duration,

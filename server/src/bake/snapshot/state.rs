@@ -32,23 +32,26 @@ pub(super) struct State {
 
 /// A root that was the current one.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Old {
-    pub(crate) root: Cid,
+pub struct Old {
+    /// Its CID.
+    pub root: Cid,
     /// Until when clients may have its narinfos, in seconds since 1970.
-    pub(crate) until: u64,
+    pub until: u64,
 }
 
 /// What a Kubo node was given.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub(crate) struct InKubo {
+pub struct InKubo {
     /// Its peer ID.
-    pub(crate) id: String,
+    pub id: String,
     /// The key that is published under.
-    pub(crate) key: String,
+    pub key: String,
     /// Its name.
-    pub(crate) name: String,
-    pub(crate) pinned: Vec<Cid>,
-    pub(crate) published: Option<Cid>,
+    pub name: String,
+    /// Roots that we have pinned, or were about to.
+    pub pinned: Vec<Cid>,
+    /// What the name leads to.
+    pub published: Option<Cid>,
 }
 
 #[derive(Serialize, Deserialize)]

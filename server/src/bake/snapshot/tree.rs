@@ -23,16 +23,17 @@ const MAX_NODES: u64 = 1 << 26;
 
 /// An item of a snapshot.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Entry {
-    pub(crate) hash_part: String,
+pub struct Entry {
+    /// Of its store path.
+    pub hash_part: String,
     /// Its narinfo.
-    pub(crate) narinfo: Bytes,
+    pub narinfo: Bytes,
     /// The URLs in it, relative to the root, and the files that they lead to.
-    pub(crate) files: Vec<(String, Cid)>,
+    pub files: Vec<(String, Cid)>,
 }
 
 /// See the module.
-pub(crate) struct Tree<'a> {
+pub(super) struct Tree<'a> {
     blocks: &'a BlockStore,
     root: Folder,
     failed: Option<BlocksError>,
@@ -44,7 +45,7 @@ struct Folder {
 }
 
 impl<'a> Tree<'a> {
-    pub(crate) fn empty(blocks: &'a BlockStore) -> Self {
+    pub(super) fn empty(blocks: &'a BlockStore) -> Self {
         Self {
             blocks,
             root: Folder::new(Directory::empty(Version::V1)),
@@ -52,7 +53,7 @@ impl<'a> Tree<'a> {
         }
     }
 
-    pub(crate) fn open(blocks: &'a BlockStore, root: &Cid) -> Result<Self, SnapshotError> {
+    pub(super) fn open(blocks: &'a BlockStore, root: &Cid) -> Result<Self, SnapshotError> {
         let directory = Directory::open(root, &mut |cid| get(blocks, cid))?;
         Ok(Self {
             blocks,
@@ -62,13 +63,13 @@ impl<'a> Tree<'a> {
     }
 
     /// Writes a file at the root.
-    pub(crate) fn put_file(&mut self, name: &str, bytes: &[u8]) -> Result<(), SnapshotError> {
+    pub(super) fn put_file(&mut self, name: &str, bytes: &[u8]) -> Result<(), SnapshotError> {
         let built = self.file(bytes)?;
         self.place(&[name.to_owned()], built.cid, built.dag_size)
     }
 
     /// Puts an item in place of what there is of it.
-    pub(crate) fn put(&mut self, entry: &Entry) -> Result<(), SnapshotError> {
+    pub(super) fn put(&mut self, entry: &Entry) -> Result<(), SnapshotError> {
         let name = format!("{}{NARINFO}", entry.hash_part);
         let built = self.file(&entry.narinfo)?;
         let blocks = self.blocks;
@@ -93,7 +94,7 @@ impl<'a> Tree<'a> {
     }
 
     /// Takes an item out: its narinfo, and the files that this names.
-    pub(crate) fn remove(&mut self, hash_part: &str) -> Result<(), SnapshotError> {
+    pub(super) fn remove(&mut self, hash_part: &str) -> Result<(), SnapshotError> {
         let name = format!("{hash_part}{NARINFO}");
         let blocks = self.blocks;
         let lookup = &mut |cid: &Cid| get(blocks, cid);
@@ -113,7 +114,7 @@ impl<'a> Tree<'a> {
     }
 
     /// Writes what changed, and gives the root.
-    pub(crate) fn finish(&mut self) -> Result<Cid, SnapshotError> {
+    pub(super) fn finish(&mut self) -> Result<Cid, SnapshotError> {
         let (blocks, failed) = (self.blocks, &mut self.failed);
         let mut sink = |block: Block| {
             if failed.is_none() {
