@@ -48,6 +48,7 @@ mod work;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::Duration;
 
 use bytes::Bytes;
 use interplanar_core::dedup::Parameters;
@@ -66,7 +67,7 @@ pub use upload::{Upload, UploadState};
 use crate::blocks::BlockStore;
 use crate::store::{Item, Source};
 use queue::Queue;
-use records::Records;
+use records::{Claim, Records};
 use snapshot::Snapshots;
 
 /// Eager items that wait in memory at once.
@@ -85,6 +86,8 @@ pub struct Config {
     pub workers: usize,
     /// Bytes of the disk that a bake leaves free.
     pub min_free: u64,
+    /// Requests for an item are noted no more often: how well it is known when it was last asked for.
+    pub note_every: Duration,
 }
 
 impl Config {
@@ -98,6 +101,7 @@ impl Config {
             cut: Parameters::default(),
             workers: std::thread::available_parallelism().map_or(1, usize::from),
             min_free: 64 << 20,
+            note_every: records::NOTE_EVERY,
         }
     }
 }
@@ -272,12 +276,22 @@ impl Baker {
         }
     }
 
-    /// An item's narinfo is served: notes it now and then, in the background. Needs a tokio runtime.
-    pub(crate) fn serve(&self, baked: &Baked) {
-        if baked.is_to_be_noted() {
-            let inner = Arc::clone(&self.inner);
-            let hash_part = baked.record.item.store_path.hash_part().to_owned();
-            tokio::task::spawn_blocking(move || inner.records.serve(&hash_part));
+    /// An item's narinfo is about to be served: notes it now and then, on disk in the background. False: it has gone, and must not be served.
+    /// Needs a tokio runtime.
+    pub(crate) fn serve(&self, baked: &Arc<Baked>) -> bool {
+        match self
+            .inner
+            .records
+            .claim(baked, self.inner.config.note_every)
+        {
+            Claim::Kept => true,
+            Claim::Gone => false,
+            Claim::Noted => {
+                let inner = Arc::clone(&self.inner);
+                let hash_part = baked.record.item.store_path.hash_part().to_owned();
+                tokio::task::spawn_blocking(move || inner.records.serve(&hash_part));
+                true
+            }
         }
     }
 
@@ -299,7 +313,12 @@ impl Baker {
         let collected = inner
             .queue
             .quiet(|| inner.shelves().collect(policy, &has_left, unpin));
-        collected.unwrap_or(Err(BakeError::Stopped))
+        let collected = collected.unwrap_or(Err(BakeError::Stopped))?;
+        for path in &collected.unpinned {
+            // Nobody listens where there is no Kubo.
+            let _ = inner.announced.send(path.hash_part().to_owned());
+        }
+        Ok(collected)
     }
 
     /// The snapshots of what is baked.

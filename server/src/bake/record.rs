@@ -96,6 +96,13 @@ impl Record {
             .collect()
     }
 
+    /// Kubo has none of them pinned any more.
+    pub(super) fn unpublish(&mut self) {
+        for one in &mut self.representations {
+            one.published = false;
+        }
+    }
+
     pub(super) fn to_json(&self) -> serde_json::Result<Vec<u8>> {
         serde_json::to_vec_pretty(&Stored::from(self))
     }

@@ -174,13 +174,18 @@ impl Upload {
             None => self.add(hash_part, path, one).await?,
         }
         let (baker, key, cid) = (self.baker.clone(), hash_part.to_owned(), one.cid);
-        blocking(move || {
+        let there = blocking(move || {
             baker
                 .published(&key, &cid)
                 .map_err(|error| error.to_string())
-        })
-        .await
-        .map_err(Fault::Item)?;
+        });
+        if !there.await.map_err(Fault::Item)? {
+            // It went from the cache meanwhile, so nobody would unpin this.
+            for root in [Some(one.cid), one.index].into_iter().flatten() {
+                self.kubo.pin_rm(&root).await.map_err(fault)?;
+            }
+            return Ok(());
+        }
         self.state.published.fetch_add(1, Ordering::Relaxed);
         tracing::info!(path, compression = one.compression.as_str(), cid = %one.cid, "published in Kubo");
         Ok(())
@@ -284,12 +289,12 @@ fn fault(error: KuboError) -> Fault {
 }
 
 impl Baker {
-    /// Notes that Kubo has pinned a CID.
+    /// Notes that Kubo has pinned a CID; says whether the item is still there.
     fn published(
         &self,
         hash_part: &str,
         cid: &interplanar_core::cid::Cid,
-    ) -> Result<(), BakeError> {
+    ) -> Result<bool, BakeError> {
         self.inner.records.update(hash_part, |record| {
             for one in &mut record.representations {
                 one.published |= one.cid == *cid;
@@ -313,13 +318,8 @@ fn unpublished(baker: &Baker, id: &str) -> Result<Vec<String>, String> {
             continue;
         }
         if !same && published.any(|published| published) {
-            let forget = |record: &mut super::Record| {
-                for one in &mut record.representations {
-                    one.published = false;
-                }
-            };
             records
-                .update(&hash_part, forget)
+                .update(&hash_part, super::Record::unpublish)
                 .map_err(|error| error.to_string())?;
         }
         unpublished.push(hash_part);

@@ -1,7 +1,7 @@
 //! `interplanar publish`: the command line of [`crate::publish`], with the options of `guix publish`.
 
 use super::{Context, Failure};
-use crate::bake::space::{NARINFO_TTL, Policy};
+use crate::bake::space::{NARINFO_TTL, NOTE_EVERY, Policy};
 use crate::bake::{self, Compressor};
 use crate::kubo::Kubo;
 use crate::net::server;
@@ -234,6 +234,7 @@ fn config(args: &Args, spec: &SourceSpec, cache: PathBuf, keys: Keys) -> Result<
         bake.compressors = Vec::from_iter(Compressor::of(Compression::Zstd));
     }
     bake.workers = args.workers.unwrap_or(bake.workers);
+    bake.note_every = note_every(args);
     let kubo = Kubo::of_flag(args.ipfs_api.as_deref()).map_err(Failure::usage)?;
     for gateway in &args.ipfs_gateway {
         let url = url::Url::parse(gateway).ok();
@@ -277,8 +278,15 @@ fn upkeep(args: &Args) -> Option<Policy> {
         unused_for,
         max_bytes: args.max_cache_size,
         keep_for: ttl.unwrap_or(NARINFO_TTL),
+        noted_every: note_every(args),
     };
     (policy.unused_for.is_some() || policy.max_bytes.is_some()).then_some(policy)
+}
+
+/// How often requests are noted: well within the time for which clients may keep narinfos.
+fn note_every(args: &Args) -> Duration {
+    let ttl = args.ttl.map_or(NARINFO_TTL, Duration::from_secs);
+    (ttl / 4).clamp(Duration::from_secs(1), NOTE_EVERY)
 }
 
 fn dialect(spec: &SourceSpec) -> Dialect {

@@ -123,6 +123,12 @@ impl Held<'_> {
         all.collect()
     }
 
+    /// Those that stay until somebody says otherwise: the current one, and those that were imported.
+    pub fn current(&self) -> Vec<Cid> {
+        let current = self.state.root.into_iter();
+        current.chain(self.state.imported.clone()).collect()
+    }
+
     /// Old ones that nobody can have any more.
     pub fn expired(&self) -> Vec<Cid> {
         let now = now();

@@ -3,7 +3,7 @@
 //! Pins go first: a record whose pins can't be removed now stays, so that nothing stays pinned that nobody knows of any more. Then the record, so that no
 //! narinfo speaks of what goes; then the blocks that no other item needs.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::time::{Duration, SystemTime};
 
 use interplanar_core::cid::Cid;
@@ -12,10 +12,8 @@ use interplanar_core::store_path::StorePath;
 use super::super::BakeError;
 use super::super::dag::blocks_of;
 use super::super::record::Record;
-use super::super::records::NOTE_EVERY;
-use super::super::snapshot::Held;
 use super::usage::Needs;
-use super::{Kept, Shelves};
+use super::{Kept, Shelves, snapshots};
 
 /// What goes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -26,6 +24,8 @@ pub struct Policy {
     pub max_bytes: Option<u64>,
     /// Nothing that was asked for within this time, whatever else is said: clients may still have its narinfo.
     pub keep_for: Duration,
+    /// Requests were noted no more often, so the time of the last one may be so much later than what was noted.
+    pub noted_every: Duration,
 }
 
 /// What went.
@@ -35,6 +35,8 @@ pub struct Collected {
     pub items: Vec<StorePath>,
     /// Items that should have gone, but Kubo didn't unpin them.
     pub pinned: Vec<StorePath>,
+    /// Items that stay, since somebody asked for them, when Kubo had just unpinned them: to be published anew.
+    pub unpinned: Vec<StorePath>,
     /// Blocks that are gone.
     pub blocks: u64,
     /// Bytes that the disk has back.
@@ -54,16 +56,19 @@ pub(super) fn victims(
         Some(most) => shelves.blocks.stats()?.bytes.saturating_sub(most),
         None => 0,
     };
-    // Requests are noted so often only.
     let kept_for = match policy.keep_for {
         Duration::ZERO => Duration::ZERO,
-        keep_for => keep_for.saturating_add(NOTE_EVERY),
+        keep_for => keep_for.saturating_add(policy.noted_every),
     };
     let items = shelves.all()?;
     let mut needs = match excess {
         0 => None,
         _ => Some(Needs::of(shelves, &items)?),
     };
+    if let Some(needs) = &needs {
+        // What went before goes from the disk with the last snapshot that has it.
+        excess = excess.saturating_sub(snapshots::pending(shelves, needs)?);
+    }
     let mut victims = Vec::new();
     for (index, item) in items.into_iter().enumerate() {
         if age(&item) < kept_for {
@@ -88,110 +93,129 @@ pub(super) fn collect(
 ) -> Result<Collected, BakeError> {
     let mut done = Collected::default();
     // Nobody may make another snapshot of what goes meanwhile.
-    let mut snapshots = shelves.snapshots.hold();
-    let old = unpinned(&mut snapshots, unpin)?;
+    let mut held = shelves.snapshots.hold();
+    let old = snapshots::unpinned(&mut held, unpin)?;
     if victims.is_empty() && old.is_empty() {
         return Ok(done);
     }
+    let all = shelves.all()?;
+    let mut pins = Pins::of(&all);
     let going: HashSet<&str> = victims.iter().map(|one| one.hash_part.as_str()).collect();
-    let mut staying: Vec<Kept> = shelves.all()?;
-    staying.retain(|item| !going.contains(item.hash_part.as_str()));
-    let needed: HashSet<Cid> = staying.iter().flat_map(Kept::roots).collect();
-    let mut gone = Vec::new();
+    let mut alive = Alive::default();
+    for item in &all {
+        if !going.contains(item.hash_part.as_str()) && !alive.add(shelves, item) {
+            return Ok(done);
+        }
+    }
+    let (mut gone, mut whole) = (Vec::new(), true);
     for victim in victims {
-        if shelves.records.served(&victim.hash_part) != Some(victim.served) {
-            // Somebody has just asked for it.
-            staying.push(victim);
-            continue;
-        }
-        let pins = victim.record.pins();
-        let pins: Vec<Cid> = pins
-            .into_iter()
-            .filter(|cid| !needed.contains(cid))
-            .collect();
-        if !pins.is_empty() && !unpin(&pins) {
-            done.pinned.push(victim.record.item.store_path.clone());
-            staying.push(victim);
-            continue;
-        }
-        shelves.records.remove(&victim.hash_part)?;
-        let listing = shelves.listings.join(format!("{}.ls", victim.hash_part));
-        // It is of no use without its record, and harmless.
-        let _ = std::fs::remove_file(listing);
-        done.items.push(victim.record.item.store_path.clone());
-        gone.push(victim);
-    }
-    let hash_parts = gone.iter().map(|one| one.hash_part.clone()).collect();
-    if let Err(error) = snapshots.remove(hash_parts, keep_for) {
-        tracing::error!(%error, "the snapshot is made anew");
-        if let Some(root) = snapshots.root() {
-            snapshots.forget(&root)?;
+        if remove(shelves, &victim, &mut pins, unpin, &mut done)? {
+            done.items.push(victim.record.item.store_path.clone());
+            gone.push(victim);
+        } else {
+            whole &= alive.add(shelves, &victim);
         }
     }
+    let hash_parts = gone.iter().map(|item| item.hash_part.clone());
+    snapshots::leave(&mut held, hash_parts.collect(), keep_for)?;
+    if !whole {
+        return Ok(done);
+    }
+    alive.0.extend(snapshots::needs(shelves, &mut held, &old)?);
     let mut roots: Vec<Cid> = gone.iter().flat_map(Kept::roots).collect();
     roots.extend(&old);
-    let dead = dead(shelves, &roots, &staying, &mut snapshots)?;
+    let mut dead = blocks_of(shelves.blocks, &roots).cids;
+    dead.retain(|cid| !alive.has(cid));
     for root in &old {
-        snapshots.forget(root)?;
+        held.forget(root)?;
     }
     done.blocks = shelves.blocks.remove(&dead)?;
     done.bytes = shelves.blocks.compact()?.bytes;
     Ok(done)
 }
 
-/// The snapshots that nobody can have any more and that are pinned nowhere.
-fn unpinned(
-    snapshots: &mut Held<'_>,
+/// Takes the pins and the record of an item away; false if it stays.
+fn remove(
+    shelves: Shelves<'_>,
+    victim: &Kept,
+    pins: &mut Pins,
     unpin: &mut dyn FnMut(&[Cid]) -> bool,
-) -> Result<Vec<Cid>, BakeError> {
-    let mut old = Vec::new();
-    for root in snapshots.expired() {
-        if snapshots.in_kubo().pinned.contains(&root) {
-            if !unpin(&[root]) {
-                continue;
-            }
-            let mut kubo = snapshots.in_kubo().clone();
-            kubo.pinned.retain(|pinned| *pinned != root);
-            snapshots.set_in_kubo(kubo)?;
-        }
-        old.push(root);
+    done: &mut Collected,
+) -> Result<bool, BakeError> {
+    let path = &victim.record.item.store_path;
+    if shelves.records.served(&victim.hash_part) != Some(victim.served) {
+        // Somebody has just asked for it.
+        return Ok(false);
     }
-    Ok(old)
+    let own = pins.only_of(victim);
+    if !own.is_empty() && !unpin(&own) {
+        done.pinned.push(path.clone());
+        return Ok(false);
+    }
+    let records = shelves.records;
+    if !records.remove_unless_noted(&victim.hash_part, victim.served)? {
+        if !own.is_empty() {
+            records.update(&victim.hash_part, Record::unpublish)?;
+            done.unpinned.push(path.clone());
+        }
+        return Ok(false);
+    }
+    pins.remove(victim);
+    let listing = shelves.listings.join(format!("{}.ls", victim.hash_part));
+    // It is of no use without its record, and harmless.
+    let _ = std::fs::remove_file(listing);
+    Ok(true)
 }
 
-/// The blocks below the roots that only those need who go. What was imported is nobody's, and stays.
-fn dead(
-    shelves: Shelves<'_>,
-    gone: &[Cid],
-    staying: &[Kept],
-    snapshots: &mut Held<'_>,
-) -> Result<Vec<Cid>, BakeError> {
-    let mut alive: HashSet<Vec<u8>> = HashSet::new();
-    for item in staying {
+/// How many items need each DAG, for those that are pinned.
+struct Pins(HashMap<Cid, u32>);
+
+impl Pins {
+    fn of(items: &[Kept]) -> Self {
+        let mut needed = HashMap::new();
+        for cid in items.iter().flat_map(Kept::roots) {
+            *needed.entry(cid).or_default() += 1;
+        }
+        Self(needed)
+    }
+
+    fn only_of(&self, item: &Kept) -> Vec<Cid> {
+        let mut pins = item.record.pins();
+        pins.retain(|cid| self.0.get(cid).is_none_or(|count| *count <= 1));
+        pins
+    }
+
+    fn remove(&mut self, item: &Kept) {
+        for cid in item.roots() {
+            if let Some(count) = self.0.get_mut(&cid) {
+                *count -= 1;
+            }
+        }
+    }
+}
+
+/// Blocks that items need who stay, by multihash. What was imported is nobody's, and stays without this.
+#[derive(Default)]
+struct Alive(HashSet<Vec<u8>>);
+
+impl Alive {
+    /// False if a block is lost: what hangs below it can't be told, so nothing may go that may be part of it.
+    fn add(&mut self, shelves: Shelves<'_>, item: &Kept) -> bool {
         let walked = blocks_of(shelves.blocks, &item.roots());
         if let Some(lost) = walked.lost {
-            // What hangs below a lost node can't be told: nothing goes that may be part of it.
             tracing::error!(
                 path = item.record.item.store_path.as_str(),
                 block = %lost,
                 "a block of an item that stays is lost, so no block goes; run `interplanar fsck`"
             );
-            return Ok(Vec::new());
+            return false;
         }
-        alive.extend(walked.cids.iter().map(|cid| cid.hash().to_bytes()));
+        self.0
+            .extend(walked.cids.iter().map(|cid| cid.hash().to_bytes()));
+        true
     }
-    for root in snapshots.roots() {
-        if gone.contains(&root) {
-            continue;
-        }
-        let walked = blocks_of(shelves.blocks, &[root]);
-        if let Some(lost) = walked.lost {
-            tracing::error!(%root, block = %lost, "a block of a snapshot is lost, so the snapshot is forgotten");
-            snapshots.forget(&root)?;
-        }
-        alive.extend(walked.cids.iter().map(|cid| cid.hash().to_bytes()));
+
+    fn has(&self, cid: &Cid) -> bool {
+        self.0.contains(&cid.hash().to_bytes())
     }
-    let mut dead = blocks_of(shelves.blocks, gone).cids;
-    dead.retain(|cid| !alive.contains(&cid.hash().to_bytes()));
-    Ok(dead)
 }

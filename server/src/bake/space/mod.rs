@@ -23,6 +23,7 @@
 
 mod check;
 mod collect;
+mod snapshots;
 #[cfg(test)]
 mod tests;
 mod usage;
@@ -34,6 +35,7 @@ use interplanar_core::block::Block;
 use interplanar_core::cid::Cid;
 use interplanar_core::store_path::StorePath;
 
+pub use super::records::NOTE_EVERY;
 pub use check::Checked;
 pub use collect::{Collected, Policy};
 pub use usage::{Report, Usage};
