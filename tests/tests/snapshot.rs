@@ -372,6 +372,21 @@ fn an_exported_snapshot_installs_from_another_kubo_and_from_the_embedded_store()
         assert!(ok, "{said}");
         assert_eq!(client.hash(&items.user), machine.hash(&items.user));
     }
+    // And through a proxy that knows the root.
+    let client = Nix::new();
+    let proxy = Program::inside(
+        &client.root,
+        &[
+            "proxy",
+            "--port=0",
+            "--cache=/var/cache/proxy",
+            &format!("--upstream=ipfs://{root}"),
+            &format!("--gateway={}", embedded.url),
+            &format!("--trusted-key={key}"),
+        ],
+    );
+    let (ok, said) = client.install(&items.user, &proxy.url, &key);
+    assert!(ok, "{said}\n{}", proxy.log());
     assert!(key.starts_with(NIX_KEY));
 }
 

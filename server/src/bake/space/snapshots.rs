@@ -53,19 +53,26 @@ pub(super) fn needs(
     held: &mut Held<'_>,
     going: &[Cid],
 ) -> Result<HashSet<Vec<u8>>, BakeError> {
-    let mut needed = HashSet::new();
-    for root in held.roots() {
-        if going.contains(&root) {
-            continue;
+    let mut staying = held.roots();
+    staying.retain(|root| !going.contains(root));
+    // They share nearly all, so they are walked together.
+    let mut walked = blocks_of(shelves.blocks, &staying);
+    if walked.lost.is_some() {
+        for root in &staying {
+            if let Some(lost) = blocks_of(shelves.blocks, &[*root]).lost {
+                tracing::error!(%root, block = %lost, "a block of a snapshot is lost, so the snapshot is forgotten");
+                held.forget(root)?;
+            }
         }
-        let walked = blocks_of(shelves.blocks, &[root]);
-        if let Some(lost) = walked.lost {
-            tracing::error!(%root, block = %lost, "a block of a snapshot is lost, so the snapshot is forgotten");
-            held.forget(&root)?;
-        }
-        needed.extend(walked.cids.iter().map(|cid| cid.hash().to_bytes()));
+        // Those that are whole are walked once more: what hangs beside a lost node is nobody's.
+        staying.retain(|root| held.roots().contains(root));
+        walked = blocks_of(shelves.blocks, &staying);
     }
-    Ok(needed)
+    Ok(walked
+        .cids
+        .iter()
+        .map(|cid| cid.hash().to_bytes())
+        .collect())
 }
 
 /// Bytes that come back by themselves: of blocks that neither an item nor the current snapshot needs, but an old one.
