@@ -364,7 +364,7 @@ fn an_exported_snapshot_installs_from_another_kubo_and_from_the_embedded_store()
         "--port=0",
         "--listen=127.0.0.1",
         &own,
-        "--source=/nonexistent",
+        &format!("--store-root={}", dir.path().display()),
     ]);
     for server in [elsewhere.gateway_url(), embedded.url.clone()] {
         let client = Nix::new();
@@ -592,11 +592,9 @@ fn a_forged_record_is_refused_and_so_is_an_old_one() {
         get(&format!("{}/{}.narinfo", refused.url, hash_part(more))).0,
         502
     );
-    assert!(
-        refused.log().contains("record refused"),
-        "{}",
-        refused.log()
-    );
+    wait_until("the refusal in the log", || {
+        refused.log().contains("record refused")
+    });
     refused.kill();
 
     gateway.tell(new);
@@ -608,7 +606,9 @@ fn a_forged_record_is_refused_and_so_is_an_old_one() {
         gateway.tell(record);
         let again = proxy();
         assert!(has(&again.url, more), "{}", again.log());
-        assert!(again.log().contains("record refused"), "{}", again.log());
+        wait_until("the refusal in the log", || {
+            again.log().contains("record refused")
+        });
         let metrics = get(&format!("{}/metrics", again.url)).1;
         assert!(
             metrics.contains("interplanar_proxy_records_refused_total 1"),

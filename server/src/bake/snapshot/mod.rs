@@ -7,7 +7,7 @@
 //!
 //! <dir>/snapshot.json                     the current root, the old ones, what Kubo was given; written last
 //! ```
-//! A change rewrites only the nodes on its path ([`tree`]). New nodes are durable before the state names their root, so a kill at any moment leaves
+//! A change rewrites only the nodes on its path. New nodes are durable before the state names their root, so a kill at any moment leaves
 //! the snapshot before or the one after. An old root is kept for as long as clients may have its narinfos; what only it needs goes
 //! with [`super::space`].
 //!
