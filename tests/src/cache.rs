@@ -100,7 +100,7 @@ impl NixCache {
         Self::with(kubo, &[])
     }
 
-    /// As [`Self::new`], with more options.
+    /// As [`NixCache::new`], with more options.
     #[must_use]
     pub fn with(kubo: &Kubo, options: &[&str]) -> Self {
         let machine = Nix::new();

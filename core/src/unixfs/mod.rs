@@ -3,7 +3,7 @@
 //! - [`Walker`]: from a root CID to a file's content, verified and in order, from blocks of any source;
 //! - [`Resolver`]: from a root CID and a path to the CID at its end;
 //! - [`Entries`]: the entries of a directory, plain or sharded;
-//! - [`Builder`], [`DirectoryBuilder`]: content to blocks, with the CIDs of `ipfs add`;
+//! - [`Builder`], [`DirectoryBuilder`], [`symlink`]: content to blocks, with the CIDs of `ipfs add`;
 //! - [`Directory`]: one that is there, changed entry by entry.
 //!
 //! All are without I/O: they say which blocks they want, and take them.
@@ -20,6 +20,7 @@ mod hamt;
 mod layout;
 mod node;
 mod resolve;
+mod symlink;
 mod walk;
 
 pub use build::{
@@ -33,6 +34,7 @@ pub use entries::{DirEntry, Entries};
 pub(crate) use layout::Layout;
 pub use node::Content;
 pub use resolve::{Resolved, Resolver};
+pub use symlink::symlink;
 pub use walk::{Budget, Span, Walker};
 
 use crate::dag_pb::DagPbError;

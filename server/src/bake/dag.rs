@@ -1,5 +1,6 @@
 //! All blocks of baked DAGs and of snapshots, and the CAR of some of them.
 
+use std::collections::HashSet;
 use std::io;
 
 use bytes::Bytes;
@@ -31,7 +32,7 @@ pub(crate) struct Walked {
 
 /// Walks files, directories and chunk indexes from their roots. Blocks on the disk.
 pub(crate) fn blocks_of(blocks: &BlockStore, roots: &[Cid]) -> Walked {
-    let (mut cids, mut known) = (Vec::new(), std::collections::HashSet::new());
+    let (mut cids, mut known) = (Vec::new(), HashSet::new());
     let mut lost = None;
     // The next one last.
     let mut open: Vec<Cid> = roots.iter().rev().copied().collect();
@@ -51,6 +52,27 @@ pub(crate) fn blocks_of(blocks: &BlockStore, roots: &[Cid]) -> Walked {
     Walked { cids, lost }
 }
 
+/// Blocks of DAGs that stay, by multihash.
+#[derive(Default)]
+pub(super) struct Alive(HashSet<Vec<u8>>);
+
+impl Alive {
+    /// Adds DAGs.
+    ///
+    /// # Errors
+    /// The block that is lost: those below it can't be told.
+    pub(super) fn add(&mut self, blocks: &BlockStore, roots: &[Cid]) -> Result<(), Cid> {
+        let walked = blocks_of(blocks, roots);
+        self.0
+            .extend(walked.cids.iter().map(|cid| cid.hash().to_bytes()));
+        walked.lost.map_or(Ok(()), Err)
+    }
+
+    pub(super) fn has(&self, cid: &Cid) -> bool {
+        self.0.contains(&cid.hash().to_bytes())
+    }
+}
+
 /// What a node leads to.
 pub(crate) fn children(block: &Block) -> io::Result<Vec<Cid>> {
     if block.cid().codec() == cid::DAG_CBOR {
@@ -64,13 +86,13 @@ pub(crate) fn children(block: &Block) -> io::Result<Vec<Cid>> {
         };
         return Ok(parts.into_iter().map(|part| part.cid).collect());
     }
-    match Node::decode(block).map_err(io::Error::other)? {
-        Node::File { children, .. } => Ok(children.into_iter().map(|(cid, _)| cid).collect()),
+    Ok(match Node::decode(block).map_err(io::Error::other)? {
+        Node::File { children, .. } => children.into_iter().map(|(cid, _)| cid).collect(),
         Node::Directory(links) | Node::Shard { links, .. } => {
-            Ok(links.into_iter().map(|link| link.cid).collect())
+            links.into_iter().map(|link| link.cid).collect()
         }
-        _ => Ok(Vec::new()),
-    }
+        Node::Raw(_) | Node::Symlink(_) => Vec::new(),
+    })
 }
 
 /// The pieces of a CAR with blocks of one item, or of a snapshot. Blocks on the disk.

@@ -42,6 +42,7 @@ pub mod snapshot;
 pub mod space;
 #[cfg(test)]
 mod tests;
+mod tree;
 mod upload;
 mod work;
 
@@ -151,6 +152,7 @@ impl Inner {
             blocks: &self.blocks,
             snapshots: &self.snapshots,
             listings: &self.listings,
+            note_every: self.config.note_every,
         }
     }
 }

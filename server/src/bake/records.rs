@@ -269,9 +269,9 @@ impl Records {
             }
             memory.baked.remove(hash_part);
             memory.changes += 1;
-            self.watched.note(hash_part);
             fs::remove_file(&path)
         };
+        self.watched.note(hash_part);
         match removed.and_then(|()| atomic::sync_folder(&self.dir)) {
             Err(error) if error.kind() != ErrorKind::NotFound => Err(BakeError::io(&path)(error)),
             _ => Ok(true),

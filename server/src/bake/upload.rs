@@ -169,9 +169,11 @@ impl Upload {
     }
 
     async fn file(&self, hash_part: &str, path: &str, one: &Representation) -> Result<(), Fault> {
-        match one.index {
-            Some(index) => self.import(hash_part, path, one, index).await?,
-            None => self.add(hash_part, path, one).await?,
+        let roots: Vec<Cid> = one.roots().collect();
+        match roots.as_slice() {
+            [_] => self.add(hash_part, path, one).await?,
+            // No `ipfs add` makes such a DAG.
+            _ => self.import(hash_part, path, &roots).await?,
         }
         let (baker, key, cid) = (self.baker.clone(), hash_part.to_owned(), one.cid);
         let there = blocking(move || {
@@ -191,15 +193,8 @@ impl Upload {
         Ok(())
     }
 
-    async fn import(
-        &self,
-        hash_part: &str,
-        path: &str,
-        one: &Representation,
-        index: Cid,
-    ) -> Result<(), Fault> {
-        let roots = vec![one.cid, index];
-        let (baker, key, asked) = (self.baker.clone(), hash_part.to_owned(), roots.clone());
+    async fn import(&self, hash_part: &str, path: &str, roots: &[Cid]) -> Result<(), Fault> {
+        let (baker, key, asked) = (self.baker.clone(), hash_part.to_owned(), roots.to_vec());
         let all = blocking(move || {
             let walked = dag::blocks_of(baker.blocks(), &asked);
             if walked.lost.is_some() {
@@ -216,7 +211,7 @@ impl Upload {
             lacking = lacking.len(),
             "into Kubo"
         );
-        let car = dag::Car::new(&self.baker, hash_part, &roots, lacking);
+        let car = dag::Car::new(&self.baker, hash_part, roots, lacking);
         let body = server::from_blocking(car, None).into_data_stream();
         let pinned = self.kubo.dag_import(body).await.map_err(fault)?;
         if roots.iter().all(|root| pinned.contains(root)) {

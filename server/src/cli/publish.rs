@@ -47,6 +47,10 @@ pub struct Args {
     /// similar items, zstd-whole is smaller but shares none [default: gzip:3, for Nix zstd:3].
     #[arg(short = 'C', long, value_name = "METHOD[:LEVEL]")]
     pub compression: Vec<Compressor>,
+    /// Share each item as a folder as well: a file has the CID that `ipfs add` gives it, in whatever item it is. Adds the plain NAR to what
+    /// --compression says, over the same blocks.
+    #[arg(long)]
+    pub publish_tree: bool,
     /// Folder to bake into, from which alone large items are served then [default: interplanar/publish in the cache folder, and items are served at once].
     #[arg(short, long, value_name = "DIR")]
     pub cache: Option<PathBuf>,
@@ -103,6 +107,7 @@ Examples:
   interplanar publish --port 8181 --compression zstd:9 --ttl 30d
   interplanar publish --user nobody --cache /var/cache/publish --ipfs-api
   interplanar publish --nix-key /etc/nix/key.sec --ipfs-gateway http://127.0.0.1:8080
+  interplanar publish --compression zstd:9 --publish-tree --ipfs-api
   interplanar publish --cache /var/cache/publish --ipfs-api --snapshot --bake-all
   interplanar publish ./site --port 0";
 
@@ -233,6 +238,11 @@ fn config(args: &Args, spec: &SourceSpec, cache: PathBuf, keys: Keys) -> Result<
     } else if dialect == Dialect::Nix {
         bake.compressors = Vec::from_iter(Compressor::of(Compression::Zstd));
     }
+    if args.publish_tree {
+        // The tree's NAR is the plain one.
+        bake.compressors.retain(|one| *one != Compressor::NONE);
+        bake.compressors.push(Compressor::TREE);
+    }
     bake.workers = args.workers.unwrap_or(bake.workers);
     bake.note_every = note_every(args);
     let kubo = Kubo::of_flag(args.ipfs_api.as_deref()).map_err(Failure::usage)?;
@@ -278,7 +288,6 @@ fn upkeep(args: &Args) -> Option<Policy> {
         unused_for,
         max_bytes: args.max_cache_size,
         keep_for: ttl.unwrap_or(NARINFO_TTL),
-        noted_every: note_every(args),
     };
     (policy.unused_for.is_some() || policy.max_bytes.is_some()).then_some(policy)
 }

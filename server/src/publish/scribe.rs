@@ -52,7 +52,13 @@ impl Scribe {
         item: &Item,
         compressors: &[Compressor],
     ) -> Result<Bytes, NarInfoError> {
-        let forms = compressors.iter().map(|compressor| {
+        // Until a tree is there, a plain NAR is only what else was asked for: Guix takes an entry with a size before those without.
+        let asked: Vec<Compressor> = compressors
+            .iter()
+            .copied()
+            .filter(|one| !one.is_tree() || compressors.len() == 1)
+            .collect();
+        let forms = asked.iter().map(|compressor| {
             let plain = compressor.method() == Compression::None;
             Form {
                 method: compressor.method(),
@@ -90,12 +96,9 @@ impl Scribe {
             .iter()
             .filter_map(|one| record.of(*one).map(|found| (found, one.name())));
         let forms = wanted.clone().map(|(one, name)| form(one, name)).collect();
-        let index = wanted
-            .filter(|(one, _)| offered(one))
-            .find_map(|(one, _)| one.index);
-        let extra = index.map(|cid| (dedup::FIELD, cid.to_string()));
+        let offered = wanted.map(|(one, _)| one).filter(|one| offered(one));
         let entries = self.entries(self.dialect, item, forms);
-        self.write(item, entries, extra.into_iter().collect())
+        self.write(item, entries, extra(offered))
     }
 
     /// Of a baked item as it stands in a snapshot: with relative URLs and nothing that a stock client doesn't understand; and what the URLs lead to.
@@ -129,10 +132,8 @@ impl Scribe {
             Some(text) => NarInfo::parse(text.as_bytes())
                 .and_then(|narinfo| self.rewrite(narinfo, item, forms)),
             None => {
-                let index = all.iter().find_map(|(one, _)| one.index);
-                let extra = index.map(|cid| (dedup::FIELD, cid.to_string()));
                 let entries = self.entries(self.dialect, item, forms);
-                self.write(item, entries, extra.into_iter().collect())
+                self.write(item, entries, extra(all.iter().map(|(one, _)| *one)))
             }
         };
         let base = item.store_path.base_name();
@@ -241,6 +242,19 @@ impl Scribe {
         narinfo.set_entries(entries);
         Ok(Bytes::from(narinfo.to_string()))
     }
+}
+
+/// The fields of a narinfo that say more of what is on IPFS.
+fn extra<'a>(
+    mut offered: impl Iterator<Item = &'a Representation> + Clone,
+) -> Vec<(&'static str, String)> {
+    let index = offered.clone().find_map(|one| one.index);
+    let tree = offered.find_map(|one| one.tree);
+    let extra = [(dedup::FIELD, index), (dedup::TREE_FIELD, tree)];
+    let extra = extra.into_iter();
+    extra
+        .filter_map(|(field, cid)| Some((field, cid?.to_string())))
+        .collect()
 }
 
 /// The name of this machine, as Guix's signatures have it.

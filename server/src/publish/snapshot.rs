@@ -22,7 +22,7 @@ use super::scribe::Scribe;
 use super::upkeep::unpin;
 use crate::bake::dag::{Car, blocks_of};
 use crate::bake::snapshot::{Changes, Entry, InKubo, SnapshotError, fresh};
-use crate::bake::space::{NOTE_EVERY, Policy};
+use crate::bake::space::Policy;
 use crate::bake::{BakeError, Baker};
 use crate::kubo::{Kubo, KuboError};
 use crate::net::server::{self, Shutdown};
@@ -254,7 +254,6 @@ impl Job {
             unused_for: None,
             max_bytes: None,
             keep_for: self.config.keep_for,
-            noted_every: NOTE_EVERY,
         };
         let expired = tokio::task::spawn_blocking(move || {
             if !baker.snapshots().hold().expired().is_empty() {

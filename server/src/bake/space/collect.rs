@@ -10,7 +10,7 @@ use interplanar_core::cid::Cid;
 use interplanar_core::store_path::StorePath;
 
 use super::super::BakeError;
-use super::super::dag::blocks_of;
+use super::super::dag::{Alive, blocks_of};
 use super::super::record::Record;
 use super::usage::Needs;
 use super::{Kept, Shelves, snapshots};
@@ -24,8 +24,6 @@ pub struct Policy {
     pub max_bytes: Option<u64>,
     /// Nothing that was asked for within this time, whatever else is said: clients may still have its narinfo.
     pub keep_for: Duration,
-    /// Requests were noted no more often, so the time of the last one may be so much later than what was noted.
-    pub noted_every: Duration,
 }
 
 /// What went.
@@ -58,7 +56,7 @@ pub(super) fn victims(
     };
     let kept_for = match policy.keep_for {
         Duration::ZERO => Duration::ZERO,
-        keep_for => keep_for.saturating_add(policy.noted_every),
+        keep_for => keep_for.saturating_add(shelves.note_every),
     };
     let items = shelves.all()?;
     let mut needs = match excess {
@@ -103,7 +101,7 @@ pub(super) fn collect(
     let going: HashSet<&str> = victims.iter().map(|one| one.hash_part.as_str()).collect();
     let mut alive = Alive::default();
     for item in &all {
-        if !going.contains(item.hash_part.as_str()) && !alive.add(shelves, item) {
+        if !going.contains(item.hash_part.as_str()) && !keep(shelves, item, &mut alive) {
             return Ok(done);
         }
     }
@@ -113,15 +111,15 @@ pub(super) fn collect(
             done.items.push(victim.record.item.store_path.clone());
             gone.push(victim);
         } else {
-            whole &= alive.add(shelves, &victim);
+            whole &= keep(shelves, &victim, &mut alive);
         }
     }
     let hash_parts = gone.iter().map(|item| item.hash_part.clone());
     snapshots::leave(&mut held, hash_parts.collect(), keep_for)?;
+    snapshots::keep(shelves, &mut held, &old, &mut alive)?;
     if !whole {
         return Ok(done);
     }
-    alive.0.extend(snapshots::needs(shelves, &mut held, &old)?);
     let mut roots: Vec<Cid> = gone.iter().flat_map(Kept::roots).collect();
     roots.extend(&old);
     let mut dead = blocks_of(shelves.blocks, &roots).cids;
@@ -132,6 +130,19 @@ pub(super) fn collect(
     done.blocks = shelves.blocks.remove(&dead)?;
     done.bytes = shelves.blocks.compact()?.bytes;
     Ok(done)
+}
+
+/// False if a block of an item that stays is lost: what hangs below it can't be told, so nothing may go that may be part of it.
+fn keep(shelves: Shelves<'_>, item: &Kept, alive: &mut Alive) -> bool {
+    let added = alive.add(shelves.blocks, &item.roots());
+    if let Err(lost) = added {
+        tracing::error!(
+            path = item.record.item.store_path.as_str(),
+            block = %lost,
+            "a block of an item that stays is lost, so no block goes; run `interplanar fsck`"
+        );
+    }
+    added.is_ok()
 }
 
 /// Takes the pins and the record of an item away; false if it stays.
@@ -191,31 +202,5 @@ impl Pins {
                 *count -= 1;
             }
         }
-    }
-}
-
-/// Blocks that items need who stay, by multihash. What was imported is nobody's, and stays without this.
-#[derive(Default)]
-struct Alive(HashSet<Vec<u8>>);
-
-impl Alive {
-    /// False if a block is lost: what hangs below it can't be told, so nothing may go that may be part of it.
-    fn add(&mut self, shelves: Shelves<'_>, item: &Kept) -> bool {
-        let walked = blocks_of(shelves.blocks, &item.roots());
-        if let Some(lost) = walked.lost {
-            tracing::error!(
-                path = item.record.item.store_path.as_str(),
-                block = %lost,
-                "a block of an item that stays is lost, so no block goes; run `interplanar fsck`"
-            );
-            return false;
-        }
-        self.0
-            .extend(walked.cids.iter().map(|cid| cid.hash().to_bytes()));
-        true
-    }
-
-    fn has(&self, cid: &Cid) -> bool {
-        self.0.contains(&cid.hash().to_bytes())
     }
 }

@@ -63,6 +63,8 @@ pub(super) struct Shelves<'a> {
     pub(super) blocks: &'a BlockStore,
     pub(super) snapshots: &'a Snapshots,
     pub(super) listings: &'a Path,
+    /// Requests were noted no more often, so the time of the last one may be so much later than what was noted.
+    pub(super) note_every: Duration,
 }
 
 /// An item with what matters of it here.
@@ -109,6 +111,7 @@ impl Cache {
             blocks: &self.blocks,
             snapshots: &self.snapshots,
             listings: &self.listings,
+            note_every: NOTE_EVERY,
         }
     }
 

@@ -6,7 +6,7 @@ use std::time::Duration;
 use interplanar_core::cid::Cid;
 
 use super::super::BakeError;
-use super::super::dag::blocks_of;
+use super::super::dag::{Alive, blocks_of};
 use super::super::snapshot::Held;
 use super::Shelves;
 use super::usage::Needs;
@@ -47,32 +47,26 @@ pub(super) fn leave(
     }
 }
 
-/// The blocks, by multihash, of all snapshots but those that go. One that lacks some is of no use, and forgotten.
-pub(super) fn needs(
+/// Adds all snapshots but those that go to what stays. One that lacks blocks is of no use, and forgotten.
+pub(super) fn keep(
     shelves: Shelves<'_>,
     held: &mut Held<'_>,
     going: &[Cid],
-) -> Result<HashSet<Vec<u8>>, BakeError> {
+    alive: &mut Alive,
+) -> Result<(), BakeError> {
     let mut staying = held.roots();
     staying.retain(|root| !going.contains(root));
     // They share nearly all, so they are walked together.
-    let mut walked = blocks_of(shelves.blocks, &staying);
-    if walked.lost.is_some() {
-        for root in &staying {
-            if let Some(lost) = blocks_of(shelves.blocks, &[*root]).lost {
-                tracing::error!(%root, block = %lost, "a block of a snapshot is lost, so the snapshot is forgotten");
-                held.forget(root)?;
-            }
-        }
-        // Those that are whole are walked once more: what hangs beside a lost node is nobody's.
-        staying.retain(|root| held.roots().contains(root));
-        walked = blocks_of(shelves.blocks, &staying);
+    if alive.add(shelves.blocks, &staying).is_ok() {
+        return Ok(());
     }
-    Ok(walked
-        .cids
-        .iter()
-        .map(|cid| cid.hash().to_bytes())
-        .collect())
+    for root in staying {
+        if let Err(lost) = alive.add(shelves.blocks, &[root]) {
+            tracing::error!(%root, block = %lost, "a block of a snapshot is lost, so the snapshot is forgotten");
+            held.forget(&root)?;
+        }
+    }
+    Ok(())
 }
 
 /// Bytes that come back by themselves: of blocks that neither an item nor the current snapshot needs, but an old one.
