@@ -86,15 +86,15 @@ impl Cache {
         }
     }
 
-    /// The narinfo with another value of a field, or without it.
-    fn with(&self, field: &str, value: Option<&str>) -> String {
-        let lines = self.narinfo.lines().filter_map(|line| {
-            if !line.starts_with(&format!("{field}: ")) {
-                return Some(line.to_owned());
-            }
-            value.map(|value| format!("{field}: {value}"))
-        });
-        lines.map(|line| line + "\n").collect()
+    /// The narinfo without some fields.
+    fn without(&self, fields: &[&str]) -> String {
+        let has = |line: &&str| {
+            !fields
+                .iter()
+                .any(|field| line.starts_with(&format!("{field}: ")))
+        };
+        let lines = self.narinfo.lines().filter(has);
+        lines.map(|line| format!("{line}\n")).collect()
     }
 
     fn run(&self, upstream: &str, gateway: &str, arguments: &[&str]) -> Output {
@@ -176,7 +176,7 @@ fn one_small_file_of_a_large_item_costs_an_index_and_a_few_pieces() {
     let framing = pieces.iter().filter(|piece| piece.compressed < 100_000);
     let framing: u64 = framing.map(|piece| u64::from(piece.compressed)).sum();
     assert!(framing < 200_000, "{framing}");
-    let of_index = upstream(cache.with("Tree", None));
+    let of_index = upstream(cache.without(&["Tree"]));
     let of_tree = upstream(cache.narinfo.clone());
     let fetch = |upstream: &str, arguments: &[&str]| {
         let gateway = Relay::new(&cache.kubo.gateway_url(), Fault::None);
@@ -200,16 +200,25 @@ fn one_small_file_of_a_large_item_costs_an_index_and_a_few_pieces() {
     assert_eq!(content, b"last");
     assert!(by_path < 40_000, "{by_path}");
     assert!(told.contains("verified against"), "{told}");
+    // Without an index, out of the plain NAR.
+    let of_plain = upstream(cache.without(&["Tree", "ChunkIndex"]));
+    let (content, transferred, told) = fetch(&of_plain, &["cat", &inside]);
+    assert_eq!(content, b"last");
+    assert!(transferred < 700_000, "{transferred}");
+    assert!(told.contains("verified against"), "{told}");
     // A large one, of many pieces, and no other.
-    for upstream in [&of_index, &of_tree] {
+    for upstream in [&of_index, &of_tree, &of_plain] {
         let (content, transferred, _) = fetch(upstream, &["cat", &cache.item, "lib/large-1"]);
         assert!(content == cache.file("lib/large-1"));
-        assert!(transferred < LARGE as u64 + 700_000, "{transferred}");
+        // The engine begins a CAR before it takes a plain file.
+        assert!(transferred < LARGE as u64 + (4 << 20), "{transferred}");
     }
     let (listed, transferred, _) = fetch(&of_index, &["ls", &cache.item, "--json"]);
     assert!(transferred < 300_000, "{transferred}");
     let (whole, transferred, told) = fetch(&of_index, &["ls", &cache.item, "--json", "--whole"]);
     assert!(listed == whole && listed.len() > 10_000);
+    let (by_plain, _, _) = fetch(&of_plain, &["ls", &cache.item, "--json"]);
+    assert!(by_plain == whole);
     assert!(transferred > 3 * LARGE as u64, "{transferred}");
     assert!(
         told.contains("signed NarHash") && !told.contains("--whole"),
@@ -236,14 +245,14 @@ fn an_index_that_lies_costs_the_whole_nar_or_an_error_and_no_wrong_byte() {
     let cache = Cache::new();
     let (index, pieces) = cache.index();
     let gateway = cache.kubo.gateway_url();
-    let narinfo = |value: &str| {
-        let without = cache.with("Tree", None);
-        let lines = without.lines().map(|line| match line.split_once(": ") {
-            Some((dedup::FIELD, _)) => format!("{}: {value}\n", dedup::FIELD),
-            _ => format!("{line}\n"),
-        });
-        lines.collect::<String>()
-    };
+    // Without the other hints, so that only the whole NAR is left.
+    let text = cache.without(&["Tree", dedup::FIELD]);
+    let plain = text
+        .find("URL: ipfs://")
+        .zip(text.find("Compression: none"));
+    assert!(plain.is_some(), "{text}");
+    let text = text.replace("URL: ipfs://", "URL: unknown://");
+    let narinfo = |value: &str| format!("{text}{}: {value}\n", dedup::FIELD);
     let mut wrong_hash = pieces.clone();
     wrong_hash[0].plain = Sha256::of(b"another piece");
     let mut swapped = pieces.clone();
@@ -269,6 +278,28 @@ fn an_index_that_lies_costs_the_whole_nar_or_an_error_and_no_wrong_byte() {
             said(&done)
         );
     }
+    // Another file in place of the plain NAR, which the whole NAR is looked for in as well.
+    let other = cache.kubo.repo().file("other", &noise(9, 3_000_000));
+    let mut add = cache.kubo.ipfs();
+    let other = output(add.args(["add", "-Q", "--cid-version=1"]).arg(other));
+    let lines = cache
+        .narinfo
+        .lines()
+        .filter(|line| !line.starts_with("Tree: "));
+    let lines = lines.filter(|line| !line.starts_with("ChunkIndex: "));
+    let lines = lines.map(|line| match line.starts_with("URL: ipfs://") {
+        true => format!("URL: ipfs://{}\n", other.trim()),
+        false => format!("{line}\n"),
+    });
+    let lying = upstream(lines.collect());
+    let done = cache.run(&lying, &gateway, &["cat", &last_file]);
+    let shown = said(&done);
+    assert_eq!(
+        (done.status.code(), done.stdout.len()),
+        (Some(3), 0),
+        "{shown}"
+    );
+    assert!(shown.contains("something else than the NAR"), "{shown}");
     // The file's second piece is another one: its first bytes are out by then.
     let large = noise(1, LARGE);
     let first = pieces

@@ -4,18 +4,20 @@
 //! |---|---|---|
 //! | `Tree` | by its path in that folder | – |
 //! | `ChunkIndex` | the pieces with framing up to it, and its own | the pieces with framing |
-//! | neither, or what it has is wrong or nowhere | the whole NAR | the whole NAR |
+//! | the plain NAR on IPFS | the leaves with framing up to it, and its own | the leaves with framing |
+//! | none, or what it has is wrong or nowhere | the whole NAR | the whole NAR |
 //!
 //! Only the whole NAR can be compared with the signed hash; who reads less is told so ([`Proof`]). Once a byte was handed on, another way would begin
 //! with other bytes perhaps, so from there on what is wrong is an error.
 
-use super::{Access, Pieces, content, item};
+use super::parts::cid_of;
+use super::{Access, Hint, Member, Parts, content, item, names};
 use crate::cli::Failure;
 use crate::proxy::{Available, Proxy};
 use anyhow::anyhow;
-use interplanar_core::cid::{self, Cid, IpfsUrl};
+use interplanar_core::cid::{Cid, IpfsUrl};
 use interplanar_core::dedup;
-use interplanar_core::nar::{Listing, Node};
+use interplanar_core::nar::Listing;
 use std::io::{self, Write};
 
 /// What stands for what was read.
@@ -51,25 +53,24 @@ pub async fn file(
     out: &mut (impl Write + Send),
 ) -> Result<Proof, Failure> {
     let mut out = Counted { out, bytes: 0 };
-    if !whole && let Some(tree) = field(found, dedup::TREE_FIELD) {
+    if !whole && let Some(tree) = cid_of(found, dedup::TREE_FIELD) {
         let mut url = IpfsUrl::new(tree);
         url.path = names(path).map(str::to_owned).collect();
-        let fetched = content::fetch(access, &url, &mut out).await;
-        match fetched {
+        match content::fetch(access, &url, &mut out).await {
             Ok(_) => return Ok(Proof::Cid(tree)),
-            Err(failure) => out.may_go_on(failure, "its tree")?,
+            Err(failure) => out.may_go_on(failure, &"its tree")?,
         }
     }
-    if !whole && let Some(index) = field(found, dedup::FIELD) {
-        match by_pieces(access, found, path, &mut out).await {
-            Ok(true) => return Ok(Proof::Cid(index)),
-            Ok(false) => {
+    for hint in Hint::of(found).filter(|_| !whole) {
+        match by_parts(access, found, hint, path, &mut out).await {
+            Ok(None) => return Ok(Proof::Cid(hint.cid())),
+            Ok(Some(instead)) => {
                 return Err(Failure::not_found(anyhow!(
-                    "no file \"{path}\" in {}, says its chunk index, which nobody signed; --whole reads all of the NAR",
+                    "{instead} in {}, says {hint}, which nobody signed; --whole reads all of the NAR",
                     found.narinfo().store_path()
                 )));
             }
-            Err(failure) => out.may_go_on(failure, "its chunk index")?,
+            Err(failure) => out.may_go_on(failure, &hint)?,
         }
     }
     if item::file(proxy, found, path, |data| Ok(out.write_all(data)?)).await? {
@@ -91,60 +92,46 @@ pub async fn listing(
     (proxy, found): (&Proxy, &Available),
     whole: bool,
 ) -> Result<(Listing, Proof), Failure> {
-    if !whole && let Some(index) = field(found, dedup::FIELD) {
-        match all_by_pieces(access, found).await {
-            Ok(listing) => return Ok((listing, Proof::Cid(index))),
-            Err(failure) => say(&failure, "its chunk index"),
+    for hint in Hint::of(found).filter(|_| !whole) {
+        match all_by_parts(access, found, hint).await {
+            Ok(listing) => return Ok((listing, Proof::Cid(hint.cid()))),
+            Err(failure) => say(&failure, &hint),
         }
     }
     let listing = item::listing(proxy, found).await?;
     Ok((listing, Proof::NarHash))
 }
 
-async fn all_by_pieces(access: &Access, found: &Available) -> Result<Listing, Failure> {
-    match Pieces::open(access, found).await? {
-        Some(mut pieces) => pieces.listing(|_| false).await,
-        None => Err(anyhow!("there is none").into()),
-    }
+async fn all_by_parts(access: &Access, found: &Available, hint: Hint) -> Result<Listing, Failure> {
+    let mut parts = Parts::open(access, found, hint).await?;
+    parts.listing().await
 }
 
-/// Whether the index knows such a file.
-async fn by_pieces(
+/// Writes the file, or says what there is instead.
+async fn by_parts(
     access: &Access,
     found: &Available,
+    hint: Hint,
     path: &str,
     out: &mut (impl Write + Send),
-) -> Result<bool, Failure> {
-    let Some(mut pieces) = Pieces::open(access, found).await? else {
-        return Ok(false);
+) -> Result<Option<String>, Failure> {
+    let mut parts = Parts::open(access, found, hint).await?;
+    let instead = match parts.member(path).await? {
+        Member::File(range) => {
+            let write = |data: &[u8]| Ok(out.write_all(data)?);
+            parts.read(range, write).await?;
+            return Ok(None);
+        }
+        Member::Symlink(target) => format!("\"{path}\" is a link to {target:?}"),
+        Member::Directory => format!("\"{path}\" is a directory"),
+        Member::Absent => format!("there is no \"{path}\""),
     };
-    let path = names(path).collect::<Vec<_>>().join("/");
-    let listing = pieces
-        .listing(|listing| listing.lookup(path.as_bytes()).is_some())
-        .await?;
-    let entry = listing.lookup(path.as_bytes());
-    let Some(Node::File {
-        nar_offset, size, ..
-    }) = entry.map(|entry| &entry.node)
-    else {
-        return Ok(false);
-    };
-    let range = *nar_offset..nar_offset.saturating_add(*size);
-    pieces.read(range, |data| Ok(out.write_all(data)?)).await?;
-    Ok(true)
+    Ok(Some(instead))
 }
 
-fn field(found: &Available, name: &str) -> Option<Cid> {
-    cid::parse(found.narinfo().extra(name)?).ok()
-}
-
-fn names(path: &str) -> impl Iterator<Item = &str> {
-    path.split('/').filter(|name| !name.is_empty())
-}
-
-fn say(failure: &Failure, what: &str) {
+fn say(failure: &Failure, what: &dyn std::fmt::Display) {
     let error = &failure.error;
-    tracing::warn!("{what} can't be used, so the NAR itself is read: {error:#}");
+    tracing::warn!("{what} is of no use here, so the next way is tried: {error:#}");
 }
 
 /// Counts what was handed on.
@@ -155,7 +142,7 @@ struct Counted<W> {
 
 impl<W> Counted<W> {
     /// Whether another way may be tried after a failure.
-    fn may_go_on(&self, failure: Failure, what: &str) -> Result<(), Failure> {
+    fn may_go_on(&self, failure: Failure, what: &dyn std::fmt::Display) -> Result<(), Failure> {
         if self.bytes > 0 {
             return Err(failure);
         }

@@ -13,12 +13,19 @@ pub mod content;
 pub mod item;
 pub mod member;
 mod output;
+mod parts;
 mod pieces;
+mod plain;
 mod target;
 pub mod tree;
 
 pub use access::{Access, AccessArgs};
 pub use bar::Bar;
 pub use output::Output;
-pub use pieces::Pieces;
+pub use parts::{Hint, Member, Parts};
 pub use target::Target;
+
+/// The names in a path; empty ones don't count.
+fn names(path: &str) -> impl Iterator<Item = &str> {
+    path.split('/').filter(|name| !name.is_empty())
+}

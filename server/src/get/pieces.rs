@@ -5,15 +5,13 @@
 
 use super::Access;
 use crate::cli::Failure;
-use crate::proxy::Available;
 use anyhow::anyhow;
 use bytes::Bytes;
 use futures_util::StreamExt as _;
 use futures_util::stream::FuturesOrdered;
-use interplanar_core::cid;
-use interplanar_core::dedup::{self, Entry, PieceMap, Place, frame};
+use interplanar_core::cid::Cid;
+use interplanar_core::dedup::{Entry, PieceMap, Place, frame};
 use interplanar_core::hash::Sha256;
-use interplanar_core::nar::{Listing, Skim};
 use std::ops::Range;
 use tokio::task::block_in_place;
 
@@ -21,57 +19,36 @@ use tokio::task::block_in_place;
 const AT_ONCE: usize = 6;
 
 /// See the module.
-pub struct Pieces<'a> {
+pub(super) struct Pieces<'a> {
     access: &'a Access,
     map: PieceMap,
-    nar_size: u64,
     /// The last piece of framing, and where it starts.
     held: Option<(u64, Bytes)>,
 }
 
 impl<'a> Pieces<'a> {
-    /// Fetches the root of an item's index; `None` if its narinfo names none.
+    /// Fetches the root of the index of a NAR of this size.
     ///
     /// # Errors
     /// Exit code 4 when nobody has the index, 3 when it is none, or not one of this NAR.
-    pub async fn open(access: &'a Access, item: &Available) -> Result<Option<Self>, Failure> {
-        let narinfo = item.narinfo();
-        let Some(field) = narinfo.extra(dedup::FIELD) else {
-            return Ok(None);
-        };
-        let root = access.block(&cid::parse(field)?).await?;
-        let nar_size = narinfo.nar_size();
-        Ok(Some(Self {
+    pub(super) async fn open(
+        access: &'a Access,
+        index: &Cid,
+        nar_size: u64,
+    ) -> Result<Self, Failure> {
+        let root = access.block(index).await?;
+        Ok(Self {
             access,
             map: PieceMap::new(&root, nar_size).map_err(lie)?,
-            nar_size,
             held: None,
-        }))
-    }
-
-    /// The tree of the item, from the pieces that have framing; it ends early once `found` says so.
-    ///
-    /// # Errors
-    /// As [`Self::open`], for pieces.
-    pub async fn listing(&mut self, found: impl Fn(&Listing) -> bool) -> Result<Listing, Failure> {
-        let mut skim = Skim::new();
-        while !skim.is_done() && !found(skim.listing()) {
-            let (start, piece) = self.hold(skim.position()).await?;
-            let before = usize::try_from(skim.position().saturating_sub(start))?;
-            let rest = piece.get(before..).unwrap_or_default();
-            block_in_place(|| skim.push(rest)).map_err(lie)?;
-        }
-        if skim.is_done() && skim.position() != self.nar_size {
-            return Err(lie("its NAR ends early"));
-        }
-        Ok(skim.listing().clone())
+        })
     }
 
     /// Hands bytes of the NAR to `take`, in order.
     ///
     /// # Errors
     /// As [`Self::open`], for pieces; those of `take`.
-    pub async fn read(
+    pub(super) async fn read(
         &mut self,
         range: Range<u64>,
         mut take: impl FnMut(&[u8]) -> anyhow::Result<()>,
@@ -93,17 +70,17 @@ impl<'a> Pieces<'a> {
         }
     }
 
-    /// The piece that has a byte, kept for the next time.
-    async fn hold(&mut self, at: u64) -> Result<(u64, Bytes), Failure> {
-        if let Some((start, piece)) = &self.held
-            && (*start..start.saturating_add(piece.len() as u64)).contains(&at)
-        {
-            return Ok((*start, piece.clone()));
+    /// The bytes from an offset to the end of its piece, which is kept for the next time.
+    ///
+    /// # Errors
+    /// As [`Self::open`], for the piece.
+    pub(super) async fn at(&mut self, at: u64) -> Result<Bytes, Failure> {
+        if let Some(rest) = self.held.as_ref().and_then(|held| behind(held, at)) {
+            return Ok(rest);
         }
         let entry = self.entry(at).await?;
-        let fetched = fetch(self.access, entry).await?;
-        self.held = Some(fetched.clone());
-        Ok(fetched)
+        let fetched = self.held.insert(fetch(self.access, entry).await?);
+        behind(fetched, at).ok_or_else(|| lie("a piece is elsewhere"))
     }
 
     async fn entry(&mut self, at: u64) -> Result<Entry, Failure> {
@@ -118,6 +95,12 @@ impl<'a> Pieces<'a> {
             _ => Err(lie("a part of it has not the pieces that it should have")),
         }
     }
+}
+
+/// What a piece has from an offset on; `None` if it isn't in it.
+fn behind((start, piece): &(u64, Bytes), at: u64) -> Option<Bytes> {
+    let before = usize::try_from(at.checked_sub(*start)?).ok()?;
+    (before < piece.len()).then(|| piece.slice(before..))
 }
 
 /// A piece and where it starts.

@@ -29,7 +29,7 @@ impl Run {
 
     /// An entry of this name starts.
     pub(super) fn name(&mut self, name: &[u8]) {
-        self.chosen = murmur3::hash(name) % ONE_OF == 0;
+        self.chosen = murmur3::hash(name).is_multiple_of(ONE_OF);
     }
 
     /// Whether it ends with the entry that has just ended.

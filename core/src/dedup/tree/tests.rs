@@ -19,7 +19,7 @@ fn nar(shift: usize) -> Vec<u8> {
             name: name.as_bytes(),
         });
         write(Event::FileStart {
-            executable: length % 2 == 0,
+            executable: length.is_multiple_of(2),
             size,
             offset: 0,
         });
