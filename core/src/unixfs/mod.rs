@@ -3,7 +3,8 @@
 //! - [`Walker`]: from a root CID to a file's content, verified and in order, from blocks of any source;
 //! - [`Resolver`]: from a root CID and a path to the CID at its end;
 //! - [`Entries`]: the entries of a directory, plain or sharded;
-//! - [`Builder`], [`DirectoryBuilder`], [`symlink`]: content to blocks, with the CIDs of `ipfs add`.
+//! - [`Builder`], [`DirectoryBuilder`], [`symlink`]: content to blocks, with the CIDs of `ipfs add`;
+//! - [`Directory`]: one that is there, changed entry by entry.
 //!
 //! All are without I/O: they say which blocks they want, and take them.
 //!
@@ -13,6 +14,7 @@
 mod build;
 mod data;
 mod directory;
+mod edit;
 mod entries;
 mod hamt;
 mod layout;
@@ -27,6 +29,7 @@ pub use build::{
 };
 pub use data::{Data, Kind};
 pub use directory::{DirectoryBuilder, MAX_PLAIN_DIRECTORY};
+pub use edit::{Directory, DirectoryError};
 pub use entries::{DirEntry, Entries};
 pub(crate) use layout::Layout;
 pub use node::Content;

@@ -4,6 +4,7 @@
 //! <dir>/blocks/                    the block store
 //! <dir>/listings/<hash part>.ls    Nix's listing of the item's files
 //! <dir>/items/<hash part>.json     the record, written last
+//! <dir>/snapshot.json              the snapshots, with `--snapshot`
 //! ```
 //! A NAR goes once through hash and compressors ([`Compressor`]) into the UnixFS builder and the block store, and counts only if its hash is the
 //! registered one. Blocks are made durable before the record is, and the record appears whole, so a kill at any moment leaves at most
@@ -27,7 +28,7 @@
 mod atomic;
 mod compressor;
 mod content;
-mod dag;
+pub(crate) mod dag;
 mod encoder;
 mod error;
 mod oven;
@@ -37,6 +38,7 @@ mod queue;
 mod record;
 mod records;
 mod sink;
+pub mod snapshot;
 pub mod space;
 #[cfg(test)]
 mod tests;
@@ -67,6 +69,7 @@ use crate::blocks::BlockStore;
 use crate::store::{Item, Source};
 use queue::Queue;
 use records::{Claim, Records};
+use snapshot::Snapshots;
 
 /// Eager items that wait in memory at once.
 const MAX_EAGER: usize = 64;
@@ -129,6 +132,7 @@ struct Inner {
     config: Config,
     blocks: BlockStore,
     records: Records,
+    snapshots: Snapshots,
     listings: PathBuf,
     queue: Queue,
     presses: Arc<press::Presses>,
@@ -146,7 +150,9 @@ impl Inner {
         space::Shelves {
             records: &self.records,
             blocks: &self.blocks,
+            snapshots: &self.snapshots,
             listings: &self.listings,
+            note_every: self.config.note_every,
         }
     }
 }
@@ -177,6 +183,7 @@ impl Baker {
         let (announced, listener) = mpsc::unbounded_channel();
         let inner = Arc::new(Inner {
             source,
+            snapshots: Snapshots::open(&config.dir, blocks.clone()),
             blocks,
             records,
             listings,
@@ -314,6 +321,34 @@ impl Baker {
             let _ = inner.announced.send(path.hash_part().to_owned());
         }
         Ok(collected)
+    }
+
+    /// The snapshots of what is baked.
+    pub(crate) fn snapshots(&self) -> &Snapshots {
+        &self.inner.snapshots
+    }
+
+    /// From now on tells which items change, [`Self::changed`]; at first all that there are.
+    pub(crate) fn watch(&self) {
+        self.inner.records.watch();
+    }
+
+    /// The hash parts of items that changed since the last call.
+    pub(crate) fn changed(&self) -> Vec<String> {
+        self.inner.records.changed()
+    }
+
+    /// Ends when an item has changed.
+    pub(crate) async fn next_change(&self) {
+        self.inner.records.next_change().await;
+    }
+
+    /// The hash parts of all baked items. Blocks.
+    ///
+    /// # Errors
+    /// The folder of records can't be read.
+    pub(crate) fn baked_items(&self) -> Result<Vec<String>, BakeError> {
+        self.inner.records.all()
     }
 
     /// Nix's `.ls` file of a baked item. Blocks.

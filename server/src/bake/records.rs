@@ -1,6 +1,6 @@
 //! The folder of records, and those in memory with the narinfos made from them.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::fs::{self, File};
 use std::io::ErrorKind;
 use std::path::PathBuf;
@@ -9,6 +9,7 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use bytes::Bytes;
+use tokio::sync::Notify;
 
 use super::{BakeError, Record, atomic};
 
@@ -72,6 +73,27 @@ pub(super) struct Records {
     memory: Mutex<Memory>,
     /// Held while a record changes, which takes as long as the disk does.
     writing: Mutex<()>,
+    watched: Watched,
+}
+
+/// Which records changed, if somebody wants to know.
+#[derive(Debug, Default)]
+struct Watched {
+    changed: Mutex<Option<HashSet<String>>>,
+    wake: Notify,
+}
+
+impl Watched {
+    fn lock(&self) -> MutexGuard<'_, Option<HashSet<String>>> {
+        self.changed.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn note(&self, hash_part: &str) {
+        if let Some(changed) = self.lock().as_mut() {
+            changed.insert(hash_part.to_owned());
+            self.wake.notify_one();
+        }
+    }
 }
 
 #[derive(Debug, Default)]
@@ -91,6 +113,7 @@ impl Records {
             dir,
             memory: Mutex::default(),
             writing: Mutex::default(),
+            watched: Watched::default(),
         })
     }
 
@@ -100,7 +123,24 @@ impl Records {
             dir,
             memory: Mutex::default(),
             writing: Mutex::default(),
+            watched: Watched::default(),
         }
+    }
+
+    /// Notes from now on which records change.
+    pub(super) fn watch(&self) {
+        self.watched.lock().get_or_insert_default();
+    }
+
+    /// Those that changed since the last call.
+    pub(super) fn changed(&self) -> Vec<String> {
+        let changed = self.watched.lock().as_mut().map(std::mem::take);
+        changed.unwrap_or_default().into_iter().collect()
+    }
+
+    /// Ends when a record has changed.
+    pub(super) async fn next_change(&self) {
+        self.watched.wake.notified().await;
     }
 
     /// When an item was last asked for, if it is there: when its record last changed.
@@ -180,6 +220,7 @@ impl Records {
         atomic::write(&path, &json).map_err(BakeError::io(&path))?;
         let mut memory = self.lock();
         memory.changes += 1;
+        self.watched.note(&hash_part);
         Ok(memory.keep(&hash_part, record))
     }
 
@@ -230,6 +271,7 @@ impl Records {
             memory.changes += 1;
             fs::remove_file(&path)
         };
+        self.watched.note(hash_part);
         match removed.and_then(|()| atomic::sync_folder(&self.dir)) {
             Err(error) if error.kind() != ErrorKind::NotFound => Err(BakeError::io(&path)(error)),
             _ => Ok(true),

@@ -3,7 +3,7 @@
 use super::du::bytes;
 use super::{Context, Failure};
 use crate::bake::BakeError;
-use crate::bake::space::{Cache, NARINFO_TTL, NOTE_EVERY, Policy};
+use crate::bake::space::{Cache, NARINFO_TTL, Policy};
 use crate::kubo::Kubo;
 use crate::publish::units::{parse_duration, parse_size};
 use crate::publish::upkeep::unpin;
@@ -59,7 +59,6 @@ fn collect(args: &Args, kubo: Option<&Kubo>) -> Result<(), Failure> {
         unused_for: args.unused_for.map(Duration::from_secs),
         max_bytes: args.max_size,
         keep_for: args.keep_for.map_or(NARINFO_TTL, Duration::from_secs),
-        noted_every: NOTE_EVERY,
     };
     if args.dry_run {
         let victims = open(&args.cache, Cache::open_read_only)?.victims(&policy)?;

@@ -8,7 +8,7 @@ use crate::net::server;
 use crate::publish::keys::{GUIX_PUBLIC_KEY, GUIX_SECRET_KEY, KeyTexts, Keys};
 use crate::publish::units::{parse_duration, parse_size};
 use crate::publish::user::{Handover, Inheritance, User};
-use crate::publish::{Config, Publisher};
+use crate::publish::{Config, Publisher, SnapshotConfig};
 use crate::store::trees::Tree;
 use crate::store::{self, Source, SourceSpec};
 use anyhow::{Context as _, anyhow};
@@ -87,6 +87,16 @@ pub struct Args {
     /// Gateway that clients have at hand, offered before our own URLs: http://127.0.0.1:8080 for a Kubo on each client.
     #[arg(long, value_name = "URL")]
     pub ipfs_gateway: Vec<String>,
+    /// Keep the whole cache as a directory on IPFS, which any gateway serves to stock clients; with --ipfs-api it is published under an IPNS
+    /// name, and the log says which.
+    #[arg(long)]
+    pub snapshot: bool,
+    /// With --snapshot, the key in Kubo that it is published under; made if it isn't there.
+    #[arg(long, value_name = "NAME", default_value = "interplanar")]
+    pub snapshot_key: String,
+    /// With --snapshot, the least time between two: 90s, 2h.
+    #[arg(long, value_name = "TIME", default_value = "600s", value_parser = parse_duration)]
+    pub snapshot_interval: u64,
     /// Bake the whole store, and not only what is asked for. Named trees always are.
     #[arg(long, visible_alias = "eager")]
     pub bake_all: bool,
@@ -98,6 +108,7 @@ Examples:
   interplanar publish --user nobody --cache /var/cache/publish --ipfs-api
   interplanar publish --nix-key /etc/nix/key.sec --ipfs-gateway http://127.0.0.1:8080
   interplanar publish --compression zstd:9 --publish-tree --ipfs-api
+  interplanar publish --cache /var/cache/publish --ipfs-api --snapshot --bake-all
   interplanar publish ./site --port 0";
 
 /// Publishes until a signal ends it.
@@ -134,8 +145,10 @@ pub async fn run(args: Args, context: Context) -> Result<(), Failure> {
         publisher.bake_all();
     }
     let listener = listen(listener)?;
-    let handler = Arc::new(publisher);
-    Ok(server::serve_all(vec![listener], handler, shutdown, server::Limits::default()).await?)
+    let handler = Arc::new(publisher.clone());
+    server::serve_all(vec![listener], handler, shutdown, server::Limits::default()).await?;
+    publisher.finish().await;
+    Ok(())
 }
 
 /// What needs the rights that the process was started with.
@@ -258,6 +271,11 @@ fn config(args: &Args, spec: &SourceSpec, cache: PathBuf, keys: Keys) -> Result<
         kubo,
         cache_info,
         upkeep: upkeep(args),
+        snapshot: args.snapshot.then(|| SnapshotConfig {
+            interval: Duration::from_secs(args.snapshot_interval),
+            key: args.snapshot_key.clone(),
+            keep_for: args.ttl.map_or(NARINFO_TTL, Duration::from_secs),
+        }),
         ..Config::new(bake)
     })
 }
@@ -270,7 +288,6 @@ fn upkeep(args: &Args) -> Option<Policy> {
         unused_for,
         max_bytes: args.max_cache_size,
         keep_for: ttl.unwrap_or(NARINFO_TTL),
-        noted_every: note_every(args),
     };
     (policy.unused_for.is_some() || policy.max_bytes.is_some()).then_some(policy)
 }

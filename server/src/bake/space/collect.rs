@@ -10,8 +10,9 @@ use interplanar_core::cid::Cid;
 use interplanar_core::store_path::StorePath;
 
 use super::super::BakeError;
-use super::super::dag::blocks_of;
+use super::super::dag::{Alive, blocks_of};
 use super::super::record::Record;
+use super::super::snapshot::Held;
 use super::usage::Needs;
 use super::{Kept, Shelves};
 
@@ -24,8 +25,6 @@ pub struct Policy {
     pub max_bytes: Option<u64>,
     /// Nothing that was asked for within this time, whatever else is said: clients may still have its narinfo.
     pub keep_for: Duration,
-    /// Requests were noted no more often, so the time of the last one may be so much later than what was noted.
-    pub noted_every: Duration,
 }
 
 /// What went.
@@ -58,7 +57,7 @@ pub(super) fn victims(
     };
     let kept_for = match policy.keep_for {
         Duration::ZERO => Duration::ZERO,
-        keep_for => keep_for.saturating_add(policy.noted_every),
+        keep_for => keep_for.saturating_add(shelves.note_every),
     };
     let items = shelves.all()?;
     let mut needs = match excess {
@@ -84,10 +83,14 @@ pub(super) fn victims(
 pub(super) fn collect(
     shelves: Shelves<'_>,
     victims: Vec<Kept>,
+    keep_for: Duration,
     unpin: &mut dyn FnMut(&[Cid]) -> bool,
 ) -> Result<Collected, BakeError> {
     let mut done = Collected::default();
-    if victims.is_empty() {
+    // Nobody may make another snapshot of what goes meanwhile.
+    let mut snapshots = shelves.snapshots.hold();
+    let old = unpinned(&mut snapshots, unpin)?;
+    if victims.is_empty() && old.is_empty() {
         return Ok(done);
     }
     let all = shelves.all()?;
@@ -95,7 +98,7 @@ pub(super) fn collect(
     let going: HashSet<&str> = victims.iter().map(|one| one.hash_part.as_str()).collect();
     let mut alive = Alive::default();
     for item in &all {
-        if !going.contains(item.hash_part.as_str()) && !alive.add(shelves, item) {
+        if !going.contains(item.hash_part.as_str()) && !keep(shelves, item, &mut alive) {
             return Ok(done);
         }
     }
@@ -105,19 +108,77 @@ pub(super) fn collect(
             done.items.push(victim.record.item.store_path.clone());
             gone.push(victim);
         } else {
-            whole &= alive.add(shelves, &victim);
+            whole &= keep(shelves, &victim, &mut alive);
+        }
+    }
+    take_out(&mut snapshots, &gone, keep_for)?;
+    for root in snapshots.roots() {
+        if old.contains(&root) {
+            continue;
+        }
+        if let Err(lost) = alive.add(shelves.blocks, &[root]) {
+            tracing::error!(%root, block = %lost, "a block of a snapshot is lost, so the snapshot is forgotten");
+            snapshots.forget(&root)?;
         }
     }
     if !whole {
         return Ok(done);
     }
-    let walked = gone
-        .iter()
-        .flat_map(|item| blocks_of(shelves.blocks, &item.roots()).cids);
-    let dead: Vec<Cid> = walked.filter(|cid| !alive.has(cid)).collect();
+    let mut roots: Vec<Cid> = gone.iter().flat_map(Kept::roots).collect();
+    roots.extend(&old);
+    let mut dead = blocks_of(shelves.blocks, &roots).cids;
+    dead.retain(|cid| !alive.has(cid));
+    for root in &old {
+        snapshots.forget(root)?;
+    }
     done.blocks = shelves.blocks.remove(&dead)?;
     done.bytes = shelves.blocks.compact()?.bytes;
     Ok(done)
+}
+
+/// Takes items out of the current snapshot. The one before stays for as long as clients may have it.
+fn take_out(snapshots: &mut Held<'_>, gone: &[Kept], keep_for: Duration) -> Result<(), BakeError> {
+    let hash_parts = gone.iter().map(|one| one.hash_part.clone()).collect();
+    if let Err(error) = snapshots.remove(hash_parts, keep_for) {
+        tracing::error!(%error, "the snapshot is made anew");
+        if let Some(root) = snapshots.root() {
+            snapshots.forget(&root)?;
+        }
+    }
+    Ok(())
+}
+
+/// The snapshots that nobody can have any more and that are pinned nowhere.
+fn unpinned(
+    snapshots: &mut Held<'_>,
+    unpin: &mut dyn FnMut(&[Cid]) -> bool,
+) -> Result<Vec<Cid>, BakeError> {
+    let mut old = Vec::new();
+    for root in snapshots.expired() {
+        if snapshots.in_kubo().pinned.contains(&root) {
+            if !unpin(&[root]) {
+                continue;
+            }
+            let mut kubo = snapshots.in_kubo().clone();
+            kubo.pinned.retain(|pinned| *pinned != root);
+            snapshots.set_in_kubo(kubo)?;
+        }
+        old.push(root);
+    }
+    Ok(old)
+}
+
+/// False if a block of an item that stays is lost: what hangs below it can't be told, so nothing may go that may be part of it.
+fn keep(shelves: Shelves<'_>, item: &Kept, alive: &mut Alive) -> bool {
+    let added = alive.add(shelves.blocks, &item.roots());
+    if let Err(lost) = added {
+        tracing::error!(
+            path = item.record.item.store_path.as_str(),
+            block = %lost,
+            "a block of an item that stays is lost, so no block goes; run `interplanar fsck`"
+        );
+    }
+    added.is_ok()
 }
 
 /// Takes the pins and the record of an item away; false if it stays.
@@ -177,31 +238,5 @@ impl Pins {
                 *count -= 1;
             }
         }
-    }
-}
-
-/// Blocks that items need who stay, by multihash. What was imported is nobody's, and stays without this.
-#[derive(Default)]
-struct Alive(HashSet<Vec<u8>>);
-
-impl Alive {
-    /// False if a block is lost: what hangs below it can't be told, so nothing may go that may be part of it.
-    fn add(&mut self, shelves: Shelves<'_>, item: &Kept) -> bool {
-        let walked = blocks_of(shelves.blocks, &item.roots());
-        if let Some(lost) = walked.lost {
-            tracing::error!(
-                path = item.record.item.store_path.as_str(),
-                block = %lost,
-                "a block of an item that stays is lost, so no block goes; run `interplanar fsck`"
-            );
-            return false;
-        }
-        self.0
-            .extend(walked.cids.iter().map(|cid| cid.hash().to_bytes()));
-        true
-    }
-
-    fn has(&self, cid: &Cid) -> bool {
-        self.0.contains(&cid.hash().to_bytes())
     }
 }

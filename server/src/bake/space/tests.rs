@@ -105,7 +105,6 @@ fn unused_for(time: Duration) -> Policy {
         unused_for: Some(time),
         max_bytes: None,
         keep_for: HOUR,
-        noted_every: HOUR,
     }
 }
 
@@ -175,7 +174,6 @@ async fn what_was_asked_for_lately_stays_whatever_it_takes() {
         unused_for: None,
         max_bytes: Some(0),
         keep_for: HOUR,
-        noted_every: HOUR,
     };
     assert_eq!(cache.victims(&policy).unwrap(), [baked.name(0)]);
 }
@@ -189,7 +187,6 @@ async fn only_as_much_goes_as_has_to() {
         unused_for: None,
         max_bytes: Some(max_bytes),
         keep_for: HOUR,
-        noted_every: HOUR,
     };
     assert_eq!(cache.victims(&most(stored)).unwrap(), []);
     assert_eq!(cache.victims(&most(stored - 1)).unwrap(), [baked.name(0)]);
