@@ -22,7 +22,7 @@ pub use gateways::{GatewayReports, Gateways};
 #[cfg(feature = "full")]
 pub use nar::{NarEntries, NarReader};
 #[cfg(feature = "full")]
-pub use narinfo::{NarInfo, NarInfoEntries, TrustedKeys};
+pub use narinfo::{NarInfo, NarInfoEntries, NarInfoSignatures, TrustedKeys};
 pub use options::FetchOptions;
 #[cfg(feature = "zstd")]
 pub use stream::WritableStream;

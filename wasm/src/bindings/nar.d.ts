@@ -8,6 +8,15 @@ export interface NarInfoEntry {
   fileSize?: number;
 }
 
+/** A signature of a narinfo. */
+export interface NarInfoSignature {
+  /** The name of a Nix key, or the fingerprint of a Guix key; empty of one that can't be read. */
+  signer: string;
+  /** Absent of a right signature by a trusted key; else `TRUST_UNKNOWN_KEY`, `TRUST_BAD` or `TRUST_MALFORMED`. */
+  code?: string;
+  message?: string;
+}
+
 /** What stands at a path of a NAR. */
 export type NarEntry =
   | { type: "directory"; path: string }
