@@ -8,6 +8,8 @@ mod event;
 mod fetch;
 mod gateways;
 #[cfg(feature = "full")]
+mod links;
+#[cfg(feature = "full")]
 mod nar;
 #[cfg(feature = "full")]
 mod narinfo;
@@ -19,6 +21,8 @@ pub use blocks::JsBlocks;
 pub use decompress::{DecompressSink, DecompressSource, DecompressStream};
 pub use fetch::{Source, fetch};
 pub use gateways::{GatewayReports, Gateways};
+#[cfg(feature = "full")]
+pub use links::{BlockLinks, block_links};
 #[cfg(feature = "full")]
 pub use nar::{NarEntries, NarReader};
 #[cfg(feature = "full")]

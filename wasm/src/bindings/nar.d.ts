@@ -8,6 +8,15 @@ export interface NarInfoEntry {
   fileSize?: number;
 }
 
+/** A link of a block. */
+export interface BlockLink {
+  cid: string;
+  /** Bytes of all blocks below, as the writer of the block says. */
+  size: number;
+  /** It leads to plain bytes, which have no links. */
+  leaf: boolean;
+}
+
 /** A signature of a narinfo. */
 export interface NarInfoSignature {
   /** The name of a Nix key, or the fingerprint of a Guix key; empty of one that can't be read. */
