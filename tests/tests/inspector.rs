@@ -3,6 +3,7 @@
 use interplanar_core::hash::Sha256;
 use interplanar_core::narinfo::NarInfo;
 use interplanar_core::signature::nix;
+use interplanar_tests::cache::NixCache;
 use interplanar_tests::checkout;
 use interplanar_tests::kubo::Kubo;
 use interplanar_tests::program::{Program, get, narinfo};
@@ -59,22 +60,22 @@ impl Cache {
         })
     }
 
-    fn run(&self, scenario: &str, mut job: Value) -> Value {
-        job["scenario"] = json!(scenario);
-        job["url"] = json!(self.publish.url);
-        job["screenshots"] = json!(screenshots());
-        let saw = node("inspector.mjs", &job);
-        assert_eq!(
-            saw["failed"],
-            Value::Null,
-            "{}\n{}\n{}",
-            saw["failed"].as_str().unwrap_or_default(),
-            saw["shown"].as_str().unwrap_or_default(),
-            saw["complaints"]
-        );
-        assert_eq!(saw["violations"], json!({}), "axe-core");
-        saw
+    fn run(&self, scenario: &str, job: Value) -> Value {
+        run(&self.publish.url, scenario, job)
     }
+}
+
+/// Runs a scenario on the inspector of a publisher. Nothing may fail, and axe-core finds nothing.
+fn run(url: &str, scenario: &str, mut job: Value) -> Value {
+    job["scenario"] = json!(scenario);
+    job["url"] = json!(url);
+    job["screenshots"] = json!(screenshots());
+    let saw = node("inspector.mjs", &job);
+    let text = |key: &str| saw[key].as_str().unwrap_or_default().to_owned();
+    let (failed, shown, complaints) = (text("failed"), text("shown"), &saw["complaints"]);
+    assert_eq!(failed, "", "{shown}\n{complaints}");
+    assert_eq!(saw["violations"], json!({}), "axe-core");
+    saw
 }
 
 fn screenshots() -> PathBuf {
@@ -371,4 +372,106 @@ fn sources_are_asked_what_they_can_do_and_liars_are_named() {
     assert!(says(&saw["http"][1], "there, "), "{}", saw["http"]);
     assert!(says(&saw["race"], "brought"), "{saw}");
     assert!(says(&saw["main"], "every block verified"), "{saw}");
+}
+
+#[test]
+fn a_closure_is_drawn_summed_and_judged() {
+    let kubo = Kubo::start();
+    let nix = NixCache::new(&kubo);
+    let hash = |item: &str| item.rsplit('/').next().expect("a name")[..32].to_owned();
+    let saw = run(
+        &nix.publish.url,
+        "references",
+        json!({ "hash": hash(&nix.items.user), "key": nix.key }),
+    );
+    // The user, the tree, and what built them.
+    assert!(says(&saw["stranger"], "3 items, "), "{saw}");
+    assert!(
+        says(
+            &saw["stranger"],
+            "3 of them are signed by no key that you trust."
+        ),
+        "{saw}"
+    );
+    assert_eq!(
+        (&saw["links"], saw["rows"].as_array().map(Vec::len)),
+        (&json!(3), Some(4))
+    );
+    let rows = saw["rows"].to_string();
+    assert_eq!(rows.matches("which you trust").count(), 3, "{rows}");
+    assert!(!says(&saw["friend"], "no key that you trust"), "{saw}");
+    assert!(says(&saw["friend"], "Over IPFS: 3 of them"), "{saw}");
+    assert!(
+        says(&saw["friend"], "each of the blocks counted once."),
+        "{saw}"
+    );
+    assert!(
+        saw["followed"]
+            .as_str()
+            .is_some_and(|name| !name.is_empty())
+    );
+}
+
+#[test]
+fn two_versions_are_compared_by_files_and_blocks_and_the_cache_says_how_it_does() {
+    let kubo = Kubo::start();
+    let cache = Cache::new(
+        &["tools-1.0", "tools-1.1"],
+        &[&format!("--ipfs-api={}", kubo.api_url())],
+    );
+    let narinfos = [cache.narinfo("tools-1.0"), cache.narinfo("tools-1.1")];
+    let old = NarInfo::parse(narinfos[0].as_bytes()).expect("a narinfo");
+    let saw = cache.run("compare", json!({ "old": old.store_path().hash_part() }));
+    // The lists say no more than sizes: readme.txt has another line of the same length.
+    assert!(
+        says(&saw["listed"], "1 added, 1 removed, 0 changed"),
+        "{}",
+        saw["listed"]
+    );
+    assert!(
+        says(&saw["compared"], "1 added, 1 removed, 1 changed"),
+        "{}",
+        saw["compared"]
+    );
+    assert!(
+        says(&saw["compared"], "share/readme.txt"),
+        "{}",
+        saw["compared"]
+    );
+    // The small files are one block of many.
+    let text = saw["compared"].as_str().expect("text");
+    let sentence = text
+        .split_once(" blocks are shared.")
+        .expect("a sentence")
+        .0;
+    let mut words = sentence.rsplit(' ');
+    let (all, shared) = (words.next(), words.nth(1));
+    let number = |word: Option<&str>| {
+        word.and_then(|word| word.parse::<u32>().ok())
+            .expect("a number")
+    };
+    assert_eq!(number(shared) + 1, number(all), "{text}");
+    assert!(
+        says(&saw["health"]["text"], "No bake failed."),
+        "{}",
+        saw["health"]
+    );
+    assert!(
+        says(
+            &saw["health"]["text"],
+            "Kubo answers; 2 published, 0 waiting."
+        ),
+        "{}",
+        saw["health"]
+    );
+    assert!(
+        says(&saw["health"]["bakes"], "baked 2"),
+        "{}",
+        saw["health"]
+    );
+    assert!(
+        says(&saw["health"]["requests"], "narinfos found"),
+        "{}",
+        saw["health"]
+    );
 }

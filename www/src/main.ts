@@ -7,6 +7,7 @@ import { parse, type Route } from './route';
 import { words } from './wasm';
 import { cacheView } from './views/cache';
 import { gatewaysView } from './views/gateways';
+import { healthView } from './views/health';
 import { close, itemView } from './views/item';
 import { keysView } from './views/keys';
 import { openView } from './views/open';
@@ -26,6 +27,8 @@ async function view(route: Route, signal: AbortSignal): Promise<void> {
     case 'ipfs':
     case 'file':
       return itemView(main, route, signal);
+    case 'health':
+      return healthView(main, cache, signal);
     case 'keys':
       return keysView(main);
     case 'gateways':

@@ -7,13 +7,15 @@ import type { Item } from '../item';
 import { link, type Route } from '../route';
 import { verdict } from '../trust';
 import { ready } from '../wasm';
+import { compareView } from './compare';
 import { closeFiles, filesView } from './files';
 import { badge, narinfoView } from './narinfo';
+import { referencesView } from './references';
 import { sourcesView } from './sources';
 
 let current: { key: string; item: Item } | undefined;
 
-const TABS = [['', 'Narinfo'], ['files', 'Files'], ['sources', 'Sources']] as const;
+const TABS = [['', 'Narinfo'], ['files', 'Files'], ['sources', 'Sources'], ['references', 'References'], ['compare', 'Compare']] as const;
 
 /** Opens the item of an address, or gives the one that is open already. */
 async function find(route: Route, signal: AbortSignal): Promise<Item> {
@@ -62,11 +64,13 @@ export async function itemView(main: HTMLElement, route: Route, signal: AbortSig
     h('a', { href: link(id ? [...base, id] : base, query), 'aria-current': id === tab && 'page' }, title)));
   replace(main, h('h1', {}, name(item.title)),
     info && h('p', { class: 'path' }, name(info.storePath)),
-    info && h('p', { class: 'quiet' }, `${bytes(info.narSize)} unpacked, ${info.references.length} references`, item.cache ? h('span', {}, ', from ', h('a', { href: link(['cache'], { cache: item.cache }) }, name(item.cache.replace(/\/$/, '')))) : ', pasted'),
+    info && h('p', { class: 'quiet' }, `${bytes(info.narSize)} unpacked, ${info.references.length} ${info.references.length === 1 ? 'reference' : 'references'}`, item.cache ? h('span', {}, ', from ', h('a', { href: link(['cache'], { cache: item.cache }) }, name(item.cache.replace(/\/$/, '')))) : ', pasted'),
     info ? badge(info, tab !== '' && verdict(info).kind !== 'bad') : h('p', { class: 'note' }, 'No narinfo: nobody has signed which NAR this is. Of what comes over IPFS each block is checked against its CID.'),
     nav, panel);
   const at = (more: Record<string, string | undefined>, to = tab) => link(to ? [...base, to] : base, { ...query, ...more });
   if (tab === 'files') await filesView(panel, item, route.query.get('path') ?? undefined, (path) => at({ path }, 'files'), signal);
   else if (tab === 'sources') sourcesView(panel, item, signal);
+  else if (tab === 'references') await referencesView(panel, item, signal);
+  else if (tab === 'compare') await compareView(panel, item, route.query.get('with') ?? undefined, (other) => at({ with: other }, 'compare'), signal);
   else if (info) narinfoView(panel, item, info);
 }
