@@ -475,3 +475,37 @@ fn two_versions_are_compared_by_files_and_blocks_and_the_cache_says_how_it_does(
         saw["health"]
     );
 }
+
+#[test]
+fn an_item_of_300_mb_and_5000_files_is_scrolled_verified_and_let_go() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let many = folder.path().join("large-1.0/many");
+    std::fs::create_dir_all(&many).expect("folders");
+    let noise = noise(60_000 + 5_000);
+    for index in 0..5_000 {
+        let file = many.join(format!("file-{index:04}"));
+        std::fs::write(file, &noise[index..index + 60_000]).expect("a file");
+    }
+    let at = |name: &str| folder.path().join(name).display().to_string();
+    let publish = Program::outside(&[
+        "publish",
+        &at("large-1.0"),
+        "--port=0",
+        "--listen=127.0.0.1",
+        "--compression=zstd:1",
+        &format!("--cache={}", at("cache")),
+    ]);
+    let item = publish.item();
+    narinfo(&publish.url, &item, |text| text.contains("ipfs://"));
+    let hash = &item.rsplit('/').next().expect("a name")[..32];
+    let saw = run(&publish.url, "large", json!({ "hash": hash }));
+    assert!(says(&saw["counted"], "5,000 files, 286 MiB"), "{}", saw["counted"]);
+    assert!(says(&saw["verified"], "The whole NAR has the NarHash"), "{}", saw["verified"]);
+    assert!(says(&saw["last"], "file-4999"), "{}", saw["last"]);
+    // Only what is in sight is there.
+    assert!(saw["elements"].as_u64().is_some_and(|count| count < 60), "{}", saw["elements"]);
+    let bytes = |key: &str| saw[key].as_u64().expect("bytes");
+    assert!(bytes("held") < 60 << 20, "the NAR is not in the heap: {}", saw["held"]);
+    assert!(bytes("after") < bytes("before") + (8 << 20), "{} {}", saw["before"], saw["after"]);
+    eprintln!("tree {} ms, plain list {} ms, long tasks {}", saw["opened"], saw["plain"], saw["scrolling"]);
+}
