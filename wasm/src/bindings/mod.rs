@@ -1,6 +1,8 @@
 //! What JavaScript sees: the npm package.
 
 mod blocks;
+#[cfg(feature = "full")]
+mod chunks;
 #[cfg(feature = "zstd")]
 mod decompress;
 mod error;
@@ -17,6 +19,8 @@ mod options;
 mod stream;
 
 pub use blocks::JsBlocks;
+#[cfg(feature = "full")]
+pub use chunks::{ChunkIndex, Chunks};
 #[cfg(feature = "zstd")]
 pub use decompress::{DecompressSink, DecompressSource, DecompressStream};
 pub use fetch::{Source, fetch};

@@ -17,6 +17,16 @@ export interface BlockLink {
   leaf: boolean;
 }
 
+/** A piece of a NAR. */
+export interface Chunk {
+  /** Where it starts in the NAR. */
+  offset: number;
+  /** Bytes in the NAR. */
+  length: number;
+  /** CIDs of the raw blocks that are it, compressed. */
+  leaves: string[];
+}
+
 /** A signature of a narinfo. */
 export interface NarInfoSignature {
   /** The name of a Nix key, or the fingerprint of a Guix key; empty of one that can't be read. */
