@@ -2,7 +2,7 @@
 
 import init from '../../wasm/pkg/interplanar.js';
 
-export { blockLinks, DecompressStream, Gateways, NarInfo, NarReader, TrustedKeys, fetchIpfs } from '../../wasm/pkg/interplanar.js';
+export { blockLinks, ChunkIndex, DecompressStream, Gateways, NarInfo, NarReader, TrustedKeys, fetchIpfs } from '../../wasm/pkg/interplanar.js';
 export type { FetchEvent, InterplanarError, NarEntry, NarInfoEntry, NarInfoSignature } from '../../wasm/pkg/interplanar.js';
 
 let loading: Promise<unknown> | undefined;

@@ -3,11 +3,13 @@
 import { get, hashPart, limited, Trouble } from '../cache';
 import { append, bytes, h, name, problem, Progress, replace, say, visible } from '../dom';
 import { content, load, type Item, type Nar } from '../item';
+import { chunkIndex, part } from '../part';
 import { go } from '../route';
 import { show } from '../show';
 import { build, follow, fromListing, type Node } from '../tree';
 import { TreeList } from '../treelist';
 import { treemap } from '../treemap';
+import { verdict } from '../trust';
 import { words, type NarEntry } from '../wasm';
 
 const MAX_LISTING = 64 << 20;
@@ -29,6 +31,8 @@ export function closeFiles(): void {
   shown?.dispose();
   shown = undefined;
 }
+
+type File = NarEntry & { type: 'regular' };
 
 class Files {
   readonly element = h('div', {});
@@ -114,8 +118,10 @@ class Files {
   }
 
   private outcome(nar: Nar, faults: HTMLElement): void {
-    const kind = nar.right === true ? 'good' : nar.right === false ? 'bad' : 'warn';
-    const title = { good: 'Verified: this is the NAR that the narinfo names', bad: 'Wrong: this is not the NAR that the narinfo names', warn: 'Read; no narinfo to compare it with' }[kind];
+    const signed = this.item.info !== undefined && verdict(this.item.info).kind === 'good';
+    const kind = nar.right === false ? 'bad' : nar.right && signed ? 'good' : 'warn';
+    const title = nar.right === undefined ? 'Read; no narinfo to compare it with' : nar.right === false ? 'Wrong: this is not the NAR that the narinfo names'
+      : signed ? 'Verified: this is the NAR that was signed' : 'This is the NAR that the narinfo names; but no key that you trust has signed that';
     const checks = nar.checks.map((check) => h('li', {}, check));
     replace(this.state, h('div', { class: `note ${kind}`, role: kind === 'bad' ? 'alert' : undefined }, h('strong', {}, title),
       h('ul', {}, ...checks, nar.wrong !== undefined && h('li', {}, visible(nar.wrong)))), faults.childElementCount > 0 && faults);
@@ -153,15 +159,33 @@ class Files {
     const title = h('h2', {}, name(node.entry.path || this.item.title));
     if (node.entry.type === 'directory') return replace(this.file, title, h('p', {}, `A folder: ${node.files} files, ${bytes(node.size)}.`));
     if (node.entry.type === 'symlink') return replace(this.file, title, this.leads(node.entry.path, node.entry.target));
+    if (!this.item.nar && (await this.alone(title, node.entry, signal))) return;
     replace(this.file, title, h('p', { class: 'quiet', role: 'status' }, 'To show it the NAR is read to its end.'));
     try {
       const nar = await this.nar();
       const entry = nar.entries.find((entry) => entry.path === node.entry.path);
       if (signal.aborted) return;
       if (entry?.type !== 'regular') throw new Trouble('The list of files lied', 'There is no such file in the NAR itself.');
-      await this.display(title, nar, entry);
+      await this.display(title, content(nar, entry), entry, proof(nar));
     } catch (error) {
       if (!signal.aborted) replace(this.file, title, problem(error instanceof Trouble ? error.title : 'It can’t be shown', words(error)));
+    }
+  }
+
+  /** Shows a file by its pieces, where a chunk index tells them. */
+  private async alone(title: HTMLElement, entry: File, signal: AbortSignal): Promise<boolean> {
+    const index = chunkIndex(this.item);
+    if (index === undefined || !this.list) return false;
+    replace(this.file, title, h('p', { class: 'quiet', role: 'status' }, 'Fetching the pieces that it is in…'));
+    try {
+      const { blob, fetched, blocks } = await part(this.item, index, entry, signal);
+      if (signal.aborted) return true;
+      const says = `${blocks} blocks of ${bytes(fetched)} were fetched for it, not the whole NAR. Each has the hash that its CID says, and each piece the one that the chunk index says. Not verified yet: that this is the NAR which was signed. “Verify all” does it.`;
+      await this.display(title, blob, entry, h('p', { class: 'note warn' }, says));
+      return true;
+    } catch {
+      // The whole NAR may come from where the pieces don't.
+      return signal.aborted;
     }
   }
 
@@ -171,13 +195,17 @@ class Files {
     return h('p', {}, 'A link to ', found ? h('a', { href: this.address(inner) }, name(target)) : h('code', {}, name(target)), found ? '' : ', outside of this item or nowhere.');
   }
 
-  private async display(title: HTMLElement, nar: Nar, entry: Nar['entries'][number] & { type: 'regular' }): Promise<void> {
-    const blob = content(nar, entry);
-    const says = nar.right === true ? h('p', { class: 'note good' }, 'Verified with the whole NAR, by NarHash.') : nar.right === false ? h('p', { class: 'note bad' }, 'Part of a NAR with the wrong hash: don’t believe it.') : h('p', { class: 'note warn' }, nar.checks.join(' '));
+  private async display(title: HTMLElement, blob: Blob, entry: File, says: HTMLElement): Promise<void> {
     const save = h('button', { type: 'button', onclick: () => download(blob, entry.path.split('/').pop() || this.item.title) }, 'Download');
     const view = await show(blob, entry.path, (work) => this.held.push(work));
     replace(this.file, title, h('p', {}, `${bytes(entry.size)}${entry.executable ? ', executable' : ''} `, save), says, view);
   }
+}
+
+function proof(nar: Nar): HTMLElement {
+  if (nar.right === true) return h('p', { class: 'note good' }, 'Verified with the whole NAR, by NarHash.');
+  if (nar.right === false) return h('p', { class: 'note bad' }, 'Part of a NAR with the wrong hash: don’t believe it.');
+  return h('p', { class: 'note warn' }, nar.checks.join(' '));
 }
 
 function same(one: Node[], other: Node[]): boolean {
