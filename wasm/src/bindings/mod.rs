@@ -2,6 +2,8 @@
 
 mod blocks;
 #[cfg(feature = "full")]
+mod car;
+#[cfg(feature = "full")]
 mod chunks;
 #[cfg(feature = "zstd")]
 mod decompress;
@@ -19,6 +21,8 @@ mod options;
 mod stream;
 
 pub use blocks::JsBlocks;
+#[cfg(feature = "full")]
+pub use car::{CarBlocks, CarReader};
 #[cfg(feature = "full")]
 pub use chunks::{ChunkIndex, Chunks};
 #[cfg(feature = "zstd")]
