@@ -237,6 +237,7 @@ fn the_files_of_an_item_are_shown_and_verified_past_hostile_sources() {
             "hash": info.store_path().hash_part(),
             "cid": entry(true).url.trim_start_matches("ipfs://"),
             "nar": nar,
+            "car": format!("{}/ipfs/{}?format=car", cache.publish.url, entry(true).url.trim_start_matches("ipfs://")),
             "wrong": other(&nar),
             "nowhere": other(&format!("{NOBODY}/nar/x")),
             "narinfo": text,
@@ -314,6 +315,8 @@ fn the_files_of_an_item_are_shown_and_verified_past_hostile_sources() {
         ("no-source", "No source gives this NAR"),
         ("cid", "No narinfo: nobody has signed which NAR this is."),
         ("dropped", "Read from a file of yours."),
+        ("car", "Every block was checked against its CID"),
+        ("spoilt", "A block of this CAR is wrong"),
     ] {
         assert!(says(&views[view], expected), "{view}: {}", views[view]);
     }

@@ -4,7 +4,7 @@
 import { get, pieces, Trouble } from './cache';
 import { gatewaysFor } from './state';
 import { DecompressStream, fetchIpfs, Gateways, NarReader, ready, words, code } from './wasm';
-import type { FetchEvent, NarEntry, NarInfo, NarInfoEntry } from './wasm';
+import type { Blocks, FetchEvent, NarEntry, NarInfo, NarInfoEntry } from './wasm';
 
 /** The largest NAR that is read here. */
 const MAX_NAR = 8 * 2 ** 30;
@@ -31,6 +31,8 @@ export interface Item {
   sources: NarInfoEntry[];
   /** A dropped file. */
   file?: Blob;
+  /** The blocks of a dropped CAR. */
+  blocks?: Map<string, Blob>;
   nar?: Nar;
 }
 
@@ -54,6 +56,7 @@ export const isIpfs = (url: string): boolean => url.startsWith('ipfs:');
 export async function open(item: Item, source: NarInfoEntry, signal: AbortSignal, onEvent?: (event: FetchEvent) => void): Promise<ReadableStream<Uint8Array>> {
   await ready();
   if (item.file) return item.file.stream();
+  if (item.blocks) return fetchIpfs(source.url, new Gateways([]), { signal, blocks: held(item.blocks) });
   if (isIpfs(source.url)) {
     const gateways = gatewaysFor(item.cache);
     if (gateways.length === 0) throw new Trouble('No gateway to ask', 'Name one under Gateways.');
@@ -64,6 +67,20 @@ export async function open(item: Item, source: NarInfoEntry, signal: AbortSignal
   if (!response?.body) throw new Trouble('The NAR is not there', `${source.url} answers 404. The cache may be making it at this moment: try again.`);
   return response.body;
 }
+
+/** Blocks that are here, as a fetch takes them. */
+function held(blocks: Map<string, Blob>): Blocks {
+  return {
+    async get(cid) {
+      const found = blocks.get(cid);
+      return found && new Uint8Array(await found.arrayBuffer());
+    },
+    put() {},
+  };
+}
+
+/** The entries of a CID of which nobody has said how its content is compressed. */
+export const anyCompression = (cid: string): NarInfoEntry[] => (['none', 'zstd', 'gzip', 'lzip', 'xz'] as const).map((compression) => ({ url: `ipfs://${cid}`, compression }));
 
 export interface Watch {
   signal: AbortSignal;

@@ -6,7 +6,7 @@
 //   #/item/<hash>/files?cache=URL&path=P   a file of it
 //   #/item/<hash>?narinfo=TEXT             of a pasted narinfo
 //   #/ipfs/<cid>                           a NAR by its CID
-//   #/file                                 a dropped file, which no address can name
+//   #/file/<count>                         a dropped file, which no address can name
 //   #/health?cache=URL  #/keys  #/gateways
 
 export interface Route {

@@ -3,7 +3,7 @@
 import { bytes, s, visible } from './dom';
 import type { Node } from './tree';
 
-const [WIDTH, HEIGHT] = [900, 260];
+const [WIDTH, HEIGHT] = [480, 220];
 const MAX_BOXES = 120;
 
 interface Box { index: number; x: number; y: number; w: number; h: number }

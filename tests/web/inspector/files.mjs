@@ -92,8 +92,18 @@ export default async function ({ page, job, saw, go, look, main }) {
   await go(`#/ipfs/${job.cid}`);
   await read('cid');
   await go('');
-  await page.getByLabel(/^A .narinfo or .nar file/).setInputFiles({ name: 'dropped.nar.zst', mimeType: 'application/zstd', buffer: Buffer.from(await (await fetch(job.nar)).arrayBuffer()) });
+  await page.getByLabel(/^A .narinfo, .nar/).setInputFiles({ name: 'dropped.nar.zst', mimeType: 'application/zstd', buffer: Buffer.from(await (await fetch(job.nar)).arrayBuffer()) });
   await read('dropped');
+  const car = Buffer.from(await (await fetch(job.car)).arrayBuffer());
+  const drop = async (name, buffer) => {
+    await go('');
+    await page.getByLabel(/^A .narinfo, .nar/).setInputFiles({ name: `${name}.car`, mimeType: 'application/vnd.ipld.car', buffer });
+  };
+  await drop('whole', car);
+  await read('car');
+  car[car.length - 100] ^= 1;
+  await drop('spoilt', car);
+  saw.views.spoilt = await page.getByRole('alert').innerText();
 
   // With the server gone, what was loaded once still opens, and reads a file.
   await page.evaluate(() => navigator.serviceWorker.ready.then(() => true));

@@ -3,7 +3,7 @@
 import { narinfo, parse, Trouble } from '../cache';
 import { droppedItem } from '../dropped';
 import { bytes, h, name, replace } from '../dom';
-import type { Item } from '../item';
+import { anyCompression, type Item } from '../item';
 import { link, type Route } from '../route';
 import { verdict } from '../trust';
 import { ready } from '../wasm';
@@ -23,7 +23,7 @@ async function find(route: Route, signal: AbortSignal): Promise<Item> {
   const cache = route.query.get('cache') ?? undefined;
   const text = route.query.get('narinfo') ?? undefined;
   const key = JSON.stringify([kind, id, cache, text]);
-  if (kind !== 'file' && current?.key === key) return current.item;
+  if (current?.key === key) return current.item;
   await ready();
   const item = await make(kind, id, cache, text, signal);
   if (current?.item !== item) close();
@@ -37,7 +37,7 @@ async function make(kind: string | undefined, id: string, cache: string | undefi
     if (!item) throw new Trouble('No file is open', 'A file that was dropped is forgotten when the page is loaded anew. Drop it once more on the first page.');
     return item;
   }
-  if (kind === 'ipfs') return { title: id, sources: ['none', 'zstd', 'gzip', 'lzip', 'xz'].map((compression) => ({ url: `ipfs://${id}`, compression: compression as 'none' })) };
+  if (kind === 'ipfs') return { title: id, sources: anyCompression(id) };
   const info = text ? parse(new TextEncoder().encode(text)) : await narinfo(cache ?? '', id, signal);
   const title = info.storePath.split('/').pop()?.slice(33) ?? info.storePath;
   return { title, info, sources: info.entries, ...(cache ? { cache } : {}) };
@@ -55,7 +55,7 @@ export async function itemView(main: HTMLElement, route: Route, signal: AbortSig
   if (signal.aborted) return;
   const { info } = item;
   const whole = info !== undefined;
-  const base = whole ? route.parts.slice(0, 2) : route.parts.slice(0, route.parts[0] === 'file' ? 1 : 2);
+  const base = whole ? route.parts.slice(0, 2) : route.parts.slice(0, 2);
   const tab = route.parts[base.length] ?? (whole ? '' : 'files');
   const query = { cache: route.query.get('cache') ?? undefined, narinfo: route.query.get('narinfo') ?? undefined };
   const tabs = TABS.filter(([id]) => whole || id === 'files' || (id === 'sources' && route.parts[0] === 'ipfs'));
@@ -65,7 +65,7 @@ export async function itemView(main: HTMLElement, route: Route, signal: AbortSig
   replace(main, h('h1', {}, name(item.title)),
     info && h('p', { class: 'path' }, name(info.storePath)),
     info && h('p', { class: 'quiet' }, `${bytes(info.narSize)} unpacked, ${info.references.length} ${info.references.length === 1 ? 'reference' : 'references'}`, item.cache ? h('span', {}, ', from ', h('a', { href: link(['cache'], { cache: item.cache }) }, name(item.cache.replace(/\/$/, '')))) : ', pasted'),
-    info ? badge(info, tab !== '' && verdict(info).kind !== 'bad') : h('p', { class: 'note' }, 'No narinfo: nobody has signed which NAR this is. Of what comes over IPFS each block is checked against its CID.'),
+    info ? badge(info, tab !== '' && verdict(info).kind !== 'bad') : h('p', { class: 'note' }, 'No narinfo: nobody has signed which NAR this is. Of what comes over IPFS, or in a CAR, each block is checked against its CID.'),
     nav, panel);
   const at = (more: Record<string, string | undefined>, to = tab) => link(to ? [...base, to] : base, { ...query, ...more });
   if (tab === 'files') await filesView(panel, item, route.query.get('path') ?? undefined, (path) => at({ path }, 'files'), signal);
