@@ -11,6 +11,7 @@ use alloc::vec::Vec;
 
 /// Major types (RFC 8949, 3.1).
 const UINT: u8 = 0;
+const NEGATIVE: u8 = 1;
 const BYTES: u8 = 2;
 const TEXT: u8 = 3;
 const ARRAY: u8 = 4;
@@ -138,6 +139,34 @@ impl<'a> Reader<'a> {
             Ok(read) if cid.is_empty() => Ok(read),
             _ => Err(wrong),
         }
+    }
+
+    /// Passes over an item of any kind with all that is in it, without recursion: each takes a byte at least.
+    pub(crate) fn skip(&mut self, expected: &'static str) -> Result<(), Unexpected> {
+        let mut left = 1_u64;
+        while left > 0 {
+            left = left.saturating_sub(1);
+            let wrong = self.wrong(expected);
+            let major = self.rest.first().map(|first| first >> 5);
+            let more = match major {
+                Some(major @ (UINT | NEGATIVE)) => self.head(major, expected).map(|_| 0)?,
+                Some(major @ (BYTES | TEXT)) => {
+                    let length = self.head(major, expected)?;
+                    self.take(length).map(|_| 0).ok_or(wrong)?
+                }
+                Some(ARRAY) => self.head(ARRAY, expected)?,
+                Some(MAP) => self.head(MAP, expected)?.saturating_mul(2),
+                Some(TAG) => self.link().map(|_| 0)?,
+                // false, true, null, and a number of eight bytes.
+                _ => match self.take(1) {
+                    Some([0xf4..=0xf6]) => 0,
+                    Some([0xfb]) => self.take(8).map(|_| 0).ok_or(wrong)?,
+                    _ => return Err(wrong),
+                },
+            };
+            left = left.saturating_add(more);
+        }
+        Ok(())
     }
 
     pub(crate) fn end(&self, expected: &'static str) -> Result<(), Unexpected> {

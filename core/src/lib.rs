@@ -22,6 +22,7 @@ pub mod decompress;
 pub mod dedup;
 pub mod fetch;
 pub mod hash;
+pub mod ipns;
 mod murmur3;
 pub mod nar;
 pub mod narinfo;

@@ -97,21 +97,27 @@ impl NixCache {
     /// Starts, and waits until all is in Kubo.
     #[must_use]
     pub fn new(kubo: &Kubo) -> Self {
+        Self::with(kubo, &[])
+    }
+
+    /// As [`NixCache::new`], with more options.
+    #[must_use]
+    pub fn with(kubo: &Kubo, options: &[&str]) -> Self {
         let machine = Nix::new();
         let items = machine.items();
         let key = machine.key(NIX_KEY);
-        let publish = Program::inside(
-            &machine.root,
-            &[
-                "publish",
-                "--port=0",
-                "--listen=127.0.0.1",
-                "--cache=/var/cache/publish",
-                "--compression=zstd:3",
-                "--nix-key=/root/nix.sec",
-                &format!("--ipfs-api={}", kubo.api_url()),
-            ],
-        );
+        let api = format!("--ipfs-api={}", kubo.api_url());
+        let mut arguments = vec![
+            "publish",
+            "--port=0",
+            "--listen=127.0.0.1",
+            "--cache=/var/cache/publish",
+            "--compression=zstd:3",
+            "--nix-key=/root/nix.sec",
+            &api,
+        ];
+        arguments.extend(options);
+        let publish = Program::inside(&machine.root, &arguments);
         let cache = Self {
             machine,
             items,

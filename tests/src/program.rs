@@ -121,6 +121,20 @@ impl Program {
         self.child.id()
     }
 
+    /// Ends it as a service manager does, and gives its log.
+    ///
+    /// # Panics
+    /// When it doesn't end within a minute.
+    #[must_use]
+    pub fn stop(mut self) -> String {
+        let id = self.id().to_string();
+        crate::output(Command::new("kill").arg(id));
+        wait_until("the program's end", || {
+            self.child.try_wait().expect("its state").is_some()
+        });
+        self.log()
+    }
+
     /// Ends it as a power cut would.
     pub fn kill(mut self) {
         drop(self.child.kill());

@@ -1,7 +1,8 @@
 //! Our UnixFS DAGs are those of `ipfs add`, and our walker reads all that `ipfs add` can write.
 
 use interplanar_core::block::Block;
-use interplanar_core::unixfs::{self, Budget, Builder, Profile, Walker};
+use interplanar_core::cid::{Cid, Version};
+use interplanar_core::unixfs::{self, Budget, Builder, Directory, Profile, Walker};
 use interplanar_tests::kubo::Repo;
 use std::collections::HashMap;
 
@@ -133,6 +134,50 @@ fn our_walker_reads_every_shape_that_ipfs_add_writes() {
         }
     }
     assert_eq!(shapes, 40);
+}
+
+/// A folder that grows beyond the limit of plain directories and shrinks again, step by step as a cache does, against `ipfs add` of each step.
+#[test]
+fn a_directory_that_changes_entry_by_entry_is_what_ipfs_add_makes_of_the_folder() {
+    let repo = Repo::new();
+    let folder = repo.path().join("folder");
+    std::fs::create_dir(&folder).expect("a folder");
+    let mut blocks: HashMap<Cid, Block> = HashMap::new();
+    let mut directory = Directory::empty(Version::V1);
+    let name = |n: u32| format!("{n:032}.narinfo");
+    let text = |n: u32| bytes::Bytes::from(format!("StorePath: {n}\n"));
+    let steps = [
+        (0..1000, true),
+        (1000..6000, true),
+        (6000..6001, true),
+        (100..101, false),
+        (101..4600, false),
+    ];
+    for (range, put) in steps {
+        for n in range.clone() {
+            let (file, mut get) = (folder.join(name(n)), |cid: &Cid| blocks.get(cid).cloned());
+            if put {
+                std::fs::write(&file, text(n)).expect("a file");
+                let block = Block::raw(text(n));
+                let size = block.data().len() as u64;
+                directory.put(name(n).into(), *block.cid(), size, &mut get)
+            } else {
+                std::fs::remove_file(&file).expect("it was there");
+                directory.remove(name(n).as_bytes(), &mut get)
+            }
+            .expect("its nodes are there");
+        }
+        let mut new = Vec::new();
+        let mut get = |cid: &Cid| blocks.get(cid).cloned();
+        let built = directory.finish(&mut get, &mut |block| new.push(block));
+        blocks.extend(new.into_iter().map(|block| (*block.cid(), block)));
+        let mut add = repo.ipfs();
+        add.args(["add", "-rQ", "--only-hash", "--cid-version=1"])
+            .arg(&folder);
+        let theirs = interplanar_tests::output(&mut add);
+        let ours = built.expect("its nodes are there").cid.to_string();
+        assert_eq!(ours, theirs.trim(), "{range:?} {put}");
+    }
 }
 
 fn walk(mut walker: Walker, blocks: &HashMap<interplanar_core::cid::Cid, bytes::Bytes>) -> Vec<u8> {

@@ -1,5 +1,6 @@
 //! Killed at any moment of a bake, `interplanar publish` never serves a wrong or half narinfo or NAR afterwards.
 
+use interplanar_core::dedup::TREE_FIELD;
 use interplanar_core::hash::Sha256;
 use interplanar_core::narinfo::NarInfo;
 use interplanar_tests::program::{Program, get, narinfo};
@@ -24,6 +25,7 @@ fn no_kill_at_any_moment_of_a_bake_leaves_a_wrong_answer() {
             "--listen=127.0.0.1",
             "--compression=zstd:3",
             "--compression=gzip:1",
+            "--publish-tree",
             &cache,
             &tree,
         ];
@@ -90,6 +92,16 @@ fn check(program: &Program, item: &str) {
         }
         while !decoder.finish(&mut nar).expect("whole data") {}
         assert_eq!(Sha256::of(&nar), info.nar_hash(), "{url}");
+    }
+    let tree = info.extra(TREE_FIELD).expect("a tree");
+    for file in 0..3 {
+        let url = format!("{}/ipfs/{tree}/file-{file}", program.url);
+        let content = reqwest::blocking::get(&url).expect("an answer");
+        assert_eq!(
+            content.bytes().expect("a whole body").len(),
+            2 << 20,
+            "{url}"
+        );
     }
     assert_eq!(get(&format!("{}/nar/zstd/none", program.url)).0, 404);
 }

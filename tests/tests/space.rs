@@ -34,6 +34,7 @@ fn publish(cache: &str, kubo: &Kubo, trees: &[&Path]) -> Vec<String> {
         "--port=0",
         "--listen=127.0.0.1",
         "--compression=zstd",
+        "--publish-tree",
         &cache_flag,
         &api,
     ];
@@ -54,7 +55,9 @@ fn publish(cache: &str, kubo: &Kubo, trees: &[&Path]) -> Vec<String> {
         let path = word
             .and_then(|word| word.split('=').next_back())
             .expect("its store path");
-        narinfo(&program.url, path, |text| text.contains("ipfs://"));
+        // Each form is pinned on its own, so it has all when both are said.
+        let all = |text: &str| text.contains("ChunkIndex: ") && text.contains("Tree: ");
+        narinfo(&program.url, path, all);
         paths.push(path.to_owned());
     }
     paths
@@ -132,6 +135,7 @@ fn what_nobody_asks_for_goes_with_its_pins_and_nothing_else() {
         "--port=0",
         "--listen=127.0.0.1",
         "--compression=zstd",
+        "--publish-tree",
         &format!("--cache={cache}"),
         &api,
         new.to_str().expect("UTF-8"),
@@ -145,6 +149,14 @@ fn what_nobody_asks_for_goes_with_its_pins_and_nothing_else() {
     let from_kubo = cat.args(["cat", cid]).output().expect("ipfs runs").stdout;
     let nar = zstd::decode_all(&from_kubo[..]).expect("a zstd frame");
     assert!(nar.windows(1000).any(|window| window == &shared[..1000]));
+    // Its tree as well.
+    let tree = text
+        .lines()
+        .find_map(|line| line.strip_prefix("Tree: "))
+        .expect("its tree");
+    let mut cat = kubo.ipfs();
+    let from_kubo = cat.args(["cat", &format!("{tree}/shared")]).output();
+    assert!(from_kubo.expect("ipfs runs").stdout == shared);
     assert_eq!(
         get(&format!("{}/{}.narinfo", program.url, hash_part(&items[0]))).0,
         404

@@ -1,4 +1,4 @@
-// @helia/verified-fetch over HTTP gateways alone: the named peer of the tests and of the bench.
+// Helia over HTTP gateways alone, and its @helia/verified-fetch: the named peer of the tests and of the bench.
 
 import { createServer } from "node:http";
 
@@ -22,8 +22,8 @@ function router() {
   return new Promise((resolve) => server.listen(0, "127.0.0.1", () => resolve(server)));
 }
 
-/** A verified fetch that asks these gateways only. */
-export async function verifiedFetch(gateways) {
+/** A Helia node that asks these gateways only; `end` stops it. */
+export async function heliaNode(gateways) {
   const server = await router();
   const options = {
     delegatedRouters: [`http://127.0.0.1:${server.address().port}`],
@@ -32,11 +32,18 @@ export async function verifiedFetch(gateways) {
     allowLocal: true,
   };
   const helia = await withHTTP(createHeliaLight(), options).start();
-  const get = await createVerifiedFetchWithHelia(helia);
-  get.end = async () => {
+  const end = async () => {
     await helia.stop();
     server.closeAllConnections();
     server.close();
   };
+  return { helia, end };
+}
+
+/** A verified fetch that asks these gateways only. */
+export async function verifiedFetch(gateways) {
+  const { helia, end } = await heliaNode(gateways);
+  const get = await createVerifiedFetchWithHelia(helia);
+  get.end = end;
   return get;
 }

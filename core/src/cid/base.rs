@@ -14,6 +14,7 @@ use alloc::string::String;
 use alloc::vec::Vec;
 
 const BASE_32: &str = "abcdefghijklmnopqrstuvwxyz234567";
+const BASE_36: &str = "0123456789abcdefghijklmnopqrstuvwxyz";
 const BASE_58: &str = "123456789ABCDEFGHJKLMNPQRSTUVWXYZabcdefghijkmnopqrstuvwxyz";
 const BASE_64: &str = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
 const BASE_64_URL: &str = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
@@ -42,7 +43,6 @@ pub(super) fn decode(text: &str) -> Option<Cid> {
 fn multibase(prefix: char, text: &str) -> Option<Vec<u8>> {
     use Case::{Any, Strict};
     const BASE_32_HEX: &str = "0123456789abcdefghijklmnopqrstuv";
-    const BASE_36: &str = "0123456789abcdefghijklmnopqrstuvwxyz";
     match prefix {
         '\0' => Some(text.as_bytes().to_vec()),
         '0' => bits(text, "01", 1, Strict),
@@ -188,10 +188,27 @@ fn base_32(bytes: &[u8]) -> String {
     text
 }
 
-fn base_58(bytes: &[u8]) -> String {
+pub(super) fn base_58(bytes: &[u8]) -> String {
+    one_number(bytes, BASE_58)
+}
+
+/// Multibase's base 36, its prefix included: how names of IPNS are written.
+pub(super) fn base_36(bytes: &[u8]) -> String {
+    let mut text = String::from("k");
+    text.push_str(&one_number(bytes, BASE_36));
+    text
+}
+
+/// The bytes of a text in base 58 without a prefix, as peer IDs are.
+pub(super) fn decode_58(text: &str) -> Option<Vec<u8>> {
+    number(text, BASE_58, Case::Strict)
+}
+
+fn one_number(bytes: &[u8], alphabet: &str) -> String {
+    let base = u32::try_from(alphabet.len()).unwrap_or(u32::MAX);
     let mut little = Vec::new();
     for byte in bytes {
-        times_plus(&mut little, 0x100, u32::from(*byte), 58);
+        times_plus(&mut little, 0x100, u32::from(*byte), base);
     }
     let zeros = bytes.iter().take_while(|byte| **byte == 0).count();
     little.extend(core::iter::repeat_n(0, zeros));
@@ -199,7 +216,7 @@ fn base_58(bytes: &[u8]) -> String {
     digits
         .filter_map(|digit| {
             let at = usize::from(*digit);
-            BASE_58.get(at..=at)
+            alphabet.get(at..=at)
         })
         .collect()
 }

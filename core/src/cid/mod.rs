@@ -28,6 +28,8 @@ use sha2::{Digest, Sha512};
 pub const RAW: u64 = 0x55;
 /// Codec of a DAG-CBOR block.
 pub const DAG_CBOR: u64 = 0x71;
+/// Codec of a libp2p key: what names of IPNS are.
+pub const LIBP2P_KEY: u64 = 0x72;
 /// Codec of a [`crate::dag_pb`] node.
 pub const DAG_PB: u64 = 0x70;
 /// Hash code of SHA-256.
@@ -166,6 +168,23 @@ pub fn of_sha256(version: Version, codec: u64, digest: &Sha256) -> Cid {
 #[must_use]
 pub fn text(cid: &Cid) -> String {
     base::encode(cid)
+}
+
+/// A CID of version 1 in base 36, which fits into a label of a host name.
+pub(crate) fn text_36(cid: &Cid) -> String {
+    base::base_36(&cid.to_bytes())
+}
+
+/// Bytes in base 58, without a prefix.
+pub(crate) fn encode_58(bytes: &[u8]) -> String {
+    base::base_58(bytes)
+}
+
+/// The bytes of a text in base 58; `None` if it isn't one or too long for any CID.
+pub(crate) fn decode_58(text: &str) -> Option<alloc::vec::Vec<u8>> {
+    Some(text)
+        .filter(|text| text.len() <= MAX_TEXT)
+        .and_then(base::decode_58)
 }
 
 #[cfg(test)]

@@ -8,7 +8,8 @@
 //! - [`frame`]: the zstd frame that is made of pieces compressed on their own, and their decoding one by one;
 //! - [`Dag`]: the UnixFS file of that frame;
 //! - [`Index`]: what each piece is;
-//! - [`Plan`]: which pieces are to be fetched.
+//! - [`Plan`]: which pieces are to be fetched;
+//! - [`TreeBuilder`]: the other form, the plain NAR over the blocks of its files, which a UnixFS directory shares.
 //!
 //! All are without I/O. Compressing is the caller's: it needs a library that can forbid repeat offsets.
 
@@ -23,6 +24,7 @@ mod plan;
 mod scan;
 #[cfg(test)]
 mod tests;
+mod tree;
 
 pub use cut::{
     Cut, Cutter, MAX_JOIN, MAX_PIECE, MAX_THRESHOLD, MIN_PIECE, Parameters, Piece, Sizes,
@@ -33,3 +35,4 @@ pub use index::{
 };
 pub use plan::{Plan, Way, covering, parts_covering};
 pub use scan::{Found, MAX_HASHES, ReferenceError, References};
+pub use tree::{MIN_TREE_FILE, TREE_FIELD, Tree, TreeBuilder, TreeError};

@@ -5,11 +5,13 @@
 //! NODE := {"type":"regular","size":N,"narOffset":N[,"executable":true]} | {"type":"symlink","target":T}
 //!       | {"type":"directory","entries":{NAME:NODE,…}}
 //! ```
+//! Beside Nix's fields an entry may have its `"cid"`, where the item is on IPFS as a tree; whoever doesn't know the field ignores it.
 //! Names that are not UTF-8 are written with replacement characters, since JSON has no bytes. Source: Nix 2.34 (`nix copy` with `write-nar-listing`).
 
 use super::{Event, MAX_DEPTH, NarError};
+use crate::cid::Cid;
 use alloc::collections::BTreeMap;
-use alloc::string::String;
+use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 use serde::{Deserialize, Serialize};
 
@@ -145,15 +147,26 @@ impl Listing {
     /// The `.ls` text.
     #[must_use]
     pub fn to_json(&self) -> String {
-        let mut open: Vec<(String, BTreeMap<String, Json>)> = Vec::new();
+        self.to_json_with(&[])
+    }
+
+    /// The `.ls` text with the CIDs of the entries, in their order, as further fields.
+    #[must_use]
+    pub fn to_json_with(&self, cids: &[Cid]) -> String {
+        let mut open: Vec<Open> = Vec::new();
         let mut root = None;
-        for entry in &self.entries {
+        for (index, entry) in self.entries.iter().enumerate() {
+            let cid = cids.get(index).map(ToString::to_string);
             while open.len() > entry.depth {
                 close(&mut open, &mut root);
             }
             let name = String::from_utf8_lossy(&entry.name).into_owned();
             match &entry.node {
-                Node::Directory => open.push((name, BTreeMap::new())),
+                Node::Directory => open.push(Open {
+                    name,
+                    cid,
+                    entries: BTreeMap::new(),
+                }),
                 Node::File {
                     executable,
                     size,
@@ -163,12 +176,13 @@ impl Listing {
                         executable: *executable,
                         nar_offset: *nar_offset,
                         size: *size,
+                        cid,
                     };
                     place(&mut open, &mut root, name, file);
                 }
                 Node::Symlink { target } => {
                     let target = String::from_utf8_lossy(target).into_owned();
-                    place(&mut open, &mut root, name, Json::Symlink { target });
+                    place(&mut open, &mut root, name, Json::Symlink { target, cid });
                 }
             }
         }
@@ -179,6 +193,7 @@ impl Listing {
             version: 1,
             root: root.unwrap_or(Json::Directory {
                 entries: BTreeMap::new(),
+                cid: None,
             }),
         };
         serde_json::to_string(&file).unwrap_or_default()
@@ -202,6 +217,7 @@ impl Listing {
                     executable,
                     nar_offset,
                     size,
+                    ..
                 } => (
                     Node::File {
                         executable,
@@ -210,13 +226,13 @@ impl Listing {
                     },
                     BTreeMap::new(),
                 ),
-                Json::Symlink { target } => (
+                Json::Symlink { target, .. } => (
                     Node::Symlink {
                         target: target.into_bytes(),
                     },
                     BTreeMap::new(),
                 ),
-                Json::Directory { entries } => (Node::Directory, entries),
+                Json::Directory { entries, .. } => (Node::Directory, entries),
             };
             listing.depth = depth;
             listing.name = name.into_bytes();
@@ -233,21 +249,23 @@ impl Listing {
     }
 }
 
-fn place(
-    open: &mut [(String, BTreeMap<String, Json>)],
-    root: &mut Option<Json>,
+/// A directory whose entries have not all come.
+struct Open {
     name: String,
-    json: Json,
-) {
+    cid: Option<String>,
+    entries: BTreeMap<String, Json>,
+}
+
+fn place(open: &mut [Open], root: &mut Option<Json>, name: String, json: Json) {
     match open.last_mut() {
-        Some((_, entries)) => drop(entries.insert(name, json)),
+        Some(parent) => drop(parent.entries.insert(name, json)),
         None => *root = Some(json),
     }
 }
 
-fn close(open: &mut Vec<(String, BTreeMap<String, Json>)>, root: &mut Option<Json>) {
-    if let Some((name, entries)) = open.pop() {
-        place(open, root, name, Json::Directory { entries });
+fn close(open: &mut Vec<Open>, root: &mut Option<Json>) {
+    if let Some(Open { name, cid, entries }) = open.pop() {
+        place(open, root, name, Json::Directory { entries, cid });
     }
 }
 
@@ -267,11 +285,17 @@ enum Json {
         nar_offset: u64,
         #[serde(default)]
         size: u64,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        cid: Option<String>,
     },
     Symlink {
         target: String,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        cid: Option<String>,
     },
     Directory {
         entries: BTreeMap<String, Json>,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        cid: Option<String>,
     },
 }

@@ -9,6 +9,7 @@ use super::{Known, join};
 use crate::cid::IpfsUrl;
 use crate::narinfo::{Compression, Entry};
 use crate::unixfs::Budget;
+use alloc::format;
 use alloc::string::{String, ToString};
 use alloc::vec;
 use alloc::vec::Vec;
@@ -105,6 +106,14 @@ pub fn budget(nar_size: u64) -> Budget {
 fn places(entry: &Entry, upstream: &str) -> Vec<Place> {
     if let Ok(url) = IpfsUrl::parse(&entry.url).or_else(|_| IpfsUrl::parse_gateway(&entry.url)) {
         return vec![Place::Ipfs(url)];
+    }
+    if let Ok(directory) = IpfsUrl::parse(upstream)
+        && !entry.url.contains(':')
+        && !entry.url.starts_with('/')
+    {
+        // A cache that is a directory on IPFS: what is relative is in it.
+        let url = IpfsUrl::parse(&format!("{directory}/{}", entry.url));
+        return url.ok().map(Place::Ipfs).into_iter().collect();
     }
     let Some(url) = join(upstream, &entry.url) else {
         return Vec::new();

@@ -56,9 +56,12 @@ pub struct Built {
 }
 
 /// Builds the DAG of one file.
+#[derive(Debug)]
 pub struct Builder {
     profile: Profile,
     chunk: BytesMut,
+    /// Bytes that are still to come, as far as anyone has said.
+    expected: u64,
     layout: Layout,
 }
 
@@ -66,9 +69,16 @@ impl Builder {
     /// Starts a file.
     #[must_use]
     pub fn new(profile: Profile) -> Self {
+        Self::with_size(profile, u64::MAX)
+    }
+
+    /// Starts a file of `size` bytes: its leaves then take no more memory than they have bytes. Another length is no error.
+    #[must_use]
+    pub fn with_size(profile: Profile, size: u64) -> Self {
         Self {
             profile,
             chunk: BytesMut::new(),
+            expected: size,
             layout: Layout::new(profile.cid_version, profile.links),
         }
     }
@@ -84,11 +94,13 @@ impl Builder {
                 self.leaf(sink);
             }
             if self.chunk.is_empty() {
-                self.chunk.reserve(full.min(bytes.len().max(full)));
+                let expected = usize::try_from(self.expected).unwrap_or(usize::MAX);
+                self.chunk.reserve(full.min(expected.max(bytes.len())));
             }
             let room = full.saturating_sub(self.chunk.len());
             let (head, rest) = bytes.split_at_checked(room).unwrap_or((bytes, &[]));
             self.chunk.extend_from_slice(head);
+            self.expected = self.expected.saturating_sub(head.len() as u64);
             bytes = rest;
         }
     }

@@ -12,12 +12,12 @@ use bytes::Bytes;
 /// A directory whose names and CIDs take more bytes than this is sharded (Kubo's `HAMTShardingSize`).
 pub const MAX_PLAIN_DIRECTORY: usize = 262_144;
 /// Places of a shard, as Kubo has it.
-const FANOUT: u32 = 256;
+pub(super) const FANOUT: u32 = 256;
 
 /// Builds one directory.
 #[derive(Debug, Clone)]
 pub struct DirectoryBuilder {
-    entries: BTreeMap<Bytes, (Cid, u64)>,
+    pub(super) entries: BTreeMap<Bytes, (Cid, u64)>,
     version: Version,
 }
 
@@ -41,10 +41,10 @@ impl DirectoryBuilder {
     /// # Errors
     /// [`UnixFsError::Shard`] for more names of one hash than a shard can tell apart: none occur by chance.
     pub fn finish(self, sink: &mut impl FnMut(Block)) -> Result<Built, UnixFsError> {
-        let estimate: usize = self
+        let estimate = self
             .entries
             .iter()
-            .map(|(name, (cid, _))| name.len().saturating_add(cid.encoded_len()))
+            .map(|(name, (cid, _))| estimate(name, cid))
             .fold(0, usize::saturating_add);
         if estimate > MAX_PLAIN_DIRECTORY {
             return self.shards(sink);
@@ -102,6 +102,11 @@ impl DirectoryBuilder {
     }
 }
 
+/// What an entry adds to the size that decides whether a directory is sharded.
+pub(super) fn estimate(name: &[u8], cid: &Cid) -> usize {
+    name.len().saturating_add(cid.encoded_len())
+}
+
 struct Entry {
     hash: u64,
     link: Link,
@@ -137,7 +142,8 @@ fn close(
     Ok(())
 }
 
-fn shard(
+/// The node of a shard with these links.
+pub(super) fn shard(
     mut links: Vec<Link>,
     version: Version,
     sink: &mut impl FnMut(Block),

@@ -3,7 +3,8 @@
 //! - [`Walker`]: from a root CID to a file's content, verified and in order, from blocks of any source;
 //! - [`Resolver`]: from a root CID and a path to the CID at its end;
 //! - [`Entries`]: the entries of a directory, plain or sharded;
-//! - [`Builder`], [`DirectoryBuilder`]: content to blocks, with the CIDs of `ipfs add`.
+//! - [`Builder`], [`DirectoryBuilder`], [`symlink`]: content to blocks, with the CIDs of `ipfs add`;
+//! - [`Directory`]: one that is there, changed entry by entry.
 //!
 //! All are without I/O: they say which blocks they want, and take them.
 //!
@@ -13,11 +14,13 @@
 mod build;
 mod data;
 mod directory;
+mod edit;
 mod entries;
 mod hamt;
 mod layout;
 mod node;
 mod resolve;
+mod symlink;
 mod walk;
 
 pub use build::{
@@ -26,10 +29,12 @@ pub use build::{
 };
 pub use data::{Data, Kind};
 pub use directory::{DirectoryBuilder, MAX_PLAIN_DIRECTORY};
+pub use edit::{Directory, DirectoryError};
 pub use entries::{DirEntry, Entries};
 pub(crate) use layout::Layout;
 pub use node::Content;
 pub use resolve::{Resolved, Resolver};
+pub use symlink::symlink;
 pub use walk::{Budget, Span, Walker};
 
 use crate::dag_pb::DagPbError;
@@ -80,6 +85,9 @@ pub enum UnixFsError {
     /// A shard with another hash, an impossible fanout or a link without its place.
     #[error("malformed directory shard")]
     Shard,
+    /// An entry whose name is empty, `.`, `..`, too long, or has a slash or a NUL.
+    #[error("an entry has a name that no file can have")]
+    Name,
     /// No entry of this name; its place in the path, from 0.
     #[error("no entry for part {index} of the path")]
     NotFound {

@@ -38,8 +38,18 @@ const COMPRESSED: [&str; 10] = [
 pub struct Compressor {
     method: Compression,
     level: u32,
-    /// Piece by piece, and not as one stream.
-    pieces: bool,
+    form: Form,
+}
+
+/// What becomes of the NAR beside its being compressed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Form {
+    /// One stream.
+    Whole,
+    /// Compressed piece by piece.
+    Pieces,
+    /// Plain, over the blocks of its files.
+    Tree,
 }
 
 impl Compressor {
@@ -47,7 +57,13 @@ impl Compressor {
     pub const NONE: Self = Self {
         method: Compression::None,
         level: 0,
-        pieces: false,
+        form: Form::Whole,
+    };
+
+    /// No compression, over the blocks of the item's files, with a directory of them: what `--publish-tree` adds.
+    pub const TREE: Self = Self {
+        form: Form::Tree,
+        ..Self::NONE
     };
 
     /// A method at its default level; `None` for methods that are only read here.
@@ -57,7 +73,10 @@ impl Compressor {
             Compression::Gzip | Compression::Zstd | Compression::Lzip => Some(Self {
                 method,
                 level: DEFAULT_LEVEL,
-                pieces: method == Compression::Zstd,
+                form: match method {
+                    Compression::Zstd => Form::Pieces,
+                    _ => Form::Whole,
+                },
             }),
             _ => None,
         }
@@ -75,13 +94,18 @@ impl Compressor {
 
     /// Whether pieces are compressed on their own, so that items share them.
     pub fn is_pieces(self) -> bool {
-        self.pieces
+        self.form == Form::Pieces
+    }
+
+    /// Whether it is the plain NAR over the blocks of the item's files.
+    pub fn is_tree(self) -> bool {
+        self.form == Form::Tree
     }
 
     /// Its name on the command line and in URLs.
     pub fn name(self) -> &'static str {
         match self.method {
-            Compression::Zstd if !self.pieces => WHOLE,
+            Compression::Zstd if self.form == Form::Whole => WHOLE,
             method => method.as_str(),
         }
     }
@@ -98,7 +122,10 @@ impl Compressor {
     /// What an item of this name is compressed with: nothing, if its name says that it is compressed already.
     pub fn for_item(name: &str, requested: &[Self]) -> Vec<Self> {
         match name.rsplit_once('.') {
-            Some((_, extension)) if COMPRESSED.contains(&extension) => vec![Self::NONE],
+            Some((_, extension)) if COMPRESSED.contains(&extension) => {
+                let tree = requested.contains(&Self::TREE);
+                vec![if tree { Self::TREE } else { Self::NONE }]
+            }
             _ => requested.to_vec(),
         }
     }
@@ -128,9 +155,10 @@ impl FromStr for Compressor {
             None if text.bytes().all(|byte| byte.is_ascii_digit()) => ("gzip", Some(text)),
             None => (text, None),
         };
-        let (name, pieces) = match method {
-            WHOLE => ("zstd", false),
-            name => (name, name == "zstd"),
+        let (name, form) = match method {
+            WHOLE => ("zstd", Form::Whole),
+            "zstd" => ("zstd", Form::Pieces),
+            name => (name, Form::Whole),
         };
         let method = Compression::parse(name)
             .and_then(Self::of)
@@ -151,7 +179,7 @@ impl FromStr for Compressor {
         Ok(Self {
             method,
             level,
-            pieces,
+            form,
         })
     }
 }
@@ -205,5 +233,7 @@ mod tests {
         for name in ["hello.tar.gz", "x.zst"] {
             assert_eq!(Compressor::for_item(name, &requested), [Compressor::NONE]);
         }
+        let with_tree = [requested[0], Compressor::TREE];
+        assert_eq!(Compressor::for_item("x.gz", &with_tree), [Compressor::TREE]);
     }
 }

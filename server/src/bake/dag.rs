@@ -1,5 +1,6 @@
-//! All blocks of baked DAGs, and the CAR of some of them.
+//! All blocks of baked DAGs and of snapshots, and the CAR of some of them.
 
+use std::collections::HashSet;
 use std::io;
 
 use bytes::Bytes;
@@ -21,17 +22,17 @@ fn get(blocks: &BlockStore, cid: &Cid) -> Option<Block> {
     Block::verify(*cid, data?).ok()
 }
 
-/// The blocks of files and chunk indexes.
-pub(super) struct Walked {
+/// The blocks of files, directories and chunk indexes.
+pub(crate) struct Walked {
     /// Their CIDs, parents before their children, each once. That leaves are there isn't checked.
-    pub(super) cids: Vec<Cid>,
+    pub(crate) cids: Vec<Cid>,
     /// A node that is lost, and with it what lies below it.
-    pub(super) lost: Option<Cid>,
+    pub(crate) lost: Option<Cid>,
 }
 
-/// Walks files and chunk indexes from their roots. Blocks on the disk.
-pub(super) fn blocks_of(blocks: &BlockStore, roots: &[Cid]) -> Walked {
-    let (mut cids, mut known) = (Vec::new(), std::collections::HashSet::new());
+/// Walks files, directories and chunk indexes from their roots. Blocks on the disk.
+pub(crate) fn blocks_of(blocks: &BlockStore, roots: &[Cid]) -> Walked {
+    let (mut cids, mut known) = (Vec::new(), HashSet::new());
     let mut lost = None;
     // The next one last.
     let mut open: Vec<Cid> = roots.iter().rev().copied().collect();
@@ -51,7 +52,29 @@ pub(super) fn blocks_of(blocks: &BlockStore, roots: &[Cid]) -> Walked {
     Walked { cids, lost }
 }
 
-fn children(block: &Block) -> io::Result<Vec<Cid>> {
+/// Blocks of DAGs that stay, by multihash.
+#[derive(Default)]
+pub(super) struct Alive(HashSet<Vec<u8>>);
+
+impl Alive {
+    /// Adds DAGs.
+    ///
+    /// # Errors
+    /// The block that is lost: those below it can't be told.
+    pub(super) fn add(&mut self, blocks: &BlockStore, roots: &[Cid]) -> Result<(), Cid> {
+        let walked = blocks_of(blocks, roots);
+        self.0
+            .extend(walked.cids.iter().map(|cid| cid.hash().to_bytes()));
+        walked.lost.map_or(Ok(()), Err)
+    }
+
+    pub(super) fn has(&self, cid: &Cid) -> bool {
+        self.0.contains(&cid.hash().to_bytes())
+    }
+}
+
+/// What a node leads to.
+pub(crate) fn children(block: &Block) -> io::Result<Vec<Cid>> {
     if block.cid().codec() == cid::DAG_CBOR {
         // A part of an index has no links, and isn't an index.
         let parts = match Index::decode(block.data()) {
@@ -63,16 +86,20 @@ fn children(block: &Block) -> io::Result<Vec<Cid>> {
         };
         return Ok(parts.into_iter().map(|part| part.cid).collect());
     }
-    match Node::decode(block).map_err(io::Error::other)? {
-        Node::File { children, .. } => Ok(children.into_iter().map(|(cid, _)| cid).collect()),
-        _ => Ok(Vec::new()),
-    }
+    Ok(match Node::decode(block).map_err(io::Error::other)? {
+        Node::File { children, .. } => children.into_iter().map(|(cid, _)| cid).collect(),
+        Node::Directory(links) | Node::Shard { links, .. } => {
+            links.into_iter().map(|link| link.cid).collect()
+        }
+        Node::Raw(_) | Node::Symlink(_) => Vec::new(),
+    })
 }
 
-/// The pieces of a CAR with blocks of one item. Blocks on the disk.
-pub(super) struct Car {
-    baker: Baker,
-    hash_part: String,
+/// The pieces of a CAR with blocks of one item, or of a snapshot. Blocks on the disk.
+pub(crate) struct Car {
+    store: BlockStore,
+    /// Whom to tell of what that a block is lost.
+    damaged: Option<(Baker, String)>,
     header: Option<Bytes>,
     blocks: std::vec::IntoIter<Cid>,
 }
@@ -80,8 +107,16 @@ pub(super) struct Car {
 impl Car {
     pub(super) fn new(baker: &Baker, hash_part: &str, roots: &[Cid], blocks: Vec<Cid>) -> Self {
         Self {
-            baker: baker.clone(),
-            hash_part: hash_part.to_owned(),
+            damaged: Some((baker.clone(), hash_part.to_owned())),
+            ..Self::of(baker.blocks(), roots, blocks)
+        }
+    }
+
+    /// Of any blocks.
+    pub(crate) fn of(store: &BlockStore, roots: &[Cid], blocks: Vec<Cid>) -> Self {
+        Self {
+            store: store.clone(),
+            damaged: None,
             header: Some(car::header(roots).into()),
             blocks: blocks.into_iter(),
         }
@@ -96,8 +131,10 @@ impl Iterator for Car {
             return Some(Ok(header));
         }
         let cid = self.blocks.next()?;
-        let Some(block) = get(self.baker.blocks(), &cid) else {
-            self.baker.damaged(&self.hash_part);
+        let Some(block) = get(&self.store, &cid) else {
+            if let Some((baker, hash_part)) = self.damaged.take() {
+                baker.damaged(&hash_part);
+            }
             return Some(Err(io::Error::other("a block is lost")));
         };
         let mut section = car::block_prefix(&cid, block.data().len());

@@ -4,6 +4,7 @@
 //! <dir>/blocks/                    the block store
 //! <dir>/listings/<hash part>.ls    Nix's listing of the item's files
 //! <dir>/items/<hash part>.json     the record, written last
+//! <dir>/snapshot.json              the snapshots, with `--snapshot`
 //! ```
 //! A NAR goes once through hash and compressors ([`Compressor`]) into the UnixFS builder and the block store, and counts only if its hash is the
 //! registered one. Blocks are made durable before the record is, and the record appears whole, so a kill at any moment leaves at most
@@ -27,7 +28,7 @@
 mod atomic;
 mod compressor;
 mod content;
-mod dag;
+pub(crate) mod dag;
 mod encoder;
 mod error;
 mod oven;
@@ -37,15 +38,18 @@ mod queue;
 mod record;
 mod records;
 mod sink;
+pub mod snapshot;
 pub mod space;
 #[cfg(test)]
 mod tests;
+mod tree;
 mod upload;
 mod work;
 
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::Duration;
 
 use bytes::Bytes;
 use interplanar_core::dedup::Parameters;
@@ -64,7 +68,8 @@ pub use upload::{Upload, UploadState};
 use crate::blocks::BlockStore;
 use crate::store::{Item, Source};
 use queue::Queue;
-use records::Records;
+use records::{Claim, Records};
+use snapshot::Snapshots;
 
 /// Eager items that wait in memory at once.
 const MAX_EAGER: usize = 64;
@@ -82,6 +87,8 @@ pub struct Config {
     pub workers: usize,
     /// Bytes of the disk that a bake leaves free.
     pub min_free: u64,
+    /// Requests for an item are noted no more often: how well it is known when it was last asked for.
+    pub note_every: Duration,
 }
 
 impl Config {
@@ -95,6 +102,7 @@ impl Config {
             cut: Parameters::default(),
             workers: std::thread::available_parallelism().map_or(1, usize::from),
             min_free: 64 << 20,
+            note_every: records::NOTE_EVERY,
         }
     }
 }
@@ -124,6 +132,7 @@ struct Inner {
     config: Config,
     blocks: BlockStore,
     records: Records,
+    snapshots: Snapshots,
     listings: PathBuf,
     queue: Queue,
     presses: Arc<press::Presses>,
@@ -141,7 +150,9 @@ impl Inner {
         space::Shelves {
             records: &self.records,
             blocks: &self.blocks,
+            snapshots: &self.snapshots,
             listings: &self.listings,
+            note_every: self.config.note_every,
         }
     }
 }
@@ -172,6 +183,7 @@ impl Baker {
         let (announced, listener) = mpsc::unbounded_channel();
         let inner = Arc::new(Inner {
             source,
+            snapshots: Snapshots::open(&config.dir, blocks.clone()),
             blocks,
             records,
             listings,
@@ -266,12 +278,22 @@ impl Baker {
         }
     }
 
-    /// An item's narinfo is served: notes it now and then, in the background. Needs a tokio runtime.
-    pub(crate) fn serve(&self, baked: &Baked) {
-        if baked.is_to_be_noted() {
-            let inner = Arc::clone(&self.inner);
-            let hash_part = baked.record.item.store_path.hash_part().to_owned();
-            tokio::task::spawn_blocking(move || inner.records.serve(&hash_part));
+    /// An item's narinfo is about to be served: notes it now and then, on disk in the background. False: it has gone, and must not be served.
+    /// Needs a tokio runtime.
+    pub(crate) fn serve(&self, baked: &Arc<Baked>) -> bool {
+        match self
+            .inner
+            .records
+            .claim(baked, self.inner.config.note_every)
+        {
+            Claim::Kept => true,
+            Claim::Gone => false,
+            Claim::Noted => {
+                let inner = Arc::clone(&self.inner);
+                let hash_part = baked.record.item.store_path.hash_part().to_owned();
+                tokio::task::spawn_blocking(move || inner.records.serve(&hash_part));
+                true
+            }
         }
     }
 
@@ -293,7 +315,40 @@ impl Baker {
         let collected = inner
             .queue
             .quiet(|| inner.shelves().collect(policy, &has_left, unpin));
-        collected.unwrap_or(Err(BakeError::Stopped))
+        let collected = collected.unwrap_or(Err(BakeError::Stopped))?;
+        for path in &collected.unpinned {
+            // Nobody listens where there is no Kubo.
+            let _ = inner.announced.send(path.hash_part().to_owned());
+        }
+        Ok(collected)
+    }
+
+    /// The snapshots of what is baked.
+    pub(crate) fn snapshots(&self) -> &Snapshots {
+        &self.inner.snapshots
+    }
+
+    /// From now on tells which items change, [`Self::changed`]; at first all that there are.
+    pub(crate) fn watch(&self) {
+        self.inner.records.watch();
+    }
+
+    /// The hash parts of items that changed since the last call.
+    pub(crate) fn changed(&self) -> Vec<String> {
+        self.inner.records.changed()
+    }
+
+    /// Ends when an item has changed.
+    pub(crate) async fn next_change(&self) {
+        self.inner.records.next_change().await;
+    }
+
+    /// The hash parts of all baked items. Blocks.
+    ///
+    /// # Errors
+    /// The folder of records can't be read.
+    pub(crate) fn baked_items(&self) -> Result<Vec<String>, BakeError> {
+        self.inner.records.all()
     }
 
     /// Nix's `.ls` file of a baked item. Blocks.

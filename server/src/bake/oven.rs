@@ -11,6 +11,7 @@ use std::sync::Arc;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 
 use bytes::Bytes;
+use interplanar_core::cid::Cid;
 use interplanar_core::dedup::Parameters;
 use interplanar_core::hash::{Sha256, Sha256Hasher};
 use interplanar_core::nar::{Listing, Parser};
@@ -21,6 +22,7 @@ use super::pieces::Pieces;
 use super::press::Presses;
 use super::record::Representation;
 use super::sink::{Shelf, Sink};
+use super::tree::Tree;
 use super::{BakeError, Compressor};
 use crate::store::{Item, PreparedFile, Source, SourceError};
 
@@ -32,7 +34,7 @@ const BUFFER: usize = 256 << 10;
 /// What came out.
 pub(super) struct Baking {
     pub(super) representations: Vec<Representation>,
-    /// Nix's `.ls` file.
+    /// Nix's `.ls` file; with CIDs if there is a tree.
     pub(super) listing: String,
 }
 
@@ -104,6 +106,7 @@ impl Write for Pipe {
 enum Stream {
     Whole(Box<Encoder<Sink>>),
     Pieces(Box<Pieces>),
+    Tree(Box<Tree>),
 }
 
 /// The compressors with the whole NAR in them, not finished yet.
@@ -123,7 +126,9 @@ fn compress(
     let failed = |error: io::Error| shelf.borrow_mut().cause(&error);
     let mut streams = Vec::with_capacity(compressors.len());
     for &compressor in compressors {
-        let stream = if compressor.is_pieces() {
+        let stream = if compressor.is_tree() {
+            Stream::Tree(Box::new(Tree::new(shelf)))
+        } else if compressor.is_pieces() {
             let pieces = Pieces::new(item, compressor.level(), presses, shelf)?;
             Stream::Pieces(Box::new(pieces))
         } else {
@@ -146,6 +151,7 @@ fn compress(
             match stream {
                 Stream::Whole(encoder) => encoder.write_all(&piece).map_err(failed)?,
                 Stream::Pieces(pieces) => pieces.write(item, &piece)?,
+                Stream::Tree(tree) => tree.write(item, &piece)?,
             }
         }
     }
@@ -176,34 +182,55 @@ impl Tray {
             .finish()
             .map_err(|reason| malformed(item, reason))?;
         let mut representations = Vec::with_capacity(self.streams.len());
+        let mut cids = Vec::new();
         for (compressor, stream) in self.streams {
-            let (cid, index, file_size, file_hash) = match stream {
+            representations.push(match stream {
                 Stream::Whole(encoder) => {
                     let finished = encoder.finish();
                     let sink = finished.map_err(|error| shelf.borrow_mut().cause(&error))?;
                     let stored = sink.finish()?;
                     let hash = stored.hash.unwrap_or(item.nar_hash);
-                    (stored.cid, None, stored.size, hash)
+                    representation(compressor, stored.cid, stored.size, hash)
                 }
                 Stream::Pieces(pieces) => {
                     let stored = pieces.finish(item)?;
-                    (stored.cid, Some(stored.index), stored.size, stored.hash)
+                    Representation {
+                        index: Some(stored.index),
+                        ..representation(compressor, stored.cid, stored.size, stored.hash)
+                    }
                 }
-            };
-            representations.push(Representation {
-                compression: compressor.method(),
-                level: compressor.level(),
-                file_size,
-                file_hash,
-                cid,
-                index,
-                published: false,
+                Stream::Tree(tree) => {
+                    let tree = tree.finish(item)?;
+                    cids = tree.cids;
+                    Representation {
+                        tree: Some(tree.root.cid),
+                        ..representation(compressor, tree.nar.cid, tree.nar.size, item.nar_hash)
+                    }
+                }
             });
         }
         Ok(Baking {
             representations,
-            listing: self.listing.to_json(),
+            listing: self.listing.to_json_with(&cids),
         })
+    }
+}
+
+fn representation(
+    compressor: Compressor,
+    cid: Cid,
+    file_size: u64,
+    file_hash: Sha256,
+) -> Representation {
+    Representation {
+        compression: compressor.method(),
+        level: compressor.level(),
+        file_size,
+        file_hash,
+        cid,
+        index: None,
+        tree: None,
+        published: false,
     }
 }
 
@@ -243,6 +270,7 @@ pub(super) fn take(
             file_hash: hash,
             cid: stored.cid,
             index: None,
+            tree: None,
             published: false,
         }),
         _ => Err(BakeError::FileHash {

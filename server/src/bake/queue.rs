@@ -1,6 +1,6 @@
 //! Who bakes what next: each item is in here once, however many ask for it.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -39,10 +39,17 @@ struct State {
     /// Every item that is queued or being baked, by hash part, with those who wait for it.
     in_flight: HashMap<String, Vec<oneshot::Sender<Outcome>>>,
     failed: HashMap<String, Instant>,
-    running: usize,
+    /// The numbers of the bakes that run.
+    running: BTreeSet<u64>,
     /// Counts the bakes begun.
     begun: u64,
-    /// Somebody removes blocks; no bake may begin.
+    /// Bakes that went well while others ran that still run: how many had begun by then, and the hash part.
+    ended: Vec<(u64, String)>,
+    /// Those who want to remove blocks: no bake begins before they have.
+    cleaners: usize,
+    /// Of these, bakes that failed; they count as running.
+    failing: usize,
+    /// One of them does it now.
     cleaning: bool,
     closed: bool,
 }
@@ -50,8 +57,6 @@ struct State {
 /// An item to be baked now.
 pub(super) struct Turn {
     pub(super) item: Item,
-    /// Whether no other bake ran when this one began, and which one it was.
-    alone: bool,
     number: u64,
 }
 
@@ -102,16 +107,13 @@ impl Queue {
             if state.closed {
                 return None;
             }
-            if !state.cleaning
+            if state.cleaners == 0
                 && let Some(item) = state.next()
             {
-                state.running += 1;
                 state.begun += 1;
-                return Some(Turn {
-                    item,
-                    alone: state.running == 1,
-                    number: state.begun,
-                });
+                let number = state.begun;
+                state.running.insert(number);
+                return Some(Turn { item, number });
             }
             state = self.wait(state);
         }
@@ -121,7 +123,7 @@ impl Queue {
     pub(super) fn done(&self, turn: &Turn, outcome: &Outcome) {
         let hash_part = turn.item.store_path.hash_part();
         let mut state = self.lock();
-        state.running -= 1;
+        state.running.remove(&turn.number);
         if outcome.is_err() {
             if state.failed.len() >= MAX_FAILURES {
                 state.failed.clear();
@@ -129,7 +131,11 @@ impl Queue {
             state.failed.insert(hash_part.to_owned(), Instant::now());
         } else {
             state.failed.remove(hash_part);
+            let begun = state.begun;
+            state.ended.push((begun, hash_part.to_owned()));
         }
+        let oldest = state.running.first().copied().unwrap_or(u64::MAX);
+        state.ended.retain(|(begun, _)| *begun >= oldest);
         let waiters = state.in_flight.remove(hash_part).unwrap_or_default();
         drop(state);
         self.wake.notify_all();
@@ -138,38 +144,39 @@ impl Queue {
         }
     }
 
-    /// Runs `clean` while no bake runs or begins, unless another one ran at the same time as this one.
-    pub(super) fn clean_up(&self, turn: &Turn, clean: impl FnOnce()) -> bool {
-        let mut state = self.lock();
-        if !turn.alone || state.begun != turn.number || state.cleaning {
-            return false;
-        }
-        state.cleaning = true;
-        drop(state);
-        clean();
-        self.lock().cleaning = false;
-        self.wake.notify_all();
-        true
-    }
-
     /// Runs `work` while no bake runs: those that run are waited for, and others wait. `None` when the program ends.
     pub(super) fn quiet<T>(&self, work: impl FnOnce() -> T) -> Option<T> {
+        self.alone(None, |_| work())
+    }
+
+    /// The same for a bake that failed. `clean` hears which items were baked at the same time, and so may share its blocks.
+    pub(super) fn clean_up(&self, turn: &Turn, clean: impl FnOnce(&[String])) {
+        self.alone(Some(turn.number), clean);
+    }
+
+    fn alone<T>(&self, failing: Option<u64>, work: impl FnOnce(&[String]) -> T) -> Option<T> {
         let mut state = self.lock();
-        while state.cleaning && !state.closed {
+        state.cleaners += 1;
+        state.failing += usize::from(failing.is_some());
+        while !state.closed && (state.cleaning || state.running.len() > state.failing) {
             state = self.wait(state);
         }
-        if state.closed {
-            return None;
+        let mut done = None;
+        if !state.closed {
+            state.cleaning = true;
+            let began = failing.unwrap_or(u64::MAX);
+            let beside = state.ended.iter().filter(|(begun, _)| *begun >= began);
+            let beside: Vec<String> = beside.map(|(_, hash_part)| hash_part.clone()).collect();
+            drop(state);
+            done = Some(work(&beside));
+            state = self.lock();
+            state.cleaning = false;
         }
-        state.cleaning = true;
-        while state.running > 0 {
-            state = self.wait(state);
-        }
+        state.cleaners -= 1;
+        state.failing -= usize::from(failing.is_some());
         drop(state);
-        let done = work();
-        self.lock().cleaning = false;
         self.wake.notify_all();
-        Some(done)
+        done
     }
 
     /// Waits until fewer than `most` eager items wait; `false` when the program ends.
@@ -194,7 +201,7 @@ impl Queue {
     /// Items that wait, and items being baked.
     pub(super) fn lengths(&self) -> (usize, usize) {
         let state = self.lock();
-        (state.asked.len() + state.eager.len(), state.running)
+        (state.asked.len() + state.eager.len(), state.running.len())
     }
 
     fn wait<'a>(&self, state: MutexGuard<'a, State>) -> MutexGuard<'a, State> {

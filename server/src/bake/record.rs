@@ -4,9 +4,10 @@
 //! { "version": 1, "storePath": "/gnu/store/…-hello", "narHash": "sha256:…", "narSize": 1272, "references": [],
 //!   "deriver": null, "system": null, "ca": null, "signatures": [], "narinfo": null,
 //!   "representations": [ { "compression": "zstd", "level": 3, "fileSize": 276, "fileHash": "sha256:…",
-//!                          "cid": "bafy…", "index": "bafy…", "published": false } ] }
+//!                          "cid": "bafy…", "index": "bafy…", "tree": null, "published": false } ] }
 //! ```
-//! `index` is the chunk index of a deduplicating form; null or absent, the form is one stream. `narinfo` is the text that a binary cache had; its signatures are kept by using it. `published` says that Kubo has pinned the CID.
+//! `index` is the chunk index of a deduplicating form; null or absent, the form is one stream. `tree` is the directory of
+//! the item's files, which share their blocks with that form of its NAR. `narinfo` is the text that a binary cache had; its signatures are kept by using it. `published` says that Kubo has pinned the CID.
 
 use interplanar_core::cid::{self, Cid};
 use interplanar_core::hash::Sha256;
@@ -46,8 +47,19 @@ pub struct Representation {
     pub cid: Cid,
     /// Root of the chunk index, if it is the deduplicating form.
     pub index: Option<Cid>,
+    /// Root of the item's files, if the form lies over their blocks.
+    pub tree: Option<Cid>,
     /// Whether Kubo has pinned it.
     pub published: bool,
+}
+
+impl Representation {
+    /// Roots of its DAGs: the file, and what lies beside it.
+    pub(super) fn roots(&self) -> impl Iterator<Item = Cid> + use<> {
+        [Some(self.cid), self.index, self.tree]
+            .into_iter()
+            .flatten()
+    }
 }
 
 impl Record {
@@ -73,7 +85,10 @@ impl Record {
     /// The representation that a compressor makes, at whatever level.
     pub fn of(&self, compressor: Compressor) -> Option<&Representation> {
         let method = compressor.method();
-        if compressor.is_pieces() {
+        if compressor.is_tree() {
+            let mut all = self.representations.iter();
+            all.find(|one| one.compression == method && one.tree.is_some())
+        } else if compressor.is_pieces() {
             let one = self.representation(method);
             one.filter(|one| one.index.is_some())
         } else {
@@ -84,16 +99,20 @@ impl Record {
     /// Roots of all its DAGs: files, and their chunk indexes.
     pub(super) fn roots(&self) -> Vec<Cid> {
         let all = self.representations.iter();
-        all.flat_map(|one| std::iter::once(one.cid).chain(one.index))
-            .collect()
+        all.flat_map(Representation::roots).collect()
     }
 
     /// Those of them that Kubo has pinned.
     pub(super) fn pins(&self) -> Vec<Cid> {
         let pinned = self.representations.iter().filter(|one| one.published);
-        pinned
-            .flat_map(|one| std::iter::once(one.cid).chain(one.index))
-            .collect()
+        pinned.flat_map(Representation::roots).collect()
+    }
+
+    /// Kubo has none of them pinned any more.
+    pub(super) fn unpublish(&mut self) {
+        for one in &mut self.representations {
+            one.published = false;
+        }
     }
 
     pub(super) fn to_json(&self) -> serde_json::Result<Vec<u8>> {
@@ -133,6 +152,8 @@ struct StoredRepresentation {
     cid: String,
     #[serde(default)]
     index: Option<String>,
+    #[serde(default)]
+    tree: Option<String>,
     published: bool,
 }
 
@@ -146,6 +167,7 @@ impl From<&Record> for Stored {
             file_hash: one.file_hash.to_string(),
             cid: one.cid.to_string(),
             index: one.index.map(|cid| cid.to_string()),
+            tree: one.tree.map(|cid| cid.to_string()),
             published: one.published,
         };
         Self {
@@ -170,14 +192,15 @@ impl Stored {
             return None;
         }
         let read = |one: StoredRepresentation| {
-            let index = one.index.as_deref().map(cid::parse).transpose();
+            let parse = |cid: Option<&str>| cid.map(cid::parse).transpose().ok();
             Some(Representation {
                 compression: Compression::parse(&one.compression)?,
                 level: one.level,
                 file_size: one.file_size,
                 file_hash: Sha256::parse(&one.file_hash).ok()?,
                 cid: cid::parse(&one.cid).ok()?,
-                index: index.ok()?,
+                index: parse(one.index.as_deref())?,
+                tree: parse(one.tree.as_deref())?,
                 published: one.published,
             })
         };

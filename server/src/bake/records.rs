@@ -1,6 +1,6 @@
 //! The folder of records, and those in memory with the narinfos made from them.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::fs::{self, File};
 use std::io::ErrorKind;
 use std::path::PathBuf;
@@ -9,6 +9,7 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use bytes::Bytes;
+use tokio::sync::Notify;
 
 use super::{BakeError, Record, atomic};
 
@@ -26,23 +27,44 @@ pub struct Baked {
     noted: AtomicU64,
 }
 
-/// Requests for an item are noted on disk no more often.
-pub(super) const NOTE_EVERY: Duration = Duration::from_secs(3600);
+/// Requests for an item are noted no more often, if nobody says otherwise.
+pub const NOTE_EVERY: Duration = Duration::from_secs(3600);
 
 impl Baked {
     /// Whether a request that comes now is to be noted; the first to ask is told so.
-    pub(super) fn is_to_be_noted(&self) -> bool {
-        let now = SystemTime::now().duration_since(UNIX_EPOCH);
-        let now = now.unwrap_or_default().as_secs();
+    fn is_to_be_noted(&self, every: Duration) -> bool {
+        let now = seconds(SystemTime::now());
         let noted = self.noted.load(Ordering::Relaxed);
         // A clock that was set back must not stop the notes.
-        let due = now.abs_diff(noted) >= NOTE_EVERY.as_secs();
+        let due = now.abs_diff(noted) >= every.as_secs();
         let order = Ordering::Relaxed;
         due && self
             .noted
             .compare_exchange(noted, now, order, order)
             .is_ok()
     }
+
+    /// Whether a request was noted that the disk may not know of.
+    fn is_noted_after(&self, time: SystemTime) -> bool {
+        self.noted.load(Ordering::Relaxed) > seconds(time)
+    }
+}
+
+/// Since 1970.
+fn seconds(time: SystemTime) -> u64 {
+    let since = time.duration_since(UNIX_EPOCH);
+    since.unwrap_or_default().as_secs()
+}
+
+/// What is to be done about a request for an item.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Claim {
+    /// A request was noted a while ago; that keeps the item.
+    Kept,
+    /// It keeps the item from now on; the disk is to be told.
+    Noted,
+    /// The item has gone in the meantime.
+    Gone,
 }
 
 #[derive(Debug)]
@@ -51,6 +73,27 @@ pub(super) struct Records {
     memory: Mutex<Memory>,
     /// Held while a record changes, which takes as long as the disk does.
     writing: Mutex<()>,
+    watched: Watched,
+}
+
+/// Which records changed, if somebody wants to know.
+#[derive(Debug, Default)]
+struct Watched {
+    changed: Mutex<Option<HashSet<String>>>,
+    wake: Notify,
+}
+
+impl Watched {
+    fn lock(&self) -> MutexGuard<'_, Option<HashSet<String>>> {
+        self.changed.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn note(&self, hash_part: &str) {
+        if let Some(changed) = self.lock().as_mut() {
+            changed.insert(hash_part.to_owned());
+            self.wake.notify_one();
+        }
+    }
 }
 
 #[derive(Debug, Default)]
@@ -70,6 +113,7 @@ impl Records {
             dir,
             memory: Mutex::default(),
             writing: Mutex::default(),
+            watched: Watched::default(),
         })
     }
 
@@ -79,7 +123,24 @@ impl Records {
             dir,
             memory: Mutex::default(),
             writing: Mutex::default(),
+            watched: Watched::default(),
         }
+    }
+
+    /// Notes from now on which records change.
+    pub(super) fn watch(&self) {
+        self.watched.lock().get_or_insert_default();
+    }
+
+    /// Those that changed since the last call.
+    pub(super) fn changed(&self) -> Vec<String> {
+        let changed = self.watched.lock().as_mut().map(std::mem::take);
+        changed.unwrap_or_default().into_iter().collect()
+    }
+
+    /// Ends when a record has changed.
+    pub(super) async fn next_change(&self) {
+        self.watched.wake.notified().await;
     }
 
     /// When an item was last asked for, if it is there: when its record last changed.
@@ -87,7 +148,28 @@ impl Records {
         fs::metadata(self.path(hash_part)).ok()?.modified().ok()
     }
 
-    /// Notes that an item is asked for now.
+    /// Notes in memory that an item is asked for now. Once this says that it is there, [`Records::remove_unless_noted`] lets it be.
+    pub(super) fn claim(&self, baked: &Arc<Baked>, every: Duration) -> Claim {
+        if !baked.is_to_be_noted(every) {
+            return Claim::Kept;
+        }
+        let hash_part = baked.record.item.store_path.hash_part();
+        let mut memory = self.lock();
+        match memory.baked.get(hash_part) {
+            Some(known) if Arc::ptr_eq(known, baked) => {}
+            // Another state of the record.
+            Some(known) => {
+                let noted = baked.noted.load(Ordering::Relaxed);
+                known.noted.store(noted, Ordering::Relaxed);
+            }
+            // It was forgotten to save memory, or it is gone.
+            None if self.path(hash_part).exists() => memory.insert(hash_part, Arc::clone(baked)),
+            None => return Claim::Gone,
+        }
+        Claim::Noted
+    }
+
+    /// Writes down that an item is asked for now.
     pub(super) fn serve(&self, hash_part: &str) {
         let _writing = self.writing();
         let path = self.path(hash_part);
@@ -138,35 +220,61 @@ impl Records {
         atomic::write(&path, &json).map_err(BakeError::io(&path))?;
         let mut memory = self.lock();
         memory.changes += 1;
+        self.watched.note(&hash_part);
         Ok(memory.keep(&hash_part, record))
     }
 
-    /// Changes a record, if it is there, on disk and in memory.
+    /// Changes a record, on disk and in memory; says whether it is there.
     pub(super) fn update(
         &self,
         hash_part: &str,
         change: impl FnOnce(&mut Record),
-    ) -> Result<(), BakeError> {
+    ) -> Result<bool, BakeError> {
         let _writing = self.writing();
         let Some(baked) = self.get(hash_part) else {
-            return Ok(());
+            return Ok(false);
         };
         let mut record = baked.record.clone();
         change(&mut record);
-        self.write(record).map(drop)
+        self.write(record)?;
+        Ok(true)
     }
 
     /// Forgets an item; its blocks stay.
     pub(super) fn remove(&self, hash_part: &str) -> Result<(), BakeError> {
+        self.remove_if(hash_part, |_| true).map(drop)
+    }
+
+    /// The same, unless a request was noted after `served`; says whether it is gone.
+    pub(super) fn remove_unless_noted(
+        &self,
+        hash_part: &str,
+        served: SystemTime,
+    ) -> Result<bool, BakeError> {
+        self.remove_if(hash_part, |baked| !baked.is_noted_after(served))
+    }
+
+    fn remove_if(
+        &self,
+        hash_part: &str,
+        may_go: impl FnOnce(&Baked) -> bool,
+    ) -> Result<bool, BakeError> {
         let path = self.path(hash_part);
         let _writing = self.writing();
-        let removed = fs::remove_file(&path).and_then(|()| atomic::sync_folder(&self.dir));
-        let mut memory = self.lock();
-        memory.baked.remove(hash_part);
-        memory.changes += 1;
-        match removed {
+        let removed = {
+            // Until the file is gone nobody reads it into memory again.
+            let mut memory = self.lock();
+            if memory.baked.get(hash_part).is_some_and(|one| !may_go(one)) {
+                return Ok(false);
+            }
+            memory.baked.remove(hash_part);
+            memory.changes += 1;
+            fs::remove_file(&path)
+        };
+        self.watched.note(hash_part);
+        match removed.and_then(|()| atomic::sync_folder(&self.dir)) {
             Err(error) if error.kind() != ErrorKind::NotFound => Err(BakeError::io(&path)(error)),
-            _ => Ok(()),
+            _ => Ok(true),
         }
     }
 
@@ -217,15 +325,21 @@ impl Records {
 
 impl Memory {
     fn keep(&mut self, hash_part: &str, record: Record) -> Arc<Baked> {
-        if self.baked.len() >= MAX_CACHED {
-            self.baked.clear();
-        }
+        let noted = self.baked.get(hash_part);
+        let noted = noted.map_or(0, |one| one.noted.load(Ordering::Relaxed));
         let baked = Arc::new(Baked {
             record,
             narinfo: OnceLock::new(),
-            noted: AtomicU64::new(0),
+            noted: AtomicU64::new(noted),
         });
-        self.baked.insert(hash_part.to_owned(), Arc::clone(&baked));
+        self.insert(hash_part, Arc::clone(&baked));
         baked
+    }
+
+    fn insert(&mut self, hash_part: &str, baked: Arc<Baked>) {
+        if self.baked.len() >= MAX_CACHED {
+            self.baked.clear();
+        }
+        self.baked.insert(hash_part.to_owned(), baked);
     }
 }

@@ -169,32 +169,32 @@ impl Upload {
     }
 
     async fn file(&self, hash_part: &str, path: &str, one: &Representation) -> Result<(), Fault> {
-        match one.index {
-            Some(index) => self.import(hash_part, path, one, index).await?,
-            None => self.add(hash_part, path, one).await?,
+        let roots: Vec<Cid> = one.roots().collect();
+        match roots.as_slice() {
+            [_] => self.add(hash_part, path, one).await?,
+            // No `ipfs add` makes such a DAG.
+            _ => self.import(hash_part, path, &roots).await?,
         }
         let (baker, key, cid) = (self.baker.clone(), hash_part.to_owned(), one.cid);
-        blocking(move || {
+        let there = blocking(move || {
             baker
                 .published(&key, &cid)
                 .map_err(|error| error.to_string())
-        })
-        .await
-        .map_err(Fault::Item)?;
+        });
+        if !there.await.map_err(Fault::Item)? {
+            // It went from the cache meanwhile, so nobody would unpin this.
+            for root in [Some(one.cid), one.index].into_iter().flatten() {
+                self.kubo.pin_rm(&root).await.map_err(fault)?;
+            }
+            return Ok(());
+        }
         self.state.published.fetch_add(1, Ordering::Relaxed);
         tracing::info!(path, compression = one.compression.as_str(), cid = %one.cid, "published in Kubo");
         Ok(())
     }
 
-    async fn import(
-        &self,
-        hash_part: &str,
-        path: &str,
-        one: &Representation,
-        index: Cid,
-    ) -> Result<(), Fault> {
-        let roots = vec![one.cid, index];
-        let (baker, key, asked) = (self.baker.clone(), hash_part.to_owned(), roots.clone());
+    async fn import(&self, hash_part: &str, path: &str, roots: &[Cid]) -> Result<(), Fault> {
+        let (baker, key, asked) = (self.baker.clone(), hash_part.to_owned(), roots.to_vec());
         let all = blocking(move || {
             let walked = dag::blocks_of(baker.blocks(), &asked);
             if walked.lost.is_some() {
@@ -211,7 +211,7 @@ impl Upload {
             lacking = lacking.len(),
             "into Kubo"
         );
-        let car = dag::Car::new(&self.baker, hash_part, &roots, lacking);
+        let car = dag::Car::new(&self.baker, hash_part, roots, lacking);
         let body = server::from_blocking(car, None).into_data_stream();
         let pinned = self.kubo.dag_import(body).await.map_err(fault)?;
         if roots.iter().all(|root| pinned.contains(root)) {
@@ -284,12 +284,12 @@ fn fault(error: KuboError) -> Fault {
 }
 
 impl Baker {
-    /// Notes that Kubo has pinned a CID.
+    /// Notes that Kubo has pinned a CID; says whether the item is still there.
     fn published(
         &self,
         hash_part: &str,
         cid: &interplanar_core::cid::Cid,
-    ) -> Result<(), BakeError> {
+    ) -> Result<bool, BakeError> {
         self.inner.records.update(hash_part, |record| {
             for one in &mut record.representations {
                 one.published |= one.cid == *cid;
@@ -313,13 +313,8 @@ fn unpublished(baker: &Baker, id: &str) -> Result<Vec<String>, String> {
             continue;
         }
         if !same && published.any(|published| published) {
-            let forget = |record: &mut super::Record| {
-                for one in &mut record.representations {
-                    one.published = false;
-                }
-            };
             records
-                .update(&hash_part, forget)
+                .update(&hash_part, super::Record::unpublish)
                 .map_err(|error| error.to_string())?;
         }
         unpublished.push(hash_part);

@@ -10,6 +10,7 @@ use std::time::Instant;
 
 use interplanar_core::cid::Cid;
 
+use super::dag::Alive;
 use super::oven;
 use super::queue::{Outcome, Turn};
 use super::record::{Record, Representation};
@@ -78,7 +79,7 @@ impl Inner {
                 .try_borrow_mut()
                 .map(|mut shelf| shelf.take_new())
                 .unwrap_or_default();
-            self.clean_up(turn, &new);
+            self.clean_up(turn, new);
         }
         outcome
     }
@@ -117,7 +118,13 @@ impl Inner {
         let missing = self.missing(before, item);
         let press = (self.config.cut, &self.presses);
         let baking = oven::bake(&*self.source, item, &missing, press, shelf)?;
-        self.save_listing(item, baking.listing.as_bytes())?;
+        let has_tree = |all: &[Representation]| all.iter().any(|one| one.tree.is_some());
+        // A listing with CIDs isn't replaced by one without.
+        if has_tree(&baking.representations)
+            || !before.is_some_and(|before| has_tree(&before.representations))
+        {
+            self.save_listing(item, baking.listing.as_bytes())?;
+        }
         let kept = before.map(|record| record.representations.clone());
         let mut representations = kept.unwrap_or_default();
         representations.extend(baking.representations);
@@ -157,25 +164,26 @@ impl Inner {
         atomic::write(&path, listing).map_err(BakeError::io(&path))
     }
 
-    /// Removes the blocks that a failed bake has added. Where another bake ran at the same time they may be its as well, and stay.
-    fn clean_up(&self, turn: &Turn, new: &[Cid]) {
+    /// Removes the blocks that a failed bake has added, but for those that items need which were baked at the same time.
+    fn clean_up(&self, turn: &Turn, mut new: Vec<Cid>) {
         if new.is_empty() || self.stopped.load(Ordering::Relaxed) {
             return;
         }
-        let cleaned = self.queue.clean_up(turn, || {
-            let removed = self.blocks.remove(new);
+        self.queue.clean_up(turn, |beside| {
+            let mut alive = Alive::default();
+            for baked in beside.iter().filter_map(|one| self.records.get(one)) {
+                if alive.add(&self.blocks, &baked.record.roots()).is_err() {
+                    tracing::warn!("the blocks of a failed bake stay on disk: what others need of them can't be told");
+                    return;
+                }
+            }
+            new.retain(|cid| !alive.has(cid));
+            let removed = self.blocks.remove(&new);
             let compacted = self.blocks.compact();
             if let Some(error) = removed.err().or(compacted.err()) {
                 tracing::warn!(%error, "the blocks of a failed bake stay on disk");
             }
         });
-        if !cleaned {
-            let blocks = new.len();
-            tracing::warn!(
-                blocks,
-                "the blocks of a failed bake stay on disk, since another bake may share them"
-            );
-        }
     }
 }
 

@@ -1,4 +1,4 @@
-//! Compacting: what lives in a mostly dead pack moves to the last one, and the file goes.
+//! Compacting: what lives in a mostly dead pack moves to the last one, and the file goes. A last one that is mostly dead is followed by another first.
 
 use ::cid::multihash::Multihash;
 use interplanar_core::cid::{self, Cid, RAW};
@@ -17,22 +17,32 @@ pub struct Compacted {
     pub bytes: u64,
 }
 
+/// The last pack isn't given up for less: packs would be many and small.
+const GIVE_UP_AT: u64 = 8 << 20;
+
 pub(super) fn compact(
     writer: &Writer,
     index: &Index,
     packs: &Packs,
 ) -> Result<Compacted, BlocksError> {
     let mut done = Compacted::default();
-    let current = writer.current_pack();
+    let mut current = writer.current_pack();
     writer.flush()?;
     let live = index.live()?;
+    let mostly_dead = |pack: u32, length: u64| {
+        let alive = live.iter().find(|(id, _)| *id == pack);
+        alive.map_or(0, |(_, bytes)| *bytes) <= length / 2
+    };
+    let length = packs.length(current)?;
+    if length >= GIVE_UP_AT && mostly_dead(current, length) {
+        writer.next_pack()?;
+        // What others have written meanwhile.
+        writer.flush()?;
+        current = writer.current_pack();
+    }
     for pack in packs.list()?.into_iter().filter(|pack| *pack < current) {
         let length = packs.length(pack)?;
-        let alive = live
-            .iter()
-            .find(|(id, _)| *id == pack)
-            .map_or(0, |(_, bytes)| *bytes);
-        if alive > length / 2 {
+        if !mostly_dead(pack, length) {
             continue;
         }
         let moved = move_live(writer, index, packs, pack)?;

@@ -179,7 +179,6 @@ impl Writer {
     }
 
     /// Begins another pack, as if the last one were full.
-    #[cfg(test)]
     pub(super) fn next_pack(&self) -> Result<(), BlocksError> {
         let mut state = self.shared.state();
         self.shared.begin_pack(&mut state)

@@ -47,7 +47,7 @@ fn document(report: &Report) -> serde_json::Value {
                 "served": served.as_secs(), "damaged": one.damaged })
     };
     let items: Vec<_> = report.items.iter().map(item).collect();
-    json!({ "items": items, "stored": report.stored, "other": report.other, "disk": report.disk })
+    json!({ "items": items, "stored": report.stored, "snapshots": report.snapshots, "other": report.other, "disk": report.disk })
 }
 
 fn table(report: &Report) -> Result<(), Failure> {
@@ -72,11 +72,12 @@ fn table(report: &Report) -> Result<(), Failure> {
     let each: u64 = report.items.iter().map(|one| one.stored).sum();
     writeln!(
         out,
-        "{} items, {} as NARs, {} if each were stored alone, {} stored; other blocks {}; on disk {}",
+        "{} items, {} as NARs, {} if each were stored alone, {} stored; snapshots {}; other blocks {}; on disk {}",
         report.items.len(),
         bytes(nars),
         bytes(each),
         bytes(report.stored),
+        bytes(report.snapshots),
         bytes(report.other),
         bytes(report.disk)
     )?;

@@ -55,11 +55,17 @@ fn check(args: &Args, client: &reqwest::Client) -> Result<(), Failure> {
     if args.json {
         println!(
             "{}",
-            json!({ "blocks": done.blocks, "wrong": done.wrong, "mended": done.mended, "lost": lost })
+            json!({ "blocks": done.blocks, "wrong": done.wrong, "mended": done.mended, "snapshots": done.snapshots, "lost": lost })
         );
     } else {
         lost.iter()
             .for_each(|path| println!("to be baked anew: {path}"));
+        if done.snapshots > 0 {
+            println!(
+                "{} snapshots lacked blocks and are forgotten; publish --snapshot makes the current one anew",
+                done.snapshots
+            );
+        }
         println!(
             "{} blocks: {} wrong, {} fetched anew; {} items to be baked anew",
             done.blocks,

@@ -17,6 +17,7 @@ pub mod proxy;
 pub mod publish;
 pub mod run;
 mod signals;
+pub mod snapshot;
 pub mod substitute;
 #[cfg(test)]
 mod tests;
@@ -92,6 +93,7 @@ sub_commands! {
     Du => du,
     Gc => gc,
     Fsck => fsck,
+    Snapshot => snapshot,
     Run => run,
 }
 

@@ -13,7 +13,8 @@ use url::Url;
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub struct Args {
-    /// Cache whose narinfos are used; several in the order of preference.
+    /// Cache whose narinfos are used; several in the order of preference. Also a directory on IPFS, as `publish --snapshot` keeps it: ipns://NAME,
+    /// ipfs://CID.
     #[arg(long = "upstream", value_name = "URL", required = true)]
     pub upstreams: Vec<String>,
     /// IPFS gateway to fetch from: any that serves blocks and CARs; several are raced.
@@ -49,6 +50,8 @@ const EXAMPLES: &str = "\
 Examples:
   interplanar proxy --upstream https://bordeaux.guix.gnu.org --gateway http://127.0.0.1:8080
   guix build hello --substitute-urls=http://127.0.0.1:8181
+
+  interplanar proxy --upstream ipns://k51qzi5uqu5d… --gateway http://127.0.0.1:8080
 
   interplanar proxy --upstream https://cache.example.org --trusted-key 'cache.example.org-1:W7vf…='
   nix copy --from http://127.0.0.1:8181 /nix/store/…-hello";
@@ -92,7 +95,7 @@ fn config(args: Args) -> Result<Config, Failure> {
         upstreams: args
             .upstreams
             .iter()
-            .map(|url| folder_url(url))
+            .map(|url| upstream_url(url, !args.gateways.is_empty()))
             .collect::<Result<_, _>>()?,
         gateways: args
             .gateways
@@ -105,6 +108,25 @@ fn config(args: Args) -> Result<Config, Failure> {
         store_dir: args.store_dir,
         priority: args.priority,
     })
+}
+
+/// The URL of a cache: an HTTP server, or a directory on IPFS, which is read through gateways.
+pub(crate) fn upstream_url(text: &str, has_gateways: bool) -> Result<Url, Failure> {
+    let scheme = text.split(':').next().unwrap_or_default();
+    if !matches!(scheme, "ipfs" | "ipns") {
+        return folder_url(text);
+    }
+    let url = Url::parse(text).ok();
+    let url = url.filter(|url| proxy::target(url).is_some()).ok_or_else(|| {
+        let advice = "expected ipfs://CID or ipns://NAME with the name of an Ed25519 key, such as ipns://k51…";
+        Failure::usage(anyhow!("\"{text}\" is not a directory on IPFS: {advice}"))
+    })?;
+    if !has_gateways {
+        return Err(Failure::usage(anyhow!(
+            "{text} is read through gateways: name one by --gateway"
+        )));
+    }
+    Ok(url)
 }
 
 /// An HTTP URL that names can be put behind.

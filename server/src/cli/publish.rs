@@ -1,14 +1,14 @@
 //! `interplanar publish`: the command line of [`crate::publish`], with the options of `guix publish`.
 
 use super::{Context, Failure};
-use crate::bake::space::{NARINFO_TTL, Policy};
+use crate::bake::space::{NARINFO_TTL, NOTE_EVERY, Policy};
 use crate::bake::{self, Compressor};
 use crate::kubo::Kubo;
 use crate::net::server;
 use crate::publish::keys::{GUIX_PUBLIC_KEY, GUIX_SECRET_KEY, KeyTexts, Keys};
 use crate::publish::units::{parse_duration, parse_size};
 use crate::publish::user::{Handover, Inheritance, User};
-use crate::publish::{Config, Publisher};
+use crate::publish::{Config, Publisher, SnapshotConfig};
 use crate::store::trees::Tree;
 use crate::store::{self, Source, SourceSpec};
 use anyhow::{Context as _, anyhow};
@@ -47,6 +47,10 @@ pub struct Args {
     /// similar items, zstd-whole is smaller but shares none [default: gzip:3, for Nix zstd:3].
     #[arg(short = 'C', long, value_name = "METHOD[:LEVEL]")]
     pub compression: Vec<Compressor>,
+    /// Share each item as a folder as well: a file has the CID that `ipfs add` gives it, in whatever item it is. Adds the plain NAR to what
+    /// --compression says, over the same blocks.
+    #[arg(long)]
+    pub publish_tree: bool,
     /// Folder to bake into, from which alone large items are served then [default: interplanar/publish in the cache folder, and items are served at once].
     #[arg(short, long, value_name = "DIR")]
     pub cache: Option<PathBuf>,
@@ -83,6 +87,16 @@ pub struct Args {
     /// Gateway that clients have at hand, offered before our own URLs: http://127.0.0.1:8080 for a Kubo on each client.
     #[arg(long, value_name = "URL")]
     pub ipfs_gateway: Vec<String>,
+    /// Keep the whole cache as a directory on IPFS, which any gateway serves to stock clients; with --ipfs-api it is published under an IPNS
+    /// name, and the log says which.
+    #[arg(long)]
+    pub snapshot: bool,
+    /// With --snapshot, the key in Kubo that it is published under; made if it isn't there.
+    #[arg(long, value_name = "NAME", default_value = "interplanar")]
+    pub snapshot_key: String,
+    /// With --snapshot, the least time between two: 90s, 2h.
+    #[arg(long, value_name = "TIME", default_value = "600s", value_parser = parse_duration)]
+    pub snapshot_interval: u64,
     /// Bake the whole store, and not only what is asked for. Named trees always are.
     #[arg(long, visible_alias = "eager")]
     pub bake_all: bool,
@@ -93,6 +107,8 @@ Examples:
   interplanar publish --port 8181 --compression zstd:9 --ttl 30d
   interplanar publish --user nobody --cache /var/cache/publish --ipfs-api
   interplanar publish --nix-key /etc/nix/key.sec --ipfs-gateway http://127.0.0.1:8080
+  interplanar publish --compression zstd:9 --publish-tree --ipfs-api
+  interplanar publish --cache /var/cache/publish --ipfs-api --snapshot --bake-all
   interplanar publish ./site --port 0";
 
 /// Publishes until a signal ends it.
@@ -129,8 +145,10 @@ pub async fn run(args: Args, context: Context) -> Result<(), Failure> {
         publisher.bake_all();
     }
     let listener = listen(listener)?;
-    let handler = Arc::new(publisher);
-    Ok(server::serve_all(vec![listener], handler, shutdown, server::Limits::default()).await?)
+    let handler = Arc::new(publisher.clone());
+    server::serve_all(vec![listener], handler, shutdown, server::Limits::default()).await?;
+    publisher.finish().await;
+    Ok(())
 }
 
 /// What needs the rights that the process was started with.
@@ -220,7 +238,13 @@ fn config(args: &Args, spec: &SourceSpec, cache: PathBuf, keys: Keys) -> Result<
     } else if dialect == Dialect::Nix {
         bake.compressors = Vec::from_iter(Compressor::of(Compression::Zstd));
     }
+    if args.publish_tree {
+        // The tree's NAR is the plain one.
+        bake.compressors.retain(|one| *one != Compressor::NONE);
+        bake.compressors.push(Compressor::TREE);
+    }
     bake.workers = args.workers.unwrap_or(bake.workers);
+    bake.note_every = note_every(args);
     let kubo = Kubo::of_flag(args.ipfs_api.as_deref()).map_err(Failure::usage)?;
     for gateway in &args.ipfs_gateway {
         let url = url::Url::parse(gateway).ok();
@@ -247,6 +271,11 @@ fn config(args: &Args, spec: &SourceSpec, cache: PathBuf, keys: Keys) -> Result<
         kubo,
         cache_info,
         upkeep: upkeep(args),
+        snapshot: args.snapshot.then(|| SnapshotConfig {
+            interval: Duration::from_secs(args.snapshot_interval),
+            key: args.snapshot_key.clone(),
+            keep_for: args.ttl.map_or(NARINFO_TTL, Duration::from_secs),
+        }),
         ..Config::new(bake)
     })
 }
@@ -261,6 +290,12 @@ fn upkeep(args: &Args) -> Option<Policy> {
         keep_for: ttl.unwrap_or(NARINFO_TTL),
     };
     (policy.unused_for.is_some() || policy.max_bytes.is_some()).then_some(policy)
+}
+
+/// How often requests are noted: well within the time for which clients may keep narinfos.
+fn note_every(args: &Args) -> Duration {
+    let ttl = args.ttl.map_or(NARINFO_TTL, Duration::from_secs);
+    (ttl / 4).clamp(Duration::from_secs(1), NOTE_EVERY)
 }
 
 fn dialect(spec: &SourceSpec) -> Dialect {

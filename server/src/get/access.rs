@@ -126,8 +126,11 @@ impl Access {
                 .map(|text| crate::cli::proxy::folder_url(text))
                 .collect::<Result<Vec<Url>, Failure>>()
         };
+        let has_gateways = !self.args.gateways.is_empty();
+        let upstreams = self.args.upstreams.iter();
+        let upstreams = upstreams.map(|text| crate::cli::proxy::upstream_url(text, has_gateways));
         let config = Config {
-            upstreams: urls(&self.args.upstreams)?,
+            upstreams: upstreams.collect::<Result<_, _>>()?,
             gateways: urls(&self.args.gateways)?,
             keys,
             cache: self

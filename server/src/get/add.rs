@@ -5,8 +5,7 @@ use crate::blocks::BlockStore;
 use anyhow::{Context as _, bail};
 use interplanar_core::block::Block;
 use interplanar_core::cid::Version;
-use interplanar_core::dag_pb::Node;
-use interplanar_core::unixfs::{Builder, Built, Data, DirectoryBuilder, Kind, SIZE_1048576_V1};
+use interplanar_core::unixfs::{Builder, Built, DirectoryBuilder, SIZE_1048576_V1, symlink};
 use std::fs::{self, File};
 use std::io::Read as _;
 use std::os::unix::ffi::OsStrExt as _;
@@ -134,7 +133,9 @@ fn file_name(path: &Path) -> Vec<u8> {
 fn leaf(path: &Path, sink: &mut Sink<'_>, bar: &Bar) -> anyhow::Result<Built> {
     let kind = path.symlink_metadata()?.file_type();
     if kind.is_symlink() {
-        return Ok(link(path.read_link()?.as_os_str().as_bytes(), sink));
+        let target = path.read_link()?;
+        let sink = &mut |block| sink.take(block);
+        return Ok(symlink(target.as_os_str().as_bytes(), Version::V1, sink));
     }
     if !kind.is_file() {
         bail!(
@@ -156,23 +157,4 @@ fn leaf(path: &Path, sink: &mut Sink<'_>, bar: &Bar) -> anyhow::Result<Built> {
         bar.add(length);
     }
     Ok(builder.finish(&mut |block| sink.take(block)))
-}
-
-fn link(target: &[u8], sink: &mut Sink<'_>) -> Built {
-    let data = Data {
-        data: Some(target.to_vec().into()),
-        ..Data::new(Kind::Symlink)
-    };
-    let node = Node {
-        links: Vec::new(),
-        data: Some(data.encode()),
-    };
-    let block = Block::dag_pb(node.encode(), Version::V1);
-    let built = Built {
-        cid: *block.cid(),
-        size: 0,
-        dag_size: block.data().len() as u64,
-    };
-    sink.take(block);
-    built
 }

@@ -59,8 +59,26 @@ impl Kubo {
     where
         S: Stream<Item = io::Result<Bytes>> + Send + 'static,
     {
+        self.import(car, true).await
+    }
+
+    /// Takes in the blocks of a CAR, whole DAGs or not, and pins nothing.
+    ///
+    /// # Errors
+    /// As [`Self::add`].
+    pub async fn dag_import_unpinned<S>(&self, car: S) -> Result<(), KuboError>
+    where
+        S: Stream<Item = io::Result<Bytes>> + Send + 'static,
+    {
+        self.import(car, false).await.map(drop)
+    }
+
+    async fn import<S>(&self, car: S, pin: bool) -> Result<Vec<Cid>, KuboError>
+    where
+        S: Stream<Item = io::Result<Bytes>> + Send + 'static,
+    {
         let arguments = [
-            ("pin-roots", "true".to_owned()),
+            ("pin-roots", pin.to_string()),
             ("silent", "false".to_owned()),
             ("stats", "false".to_owned()),
         ];

@@ -17,6 +17,7 @@ mod address;
 mod error;
 mod import;
 mod lines;
+mod name;
 #[cfg(test)]
 mod tests;
 

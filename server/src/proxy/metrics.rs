@@ -17,6 +17,7 @@ pub(super) struct Metrics {
     pub(super) ipfs_bytes: Counter,
     pub(super) http_bytes: Counter,
     pub(super) wrong_sources: Counter,
+    pub(super) records_refused: Counter,
 }
 
 /// A number that only grows.
@@ -83,6 +84,11 @@ impl Metrics {
                 "wrong_sources",
                 "Sources whose content was not what was signed.",
                 &self.wrong_sources,
+            ),
+            (
+                "records_refused",
+                "IPNS records that were forged, old or expired.",
+                &self.records_refused,
             ),
         ];
         let mut text = String::new();

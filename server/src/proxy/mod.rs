@@ -20,6 +20,7 @@
 
 mod cache;
 mod direct;
+mod directory;
 mod keys;
 mod lookup;
 mod metrics;
@@ -41,17 +42,18 @@ use metrics::Metrics;
 use nar::Nars;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
-use upstream::Upstreams;
+use upstream::{Upstream, Upstreams};
 use url::Url;
 
 pub use direct::{Available, Found};
+pub(crate) use directory::target;
 pub use keys::{KeyError, load as load_keys};
 pub use ttl_cache::TtlCache;
 
 /// What a proxy is made from.
 #[derive(Debug, Clone)]
 pub struct Config {
-    /// Caches, in order of preference; each URL ends in a slash.
+    /// Caches, in order of preference; each URL of http ends in a slash. Also directories on IPFS, `ipfs://<cid>` and `ipns://<name>`.
     pub upstreams: Vec<Url>,
     /// IPFS gateways.
     pub gateways: Vec<Url>,
@@ -104,9 +106,23 @@ impl Proxy {
             url: url.to_string(),
         });
         let gateways = Arc::new(Mutex::new(GatewayPool::new(gateways, Policy::default())));
+        let upstream = |url: Url| {
+            let parts = directory::Parts {
+                client: client.clone(),
+                gateways: Arc::clone(&gateways),
+                urls: config.gateways.clone(),
+                cache: Arc::clone(&cache),
+                metrics: Arc::clone(&metrics),
+                dir: config.cache.clone(),
+            };
+            match directory::Directory::new(&url, parts) {
+                Some(directory) => Upstream::Directory(Box::new(directory)),
+                None => Upstream::Http(url),
+            }
+        };
         let upstreams = Upstreams {
             client: client.clone(),
-            urls: config.upstreams,
+            upstreams: config.upstreams.into_iter().map(upstream).collect(),
             keys: config.keys.clone(),
             metrics: Arc::clone(&metrics),
         };

@@ -1,6 +1,7 @@
 //! The caches behind the proxy: asks them for narinfos, all at once, and believes what [`interplanar_core::relay`] says is to be
 //! believed. What isn't is logged.
 
+use super::directory::{Directory, File};
 use super::metrics::Metrics;
 use crate::net::client::{HttpError, get_small};
 use futures_util::stream::{FuturesUnordered, StreamExt as _};
@@ -12,10 +13,18 @@ use std::sync::Arc;
 use std::time::Duration;
 use url::Url;
 
+/// Where a cache is.
+pub(super) enum Upstream {
+    /// Behind a server; ends in a slash.
+    Http(Url),
+    /// On IPFS.
+    Directory(Box<Directory>),
+}
+
 /// The upstreams, in order of preference.
 pub(super) struct Upstreams {
     pub(super) client: reqwest::Client,
-    pub(super) urls: Vec<Url>,
+    pub(super) upstreams: Vec<Upstream>,
     pub(super) keys: TrustedKeys,
     pub(super) metrics: Arc<Metrics>,
 }
@@ -23,11 +32,11 @@ pub(super) struct Upstreams {
 impl Upstreams {
     /// Asks all of them for the narinfo of `hash_part`; with the time that the answer may be kept.
     pub(super) async fn ask(&self, hash_part: &str) -> (Answer, Duration) {
-        let asked = self.urls.iter().enumerate();
+        let asked = self.upstreams.iter().enumerate();
         let mut asking: FuturesUnordered<_> = asked
             .map(|(rank, url)| async move { (rank, self.ask_one(url, hash_part).await) })
             .collect();
-        let mut answers: Vec<Option<Said>> = vec![None; self.urls.len()];
+        let mut answers: Vec<Option<Said>> = vec![None; self.upstreams.len()];
         while !relay::is_settled(&answers) {
             let next = if answers.iter().flatten().any(Said::is_found) {
                 tokio::time::timeout(PATIENCE, asking.next())
@@ -44,7 +53,27 @@ impl Upstreams {
         relay::summary(answers)
     }
 
-    async fn ask_one(&self, upstream: &Url, hash_part: &str) -> Said {
+    async fn ask_one(&self, upstream: &Upstream, hash_part: &str) -> Said {
+        match upstream {
+            Upstream::Http(url) => self.ask_server(url, hash_part).await,
+            Upstream::Directory(directory) => self.read(directory, hash_part).await,
+        }
+    }
+
+    async fn read(&self, directory: &Directory, hash_part: &str) -> Said {
+        let name = format!("{hash_part}.narinfo");
+        let (body, root) = match directory.file(&name, MAX_NARINFO).await {
+            File::Here { body, root } => (body, root),
+            File::Absent => return Said::absent(None),
+            File::Failed => return Said::Failed,
+        };
+        match Known::believe(&body, hash_part, &root, &self.keys) {
+            Ok(known) => Said::found(known, None),
+            Err(error) => self.refuse(&format_args!("{root}/{name}"), &error),
+        }
+    }
+
+    async fn ask_server(&self, upstream: &Url, hash_part: &str) -> Said {
         let Ok(url) = upstream.join(&format!("{hash_part}.narinfo")) else {
             return Said::Failed;
         };
@@ -65,7 +94,7 @@ impl Upstreams {
         }
     }
 
-    fn refuse(&self, url: &Url, reason: &dyn std::fmt::Display) -> Said {
+    fn refuse(&self, url: &dyn std::fmt::Display, reason: &dyn std::fmt::Display) -> Said {
         tracing::warn!(%url, %reason, "narinfo not believed");
         self.metrics.narinfo_refused.add(1);
         Said::absent(None)
@@ -73,12 +102,22 @@ impl Upstreams {
 
     /// The store directory that the first upstream that answers tells.
     pub(super) async fn store_dir(&self) -> Option<String> {
-        for upstream in &self.urls {
-            let url = upstream.join("nix-cache-info").ok()?;
-            let Ok(small) = get_small(&self.client, &url, MAX_NARINFO).await else {
-                continue;
+        const NAME: &str = "nix-cache-info";
+        for upstream in &self.upstreams {
+            let body = match upstream {
+                Upstream::Http(url) => {
+                    let url = url.join(NAME).ok()?;
+                    match get_small(&self.client, &url, MAX_NARINFO).await {
+                        Ok(small) => small.body.to_vec(),
+                        Err(_) => continue,
+                    }
+                }
+                Upstream::Directory(directory) => match directory.file(NAME, MAX_NARINFO).await {
+                    File::Here { body, .. } => body,
+                    File::Absent | File::Failed => continue,
+                },
             };
-            if let Some(directory) = relay::store_dir(&small.body) {
+            if let Some(directory) = relay::store_dir(&body) {
                 return Some(directory.to_owned());
             }
         }

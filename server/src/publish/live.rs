@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use bytes::{Bytes, BytesMut};
 use interplanar_core::hash::Sha256Hasher;
+use interplanar_core::narinfo::Compression;
 
 use crate::bake::{Compressor, Encoder};
 use crate::net::server::{Body, Sender, channel};
@@ -24,7 +25,7 @@ pub(super) fn body(
     permit: tokio::sync::OwnedSemaphorePermit,
 ) -> Body {
     // How long compressed bytes will be nobody knows.
-    let plain = compressor == Compressor::NONE;
+    let plain = compressor.method() == Compression::None;
     let (sender, body) = channel(plain.then_some(item.nar_size));
     tokio::task::spawn_blocking(move || {
         let path = item.store_path.as_str();

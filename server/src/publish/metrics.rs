@@ -3,6 +3,7 @@
 use std::fmt::Write;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use super::snapshot::SnapshotState;
 use crate::bake::{Counts, UploadState};
 
 /// What is counted apart.
@@ -36,7 +37,12 @@ impl Metrics {
         }
     }
 
-    pub(super) fn text(&self, counts: Counts, upload: Option<&UploadState>) -> String {
+    pub(super) fn text(
+        &self,
+        counts: Counts,
+        upload: Option<&UploadState>,
+        snapshots: Option<&SnapshotState>,
+    ) -> String {
         let mut text = String::from("# TYPE interplanar_requests_total counter\n");
         let mut line = |name: &str, value: u64| {
             // Writing into a String doesn't fail.
@@ -64,6 +70,22 @@ impl Metrics {
             metric("kubo_published_total", "counter", upload.published());
             metric("kubo_waiting", "gauge", upload.waiting());
         }
+        if let Some(snapshots) = snapshots {
+            let value = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
+            let (made, published) = (value(&snapshots.made), value(&snapshots.published));
+            metric("snapshots_total", "counter", made);
+            metric("snapshots_published_total", "counter", published);
+            metric(
+                "snapshots_failed_total",
+                "counter",
+                value(&snapshots.failed),
+            );
+            metric(
+                "snapshot_published_seconds",
+                "gauge",
+                value(&snapshots.last),
+            );
+        }
         text
     }
 }
@@ -78,7 +100,7 @@ mod tests {
         metrics.count(Kind::Nar, true);
         metrics.count(Kind::Nar, true);
         metrics.count(Kind::NarInfo, false);
-        let text = metrics.text(Counts::default(), None);
+        let text = metrics.text(Counts::default(), None, None);
         assert!(text.contains("interplanar_requests_total{kind=\"nar\",result=\"found\"} 2\n"));
         assert!(text.contains("{kind=\"narinfo\",result=\"missed\"} 1\n"));
         assert!(

@@ -31,6 +31,7 @@ mod narinfo;
 mod page;
 mod routes;
 mod scribe;
+mod snapshot;
 #[cfg(test)]
 mod tests;
 pub mod units;
@@ -57,6 +58,9 @@ use metrics::{Kind, Metrics};
 use page::Page;
 use routes::{NarPath, Route};
 use scribe::Scribe;
+pub use snapshot::SnapshotConfig;
+use snapshot::{Job, SnapshotState};
+use tokio::task::JoinHandle;
 
 /// NARs that are compressed while they are sent, at the same time; further requests wait.
 const MAX_LIVE: usize = 64;
@@ -90,6 +94,8 @@ pub struct Config {
     pub cache_info: Option<String>,
     /// What goes from the cache folder in time.
     pub upkeep: Option<Policy>,
+    /// Whether a snapshot is kept.
+    pub snapshot: Option<SnapshotConfig>,
 }
 
 impl Config {
@@ -108,6 +114,7 @@ impl Config {
             kubo: None,
             cache_info: None,
             upkeep: None,
+            snapshot: None,
         }
     }
 }
@@ -136,6 +143,11 @@ struct Inner {
     /// Until it begins.
     upkeep: Mutex<Option<(Policy, Option<Kubo>)>>,
     uploaded: Option<Arc<UploadState>>,
+    /// Until it begins.
+    snapshot: Mutex<Option<Job>>,
+    /// Once it has begun.
+    snapshot_ends: Mutex<Option<JoinHandle<()>>>,
+    snapshots: Option<Arc<SnapshotState>>,
 }
 
 impl Publisher {
@@ -151,13 +163,15 @@ impl Publisher {
         });
         let baker = Baker::open(source, config.bake)?;
         let upkeep = config.upkeep.map(|policy| (policy, config.kubo.clone()));
+        let kubo = config.kubo.clone();
         let upload = config.kubo.and_then(|kubo| Upload::new(&baker, kubo));
         let public_keys = public_keys(dialect, &config.keys);
         let trim = |url: &String| url.trim_end_matches('/').to_owned();
+        let keys = Arc::new(config.keys);
         let scribe = Scribe {
             dialect,
             nar_path: NarPath::new(&config.nar_path),
-            keys: config.keys,
+            keys: Arc::clone(&keys),
             host: scribe::host_name(),
             gateways: config.gateways.iter().map(trim).collect(),
             published_only: upload.is_some(),
@@ -165,6 +179,23 @@ impl Publisher {
         let cache_info = config
             .cache_info
             .unwrap_or_else(|| cache_info(dialect, &store_dir));
+        let snapshot = config.snapshot.map(|config| Job {
+            baker: baker.clone(),
+            scribe: Arc::new(Scribe {
+                dialect,
+                nar_path: NarPath::new(snapshot::NARS),
+                keys,
+                host: scribe::host_name(),
+                gateways: Vec::new(),
+                published_only: upload.is_some(),
+            }),
+            kubo,
+            config,
+            files: snapshot_files(&cache_info, &public_keys),
+            state: Arc::default(),
+            unsure: true,
+            look_in: snapshot::LOOK_EVERY,
+        });
         Ok(Self {
             inner: Arc::new(Inner {
                 gateway: Gateway::new(Arc::new(baker.blocks().clone())),
@@ -180,6 +211,9 @@ impl Publisher {
                 live: Arc::new(Semaphore::new(MAX_LIVE)),
                 unbaked: Mutex::default(),
                 uploaded: upload.as_ref().map(Upload::state),
+                snapshots: snapshot.as_ref().map(|job| Arc::clone(&job.state)),
+                snapshot: Mutex::new(snapshot),
+                snapshot_ends: Mutex::default(),
                 upload: Mutex::new(upload),
                 upkeep: Mutex::new(upkeep),
             }),
@@ -201,6 +235,20 @@ impl Publisher {
         if let Some((policy, kubo)) = upkeep.unwrap_or_else(PoisonError::into_inner).take() {
             let baker = self.inner.baker.clone();
             tokio::spawn(upkeep::run(baker, kubo, policy, shutdown.clone()));
+        }
+        let snapshot = lock(&self.inner.snapshot).take();
+        if let Some(job) = snapshot {
+            let ends = tokio::spawn(job.run(shutdown.clone()));
+            *lock(&self.inner.snapshot_ends) = Some(ends);
+        }
+    }
+
+    /// Waits, after the shutdown, for what is still to be published.
+    pub async fn finish(&self) {
+        let ends = lock(&self.inner.snapshot_ends).take();
+        if let Some(ends) = ends {
+            // A panic was logged by the runtime's hook.
+            let _ = ends.await;
         }
     }
 
@@ -272,9 +320,11 @@ impl Inner {
                 .map(|keys| answers::ok(answers::FILE_TEXT, keys.clone())),
             Route::Health => Some(answers::ok(answers::TEXT, "ok\n")),
             Route::Metrics => {
-                let text = self
-                    .metrics
-                    .text(self.baker.counts(), self.uploaded.as_deref());
+                let text = self.metrics.text(
+                    self.baker.counts(),
+                    self.uploaded.as_deref(),
+                    self.snapshots.as_deref(),
+                );
                 Some(answers::ok("text/plain; version=0.0.4", text))
             }
             Route::Listing(hash) => self.listing(hash).await,
@@ -357,6 +407,19 @@ async fn blocking<T: Send + 'static>(
     work: impl FnOnce() -> Option<T> + Send + 'static,
 ) -> Option<T> {
     tokio::task::spawn_blocking(work).await.ok().flatten()
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// What a snapshot has at its root beside narinfos.
+fn snapshot_files(cache_info: &str, public_keys: &str) -> Vec<(&'static str, Vec<u8>)> {
+    let mut files = vec![("nix-cache-info", cache_info.as_bytes().to_vec())];
+    if !public_keys.is_empty() {
+        files.push(("signing-key.pub", public_keys.as_bytes().to_vec()));
+    }
+    files
 }
 
 fn public_keys(dialect: Dialect, keys: &Keys) -> String {

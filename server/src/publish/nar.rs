@@ -108,7 +108,7 @@ impl Inner {
     async fn live_nar(&self, method: &Method, item: Item, compressor: Compressor) -> Response {
         let status = http::StatusCode::OK;
         if method == Method::HEAD {
-            let plain = compressor == Compressor::NONE;
+            let plain = compressor.method() == Compression::None;
             let length = plain.then_some(item.nar_size);
             let nothing = futures_util::stream::empty();
             return server::stream(

@@ -69,16 +69,14 @@ impl Inner {
     fn ready(&self, hash_part: &str) -> Option<Bytes> {
         let baked = self.baker.peek(hash_part)?;
         let text = baked.narinfo.get()?.clone();
-        let ready = self.baker.is_complete(&baked.record);
-        if ready {
-            self.baker.serve(&baked);
-        }
+        let ready = self.baker.is_complete(&baked.record) && self.baker.serve(&baked);
         ready.then_some(text)
     }
 
     /// Blocks.
     fn look(&self, hash_part: &str) -> Result<Found, Fault> {
         let baked = self.baker.get(hash_part);
+        let baked = baked.filter(|baked| self.baker.serve(baked));
         if let Some(baked) = baked
             .as_ref()
             .filter(|one| self.baker.is_complete(&one.record))
@@ -109,7 +107,6 @@ impl Inner {
 
     /// Signed once for each state of the record.
     fn text(&self, baked: &Baked) -> Result<Bytes, NarInfoError> {
-        self.baker.serve(baked);
         if let Some(text) = baked.narinfo.get() {
             return Ok(text.clone());
         }

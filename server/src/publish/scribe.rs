@@ -5,6 +5,7 @@
 //! ([`order_entries`]). A binary cache's own narinfos keep their text and signatures; their entries only lead elsewhere.
 
 use std::cmp::Reverse;
+use std::sync::Arc;
 
 use bytes::Bytes;
 use interplanar_core::cid::Cid;
@@ -16,6 +17,7 @@ use interplanar_core::narinfo::{
 
 use super::keys::Keys;
 use super::routes::NarPath;
+use crate::bake::snapshot::Entry as InSnapshot;
 use crate::bake::{Compressor, Record, Representation};
 use crate::store::{Item, Prepared};
 
@@ -23,7 +25,7 @@ use crate::store::{Item, Prepared};
 pub(super) struct Scribe {
     pub(super) dialect: Dialect,
     pub(super) nar_path: NarPath,
-    pub(super) keys: Keys,
+    pub(super) keys: Arc<Keys>,
     /// Who signs, as Guix's signatures name it.
     pub(super) host: String,
     /// Gateways that clients have at hand, without a slash at the end.
@@ -50,7 +52,13 @@ impl Scribe {
         item: &Item,
         compressors: &[Compressor],
     ) -> Result<Bytes, NarInfoError> {
-        let forms = compressors.iter().map(|compressor| {
+        // Until a tree is there, a plain NAR is only what else was asked for: Guix takes an entry with a size before those without.
+        let asked: Vec<Compressor> = compressors
+            .iter()
+            .copied()
+            .filter(|one| !one.is_tree() || compressors.len() == 1)
+            .collect();
+        let forms = asked.iter().map(|compressor| {
             let plain = compressor.method() == Compression::None;
             Form {
                 method: compressor.method(),
@@ -88,12 +96,61 @@ impl Scribe {
             .iter()
             .filter_map(|one| record.of(*one).map(|found| (found, one.name())));
         let forms = wanted.clone().map(|(one, name)| form(one, name)).collect();
-        let index = wanted
-            .filter(|(one, _)| offered(one))
-            .find_map(|(one, _)| one.index);
-        let extra = index.map(|cid| (dedup::FIELD, cid.to_string()));
+        let mut offered = wanted.map(|(one, _)| one).filter(|one| offered(one));
+        let index = offered.clone().find_map(|one| one.index);
+        let tree = offered.find_map(|one| one.tree);
+        let extra = [(dedup::FIELD, index), (dedup::TREE_FIELD, tree)];
+        let extra = extra
+            .into_iter()
+            .filter_map(|(field, cid)| Some((field, cid?.to_string())));
         let entries = self.entries(self.dialect, item, forms);
-        self.write(item, entries, extra.into_iter().collect())
+        self.write(item, entries, extra.collect())
+    }
+
+    /// Of a baked item as it stands in a snapshot: with relative URLs and nothing that a stock client doesn't understand; and what the URLs lead to.
+    /// `None` while something of it is not in Kubo yet.
+    pub(super) fn in_snapshot(
+        &self,
+        record: &Record,
+        compressors: &[Compressor],
+    ) -> Option<Result<InSnapshot, NarInfoError>> {
+        let all: Vec<(&Representation, &'static str)> = if record.narinfo.is_some() {
+            let all = record.representations.iter();
+            all.map(|one| (one, one.compression.as_str())).collect()
+        } else {
+            let all = compressors.iter();
+            all.filter_map(|one| record.of(*one).map(|found| (found, one.name())))
+                .collect()
+        };
+        if all.is_empty() || (self.published_only && all.iter().any(|(one, _)| !one.published)) {
+            return None;
+        }
+        let form = |&(one, name): &(&Representation, &'static str)| Form {
+            method: one.compression,
+            name,
+            size: Some(one.file_size),
+            hash: Some(one.file_hash),
+            cid: None,
+        };
+        let forms = all.iter().map(form).collect();
+        let item = &record.item;
+        let narinfo = match &record.narinfo {
+            Some(text) => NarInfo::parse(text.as_bytes())
+                .and_then(|narinfo| self.rewrite(narinfo, item, forms)),
+            None => {
+                let index = all.iter().find_map(|(one, _)| one.index);
+                let extra = index.map(|cid| (dedup::FIELD, cid.to_string()));
+                let entries = self.entries(self.dialect, item, forms);
+                self.write(item, entries, extra.into_iter().collect())
+            }
+        };
+        let base = item.store_path.base_name();
+        let file = |(one, name): &(&Representation, &str)| (self.nar_path.url(name, base), one.cid);
+        Some(narinfo.map(|narinfo| InSnapshot {
+            hash_part: item.store_path.hash_part().to_owned(),
+            narinfo,
+            files: all.iter().map(file).collect(),
+        }))
     }
 
     /// Of an item that a binary cache has ready.

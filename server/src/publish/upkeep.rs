@@ -14,7 +14,7 @@ use crate::net::server::Shutdown;
 
 /// Least and longest time between two looks.
 const EVERY: std::ops::RangeInclusive<Duration> =
-    Duration::from_secs(60)..=Duration::from_secs(24 * 3600);
+    Duration::from_secs(1)..=Duration::from_secs(24 * 3600);
 
 /// Looks at once, and then as often as the policy makes sensible, until `shutdown`.
 pub(super) async fn run(baker: Baker, kubo: Option<Kubo>, policy: Policy, shutdown: Shutdown) {

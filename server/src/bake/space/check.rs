@@ -6,7 +6,7 @@ use interplanar_core::store_path::StorePath;
 
 use super::super::BakeError;
 use super::super::dag::blocks_of;
-use super::{Kept, Shelves};
+use super::Shelves;
 
 /// What a check found.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -17,6 +17,8 @@ pub struct Checked {
     pub wrong: u64,
     /// Blocks that were wrong or missing and have been fetched anew.
     pub mended: u64,
+    /// Snapshots that lack blocks: they are forgotten, and the current one is made anew.
+    pub snapshots: u64,
     /// Items that lack blocks: they are forgotten, and baked again when they are asked for.
     pub items: Vec<StorePath>,
 }
@@ -33,25 +35,32 @@ pub(super) fn check(
         progress(bytes);
     })?;
     for item in shelves.all()? {
-        if mend(shelves, &item, &mut done, refetch)? {
+        if mend(shelves, &item.roots(), &mut done, refetch)? {
             continue;
         }
         shelves.records.remove(&item.hash_part)?;
         done.items.push(item.record.item.store_path);
     }
+    let mut snapshots = shelves.snapshots.hold();
+    for root in snapshots.roots() {
+        if !mend(shelves, &[root], &mut done, refetch)? {
+            snapshots.forget(&root)?;
+            done.snapshots += 1;
+        }
+    }
     shelves.blocks.flush()?;
     Ok(done)
 }
 
-/// Whether all blocks of an item are there, at last.
+/// Whether all blocks below some roots are there, at last.
 fn mend(
     shelves: Shelves<'_>,
-    item: &Kept,
+    roots: &[Cid],
     done: &mut Checked,
     refetch: &mut dyn FnMut(&Cid) -> Option<Block>,
 ) -> Result<bool, BakeError> {
     loop {
-        let walked = blocks_of(shelves.blocks, &item.roots());
+        let walked = blocks_of(shelves.blocks, roots);
         let mut missing = walked.lost.into_iter().collect::<Vec<_>>();
         for cid in walked.cids {
             if !missing.contains(&cid) && !shelves.blocks.has(&cid)? {

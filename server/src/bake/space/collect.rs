@@ -3,16 +3,16 @@
 //! Pins go first: a record whose pins can't be removed now stays, so that nothing stays pinned that nobody knows of any more. Then the record, so that no
 //! narinfo speaks of what goes; then the blocks that no other item needs.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::time::{Duration, SystemTime};
 
 use interplanar_core::cid::Cid;
 use interplanar_core::store_path::StorePath;
 
 use super::super::BakeError;
-use super::super::dag::blocks_of;
+use super::super::dag::{Alive, blocks_of};
 use super::super::record::Record;
-use super::super::records::NOTE_EVERY;
+use super::super::snapshot::Held;
 use super::usage::Needs;
 use super::{Kept, Shelves};
 
@@ -34,6 +34,8 @@ pub struct Collected {
     pub items: Vec<StorePath>,
     /// Items that should have gone, but Kubo didn't unpin them.
     pub pinned: Vec<StorePath>,
+    /// Items that stay, since somebody asked for them, when Kubo had just unpinned them: to be published anew.
+    pub unpinned: Vec<StorePath>,
     /// Blocks that are gone.
     pub blocks: u64,
     /// Bytes that the disk has back.
@@ -53,10 +55,9 @@ pub(super) fn victims(
         Some(most) => shelves.blocks.stats()?.bytes.saturating_sub(most),
         None => 0,
     };
-    // Requests are noted so often only.
     let kept_for = match policy.keep_for {
         Duration::ZERO => Duration::ZERO,
-        keep_for => keep_for.saturating_add(NOTE_EVERY),
+        keep_for => keep_for.saturating_add(shelves.note_every),
     };
     let items = shelves.all()?;
     let mut needs = match excess {
@@ -82,69 +83,160 @@ pub(super) fn victims(
 pub(super) fn collect(
     shelves: Shelves<'_>,
     victims: Vec<Kept>,
+    keep_for: Duration,
     unpin: &mut dyn FnMut(&[Cid]) -> bool,
 ) -> Result<Collected, BakeError> {
     let mut done = Collected::default();
-    if victims.is_empty() {
+    // Nobody may make another snapshot of what goes meanwhile.
+    let mut snapshots = shelves.snapshots.hold();
+    let old = unpinned(&mut snapshots, unpin)?;
+    if victims.is_empty() && old.is_empty() {
         return Ok(done);
     }
+    let all = shelves.all()?;
+    let mut pins = Pins::of(&all);
     let going: HashSet<&str> = victims.iter().map(|one| one.hash_part.as_str()).collect();
-    let mut staying: Vec<Kept> = shelves.all()?;
-    staying.retain(|item| !going.contains(item.hash_part.as_str()));
-    let needed: HashSet<Cid> = staying.iter().flat_map(Kept::roots).collect();
-    let mut gone = Vec::new();
-    for victim in victims {
-        if shelves.records.served(&victim.hash_part) != Some(victim.served) {
-            // Somebody has just asked for it.
-            staying.push(victim);
-            continue;
+    let mut alive = Alive::default();
+    for item in &all {
+        if !going.contains(item.hash_part.as_str()) && !keep(shelves, item, &mut alive) {
+            return Ok(done);
         }
-        let pins = victim.record.pins();
-        let pins: Vec<Cid> = pins
-            .into_iter()
-            .filter(|cid| !needed.contains(cid))
-            .collect();
-        if !pins.is_empty() && !unpin(&pins) {
-            done.pinned.push(victim.record.item.store_path.clone());
-            staying.push(victim);
-            continue;
-        }
-        shelves.records.remove(&victim.hash_part)?;
-        let listing = shelves.listings.join(format!("{}.ls", victim.hash_part));
-        // It is of no use without its record, and harmless.
-        let _ = std::fs::remove_file(listing);
-        done.items.push(victim.record.item.store_path.clone());
-        gone.push(victim);
     }
-    let dead = dead(shelves, &gone, &staying)?;
+    let (mut gone, mut whole) = (Vec::new(), true);
+    for victim in victims {
+        if remove(shelves, &victim, &mut pins, unpin, &mut done)? {
+            done.items.push(victim.record.item.store_path.clone());
+            gone.push(victim);
+        } else {
+            whole &= keep(shelves, &victim, &mut alive);
+        }
+    }
+    take_out(&mut snapshots, &gone, keep_for)?;
+    for root in snapshots.roots() {
+        if old.contains(&root) {
+            continue;
+        }
+        if let Err(lost) = alive.add(shelves.blocks, &[root]) {
+            tracing::error!(%root, block = %lost, "a block of a snapshot is lost, so the snapshot is forgotten");
+            snapshots.forget(&root)?;
+        }
+    }
+    if !whole {
+        return Ok(done);
+    }
+    let mut roots: Vec<Cid> = gone.iter().flat_map(Kept::roots).collect();
+    roots.extend(&old);
+    let mut dead = blocks_of(shelves.blocks, &roots).cids;
+    dead.retain(|cid| !alive.has(cid));
+    for root in &old {
+        snapshots.forget(root)?;
+    }
     done.blocks = shelves.blocks.remove(&dead)?;
     done.bytes = shelves.blocks.compact()?.bytes;
     Ok(done)
 }
 
-/// The blocks that only those need who go. What was imported is nobody's, and stays.
-fn dead(shelves: Shelves<'_>, gone: &[Kept], staying: &[Kept]) -> Result<Vec<Cid>, BakeError> {
-    let mut alive: HashSet<Vec<u8>> = HashSet::new();
-    for item in staying {
-        let walked = blocks_of(shelves.blocks, &item.roots());
-        if let Some(lost) = walked.lost {
-            // What hangs below a lost node can't be told: nothing goes that may be part of it.
-            tracing::error!(
-                path = item.record.item.store_path.as_str(),
-                block = %lost,
-                "a block of an item that stays is lost, so no block goes; run `interplanar fsck`"
-            );
-            return Ok(Vec::new());
+/// Takes items out of the current snapshot. The one before stays for as long as clients may have it.
+fn take_out(snapshots: &mut Held<'_>, gone: &[Kept], keep_for: Duration) -> Result<(), BakeError> {
+    let hash_parts = gone.iter().map(|one| one.hash_part.clone()).collect();
+    if let Err(error) = snapshots.remove(hash_parts, keep_for) {
+        tracing::error!(%error, "the snapshot is made anew");
+        if let Some(root) = snapshots.root() {
+            snapshots.forget(&root)?;
         }
-        alive.extend(walked.cids.iter().map(|cid| cid.hash().to_bytes()));
     }
-    let mut dead = Vec::new();
-    for item in gone {
-        let cids = blocks_of(shelves.blocks, &item.roots()).cids;
-        dead.extend(
-            cids.into_iter()
-                .filter(|cid| !alive.contains(&cid.hash().to_bytes())),
+    Ok(())
+}
+
+/// The snapshots that nobody can have any more and that are pinned nowhere.
+fn unpinned(
+    snapshots: &mut Held<'_>,
+    unpin: &mut dyn FnMut(&[Cid]) -> bool,
+) -> Result<Vec<Cid>, BakeError> {
+    let mut old = Vec::new();
+    for root in snapshots.expired() {
+        if snapshots.in_kubo().pinned.contains(&root) {
+            if !unpin(&[root]) {
+                continue;
+            }
+            let mut kubo = snapshots.in_kubo().clone();
+            kubo.pinned.retain(|pinned| *pinned != root);
+            snapshots.set_in_kubo(kubo)?;
+        }
+        old.push(root);
+    }
+    Ok(old)
+}
+
+/// False if a block of an item that stays is lost: what hangs below it can't be told, so nothing may go that may be part of it.
+fn keep(shelves: Shelves<'_>, item: &Kept, alive: &mut Alive) -> bool {
+    let added = alive.add(shelves.blocks, &item.roots());
+    if let Err(lost) = added {
+        tracing::error!(
+            path = item.record.item.store_path.as_str(),
+            block = %lost,
+            "a block of an item that stays is lost, so no block goes; run `interplanar fsck`"
         );
     }
-    Ok(dead)
+    added.is_ok()
+}
+
+/// Takes the pins and the record of an item away; false if it stays.
+fn remove(
+    shelves: Shelves<'_>,
+    victim: &Kept,
+    pins: &mut Pins,
+    unpin: &mut dyn FnMut(&[Cid]) -> bool,
+    done: &mut Collected,
+) -> Result<bool, BakeError> {
+    let path = &victim.record.item.store_path;
+    if shelves.records.served(&victim.hash_part) != Some(victim.served) {
+        // Somebody has just asked for it.
+        return Ok(false);
+    }
+    let own = pins.only_of(victim);
+    if !own.is_empty() && !unpin(&own) {
+        done.pinned.push(path.clone());
+        return Ok(false);
+    }
+    let records = shelves.records;
+    if !records.remove_unless_noted(&victim.hash_part, victim.served)? {
+        if !own.is_empty() {
+            records.update(&victim.hash_part, Record::unpublish)?;
+            done.unpinned.push(path.clone());
+        }
+        return Ok(false);
+    }
+    pins.remove(victim);
+    let listing = shelves.listings.join(format!("{}.ls", victim.hash_part));
+    // It is of no use without its record, and harmless.
+    let _ = std::fs::remove_file(listing);
+    Ok(true)
+}
+
+/// How many items need each DAG, for those that are pinned.
+struct Pins(HashMap<Cid, u32>);
+
+impl Pins {
+    fn of(items: &[Kept]) -> Self {
+        let mut needed = HashMap::new();
+        for cid in items.iter().flat_map(Kept::roots) {
+            *needed.entry(cid).or_default() += 1;
+        }
+        Self(needed)
+    }
+
+    fn only_of(&self, item: &Kept) -> Vec<Cid> {
+        let mut pins = item.record.pins();
+        pins.retain(|cid| self.0.get(cid).is_none_or(|count| *count <= 1));
+        pins
+    }
+
+    fn remove(&mut self, item: &Kept) {
+        for cid in item.roots() {
+            if let Some(count) = self.0.get_mut(&cid) {
+                *count -= 1;
+            }
+        }
+    }
 }

@@ -8,6 +8,8 @@
 //! collect records ─► last asked for too long ago, or too many bytes ─► Kubo unpins ─► record, listing, blocks that nobody else needs
 //! check   every block of the store hashed ─► what is wrong is forgotten, and fetched anew ─► items that lack blocks are baked again
 //! ```
+//! What is in a snapshot stays as long as clients may have that snapshot; an item that goes leaves the current one at once.
+//!
 //! The time of the last request for an item's narinfo is the time of change of its record. Nothing goes that was asked for within the
 //! time for which clients may keep narinfos.
 //!
@@ -32,11 +34,13 @@ use interplanar_core::block::Block;
 use interplanar_core::cid::Cid;
 use interplanar_core::store_path::StorePath;
 
+pub use super::records::NOTE_EVERY;
 pub use check::Checked;
 pub use collect::{Collected, Policy};
 pub use usage::{Report, Usage};
 
 use super::records::Records;
+use super::snapshot::Snapshots;
 use super::{BakeError, Record};
 use crate::blocks::BlockStore;
 
@@ -47,6 +51,7 @@ pub const NARINFO_TTL: Duration = Duration::from_secs(36 * 3600);
 pub struct Cache {
     records: Records,
     blocks: BlockStore,
+    snapshots: Snapshots,
     listings: PathBuf,
 }
 
@@ -55,7 +60,10 @@ pub struct Cache {
 pub(super) struct Shelves<'a> {
     pub(super) records: &'a Records,
     pub(super) blocks: &'a BlockStore,
+    pub(super) snapshots: &'a Snapshots,
     pub(super) listings: &'a Path,
+    /// Requests were noted no more often, so the time of the last one may be so much later than what was noted.
+    pub(super) note_every: Duration,
 }
 
 /// An item with what matters of it here.
@@ -72,8 +80,10 @@ impl Cache {
     /// It isn't there, or is in use.
     pub fn open(dir: &Path) -> Result<Self, BakeError> {
         exists(dir)?;
+        let blocks = BlockStore::open(&dir.join("blocks"))?;
         Ok(Self {
-            blocks: BlockStore::open(&dir.join("blocks"))?,
+            snapshots: Snapshots::open(dir, blocks.clone()),
+            blocks,
             records: Records::open(dir.join("items"))?,
             listings: dir.join("listings"),
         })
@@ -85,8 +95,10 @@ impl Cache {
     /// It isn't there.
     pub fn open_read_only(dir: &Path) -> Result<Self, BakeError> {
         exists(dir)?;
+        let blocks = BlockStore::open_read_only(&dir.join("blocks"))?;
         Ok(Self {
-            blocks: BlockStore::open_read_only(&dir.join("blocks"))?,
+            snapshots: Snapshots::open(dir, blocks.clone()),
+            blocks,
             records: Records::open_read_only(dir.join("items")),
             listings: dir.join("listings"),
         })
@@ -96,7 +108,9 @@ impl Cache {
         Shelves {
             records: &self.records,
             blocks: &self.blocks,
+            snapshots: &self.snapshots,
             listings: &self.listings,
+            note_every: NOTE_EVERY,
         }
     }
 
@@ -169,7 +183,7 @@ impl Shelves<'_> {
         unpin: &mut dyn FnMut(&[Cid]) -> bool,
     ) -> Result<Collected, BakeError> {
         let victims = collect::victims(self, policy, may_go)?;
-        collect::collect(self, victims, unpin)
+        collect::collect(self, victims, policy.keep_for, unpin)
     }
 
     /// All items, the one that was asked for longest ago first.

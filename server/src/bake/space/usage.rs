@@ -33,7 +33,9 @@ pub struct Report {
     pub items: Vec<Usage>,
     /// Bytes of blocks that items need, each counted once.
     pub stored: u64,
-    /// Bytes of blocks that no item needs: what was imported, and what a bake left that was cut off.
+    /// Bytes of blocks that only snapshots need.
+    pub snapshots: u64,
+    /// Bytes of blocks that neither needs: what was imported, and what a bake left that was cut off.
     pub other: u64,
     /// Bytes of the files on disk.
     pub disk: u64,
@@ -113,10 +115,17 @@ pub(super) fn usage(shelves: Shelves<'_>) -> Result<Report, BakeError> {
     });
     let items = usages.collect();
     let stats = shelves.blocks.stats()?;
+    let mut snapshots = 0;
+    for cid in blocks_of(shelves.blocks, &shelves.snapshots.hold().roots()).cids {
+        if !needs.blocks.contains_key(&cid.hash().to_bytes()) {
+            snapshots += shelves.blocks.size(&cid)?.unwrap_or_default();
+        }
+    }
     Ok(Report {
         items,
         stored,
-        other: stats.bytes.saturating_sub(stored),
+        snapshots,
+        other: stats.bytes.saturating_sub(stored).saturating_sub(snapshots),
         disk: stats.pack_bytes,
     })
 }

@@ -39,7 +39,7 @@ fn unbaked_items_have_the_narinfos_of_guix_publish() {
     let scribe = Scribe {
         dialect: Dialect::Guix,
         nar_path: NarPath::new("nar"),
-        keys,
+        keys: keys.into(),
         host: "vm".to_owned(),
         gateways: Vec::new(),
         published_only: false,

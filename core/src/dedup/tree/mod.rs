@@ -1,0 +1,227 @@
+//! The plain NAR over the blocks of its files, and the same files as a UnixFS directory.
+//!
+//! ```text
+//! nar   := balanced( run | file ... )     the plain NAR; balanced is Kubo's layout, up to 174 links in a node
+//! run   := raw leaf                       framing and files of fewer than 4 KiB, which ends at entries chosen by name
+//! file  := the DAG of a file of at least 4 KiB, with the CID of `ipfs add --cid-version=1 --raw-leaves --chunker=size-1048576`
+//! tree  := the item as `ipfs add -r` of the same options adds it: the same `file`s, small ones as leaves of their own
+//! ```
+//! So a file has one CID in every item and for everyone who adds it, and both views share its blocks. What the tree adds are small files a second
+//! time, directories and links: design.md measured 3 % of the NAR at a threshold of 4 KiB. Leaves of 1 MiB and not 256 KiB: a quarter of the blocks,
+//! and what else is published here has them too.
+//!
+//! Restrictions: UnixFS has no executable files here, since a mode would change their CIDs; the listing tells them. Memory is one leaf, the
+//! entries of the open directories and a CID for each entry of the listing.
+//!
+//! ```
+//! use interplanar_core::dedup::TreeBuilder;
+//! use interplanar_core::nar::{Encoder, Event};
+//! let (mut encoder, mut nar) = (Encoder::new(), vec![]);
+//! for event in [Event::FileStart { executable: false, size: 6, offset: 0 }, Event::FileData(b"hello\n"), Event::FileEnd, Event::End] {
+//!     encoder.write(event, &mut nar).unwrap();
+//! }
+//! let (mut builder, mut blocks) = (TreeBuilder::new(), vec![]);
+//! builder.push(&nar, &mut |block| blocks.push(block)).unwrap();
+//! let tree = builder.finish(&mut |block| blocks.push(block)).unwrap();
+//! assert_eq!(tree.nar.size, nar.len() as u64);
+//! // As `echo hello | ipfs add --cid-version=1` says it.
+//! assert_eq!(tree.root.cid.to_string(), "bafkreicysg23kiwv34eg2d7qweipxwosdo2py4ldv42nbauguluen5v6am");
+//! ```
+
+mod directories;
+mod run;
+#[cfg(test)]
+mod tests;
+
+use crate::block::Block;
+use crate::cid::{Cid, Version};
+use crate::nar::{Event, NarError, Parser};
+use crate::unixfs::{Builder, Built, LINKS, Layout, SIZE_1048576_V1, UnixFsError};
+use alloc::boxed::Box;
+use alloc::vec::Vec;
+use directories::Directories;
+use run::Run;
+
+/// The field of a narinfo, behind what is signed, that holds the CID of the tree: `Tree: bafy…`. It is a hint like any CID.
+pub const TREE_FIELD: &str = "Tree";
+/// Files of fewer bytes stand in a run together with the framing; the tree has them once more (design.md).
+pub const MIN_TREE_FILE: u64 = 4096;
+
+/// Why there is no tree.
+#[non_exhaustive]
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum TreeError {
+    /// Not a NAR.
+    #[error(transparent)]
+    Nar(#[from] NarError),
+    /// A directory that no shards can hold.
+    #[error(transparent)]
+    UnixFs(#[from] UnixFsError),
+}
+
+/// What a NAR became.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Tree {
+    /// The plain NAR as a file.
+    pub nar: Built,
+    /// The item: a directory, file or symbolic link.
+    pub root: Built,
+    /// The CID of each entry, in the order of [`crate::nar::Listing::entries`].
+    pub cids: Vec<Cid>,
+}
+
+/// Builds both views in one pass.
+#[derive(Debug, Default)]
+pub struct TreeBuilder {
+    parser: Parser,
+    views: Views,
+}
+
+impl TreeBuilder {
+    /// Starts before the NAR.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Takes the next bytes of the NAR; blocks go to `sink`, children before their parents.
+    ///
+    /// # Errors
+    /// [`TreeError`]; the builder can't be used afterwards.
+    pub fn push(&mut self, bytes: &[u8], sink: &mut impl FnMut(Block)) -> Result<(), TreeError> {
+        let mut rest = bytes;
+        loop {
+            let before = rest;
+            let event = self.parser.push(&mut rest)?;
+            let length = before.len().saturating_sub(rest.len());
+            let taken = before.get(..length).unwrap_or_default();
+            match event {
+                Some(Event::FileData(data)) => self.views.data(data, sink),
+                Some(event) => {
+                    self.views.run.add(taken);
+                    self.views.event(event, sink)?;
+                }
+                None => {
+                    self.views.run.add(taken);
+                    return Ok(());
+                }
+            }
+        }
+    }
+
+    /// Ends both; the roots go to `sink` at last.
+    ///
+    /// # Errors
+    /// [`TreeError`], where the NAR isn't over.
+    pub fn finish(mut self, sink: &mut impl FnMut(Block)) -> Result<Tree, TreeError> {
+        self.parser.finish()?;
+        self.views.flush(sink);
+        let unfinished = TreeError::Nar(NarError::Truncated {
+            at: self.parser.position(),
+        });
+        let nar = self.views.nar.finish(sink);
+        let (root, cids) = self.views.directories.finish().unzip();
+        match (nar, root, cids) {
+            (Some(nar), Some(root), Some(cids)) => Ok(Tree { nar, root, cids }),
+            _ => Err(unfinished),
+        }
+    }
+}
+
+/// The file that is open.
+#[derive(Debug)]
+enum File {
+    /// It stands in the run as well.
+    Small(Vec<u8>),
+    Large(Box<Builder>),
+}
+
+#[derive(Debug)]
+struct Views {
+    run: Run,
+    nar: Layout,
+    directories: Directories,
+    file: File,
+}
+
+impl Default for Views {
+    fn default() -> Self {
+        Self {
+            run: Run::default(),
+            nar: Layout::new(Version::V1, LINKS),
+            directories: Directories::default(),
+            file: File::Small(Vec::new()),
+        }
+    }
+}
+
+impl Views {
+    fn data(&mut self, data: &[u8], sink: &mut impl FnMut(Block)) {
+        match &mut self.file {
+            File::Small(content) => {
+                content.extend_from_slice(data);
+                self.run.add(data);
+            }
+            File::Large(builder) => builder.push(data, sink),
+        }
+    }
+
+    fn event(&mut self, event: Event<'_>, sink: &mut impl FnMut(Block)) -> Result<(), TreeError> {
+        match event {
+            Event::EntryStart { name } => {
+                self.run.name(name);
+                self.directories.name(name);
+            }
+            Event::EntryEnd if self.run.ends() => self.flush(sink),
+            Event::DirectoryStart => self.directories.open(),
+            Event::DirectoryEnd => self.directories.close(sink)?,
+            Event::Symlink { target } => self.directories.symlink(target, sink),
+            Event::FileStart { size, .. } if size < MIN_TREE_FILE => {
+                self.file = File::Small(Vec::new());
+            }
+            Event::FileStart { size, .. } => {
+                self.flush(sink);
+                let builder = Builder::with_size(SIZE_1048576_V1, size);
+                self.file = File::Large(Box::new(builder));
+            }
+            Event::FileEnd => self.close_file(sink),
+            Event::EntryEnd | Event::FileData(_) | Event::End => {}
+        }
+        Ok(())
+    }
+
+    fn close_file(&mut self, sink: &mut impl FnMut(Block)) {
+        let file = core::mem::replace(&mut self.file, File::Small(Vec::new()));
+        let built = match file {
+            File::Small(content) => leaf(content, sink),
+            File::Large(builder) => {
+                let built = builder.finish(sink);
+                // Only the padding behind it is in the run, which comes after it.
+                self.nar.add(built, sink);
+                built
+            }
+        };
+        self.directories.add(built);
+    }
+
+    /// Ends the run.
+    fn flush(&mut self, sink: &mut impl FnMut(Block)) {
+        let run = self.run.take();
+        if !run.is_empty() {
+            let built = leaf(run, sink);
+            self.nar.add(built, sink);
+        }
+    }
+}
+
+fn leaf(content: Vec<u8>, sink: &mut impl FnMut(Block)) -> Built {
+    let block = Block::raw(content.into());
+    let size = block.data().len() as u64;
+    let built = Built {
+        cid: *block.cid(),
+        size,
+        dag_size: size,
+    };
+    sink(block);
+    built
+}

@@ -1,0 +1,28 @@
+//! Symbolic links, as `ipfs add` makes them.
+
+use super::{Built, Data, Kind};
+use crate::block::Block;
+use crate::cid::Version;
+use crate::dag_pb::Node;
+use alloc::vec::Vec;
+use bytes::Bytes;
+
+/// Makes a symbolic link; its block goes to `sink`.
+pub fn symlink(target: &[u8], version: Version, sink: &mut impl FnMut(Block)) -> Built {
+    let data = Data {
+        data: Some(Bytes::copy_from_slice(target)),
+        ..Data::new(Kind::Symlink)
+    };
+    let node = Node {
+        links: Vec::new(),
+        data: Some(data.encode()),
+    };
+    let block = Block::dag_pb(node.encode(), version);
+    let built = Built {
+        cid: *block.cid(),
+        size: 0,
+        dag_size: block.data().len() as u64,
+    };
+    sink(block);
+    built
+}

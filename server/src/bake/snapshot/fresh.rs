@@ -1,0 +1,68 @@
+//! What a snapshot has that another one has not.
+
+use std::collections::{HashMap, HashSet};
+
+use interplanar_core::block::Block;
+use interplanar_core::cid::{self, Cid};
+use interplanar_core::unixfs::Content;
+
+use crate::blocks::BlockStore;
+
+/// The nodes and small files of the directory at `root` that the one at `before` has not in the same place, parents first; without the files in
+/// the folder of NARs, whose DAGs are published on their own. `Err` names a block that is lost.
+pub fn fresh(
+    blocks: &BlockStore,
+    root: Cid,
+    before: Option<Cid>,
+    nars: &str,
+) -> Result<Vec<Cid>, Cid> {
+    let (mut all, mut known) = (Vec::new(), HashSet::new());
+    // What to look at, what was in its place, and whether it is in the folder of NARs.
+    let mut open = vec![(root, before, false)];
+    while let Some((cid, before, inside)) = open.pop() {
+        if before == Some(cid) || known.contains(&cid) {
+            continue;
+        }
+        if cid.codec() == cid::RAW {
+            if !inside && known.insert(cid) {
+                all.push(cid);
+            }
+            continue;
+        }
+        let content = read(blocks, &cid).ok_or(cid)?;
+        let links = match content {
+            Content::File { children, .. } if !inside => {
+                let children = children.into_iter().map(|(cid, _)| (cid, None, false));
+                open.extend(children);
+                Vec::new()
+            }
+            Content::File { .. } => continue,
+            Content::Directory(links) | Content::Shard { links, .. } => links,
+            Content::Raw(_) | Content::Symlink(_) => Vec::new(),
+        };
+        known.insert(cid);
+        all.push(cid);
+        let mut there: HashMap<_, Cid> = HashMap::new();
+        if let Some(Content::Directory(links) | Content::Shard { links, .. }) =
+            before.and_then(|before| read(blocks, &before))
+        {
+            there.extend(links.into_iter().map(|link| (link.name, link.cid)));
+        }
+        for link in links.into_iter().rev() {
+            let inside = inside || is_named(&link.name, nars);
+            open.push((link.cid, there.get(&link.name).copied(), inside));
+        }
+    }
+    Ok(all)
+}
+
+/// Whether a link is an entry of this name, in a plain directory or in a shard.
+fn is_named(link: &[u8], name: &str) -> bool {
+    let placed = link.get(2..).filter(|_| link.len() == name.len() + 2);
+    link == name.as_bytes() || placed == Some(name.as_bytes())
+}
+
+fn read(blocks: &BlockStore, cid: &Cid) -> Option<Content> {
+    let data = blocks.get(cid).ok()??;
+    Content::decode(&Block::verify(*cid, data).ok()?).ok()
+}

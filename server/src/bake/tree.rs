@@ -1,0 +1,51 @@
+//! The plain NAR over the blocks of its files, and the item as a directory, on their way into the block store.
+
+use std::cell::RefCell;
+use std::rc::Rc;
+
+use interplanar_core::dedup::{self, TreeBuilder};
+
+use super::BakeError;
+use super::sink::{Batch, Shelf};
+use crate::store::Item;
+
+/// Both in the making.
+pub(super) struct Tree {
+    builder: TreeBuilder,
+    batch: Batch,
+}
+
+impl Tree {
+    pub(super) fn new(shelf: &Rc<RefCell<Shelf>>) -> Self {
+        Self {
+            builder: TreeBuilder::new(),
+            batch: Batch::new(shelf),
+        }
+    }
+
+    /// Takes the next bytes of the NAR.
+    pub(super) fn write(&mut self, item: &Item, bytes: &[u8]) -> Result<(), BakeError> {
+        let batch = &mut self.batch;
+        self.builder
+            .push(bytes, &mut |block| batch.add(block))
+            .map_err(|error| malformed(item, &error))?;
+        self.batch.settle()
+    }
+
+    pub(super) fn finish(mut self, item: &Item) -> Result<dedup::Tree, BakeError> {
+        let batch = &mut self.batch;
+        let tree = self
+            .builder
+            .finish(&mut |block| batch.add(block))
+            .map_err(|error| malformed(item, &error))?;
+        self.batch.finish()?;
+        Ok(tree)
+    }
+}
+
+fn malformed(item: &Item, reason: &dyn std::fmt::Display) -> BakeError {
+    BakeError::Nar {
+        path: item.store_path.clone(),
+        reason: reason.to_string(),
+    }
+}

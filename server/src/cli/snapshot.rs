@@ -1,0 +1,247 @@
+//! `interplanar snapshot`: the snapshot of a cache as one file, for machines without a network.
+
+mod read;
+
+use super::{Context, Failure};
+use crate::bake::dag::{Car, blocks_of};
+use crate::bake::snapshot::Snapshots;
+use crate::blocks::BlockStore;
+use crate::get::Bar;
+use crate::kubo::Kubo;
+use crate::net::server;
+use anyhow::{Context as _, anyhow};
+use http_body_util::BodyExt as _;
+use interplanar_core::cid::Cid;
+use serde_json::json;
+use std::fs::File;
+use std::io::{BufReader, BufWriter, Read, Write as _};
+use std::path::{Path, PathBuf};
+
+/// Carry the snapshot of a cache to machines without a network.
+///
+/// `publish --snapshot` keeps it. `export` writes it as one CAR file, whole and verified, the same bytes each time; `import` takes such a file into a cache
+/// folder, a Kubo node, or both, after all of it was verified; `show` says which one there is.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Examples:
+  interplanar snapshot export --cache /var/cache/publish /media/stick/cache.car
+  interplanar snapshot import --cache /var/cache/interplanar /media/stick/cache.car
+  interplanar publish --cache /var/cache/interplanar     (then: --substitute-urls=http://127.0.0.1:8080/ipfs/CID)
+  interplanar snapshot import --ipfs-api /media/stick/cache.car
+  interplanar snapshot show --cache /var/cache/publish
+Exit codes: 3 if a block is lost or the file is not a whole snapshot, 4 if there is no snapshot.")]
+pub struct Args {
+    /// What to do.
+    #[arg(value_name = "export|import|show", value_enum)]
+    action: Action,
+    /// The CAR file; for export also a folder, in which the file is named after the snapshot.
+    #[arg(value_name = "FILE", required_if_eq_any = [("action", "export"), ("action", "import")])]
+    file: Option<PathBuf>,
+    /// Cache folder, as for `publish`.
+    #[arg(long, value_name = "DIR")]
+    cache: Option<PathBuf>,
+    /// For import, a Kubo node that takes and pins it [default URL: what the node here says, else http://127.0.0.1:5001].
+    #[arg(long, value_name = "URL", num_args = 0..=1, require_equals = true, default_missing_value = "")]
+    ipfs_api: Option<String>,
+    /// Print one JSON document.
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+enum Action {
+    Export,
+    Import,
+    Show,
+}
+
+/// Does it.
+///
+/// # Errors
+/// Exit code 2 for folders or nodes that aren't named, 3 for what isn't whole, 4 where there is nothing.
+pub async fn run(args: Args, _context: Context) -> Result<(), Failure> {
+    let kubo = Kubo::of_flag(args.ipfs_api.as_deref()).map_err(Failure::usage)?;
+    let json = args.json;
+    match (args.action, args.file, args.cache) {
+        (Action::Import, Some(file), cache) => import(file, cache, kubo, json).await,
+        (Action::Export, Some(file), Some(cache)) => {
+            tokio::task::spawn_blocking(move || export(&file, &cache, json)).await?
+        }
+        (Action::Show, None, Some(cache)) => {
+            tokio::task::spawn_blocking(move || show(&cache, json)).await?
+        }
+        (Action::Show, Some(_), _) => Err(Failure::usage(anyhow!("show takes no file"))),
+        (_, _, None) => Err(Failure::usage(anyhow!("name a cache folder by --cache"))),
+        (_, None, _) => Err(Failure::usage(anyhow!("name the file"))),
+    }
+}
+
+/// The snapshots of a cache folder and its blocks, to look at.
+fn open(cache: &Path) -> Result<(Snapshots, BlockStore), Failure> {
+    let store = BlockStore::open_read_only(&cache.join("blocks")).map_err(|error| {
+        let what = format!("{} is no cache folder", cache.display());
+        Failure::not_found(anyhow::Error::new(error).context(what))
+    })?;
+    Ok((Snapshots::open(cache, store.clone()), store))
+}
+
+/// The current one; of a folder that only imported, the last one imported.
+fn current(snapshots: &Snapshots, cache: &Path) -> Result<Cid, Failure> {
+    let held = snapshots.hold();
+    held.root()
+        .or_else(|| held.roots().last().copied())
+        .ok_or_else(|| {
+            Failure::not_found(anyhow!(
+                "{} has no snapshot: `interplanar publish --snapshot` makes one",
+                cache.display()
+            ))
+        })
+}
+
+fn show(cache: &Path, json: bool) -> Result<(), Failure> {
+    let (snapshots, _) = open(cache)?;
+    let root = current(&snapshots, cache)?;
+    let held = snapshots.hold();
+    let items = held.listed().map_err(Failure::verification)?.len();
+    let known = held.in_kubo();
+    let name = (known.published == Some(root)).then_some(known.name.as_str());
+    if json {
+        println!(
+            "{}",
+            json!({ "root": root.to_string(), "items": items, "name": name })
+        );
+        return Ok(());
+    }
+    println!("/ipfs/{root}  {items} items");
+    if let Some(name) = name {
+        println!("/ipns/{name}");
+    }
+    Ok(())
+}
+
+fn export(file: &Path, cache: &Path, json: bool) -> Result<(), Failure> {
+    let (snapshots, store) = open(cache)?;
+    let root = current(&snapshots, cache)?;
+    let path = if file.is_dir() {
+        file.join(format!("{root}.car"))
+    } else {
+        file.to_owned()
+    };
+    let walked = blocks_of(&store, &[root]);
+    if let Some(lost) = walked.lost {
+        return Err(lost_block(&lost));
+    }
+    let blocks = walked.cids.len();
+    let folder = path
+        .parent()
+        .filter(|folder| !folder.as_os_str().is_empty());
+    let folder = folder.unwrap_or(Path::new("."));
+    // It goes, if this fails.
+    let temporary = tempfile::NamedTempFile::new_in(folder);
+    let mut temporary = temporary.with_context(|| folder.display().to_string())?;
+    let bar = Bar::new("exporting", None);
+    let mut bytes = 0_u64;
+    let mut out = BufWriter::with_capacity(1 << 20, temporary.as_file_mut());
+    for piece in Car::of(&store, &[root], walked.cids) {
+        let piece = piece.map_err(|_| lost_block(&root))?;
+        out.write_all(&piece)?;
+        bytes += piece.len() as u64;
+        bar.add(piece.len());
+    }
+    out.flush()?;
+    drop(out);
+    temporary.as_file().sync_all()?;
+    temporary
+        .persist(&path)
+        .with_context(|| path.display().to_string())?;
+    drop(bar);
+    if json {
+        let file = path.display().to_string();
+        println!(
+            "{}",
+            json!({ "root": root.to_string(), "file": file, "blocks": blocks, "bytes": bytes })
+        );
+    } else {
+        println!(
+            "{root}: {blocks} blocks, {bytes} bytes in {}",
+            path.display()
+        );
+    }
+    Ok(())
+}
+
+fn lost_block(cid: &Cid) -> Failure {
+    Failure::verification(anyhow!(
+        "a block of the snapshot is lost ({cid}): run `interplanar fsck`"
+    ))
+}
+
+async fn import(
+    file: PathBuf,
+    cache: Option<PathBuf>,
+    kubo: Option<Kubo>,
+    json: bool,
+) -> Result<(), Failure> {
+    if cache.is_none() && kubo.is_none() {
+        let advice = "name where it goes: --cache, --ipfs-api, or both";
+        return Err(Failure::usage(anyhow!(advice)));
+    }
+    let (path, folder) = (file.clone(), cache.clone());
+    let whole = tokio::task::spawn_blocking(move || {
+        let whole = read::check(open_file(&path)?, &path)?;
+        if let Some(folder) = folder {
+            read::keep(open_file(&path)?, &folder, &whole)
+                .with_context(|| folder.display().to_string())?;
+        }
+        Ok::<_, Failure>(whole)
+    });
+    let whole = whole.await??;
+    if let Some(kubo) = &kubo {
+        let pieces = open_file(&file)?;
+        let body = server::from_blocking(Pieces(pieces), None).into_data_stream();
+        let pinned = kubo.dag_import(body).await?;
+        if !pinned.contains(&whole.root) {
+            return Err(anyhow!("Kubo has not pinned {}", whole.root).into());
+        }
+    }
+    let root = whole.root;
+    if json {
+        println!(
+            "{}",
+            json!({ "root": root.to_string(), "blocks": whole.blocks, "bytes": whole.bytes })
+        );
+        return Ok(());
+    }
+    println!("{root}: {} blocks, {} bytes", whole.blocks, whole.bytes);
+    if let Some(cache) = cache {
+        let cache = cache.display();
+        println!("to serve it: interplanar publish --cache {cache}, at /ipfs/{root}");
+    }
+    Ok(())
+}
+
+fn open_file(path: &Path) -> Result<BufReader<File>, Failure> {
+    match File::open(path) {
+        Ok(file) => Ok(BufReader::with_capacity(1 << 20, file)),
+        Err(error) => {
+            let what = path.display().to_string();
+            Err(Failure::not_found(anyhow::Error::new(error).context(what)))
+        }
+    }
+}
+
+/// A file, piece by piece.
+struct Pieces(BufReader<File>);
+
+impl Iterator for Pieces {
+    type Item = std::io::Result<bytes::Bytes>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        let mut piece = Vec::with_capacity(1 << 20);
+        match self.0.by_ref().take(1 << 20).read_to_end(&mut piece) {
+            Ok(0) => None,
+            Ok(_) => Some(Ok(piece.into())),
+            Err(error) => Some(Err(error)),
+        }
+    }
+}

@@ -1,0 +1,146 @@
+//! A CAR with a snapshot: first all of it is checked, then it is kept, so that nothing half ever is.
+
+use super::Failure;
+use crate::bake::dag::children;
+use crate::bake::snapshot::Snapshots;
+use crate::blocks::BlockStore;
+use crate::get::Bar;
+use anyhow::anyhow;
+use bytes::Bytes;
+use interplanar_core::block::Block;
+use interplanar_core::car::{Item, Reader};
+use interplanar_core::cid::{self, Cid};
+use interplanar_core::unixfs::Content;
+use std::collections::HashSet;
+use std::fs::File;
+use std::io::{BufReader, Read as _};
+use std::path::Path;
+
+/// Bytes read at a time.
+const CHUNK: u64 = 1 << 20;
+
+/// A snapshot of which every block is in the file, and nothing else.
+pub(super) struct Whole {
+    pub(super) root: Cid,
+    pub(super) blocks: u64,
+    pub(super) bytes: u64,
+}
+
+/// Reads a CAR to its end; `take` gets each block, verified. Gives the roots.
+fn blocks(
+    mut input: BufReader<File>,
+    bar: &Bar,
+    take: &mut dyn FnMut(Block) -> anyhow::Result<()>,
+) -> anyhow::Result<Vec<Cid>> {
+    let (mut reader, mut found) = (Reader::new(), Vec::new());
+    loop {
+        let mut chunk = Vec::new();
+        input.by_ref().take(CHUNK).read_to_end(&mut chunk)?;
+        if chunk.is_empty() {
+            reader.finish()?;
+            return Ok(found);
+        }
+        bar.add(chunk.len());
+        let mut chunk = Bytes::from(chunk);
+        while let Some(item) = reader.push(&mut chunk)? {
+            match item {
+                Item::Header { roots } => found = roots,
+                Item::Block { cid, data } => {
+                    let block = Block::verify(cid, data);
+                    take(block.map_err(|error| anyhow!("block {cid}: {error}"))?)?;
+                }
+            }
+        }
+    }
+}
+
+/// Checks that a CAR is one whole snapshot.
+pub(super) fn check(input: BufReader<File>, path: &Path) -> Result<Whole, Failure> {
+    let bar = Bar::new(
+        "verifying",
+        input.get_ref().metadata().ok().map(|m| m.len()),
+    );
+    let (mut here, mut needed) = (HashSet::new(), HashSet::new());
+    let (mut bytes, mut tops) = (0_u64, Vec::new());
+    let roots = blocks(input, &bar, &mut |block| {
+        if !here.insert(*block.cid()) {
+            return Ok(());
+        }
+        bytes += block.data().len() as u64;
+        if block.cid().codec() != cid::RAW {
+            let below = children(&block)?;
+            // Identity CIDs are their own blocks, and never in a CAR.
+            needed.extend(
+                below
+                    .into_iter()
+                    .filter(|cid| cid::identity_data(cid).is_none()),
+            );
+        }
+        if tops.is_empty() {
+            tops.push(block);
+        }
+        Ok(())
+    });
+    let wrong = |what: String| Failure::verification(anyhow!("{}: {what}", path.display()));
+    let roots = roots.map_err(|error| wrong(error.to_string()))?;
+    let &[root] = roots.as_slice() else {
+        return Err(wrong(format!("{} roots, expected one", roots.len())));
+    };
+    needed.insert(root);
+    if let Some(missing) = needed.difference(&here).next() {
+        return Err(wrong(format!("block {missing} is missing")));
+    }
+    if let Some(stray) = here.difference(&needed).next() {
+        return Err(wrong(format!("block {stray} is no part of the snapshot")));
+    }
+    // An export starts with its root.
+    let top = tops.first().filter(|block| *block.cid() == root);
+    let is_directory = top.and_then(|block| Content::decode(block).ok());
+    if !matches!(
+        is_directory,
+        Some(Content::Directory(_) | Content::Shard { .. })
+    ) {
+        return Err(wrong("its first block is not a directory".to_owned()));
+    }
+    Ok(Whole {
+        root,
+        blocks: here.len() as u64,
+        bytes,
+    })
+}
+
+/// Keeps a CAR that was checked in a cache folder; where that fails, nothing of it.
+pub(super) fn keep(input: BufReader<File>, dir: &Path, whole: &Whole) -> anyhow::Result<()> {
+    std::fs::create_dir_all(dir.join("items"))?;
+    let store = BlockStore::open(&dir.join("blocks"))?;
+    let bar = Bar::new(
+        "importing",
+        input.get_ref().metadata().ok().map(|m| m.len()),
+    );
+    let mut new = Vec::new();
+    let mut put = |block: Block| {
+        if !store.has(block.cid())? {
+            new.push(*block.cid());
+            store.put(&[block])?;
+        }
+        Ok(())
+    };
+    let kept = blocks(input, &bar, &mut put).and_then(|_| {
+        // The file may be another one by now.
+        let mut missing = crate::bake::dag::blocks_of(&store, &[whole.root]);
+        missing
+            .cids
+            .retain(|cid| !matches!(store.has(cid), Ok(true)));
+        if missing.lost.is_some() || !missing.cids.is_empty() {
+            return Err(anyhow!("the file has changed meanwhile"));
+        }
+        store.flush()?;
+        let snapshots = Snapshots::open(dir, store.clone());
+        Ok(snapshots.hold().imported(whole.root)?)
+    });
+    if kept.is_err() {
+        store.remove(&new)?;
+        store.compact()?;
+    }
+    kept
+}

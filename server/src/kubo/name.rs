@@ -1,0 +1,97 @@
+//! Keys and the names that are published under them.
+
+use std::time::Duration;
+
+use interplanar_core::cid::Cid;
+use interplanar_core::ipns::Name;
+use serde::Deserialize;
+
+use super::{Kubo, KuboError, MAX_ANSWER};
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct Key {
+    name: String,
+    id: String,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct Keys {
+    keys: Vec<Key>,
+}
+
+impl Kubo {
+    /// The name of a key of the node, which is made (Ed25519) if it isn't there.
+    ///
+    /// # Errors
+    /// As [`Self::version`]; [`KuboError::Protocol`] for a key of another kind.
+    pub async fn key(&self, key: &str) -> Result<Name, KuboError> {
+        let base = ("ipns-base", "base36".to_owned());
+        let list: Keys = self.json("key/list", std::slice::from_ref(&base)).await?;
+        let known = list.keys.into_iter().find(|one| one.name == key);
+        let key = match known {
+            Some(known) => known,
+            None => {
+                let kind = ("type", "ed25519".to_owned());
+                let arguments = [("arg", key.to_owned()), kind, base];
+                self.json("key/gen", &arguments).await?
+            }
+        };
+        Name::parse(&key.id)
+            .map_err(|error| KuboError::Protocol(format!("key {}: {error}", key.name)))
+    }
+
+    /// Publishes a root under a key; whoever resolves the name may keep it for `ttl`.
+    ///
+    /// # Errors
+    /// As [`Self::version`].
+    pub async fn name_publish(
+        &self,
+        key: &str,
+        root: &Cid,
+        ttl: Duration,
+    ) -> Result<(), KuboError> {
+        let arguments = [
+            ("arg", format!("/ipfs/{root}")),
+            ("key", key.to_owned()),
+            // It is in our store; nobody need be asked for it.
+            ("resolve", "false".to_owned()),
+            ("allow-offline", "true".to_owned()),
+            ("ttl", format!("{}s", ttl.as_secs().max(1))),
+        ];
+        self.bytes("name/publish", &arguments, MAX_ANSWER)
+            .await
+            .map(drop)
+    }
+
+    /// Pins a DAG recursively, all of which is there. Of one that differs little from `before`, which is pinned, only the difference is looked at.
+    ///
+    /// # Errors
+    /// As [`Self::version`]; also where a block is missing.
+    pub async fn pin_add(&self, root: &Cid, before: Option<&Cid>) -> Result<(), KuboError> {
+        let offline = ("offline", "true".to_owned());
+        match before {
+            Some(before) => {
+                let arguments = [
+                    ("arg", before.to_string()),
+                    ("arg", root.to_string()),
+                    ("unpin", "false".to_owned()),
+                    offline,
+                ];
+                self.bytes("pin/update", &arguments, MAX_ANSWER).await?;
+            }
+            None => {
+                // With progress, so that a large one isn't taken for dead.
+                let progress = ("progress", "true".to_owned());
+                let arguments = [("arg", root.to_string()), progress, offline];
+                self.bytes("pin/add", &arguments, MAX_ANSWER).await?;
+            }
+        }
+        // An error in the middle of an answer is easily missed.
+        if self.is_pinned(root).await? {
+            return Ok(());
+        }
+        Err(KuboError::Protocol(format!("{root} is not pinned")))
+    }
+}

@@ -1,0 +1,327 @@
+//! `--publish-tree`: an item as a folder on IPFS whose files have the CIDs of `ipfs add`, over the blocks of its plain NAR.
+
+use interplanar_core::cid::{self, Cid};
+use interplanar_core::dedup::TREE_FIELD;
+use interplanar_core::hash::Sha256;
+use interplanar_core::narinfo::{Compression, NarInfo};
+use interplanar_tests::cache::{GuixCache, NIX_KEY, NixCache};
+use interplanar_tests::kubo::{Kubo, Repo};
+use interplanar_tests::nix::Nix;
+use interplanar_tests::output;
+use interplanar_tests::program::{Program, binary, get, narinfo};
+use interplanar_tests::relay::{Fault, Relay};
+use interplanar_tests::web::node;
+use serde_json::{Value, json};
+use std::collections::BTreeMap;
+use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::Path;
+use std::process::Command;
+use tempfile::TempDir;
+
+/// The options that give files the CIDs that they have in a tree.
+const ADD: [&str; 4] = [
+    "add",
+    "--cid-version=1",
+    "--raw-leaves",
+    "--chunker=size-1048576",
+];
+
+/// Bytes without repeats.
+fn noise(seed: u64, length: usize) -> Vec<u8> {
+    let numbers = (0..length.div_ceil(8) as u64).flat_map(|n| {
+        let mixed = (n ^ seed << 40).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+        (mixed ^ mixed >> 29)
+            .wrapping_mul(0xbf58_476d_1ce4_e5b9)
+            .to_le_bytes()
+    });
+    numbers.take(length).collect()
+}
+
+/// A folder with files of every kind of length, a program, links, odd names and a folder that is sharded.
+fn folder() -> TempDir {
+    let dir = tempfile::tempdir().expect("a folder");
+    let root = dir.path().join("item");
+    let write = |name: &str, content: &[u8]| {
+        let path = root.join(name);
+        fs::create_dir_all(path.parent().expect("a folder")).expect("made");
+        fs::write(path, content).expect("a file");
+    };
+    for length in [0, 1, 4095, 4096, 4097, 1 << 20, (1 << 20) + 1, 3_500_000] {
+        write(
+            &format!("share/data/{length}"),
+            &noise(length as u64, length),
+        );
+    }
+    write("bin/program", &noise(1, 70_000));
+    let mode = fs::Permissions::from_mode(0o755);
+    fs::set_permissions(root.join("bin/program"), mode).expect("its mode");
+    write("share/zażółć ☃/plain", b"text");
+    for n in 0..5000 {
+        write(&format!("share/many/{n:024}"), &noise(n, n as usize % 60));
+    }
+    fs::create_dir(root.join("empty")).expect("a folder");
+    for (target, name) in [
+        ("bin/program", "link"),
+        ("nowhere", "dangling"),
+        ("share", "data"),
+    ] {
+        std::os::unix::fs::symlink(target, root.join(name)).expect("a link");
+    }
+    dir
+}
+
+fn publish(dir: &Path, kubo: &Kubo) -> Program {
+    Program::outside(&[
+        "publish",
+        "--port=0",
+        "--listen=127.0.0.1",
+        "--store-dir=/gnu/store",
+        "--compression=zstd:1",
+        "--publish-tree",
+        &format!("--cache={}", dir.join("cache").display()),
+        &format!("--ipfs-api={}", kubo.api_url()),
+        dir.join("item").to_str().expect("UTF-8"),
+    ])
+}
+
+/// The narinfo when all is in Kubo, the plain NAR's root, and the tree's.
+fn published(program: &Program, item: &str) -> (NarInfo, Cid, Cid) {
+    let text = narinfo(&program.url, item, |text| text.contains("Tree: "));
+    let narinfo = NarInfo::parse(text.as_bytes()).expect("a narinfo");
+    let mut entries = narinfo.entries().iter();
+    let entry = entries.find(|entry| entry.is_ipfs() && entry.compression == Compression::None);
+    let url = cid::IpfsUrl::parse(&entry.expect("a plain NAR on IPFS").url).expect("a CID");
+    let tree = cid::parse(narinfo.extra(TREE_FIELD).expect("a tree")).expect("a CID");
+    (narinfo, url.cid, tree)
+}
+
+fn bytes(command: &mut Command) -> Vec<u8> {
+    let done = command.output().expect("it runs");
+    assert!(
+        done.status.success(),
+        "{}",
+        String::from_utf8_lossy(&done.stderr)
+    );
+    done.stdout
+}
+
+/// What `ipfs add -r --only-hash` says of a folder: the CID of every path below it; the folder's own path is empty.
+fn added(folder: &Path) -> BTreeMap<String, String> {
+    let repo = Repo::new();
+    let mut add = repo.ipfs();
+    add.args(ADD).args(["-r", "--hidden", "--only-hash"]);
+    let said = output(add.arg(folder));
+    let name = folder
+        .file_name()
+        .and_then(|name| name.to_str())
+        .expect("a name");
+    let entry = |line: &str| {
+        let (cid, path) = line.strip_prefix("added ")?.split_once(' ')?;
+        let path = path.strip_prefix(name)?.trim_start_matches('/');
+        Some((path.to_owned(), cid.to_owned()))
+    };
+    said.lines().filter_map(entry).collect()
+}
+
+/// The CIDs of a `.ls` file by path.
+fn listed(listing: &Value) -> BTreeMap<String, String> {
+    let mut all = BTreeMap::new();
+    let mut open = vec![(String::new(), &listing["root"])];
+    while let Some((path, node)) = open.pop() {
+        let cid = node["cid"].as_str().expect("a CID").to_owned();
+        let prefix = if path.is_empty() {
+            String::new()
+        } else {
+            format!("{path}/")
+        };
+        for (name, node) in node["entries"].as_object().into_iter().flatten() {
+            open.push((format!("{prefix}{name}"), node));
+        }
+        all.insert(path, cid);
+    }
+    all
+}
+
+#[test]
+fn kubo_has_the_nar_and_every_file_under_the_cid_of_ipfs_add() {
+    let kubo = Kubo::start();
+    let dir = folder();
+    let program = publish(dir.path(), &kubo);
+    let item = program.item();
+    let (narinfo, nar, tree) = published(&program, &item);
+    let plain = bytes(kubo.ipfs().args(["cat", &nar.to_string()]));
+    assert_eq!(plain.len() as u64, narinfo.nar_size());
+    assert_eq!(Sha256::of(&plain), narinfo.nar_hash());
+    let base = item.rsplit('/').next().expect("a base name");
+    let client = reqwest::blocking::Client::new();
+    let served = client.get(format!("{}/nar/{base}", program.url)).send();
+    assert!(served.expect("answers").bytes().expect("a body") == plain);
+
+    let (status, listing) = get(&format!("{}/{}.ls", program.url, &base[..32]));
+    assert_eq!(status, 200);
+    let listed = listed(&serde_json::from_str(&listing).expect("JSON"));
+    let added = added(&dir.path().join("item"));
+    assert_eq!(listed[""], tree.to_string());
+    assert!(added.len() > 5010, "{}", added.len());
+    let wrong: Vec<_> = added
+        .iter()
+        .filter(|(path, cid)| listed.get(*path) != Some(*cid))
+        .collect();
+    assert!(wrong.is_empty(), "{wrong:?}");
+    // What is in the one is in the other.
+    assert_eq!(listed.len(), added.len());
+
+    for pinned in [nar, tree] {
+        let mut list = kubo.ipfs();
+        output(list.args(["pin", "ls", "--type=recursive", &pinned.to_string()]));
+    }
+    // Ranges of both views, of which some cross from a file into framing.
+    let url = format!("{}/ipfs", kubo.gateway_url());
+    let file = noise(3_500_000, 3_500_000);
+    for (path, whole, from, to) in [
+        (nar.to_string(), &plain, 0, 100),
+        (nar.to_string(), &plain, 60_000, 2_200_000),
+        (nar.to_string(), &plain, plain.len() - 9, plain.len() - 1),
+        (
+            format!("{tree}/share/data/3500000"),
+            &file,
+            1_048_570,
+            2_100_000,
+        ),
+    ] {
+        let range = format!("bytes={from}-{to}");
+        let part = client.get(format!("{url}/{path}")).header("Range", range);
+        let part = part.send().expect("answers").bytes().expect("a body");
+        assert!(part == whole[from..=to], "{path} {from}-{to}");
+    }
+}
+
+#[test]
+fn a_tree_is_browsed_in_kubos_gateway_in_helia_and_by_hand() {
+    let kubo = Kubo::start();
+    let dir = folder();
+    let program = publish(dir.path(), &kubo);
+    let (_, _, tree) = published(&program, &program.item());
+    let url = format!("{}/ipfs/{tree}", kubo.gateway_url());
+    let client = reqwest::blocking::Client::new();
+    let html = client
+        .get(format!("{url}/share/data/"))
+        .header("Accept", "text/html");
+    let html = html.send().expect("answers").text().expect("a page");
+    for name in ["3500000", "4096", "4095"] {
+        assert!(html.contains(&format!(">{name}</a>")), "{name}: {html}");
+    }
+    // A CAR of all of it makes a whole copy.
+    let car = client
+        .get(format!("{url}?format=car"))
+        .send()
+        .expect("answers");
+    let path = dir.path().join("tree.car");
+    fs::write(&path, car.bytes().expect("a CAR")).expect("a file");
+    let repo = Repo::new();
+    repo.import(&path);
+    let restored = dir.path().join("restored");
+    let mut get = repo.ipfs();
+    output(get.args(["get", &tree.to_string(), "-o"]).arg(&restored));
+    output(
+        Command::new("diff")
+            .args(["-r", "--no-dereference"])
+            .arg(dir.path().join("item"))
+            .arg(&restored),
+    );
+
+    let files = ["bin/program", "share/data/3500000", "share/zażółć ☃/plain"];
+    let job = json!({ "gateway": kubo.gateway_url(), "root": tree.to_string(), "files": files });
+    let seen = node("unixfs.mjs", &job);
+    let mut added = added(&dir.path().join("item"));
+    added.remove("");
+    let entries: BTreeMap<String, String> =
+        serde_json::from_value(seen["entries"].clone()).expect("CIDs by path");
+    assert!(entries == added, "{} of {}", entries.len(), added.len());
+    for path in files {
+        let content = fs::read(dir.path().join("item").join(path)).expect("a file");
+        assert_eq!(
+            seen["files"][path]["sha256"],
+            Sha256::of(&content).to_hex(),
+            "{path}"
+        );
+    }
+
+    // And by our own commands.
+    let gateway = format!("--gateway={}", kubo.gateway_url());
+    let interplanar =
+        |arguments: &[&str]| bytes(Command::new(binary()).args(arguments).arg(&gateway));
+    let file = interplanar(&["cat", &format!("ipfs://{tree}/bin/program")]);
+    assert!(file == noise(1, 70_000));
+    let said = interplanar(&["ls", &format!("ipfs://{tree}/share/many")]);
+    assert_eq!(String::from_utf8_lossy(&said).lines().count(), 5000);
+    let target = dir.path().join("got");
+    let target = target.to_str().expect("UTF-8");
+    interplanar(&["get", &format!("ipfs://{tree}"), "--output", target]);
+    output(
+        Command::new("diff")
+            .args(["-r", "--no-dereference", target])
+            .arg(dir.path().join("item")),
+    );
+}
+
+/// Blocks of the tree that the NAR hasn't, for a real folder: Debian's own Perl.
+#[test]
+fn a_tree_adds_at_most_a_twentieth_to_its_nar() {
+    let kubo = Kubo::start();
+    let dir = tempfile::tempdir().expect("a folder");
+    let real = interplanar_tests::peer("sid-root").join("usr/lib/x86_64-linux-gnu/perl-base");
+    std::os::unix::fs::symlink(real, dir.path().join("perl")).expect("a link");
+    let copied = dir.path().join("item");
+    output(
+        Command::new("cp")
+            .arg("-rL")
+            .arg(dir.path().join("perl"))
+            .arg(&copied),
+    );
+    let program = publish(dir.path(), &kubo);
+    let (_, nar, tree) = published(&program, &program.item());
+    let size = |roots: &[Cid]| {
+        let mut stat = kubo.ipfs();
+        stat.args(["dag", "stat", "--progress=false", "--enc=json"]);
+        let said = output(stat.args(roots.iter().map(ToString::to_string)));
+        let last = said.lines().last().expect("a line");
+        let said: Value = serde_json::from_str(last).expect("JSON");
+        said["TotalSize"].as_u64().expect("bytes")
+    };
+    let (alone, both) = (size(&[nar]), size(&[nar, tree]));
+    assert!(
+        both > alone && (both - alone) * 20 <= alone,
+        "{alone} and {both}"
+    );
+}
+
+#[test]
+fn stock_guix_installs_beside_a_tree() {
+    let kubo = Kubo::start();
+    let cache = GuixCache::new(&kubo, &["--publish-tree"]);
+    for item in cache.all() {
+        narinfo(&cache.publish.url, item, |text| text.contains("\nTree: "));
+    }
+    let front = Relay::new(&cache.publish.url, Fault::None);
+    let client = cache.client(&[]);
+    let (ok, said) = client.install(&cache.all(), &front.url);
+    assert!(ok, "{said}");
+    cache.assert_installed(&client);
+    assert_eq!(front.count("/nar/"), 4, "{:?}", front.seen());
+}
+
+#[test]
+fn stock_nix_installs_beside_a_tree() {
+    let kubo = Kubo::start();
+    let cache = NixCache::with(&kubo, &["--publish-tree"]);
+    let client = Nix::new();
+    for item in cache.all() {
+        narinfo(&cache.publish.url, item, |text| text.contains("\nTree: "));
+        let (ok, said) = client.install(item, &cache.publish.url, &cache.key);
+        assert!(ok, "{said}");
+        assert_eq!(client.hash(item), cache.machine.hash(item), "{item}");
+    }
+    assert!(cache.key.starts_with(NIX_KEY));
+}

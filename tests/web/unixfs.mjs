@@ -1,0 +1,31 @@
+// A directory by @helia/unixfs, from one gateway.
+// Job: { gateway, root, files }; result: { entries: { path: CID } of everything below the root, files: { path: { bytes, sha256 } } }.
+
+import { digest, job, result } from "./lib.mjs";
+import { heliaNode } from "./verified-fetch.mjs";
+
+const { unixfs } = await import("@helia/unixfs");
+const { CID } = await import("multiformats/cid");
+
+const { gateway, root, files } = job();
+const { helia } = await heliaNode([gateway]);
+const fs = unixfs(helia);
+
+const entries = {};
+const open = [["", CID.parse(root)]];
+while (open.length > 0) {
+  const [folder, directory] = open.pop();
+  for await (const { name, cid } of fs.ls(directory)) {
+    const path = folder + name;
+    entries[path] = cid.toString();
+    const { type } = await fs.stat(cid);
+    if (type === "directory") {
+      open.push([`${path}/`, cid]);
+    }
+  }
+}
+const contents = {};
+for (const path of files) {
+  contents[path] = await digest(fs.cat(CID.parse(root), { path }));
+}
+result({ entries, files: contents });
