@@ -1,6 +1,6 @@
 # `make run` does the main job on real input; `make test` runs every test; `make bench` prints ratios against named peers.
 # Each sets up what is missing first.
-.PHONY: run test lint bench bench-web bench-dedup bench-snapshot peers targets
+.PHONY: run test lint bench bench-web bench-dedup bench-snapshot www peers targets
 
 CARGO ?= cargo
 
@@ -28,7 +28,13 @@ lint: targets
 	$(CARGO) clippy --quiet -p interplanar-wasm --no-default-features --target wasm32-unknown-unknown -- -D warnings
 	$(CARGO) clippy --quiet -p interplanar-worker --target wasm32-unknown-unknown -- -D warnings
 
+# The cache inspector, which the program carries if it is built after it.
+www: targets
+	@scripts/peers wasm
+	@scripts/www
+
 test: peers lint
+	scripts/www
 	$(CARGO) build --quiet -p interplanar-server
 	scripts/test
 

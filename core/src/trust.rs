@@ -80,6 +80,15 @@ pub enum TrustError {
     Malformed,
 }
 
+/// One signature of a narinfo, and what comes of checking it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Checked {
+    /// The name of a Nix key, or the fingerprint of a Guix key; printable. Empty of a signature that can't be read.
+    pub signer: String,
+    /// Whether a trusted key made it.
+    pub result: Result<(), TrustError>,
+}
+
 /// The keys whose signatures count.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct TrustedKeys {
@@ -87,6 +96,15 @@ pub struct TrustedKeys {
     pub guix: Vec<guix::PublicKey>,
     /// Of Nix.
     pub nix: Vec<nix::PublicKey>,
+}
+
+impl Checked {
+    fn malformed() -> Self {
+        Self {
+            signer: String::new(),
+            result: Err(TrustError::Malformed),
+        }
+    }
 }
 
 impl TrustedKeys {
@@ -107,12 +125,8 @@ impl TrustedKeys {
 
     fn check(&self, info: &NarInfo) -> Result<(), TrustError> {
         let mut fault = TrustError::Unsigned;
-        for result in self
-            .guix_result(info)
-            .into_iter()
-            .chain(self.nix_results(info))
-        {
-            match result {
+        for checked in self.signatures(info) {
+            match checked.result {
                 Ok(()) => return Ok(()),
                 Err(TrustError::Bad { signer }) => fault = TrustError::Bad { signer },
                 Err(error) if !matches!(fault, TrustError::Bad { .. }) => fault = error,
@@ -122,32 +136,41 @@ impl TrustedKeys {
         Err(fault)
     }
 
-    fn guix_result(&self, info: &NarInfo) -> Option<Result<(), TrustError>> {
-        let (value, text) = info.guix_signature().zip(info.signed_text())?;
-        let Ok(signature) = guix::Signature::parse(value) else {
-            return Some(Err(TrustError::Malformed));
-        };
-        let signer = signature.key().fingerprint();
-        Some(match self.guix.iter().find(|key| *key == signature.key()) {
-            None => Err(TrustError::UnknownKey { signer }),
-            Some(key) => key
-                .verify(text.as_bytes(), &signature)
-                .map_err(|_| TrustError::Bad { signer }),
-        })
+    /// Checks each signature of a narinfo by itself, for whoever shows them: that of Guix first, then those of Nix in their order.
+    pub fn signatures<'a>(&'a self, info: &'a NarInfo) -> impl Iterator<Item = Checked> + 'a {
+        let guix = info.guix_signature().zip(info.signed_text());
+        let guix = guix.map(|(value, text)| self.guix_result(value, text));
+        let fingerprint = info.fingerprint();
+        let nix = info.signatures().iter();
+        let nix = nix.map(move |value| self.nix_result(value, &fingerprint));
+        guix.into_iter().chain(nix)
     }
 
-    fn nix_results<'a>(
-        &'a self,
-        info: &'a NarInfo,
-    ) -> impl Iterator<Item = Result<(), TrustError>> + 'a {
-        let fingerprint = info.fingerprint();
-        info.signatures().iter().map(move |value| {
-            let signature = nix::Signature::parse(value).map_err(|_| TrustError::Malformed)?;
-            let signer: String = signature
-                .name()
-                .chars()
-                .filter(|c| !c.is_control())
-                .collect();
+    fn guix_result(&self, value: &str, text: &str) -> Checked {
+        let Ok(signature) = guix::Signature::parse(value) else {
+            return Checked::malformed();
+        };
+        let signer = signature.key().fingerprint();
+        let result = match self.guix.iter().find(|key| *key == signature.key()) {
+            None => Err(TrustError::UnknownKey {
+                signer: signer.clone(),
+            }),
+            Some(key) => key
+                .verify(text.as_bytes(), &signature)
+                .map_err(|_| TrustError::Bad {
+                    signer: signer.clone(),
+                }),
+        };
+        Checked { signer, result }
+    }
+
+    fn nix_result(&self, value: &str, fingerprint: &str) -> Checked {
+        let Ok(signature) = nix::Signature::parse(value) else {
+            return Checked::malformed();
+        };
+        let name = signature.name().chars();
+        let signer: String = name.filter(|c| !c.is_control()).collect();
+        let check = |signer: String| {
             let mut keys = self
                 .nix
                 .iter()
@@ -162,6 +185,8 @@ impl TrustedKeys {
             } else {
                 Err(TrustError::Bad { signer })
             }
-        })
+        };
+        let result = check(signer.clone());
+        Checked { signer, result }
     }
 }

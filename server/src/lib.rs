@@ -6,6 +6,7 @@ pub mod cli;
 pub mod decode;
 pub mod gateway;
 pub mod get;
+pub mod inspect;
 pub mod kubo;
 pub mod nar_dump;
 pub mod nar_restore;

@@ -19,6 +19,7 @@ const miniflare = new Miniflare({
   ],
   modulesRoot: '/',
   compatibilityDate: '2026-01-01',
+  assets: { directory: join(folder, 'assets'), routerConfig: { has_user_worker: true } },
   bindings: JSON.parse(variables),
   handleRuntimeStdio(stdout, stderr) {
     stdout.pipe(process.stderr);

@@ -7,6 +7,7 @@
 //! | `/nar/<hash part>-<NarHash>.nar` | the plain NAR; complete only if it has that hash |
 //! | `/ipfs/<cid>…` | the blocks kept here, as a trustless gateway gives them |
 //! | `/signing-key.pub` | the first Guix key that is trusted here |
+//! | `/inspect/` | the cache inspector, for people |
 //! | `/healthz`, `/metrics` | for those who watch over it |
 //!
 //! The signed lines of a narinfo are the only thing that is trusted. A NAR comes from local blocks, else from the gateways, else over

@@ -2,6 +2,7 @@
 
 use super::Proxy;
 use crate::gateway::Gateway;
+use crate::inspect;
 use crate::net::server::{self, Handler, Request, Response};
 use futures_util::future::BoxFuture;
 use http::header::{CACHE_CONTROL, CONTENT_LENGTH};
@@ -21,6 +22,9 @@ impl Proxy {
         if Gateway::owns(request.uri().path()) {
             return self.gateway.handle(request).await;
         }
+        if inspect::owns(request.uri().path()) {
+            return inspect::answer(request.method(), request.uri().path());
+        }
         if !matches!(*request.method(), Method::GET | Method::HEAD) {
             return server::method_not_allowed();
         }
@@ -28,7 +32,7 @@ impl Proxy {
         match path {
             "" => server::text(
                 StatusCode::OK,
-                "interplanar proxy: substitutes for Guix and Nix, by way of IPFS\n",
+                "interplanar proxy: substitutes for Guix and Nix, by way of IPFS; look into them at /inspect/\n",
             ),
             "nix-cache-info" => self.cache_info().await,
             "signing-key.pub" => self.signing_key(),

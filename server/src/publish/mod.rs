@@ -1,7 +1,7 @@
 //! `interplanar publish`: a substitute server like `guix publish` and like a Nix binary cache, whose NARs are also on IPFS.
 //!
 //! The paths are those of `routes`; statuses, headers and 404 bodies are those of `guix publish` 1.5.0, request by request. Beyond it: `HEAD`,
-//! ranges, `.ls`, `/healthz`, `/metrics`, and a trustless gateway at `/ipfs/` over the same blocks. Items are baked ([`crate::bake`]) as they are
+//! ranges, `.ls`, `/items.json`, `/inspect/`, `/healthz`, `/metrics`, and a trustless gateway at `/ipfs/` over the same blocks. Items are baked ([`crate::bake`]) as they are
 //! asked for; then their narinfos say sizes and `ipfs://` URLs. Requests that aren't `GET` or `HEAD` get the 404 that `guix publish` gives.
 //!
 //! ```no_run
@@ -22,6 +22,7 @@
 
 mod answers;
 mod files;
+mod items;
 pub mod keys;
 mod live;
 mod metrics;
@@ -47,6 +48,7 @@ use tokio::sync::Semaphore;
 use crate::bake::space::Policy;
 use crate::bake::{self, BakeError, Baker, Upload, UploadState, Urgency};
 use crate::gateway::Gateway;
+use crate::inspect;
 use crate::kubo::Kubo;
 use crate::net::server::{self, Handler, Request, Response, Shutdown};
 use crate::store::Source;
@@ -274,6 +276,9 @@ impl Handler for Publisher {
                 self.inner.metrics.count(Kind::Gateway, found);
                 return response;
             }
+            if inspect::owns(request.uri().path()) {
+                return inspect::answer(request.method(), request.uri().path());
+            }
             let mut response = self.inner.answer(request).await;
             // All of it is public, and service workers are to read it.
             let anyone = header::HeaderValue::from_static("*");
@@ -323,6 +328,7 @@ impl Inner {
                 Some(answers::ok("text/plain; version=0.0.4", text))
             }
             Route::Listing(hash) => self.listing(hash).await,
+            Route::Items => self.items(request).await,
             Route::File { name, hash } => self.fixed_output(&name, &hash).await,
             Route::Log(name) => self.log(name).await,
             Route::NarInfo(_) | Route::Nar { .. } | Route::Unknown => None,

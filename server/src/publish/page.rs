@@ -1,7 +1,11 @@
 //! The page for people: whose substitutes these are, and how to use them.
 
+use crate::inspect;
 use interplanar_core::narinfo::Dialect;
 use interplanar_gateway::html::escape;
+
+const INSPECTOR: &str = "<h2>Look inside</h2>\n<p>The <a href=\"inspect/\">inspector</a> shows what is here and who signed it, and verifies it in \
+    your browser.</p>\n";
 
 /// What the page tells.
 pub(super) struct Page<'a> {
@@ -20,6 +24,7 @@ impl Page<'_> {
             Dialect::Guix => self.guix(),
             Dialect::Nix => self.nix(),
         };
+        let look = if inspect::is_built() { INSPECTOR } else { "" };
         let (host, store, url) = (escape(self.host), escape(self.store_dir), escape(self.url));
         format!(
             "<!DOCTYPE html>\n<html lang=\"en\">\n<head><meta charset=\"utf-8\"><title>Substitutes of {host}</title>\n\
@@ -31,7 +36,8 @@ impl Page<'_> {
              {use_it}\
              <h2>Over IPFS</h2>\n<p>Narinfos of items that are baked name their NARs as <code>ipfs://…</code>. A proxy on your machine \
              fetches them from any gateway, this server's included, and checks every block:</p>\n\
-             <pre>interplanar proxy --upstream {url} --gateway {url}</pre>\n</body>\n</html>\n"
+             <pre>interplanar proxy --upstream {url} --gateway {url}</pre>\n\
+             {look}</body>\n</html>\n"
         )
     }
 

@@ -6,6 +6,7 @@
 //! /signing-key.pub                      the public key
 //! /<hash>.narinfo                       hash: characters of Nix's base 32
 //! /<hash>.ls                            the item's files
+//! /items.json?after=<path>&name=<text>   the items, page by page
 //! /<nar path>/[<method>/]<item>         the NAR; item: base name of a store item; method: also zstd-whole
 //! /file/<name>/sha256/<hash>            a fixed-output file by its hash
 //! /log/<name>                           the build log of an item or a derivation
@@ -29,6 +30,7 @@ const ESCAPED: &AsciiSet = &NON_ALPHANUMERIC
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Route {
     Index,
+    Items,
     CacheInfo,
     SigningKey,
     NarInfo(String),
@@ -81,6 +83,7 @@ pub(super) fn parse(path: &str, nar_path: &NarPath) -> Route {
         ["nix-cache-info"] => Route::CacheInfo,
         [] | ["index.html"] => Route::Index,
         ["signing-key.pub"] => Route::SigningKey,
+        ["items.json"] => Route::Items,
         ["healthz"] => Route::Health,
         ["metrics"] => Route::Metrics,
         [name] if let Some(hash) = hash_before(name, ".narinfo") => Route::NarInfo(hash),
@@ -180,6 +183,7 @@ mod tests {
             ),
             ("/file/n/md5/h", Route::Unknown),
             ("/log/x-y", Route::Log("x-y".into())),
+            ("/items.json", Route::Items),
             ("/healthz", Route::Health),
             ("/metrics", Route::Metrics),
         ] {

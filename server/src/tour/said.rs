@@ -1,5 +1,6 @@
 //! What the tour says: one line per step, with its time.
 
+use crate::inspect;
 use crate::store::Item;
 use interplanar_core::trust::TrustedKeys;
 use std::io::IsTerminal as _;
@@ -44,9 +45,13 @@ impl Said {
             .first()
             .map(ToString::to_string)
             .unwrap_or_default();
+        let inspector = match inspect::is_built() {
+            true => format!("  {url}/inspect/ (in a browser)\n"),
+            false => String::new(),
+        };
         println!(
             "\nAll steps succeeded. Serving at {url}: the page for people, the narinfos, and the gateway at {url}/ipfs/\n\
-             Try, in another terminal:\n  \
+             Try, in another terminal:\n{inspector}  \
              curl {url}/{hash}.narinfo\n  \
              nix copy --from {url} {path} --option trusted-public-keys '{key}'\n  \
              interplanar proxy --upstream {url} --gateway {url} --trusted-key '{key}'",

@@ -1,12 +1,18 @@
 //! What JavaScript sees: the npm package.
 
 mod blocks;
+#[cfg(feature = "full")]
+mod car;
+#[cfg(feature = "full")]
+mod chunks;
 #[cfg(feature = "zstd")]
 mod decompress;
 mod error;
 mod event;
 mod fetch;
 mod gateways;
+#[cfg(feature = "full")]
+mod links;
 #[cfg(feature = "full")]
 mod nar;
 #[cfg(feature = "full")]
@@ -17,14 +23,20 @@ mod stream;
 mod tree;
 
 pub use blocks::JsBlocks;
+#[cfg(feature = "full")]
+pub use car::{CarBlocks, CarReader};
+#[cfg(feature = "full")]
+pub use chunks::{ChunkIndex, Chunks};
 #[cfg(feature = "zstd")]
 pub use decompress::{DecompressSink, DecompressSource, DecompressStream};
 pub use fetch::{Source, fetch};
 pub use gateways::{GatewayReports, Gateways};
 #[cfg(feature = "full")]
+pub use links::{BlockLinks, block_links};
+#[cfg(feature = "full")]
 pub use nar::{NarEntries, NarReader};
 #[cfg(feature = "full")]
-pub use narinfo::{NarInfo, NarInfoEntries, TrustedKeys};
+pub use narinfo::{NarInfo, NarInfoEntries, NarInfoSignatures, TrustedKeys};
 pub use options::FetchOptions;
 #[cfg(feature = "zstd")]
 pub use stream::WritableStream;

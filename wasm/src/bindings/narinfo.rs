@@ -1,6 +1,6 @@
 //! Narinfos and the keys that are trusted.
 
-use super::error::js;
+use super::error::{Coded, js};
 use interplanar_core::narinfo::{Dialect, NarInfo as Info};
 use interplanar_core::signature::{guix, nix};
 use interplanar_core::trust::{TrustedKeys as Keys, Unverified};
@@ -12,6 +12,10 @@ extern "C" {
     /// `NarInfoEntry[]`.
     #[wasm_bindgen(typescript_type = "NarInfoEntry[]")]
     pub type NarInfoEntries;
+
+    /// `NarInfoSignature[]`.
+    #[wasm_bindgen(typescript_type = "NarInfoSignature[]")]
+    pub type NarInfoSignatures;
 }
 
 /// What a cache says of one store item.
@@ -36,6 +40,20 @@ impl NarInfo {
     pub fn verify(&self, keys: &TrustedKeys) -> Result<(), JsValue> {
         let verified = keys.keys.verify(Unverified::new(self.info.clone()));
         verified.map(drop).map_err(js)
+    }
+
+    /// Each signature by itself: the name of its key (of Guix a fingerprint), and the code and message of what is wrong with it, if anything is.
+    pub fn signatures(&self, keys: &TrustedKeys) -> Result<NarInfoSignatures, JsValue> {
+        let checked = keys.keys.signatures(&self.info).map(|checked| {
+            let error = checked.result.err();
+            Signature {
+                signer: checked.signer,
+                code: error.as_ref().map(Coded::code),
+                message: error.map(|error| error.to_string()),
+            }
+        });
+        let signatures: Vec<Signature> = checked.collect();
+        Ok(serde_wasm_bindgen::to_value(&signatures)?.unchecked_into())
     }
 
     /// `"guix"` or `"nix"`.
@@ -111,6 +129,13 @@ struct Entry<'a> {
     url: &'a str,
     compression: &'a str,
     file_size: Option<u64>,
+}
+
+#[derive(Serialize)]
+struct Signature {
+    signer: String,
+    code: Option<&'static str>,
+    message: Option<String>,
 }
 
 /// The keys whose signatures count.

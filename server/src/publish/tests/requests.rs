@@ -252,3 +252,37 @@ async fn a_tree_that_changed_breaks_off_before_its_end() {
     assert_eq!(response.status(), StatusCode::OK);
     assert!(response.into_body().collect().await.is_err());
 }
+
+#[tokio::test]
+async fn items_are_listed_page_by_page_and_found_by_name() {
+    let fixture = Fixture::new("/gnu/store", |_| {});
+    fixture.bake("small").await;
+    let (mut path, mut seen) = ("/items.json?limit=2".to_owned(), Vec::new());
+    loop {
+        let answer = fixture.get(&path).await;
+        assert_eq!(answer.header("content-type"), Some("application/json"));
+        let page: serde_json::Value = serde_json::from_str(answer.text()).unwrap();
+        let items = page["items"].as_array().unwrap().clone();
+        assert!(items.len() <= 2);
+        seen.extend(items);
+        match page["next"].as_str() {
+            Some(next) => path = format!("/items.json?limit=2&after={next}"),
+            None => break,
+        }
+    }
+    let paths: Vec<_> = seen
+        .iter()
+        .map(|item| item["path"].as_str().unwrap())
+        .collect();
+    assert_eq!(paths.len(), 3);
+    assert!(paths.is_sorted());
+    for item in &seen {
+        let is_small = item["path"].as_str().unwrap().ends_with("-small");
+        assert_eq!(item["baked"], is_small, "{item}");
+    }
+    let answer = fixture.get("/items.json?name=PACKED").await;
+    let page: serde_json::Value = serde_json::from_str(answer.text()).unwrap();
+    let found = &page["items"][0]["path"];
+    assert_eq!(found, fixture.item("packed.tar.gz").store_path.as_str());
+    assert_eq!(page["items"].as_array().unwrap().len(), 1);
+}

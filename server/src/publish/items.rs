@@ -1,0 +1,135 @@
+//! `/items.json`: what can be had here, page by page, for the inspector's search.
+//!
+//! ```text
+//! GET /items.json?name=<text>&after=<store path>&limit=<n>
+//! {"items":[{"path":"/gnu/store/…","narSize":1272,"references":2,"baked":true}],"next":"/gnu/store/…"}
+//! ```
+//! `name` is a part of the base name, in any case. `next` is where to go on, absent at the end; a page may be short, or empty, before the end: one
+//! request looks at no more than [`MAX_SCAN`] items, so that no search costs a server the reading of its whole store.
+
+use std::sync::Arc;
+
+use serde::Serialize;
+use url::form_urlencoded;
+
+use super::{Inner, answers, blocking};
+use crate::net::server::{Request, Response};
+
+/// Items that one request looks at.
+pub(super) const MAX_SCAN: usize = 1_000;
+/// Items of a page when nothing is said.
+const LIMIT: usize = 100;
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Line {
+    path: String,
+    nar_size: u64,
+    references: usize,
+    baked: bool,
+}
+
+#[derive(Serialize)]
+struct Page {
+    items: Vec<Line>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    next: Option<String>,
+}
+
+/// What is asked for.
+#[derive(Debug, Default, PartialEq, Eq)]
+struct Query {
+    name: String,
+    after: Option<String>,
+    limit: usize,
+}
+
+impl Query {
+    fn parse(query: &str) -> Self {
+        let mut parsed = Self {
+            limit: LIMIT,
+            ..Self::default()
+        };
+        for (key, value) in form_urlencoded::parse(query.as_bytes()) {
+            match key.as_ref() {
+                "name" => parsed.name = value.to_lowercase(),
+                "after" => parsed.after = Some(value.into_owned()),
+                "limit" => parsed.limit = value.parse().unwrap_or(LIMIT).clamp(1, MAX_SCAN),
+                _ => {}
+            }
+        }
+        parsed
+    }
+}
+
+impl Inner {
+    pub(super) async fn items(self: &Arc<Self>, request: &Request) -> Option<Response> {
+        let query = Query::parse(request.uri().query().unwrap_or_default());
+        let inner = Arc::clone(self);
+        let page = blocking(move || inner.page(query)).await?;
+        let text = serde_json::to_vec(&page).ok()?;
+        Some(answers::ok(answers::JSON, text))
+    }
+
+    fn page(&self, query: Query) -> Option<Page> {
+        let source = self.baker.source();
+        // Without a name nothing is looked at in vain.
+        let scan = if query.name.is_empty() {
+            query.limit
+        } else {
+            MAX_SCAN
+        };
+        let seen = source.items(query.after.as_deref(), scan);
+        let seen = seen
+            .inspect_err(|error| tracing::warn!(%error, "the items can't be listed"))
+            .ok()?;
+        let at_end = seen.is_empty();
+        let mut page = Page {
+            items: Vec::new(),
+            next: seen.last().map(|item| item.store_path.as_str().to_owned()),
+        };
+        for item in seen {
+            let path = item.store_path.as_str();
+            if !item
+                .store_path
+                .base_name()
+                .to_lowercase()
+                .contains(&query.name)
+            {
+                continue;
+            }
+            page.items.push(Line {
+                path: path.to_owned(),
+                nar_size: item.nar_size,
+                references: item.references.len(),
+                baked: self.baker.get(item.store_path.hash_part()).is_some(),
+            });
+            if page.items.len() == query.limit {
+                page.next = Some(path.to_owned());
+                break;
+            }
+        }
+        if at_end {
+            page.next = None;
+        }
+        Some(page)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_asked_for_is_kept_in_bounds() {
+        let query = Query::parse("name=G%2B%2B&after=/gnu/store/x&limit=999999999&other=1");
+        let expected = Query {
+            name: "g++".into(),
+            after: Some("/gnu/store/x".into()),
+            limit: MAX_SCAN,
+        };
+        assert_eq!(query, expected);
+        assert_eq!(Query::parse("limit=0").limit, 1);
+        assert_eq!(Query::parse("limit=x").limit, LIMIT);
+    }
+}

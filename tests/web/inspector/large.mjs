@@ -1,0 +1,59 @@
+// An item of 300 MB and 5,000 files: its tree is there soon, moves without long tasks, and what it took is given back. Times are for the bench.
+
+export default async function ({ page, context, job, saw, go, look, main }) {
+  const client = await context.newCDPSession(page);
+  await client.send('Performance.enable');
+  const memory = async () => {
+    await client.send('HeapProfiler.collectGarbage');
+    const { metrics } = await client.send('Performance.getMetrics');
+    return metrics.find(({ name }) => name === 'JSHeapUsedSize').value;
+  };
+  await page.addInitScript(() => {
+    globalThis.long = [];
+    new PerformanceObserver((list) => globalThis.long.push(...list.getEntries().map(({ duration }) => duration))).observe({ entryTypes: ['longtask'] });
+  });
+  await go('');
+  await page.getByRole('heading', { level: 1 }).waitFor();
+  saw.before = await memory();
+  await go(`#/item/${job.hash}/files?cache=${encodeURIComponent(`${job.url}/`)}`);
+  const tree = page.getByRole('tree', { name: 'Files' });
+  await tree.waitFor();
+  saw.opened = await page.evaluate(() => performance.getEntriesByName('tree').map(({ duration }) => duration));
+  saw.counted = await main();
+  await page.getByLabel('Filter').fill('file-4');
+  saw.filtered = await page.evaluate(() => document.querySelectorAll('[role=treeitem]').length);
+  await page.getByLabel('Filter').fill('');
+  await page.evaluate(() => (globalThis.long.length = 0));
+  // As a wheel does it, to the end.
+  await tree.hover();
+  for (let step = 0; step < 40; step += 1) {
+    await page.mouse.wheel(0, 4_000);
+    await page.evaluate(() => new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done))));
+  }
+  saw.scrolling = await page.evaluate(() => globalThis.long);
+  saw.last = await tree.getByRole('treeitem').last().innerText();
+  saw.elements = await page.evaluate(() => document.querySelectorAll('[role=treeitem]').length);
+  await page.getByRole('button', { name: /^Verify all/ }).click();
+  await page.getByText('This is the NAR that the narinfo names; but no key that you trust has signed that').first().waitFor();
+  saw.verified = await main();
+  await look('files-large', { fullPage: true });
+  saw.held = await memory();
+  await go('#/');
+  await page.getByRole('heading', { name: 'What is in this cache, and who signed it?' }).waitFor();
+  saw.after = await memory();
+  // A plain list of as many lines, for comparison.
+  saw.plain = await page.evaluate((count) => {
+    const start = performance.now();
+    const list = document.createElement('ul');
+    for (let index = 0; index < count; index += 1) {
+      const line = document.createElement('li');
+      line.textContent = `many/file-${index} 60 KB`;
+      list.append(line);
+    }
+    document.body.append(list);
+    void list.offsetHeight;
+    const took = performance.now() - start;
+    list.remove();
+    return took;
+  }, 5_000);
+}

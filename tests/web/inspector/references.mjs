@@ -1,0 +1,20 @@
+// The closure of a real Nix item: as a stranger sees it, then with the cache's key.
+
+export default async function ({ page, job, saw, go, look, main }) {
+  const at = `#/item/${job.hash}/references?cache=${encodeURIComponent(`${job.url}/`)}`;
+  await go(at);
+  await page.getByRole('group', { name: /^Closure of/ }).waitFor();
+  saw.stranger = await main();
+  await page.evaluate((key) => localStorage.setItem('inspector.keys', JSON.stringify([{ label: 'cache', text: key }])), job.key);
+  await page.reload();
+  await page.getByRole('group', { name: /^Closure of/ }).waitFor();
+  saw.links = await page.getByRole('group', { name: /^Closure of/ }).getByRole('link').count();
+  saw.rows = await page.getByRole('table').getByRole('row').allInnerTexts();
+  await page.getByRole('button', { name: 'Count shared blocks once' }).click();
+  await page.getByText('each of the blocks counted once').waitFor();
+  saw.friend = await main();
+  await look('references', { fullPage: true });
+  await page.getByRole('group', { name: /^Closure of/ }).getByRole('link').last().click();
+  await page.getByRole('link', { name: 'Narinfo', exact: true }).waitFor();
+  saw.followed = await page.getByRole('heading', { level: 1 }).innerText();
+}

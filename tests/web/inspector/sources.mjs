@@ -1,0 +1,20 @@
+// What gateways can do, live: an honest one, one that lies, one that hangs, one that isn't there; and a race between them.
+
+export default async function ({ page, job, saw, go, look, main }) {
+  await page.goto(`${job.url}/inspect/`);
+  await page.evaluate((gateways) => localStorage.setItem('inspector.gateways', JSON.stringify(gateways)), Object.values(job.gateways));
+  await go(`#/item/${job.hash}/sources?cache=${encodeURIComponent(`${job.url}/`)}`);
+  await page.getByText(/^Gateways, asked just now/).waitFor();
+  await page.getByText('asking…').first().waitFor({ state: 'detached' });
+  await page.waitForFunction(() => !document.body.innerText.includes('asking…'));
+  saw.rows = {};
+  for (const [name, url] of Object.entries({ ...job.gateways, cache: job.url })) {
+    saw.rows[name] = await page.getByRole('row').filter({ has: page.getByRole('rowheader', { name: url }) }).getByRole('cell').allInnerTexts();
+  }
+  saw.http = await page.getByRole('row').filter({ hasText: 'nar/zstd/' }).getByRole('cell').allInnerTexts();
+  await page.getByRole('button', { name: /^Start/ }).click();
+  await page.getByRole('img', { name: /^Race over/ }).waitFor();
+  saw.race = await page.getByRole('img', { name: /^Race over/ }).getAttribute('aria-label');
+  saw.main = await main();
+  await look('sources', { fullPage: true });
+}

@@ -1,0 +1,33 @@
+// A closure as a picture: a column for each step away from the item, a circle for each member, of an area like its size.
+
+import type { Member } from './closure';
+import { bytes, s, visible } from './dom';
+
+const [WIDTH, TOP, ROW] = [900, 30, 34];
+const MAX_CIRCLES = 120;
+
+export function graph(members: Member[], address: (base: string) => string): SVGElement {
+  const drawn = [...members].sort((a, b) => a.depth - b.depth || b.narSize - a.narSize).slice(0, MAX_CIRCLES);
+  const columns = Math.max(...drawn.map(({ depth }) => depth)) + 1;
+  const rows = Array.from({ length: columns }, (_, depth) => drawn.filter((member) => member.depth === depth));
+  const height = TOP * 2 + Math.max(...rows.map((row) => row.length)) * ROW;
+  const largest = Math.max(1, ...drawn.map(({ narSize }) => narSize));
+  const places = new Map<string, { x: number; y: number }>();
+  rows.forEach((row, depth) => row.forEach((member, index) => {
+    places.set(member.base, { x: 40 + (depth * (WIDTH - 240)) / Math.max(1, columns - 1), y: height / 2 + (index - (row.length - 1) / 2) * ROW });
+  }));
+  const lines = drawn.flatMap(({ base, references }) => references.filter((other) => other !== base).flatMap((other) => {
+    const [from, to] = [places.get(base), places.get(other)];
+    return from && to ? [s('path', { class: 'edge', d: `M${from.x} ${from.y} C${from.x + 60} ${from.y} ${to.x - 60} ${to.y} ${to.x} ${to.y}` })] : [];
+  }));
+  const circles = drawn.map((member) => {
+    const place = places.get(member.base) ?? { x: 0, y: 0 };
+    const r = 4 + 11 * Math.sqrt(member.narSize / largest);
+    const label = visible(member.base.slice(33));
+    return s('a', { href: address(member.base), 'aria-label': `${label}, ${bytes(member.narSize)}, ${visible(member.says)}` },
+      s('title', {}, `${label}: ${bytes(member.narSize)}. ${visible(member.says)}`),
+      s('circle', { class: `node ${member.state}`, cx: place.x, cy: place.y, r }),
+      s('text', { x: place.x + r + 4, y: place.y + 4 }, label.length > 22 ? `${label.slice(0, 21)}…` : label));
+  });
+  return s('svg', { class: 'plot graph', viewBox: `0 0 ${WIDTH} ${height}`, role: 'group', 'aria-label': `Closure of ${members.length} items` }, ...lines, ...circles);
+}

@@ -1,0 +1,67 @@
+// Shows the view of the address. What a view has under way ends when another is shown.
+
+import { Trouble } from './cache';
+import { h, problem, replace } from './dom';
+import { offline } from './offline';
+import { parse, type Route } from './route';
+import { words } from './wasm';
+import { cacheView } from './views/cache';
+import { gatewaysView } from './views/gateways';
+import { healthView } from './views/health';
+import { close, itemView } from './views/item';
+import { keysView } from './views/keys';
+import { openView } from './views/open';
+
+const main = document.getElementById('main') as HTMLElement;
+let ending = new AbortController();
+let shown: string | undefined;
+
+async function view(route: Route, signal: AbortSignal): Promise<void> {
+  const cache = route.query.get('cache') ?? '';
+  switch (route.parts[0]) {
+    case undefined:
+      return openView(main);
+    case 'cache':
+      return cacheView(main, cache, route.query.get('name') ?? '', signal);
+    case 'item':
+    case 'ipfs':
+    case 'file':
+      return itemView(main, route, signal);
+    case 'health':
+      return healthView(main, cache, signal);
+    case 'keys':
+      return keysView(main);
+    case 'gateways':
+      return gatewaysView(main);
+    default:
+      throw new Trouble('No such view', 'The address was perhaps cut off when it was copied.');
+  }
+}
+
+async function show(): Promise<void> {
+  ending.abort();
+  ending = new AbortController();
+  const { signal } = ending;
+  const route = parse(location.hash);
+  const item = ['item', 'ipfs', 'file'].includes(route.parts[0] ?? '');
+  if (!item) close();
+  // Within an item the page stays where it is.
+  const place = item ? `${route.parts[0]}/${route.parts[1]}` : location.hash;
+  if (place !== shown) replace(main, h('p', { class: 'quiet', role: 'status' }, 'Loading…'));
+  try {
+    await view(route, signal);
+  } catch (error) {
+    if (signal.aborted) return;
+    replace(main, h('h1', {}, error instanceof Trouble ? error.title : 'This did not work'), problem('What happened', words(error)), h('p', {}, h('a', { href: '#/' }, 'Open something else')));
+  }
+  if (signal.aborted) return;
+  const title = main.querySelector('h1')?.textContent;
+  document.title = title && route.parts.length > 0 ? `${title} · Cache inspector` : 'Cache inspector';
+  // Whoever can't see that another page is there is taken to its beginning.
+  if (shown !== undefined && place !== shown) main.focus({ preventScroll: true });
+  shown = place;
+}
+
+addEventListener('hashchange', () => void show());
+void show();
+offline();

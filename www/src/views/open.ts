@@ -1,0 +1,106 @@
+// The first view: one field for whatever the user has, the caches that are remembered, and a place to drop files.
+
+import { cacheUrl, hashPart, parse, storeDir, Trouble } from '../cache';
+import { append, h, problem, replace, type Child } from '../dom';
+import { openFile } from '../dropped';
+import { go, link } from '../route';
+import { caches, forget, home } from '../state';
+import { ready } from '../wasm';
+
+export function openView(main: HTMLElement): void {
+  const said = h('div', {});
+  const field = h('input', {
+    id: 'what', type: 'text', autocomplete: 'off', spellcheck: 'false', autofocus: true,
+    placeholder: 'https://cache.example.org',
+    'aria-describedby': 'what-help',
+  });
+  const form = h('form', { class: 'ask', role: 'search', onsubmit: (event) => {
+    event.preventDefault();
+    run(said, () => take(field.value));
+  } }, field, h('button', { type: 'submit' }, 'Open'));
+  const known = h('div', {});
+  replace(
+    main,
+    h('h1', {}, 'What is in this cache, and who signed it?'),
+    h('label', { for: 'what' }, 'A cache’s address, a store path or hash, or an ipfs: CID'),
+    form,
+    h('p', { id: 'what-help', class: 'quiet' }, 'A store path is looked for in the cache that you used last. Nothing but what you name is asked.'),
+    said,
+    known,
+    pasted(said),
+    dropped(said),
+  );
+  list(known);
+}
+
+async function run(said: HTMLElement, work: () => unknown): Promise<void> {
+  said.replaceChildren();
+  try {
+    await work();
+  } catch (error) {
+    const title = error instanceof Trouble ? error.title : 'This can’t be opened';
+    said.append(problem(title, error instanceof Error ? error.message : String(error)));
+  }
+}
+
+/** Goes to what a text names. */
+function take(text: string): void {
+  const value = text.trim();
+  if (!value) return;
+  const found = /^(?:ipfs:\/*|\/ipfs\/)([a-zA-Z0-9]+)/.exec(value)?.[1] ?? /^((?:baf|Qm)[a-zA-Z0-9]{40,})$/.exec(value)?.[1];
+  if (found) return go(link(['ipfs', found]));
+  const hash = hashPart(value);
+  if (hash && !/^https?:/i.test(value)) {
+    const cache = caches()[0] ?? home;
+    return go(link(['item', hash], { cache }));
+  }
+  const narinfo = /^(https?:\/\/.*\/)([^/]+)\.narinfo$/i.exec(value);
+  if (narinfo?.[1] && narinfo[2]) return go(link(['item', narinfo[2]], { cache: cacheUrl(narinfo[1]) }));
+  go(link(['cache'], { cache: cacheUrl(value) }));
+}
+
+function pasted(said: HTMLElement): HTMLElement {
+  const area = h('textarea', { id: 'narinfo', rows: 5, spellcheck: 'false', placeholder: 'StorePath: /gnu/store/…' });
+  const open = async () => {
+    await ready();
+    openNarinfo(new TextEncoder().encode(`${area.value.trim()}\n`));
+  };
+  return h('details', {}, h('summary', {}, 'Paste a narinfo'), h('label', { for: 'narinfo' }, 'The text of a narinfo'), area,
+    h('button', { type: 'button', onclick: () => run(said, open) }, 'Read it'));
+}
+
+/** Goes to the view of a narinfo’s text. */
+export function openNarinfo(text: Uint8Array): void {
+  const info = parse(text);
+  const hash = hashPart(info.storePath) ?? '';
+  info.free();
+  go(link(['item', hash], { narinfo: new TextDecoder().decode(text) }));
+}
+
+function dropped(said: HTMLElement): HTMLElement {
+  const input = h('input', { id: 'file', type: 'file', accept: '.narinfo,.nar,.zst,.gz,.xz,.lz,.zstd,.car' });
+  const take = (file: File | undefined) => file && run(said, () => openFile(file));
+  input.addEventListener('change', () => take(input.files?.[0]));
+  const zone = h('div', { class: 'drop' }, h('label', { for: 'file' }, 'A .narinfo, .nar (compressed or not) or .car file: choose it, or drop it here'), input);
+  zone.addEventListener('dragover', (event) => event.preventDefault());
+  zone.addEventListener('drop', (event) => {
+    event.preventDefault();
+    take(event.dataTransfer?.files[0]);
+  });
+  return zone;
+}
+
+/** The caches that are remembered, and the one that served this page. */
+async function list(place: HTMLElement): Promise<void> {
+  const row = (cache: string, note: Child, removable: boolean) => h('li', {},
+    h('a', { href: link(['cache'], { cache }) }, cache.replace(/\/$/, '')), ' ', h('span', { class: 'quiet' }, note), ' ',
+    removable && h('button', { type: 'button', class: 'plain', 'aria-label': `Forget ${cache}`, onclick: () => {
+      forget(cache);
+      place.replaceChildren();
+      list(place);
+    } }, 'Forget'));
+  const rows = caches().filter((cache) => cache !== home).map((cache) => row(cache, '', true));
+  const here = location.protocol.startsWith('http') ? await storeDir(home).catch(() => undefined) : undefined;
+  if (here) rows.unshift(row(home, `this server, ${here}`, false));
+  if (rows.length > 0) append(place, [h('h2', {}, 'Caches'), h('ul', { class: 'rows' }, ...rows)]);
+}

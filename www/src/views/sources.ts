@@ -1,0 +1,88 @@
+// Whether each source is there, and what the gateways can do; and a race between them.
+
+import { pieces } from '../cache';
+import { check, http, QUESTIONS, type Answer } from '../checks';
+import { bytes, h, name, problem, Progress, replace, visible } from '../dom';
+import { cid, isIpfs, type Item } from '../item';
+import { timeline, type Mark } from '../race';
+import { gatewaysFor } from '../state';
+import { fetchIpfs, Gateways, words } from '../wasm';
+
+export function sourcesView(place: HTMLElement, item: Item, signal: AbortSignal): void {
+  const url = item.sources.map((entry) => entry.url).find(isIpfs) ?? item.sources.map((entry) => entry.url).find(cid);
+  const gateways = gatewaysFor(item.cache);
+  const plain = item.sources.filter((entry) => !isIpfs(entry.url));
+  if (url) place.append(...byGateways(item, url, gateways, signal));
+  else place.append(h('p', { class: 'note' }, 'This narinfo names no CID: the NAR is to be had by HTTP alone.'));
+  if (plain.length > 0) place.append(byHttp(item, plain, signal));
+}
+
+function byGateways(item: Item, url: string, gateways: string[], signal: AbortSignal): Node[] {
+  const edit = h('p', {}, h('a', { href: '#/gateways' }, 'Edit the list of gateways'));
+  if (gateways.length === 0) return [h('p', { class: 'note warn' }, 'There is no gateway to ask.'), edit];
+  const rows = gateways.map((gateway) => ({ gateway, cells: QUESTIONS.map(() => h('td', {}, 'asking…')) }));
+  const table = h('table', {}, h('caption', {}, 'Gateways, asked just now for ', h('code', {}, name(cid(url) ?? url))),
+    h('thead', {}, h('tr', {}, h('th', { scope: 'col' }, 'Gateway'), ...QUESTIONS.map((title) => h('th', { scope: 'col' }, title)))),
+    h('tbody', {}, ...rows.map(({ gateway, cells }) => h('tr', {}, h('th', { scope: 'row', class: 'long' }, name(gateway)), ...cells))));
+  for (const { gateway, cells } of rows) {
+    void check(gateway, url, signal, (question, answer) => {
+      const cell = cells[question];
+      if (cell) tell(cell, answer);
+    });
+  }
+  const explain = h('p', { class: 'quiet' }, 'Honest: the beginning of the file was fetched from this gateway alone, and each block on the way has the hash that its CID says.');
+  return [table, explain, edit, race(item, url, gateways, signal)];
+}
+
+function tell(cell: HTMLElement, { kind, text }: Answer): void {
+  cell.className = kind;
+  cell.textContent = visible(text);
+}
+
+function byHttp(item: Item, entries: Item['sources'], signal: AbortSignal): HTMLElement {
+  const rows = entries.map((entry) => {
+    const cell = h('td', {}, 'asking…');
+    void http(new URL(entry.url, item.cache ?? location.href).href, signal).then((answer) => tell(cell, answer));
+    return h('tr', {}, h('th', { scope: 'row', class: 'long' }, name(entry.url)), h('td', {}, entry.compression), cell);
+  });
+  return h('table', {}, h('caption', {}, 'By HTTP'), h('thead', {}, h('tr', {}, ...['Address', 'Compression', 'State'].map((title) => h('th', { scope: 'col' }, title)))), h('tbody', {}, ...rows));
+}
+
+function race(item: Item, url: string, gateways: string[], signal: AbortSignal): HTMLElement {
+  const outcome = h('div', {});
+  const size = item.sources.find((entry) => entry.url === url)?.fileSize;
+  const start = h('button', { type: 'button', onclick: async () => {
+    start.disabled = true;
+    await run(outcome, url, gateways, size, signal);
+    start.disabled = false;
+  } }, `Start${size === undefined ? '' : `: fetches ${bytes(size)}`}`);
+  return h('section', {}, h('h2', {}, 'Race'), h('p', {}, 'Fetches all of it from these gateways as a client does: who brings which block, and when.'), start, outcome);
+}
+
+async function run(place: HTMLElement, url: string, list: string[], size: number | undefined, signal: AbortSignal): Promise<void> {
+  const marks: Mark[] = [];
+  const bar = new Progress('Race');
+  const began = performance.now();
+  const now = () => performance.now() - began;
+  replace(place, bar.element);
+  const gateways = new Gateways(list);
+  const note = (gateway: string, mark: Omit<Mark, 'gateway' | 'at'>) => marks.push({ gateway: gateway.replace(/\/$/, ''), at: now(), ...mark });
+  let failed: unknown;
+  try {
+    const stream = fetchIpfs(url, gateways, { signal, redirect: 'manual', onEvent: (event) => {
+      if (event.type === 'progress') {
+        if (event.gateway) note(event.gateway, { block: event.block });
+        bar.set(event.bytes, size);
+      } else if (event.type === 'fault') note(event.gateway, { block: 0, fault: words(event.error) });
+    } });
+    for await (const _ of pieces(stream));
+  } catch (error) {
+    failed = error;
+  } finally {
+    gateways.free();
+  }
+  if (signal.aborted) return;
+  const faults = marks.filter((mark) => mark.fault).map((mark) => h('li', { class: 'bad' }, visible(`${mark.gateway}: ${mark.fault}`)));
+  replace(place, failed !== undefined && problem('Nobody brought all of it', words(failed)), h('p', {}, `${bytes(marks.reduce((sum, mark) => sum + mark.block, 0))} in ${Math.round(now())} ms; every block verified.`),
+    timeline(list, marks, now()), faults.length > 0 && h('ul', {}, ...faults.slice(0, 20)));
+}
