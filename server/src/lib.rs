@@ -7,6 +7,7 @@ pub mod decode;
 pub mod gateway;
 pub mod get;
 pub mod inspect;
+pub mod installed;
 pub mod kubo;
 pub mod nar_dump;
 pub mod nar_restore;

@@ -9,7 +9,7 @@ use std::path::Path;
 const TEMPORARY: &str = ".unfinished-";
 
 /// Writes a file through a temporary one in the same folder: synced, renamed, and the folder synced. Anyone may read it.
-pub(super) fn write(path: &Path, bytes: &[u8]) -> io::Result<()> {
+pub(crate) fn write(path: &Path, bytes: &[u8]) -> io::Result<()> {
     let folder = path
         .parent()
         .ok_or_else(|| io::Error::other("a file in a folder"))?;
@@ -29,7 +29,7 @@ pub(super) fn sync_folder(folder: &Path) -> io::Result<()> {
 }
 
 /// Removes what a killed process left unfinished.
-pub(super) fn sweep(folder: &Path) -> io::Result<()> {
+pub(crate) fn sweep(folder: &Path) -> io::Result<()> {
     for entry in fs::read_dir(folder)? {
         let entry = entry?;
         if entry.file_name().to_string_lossy().starts_with(TEMPORARY) {

@@ -25,7 +25,7 @@
 //! # }
 //! ```
 
-mod atomic;
+pub(crate) mod atomic;
 mod compressor;
 mod content;
 pub(crate) mod dag;

@@ -20,7 +20,7 @@ Examples:
   interplanar get ipfs://bafy…/README
   interplanar get bafy… --output hello.nar.zst
   interplanar get ipfs://bafy… --unpack hello
-  interplanar get /gnu/store/…-hello-2.12 --upstream https://cache.example.org --unpack hello
+  interplanar get /gnu/store/…-hello-2.12 --upstream https://cache.example.org --unpack hello --explain
 A directory of IPFS becomes a folder. Exit codes: 3 when verification fails, 4 when nobody has it.")]
 pub struct Args {
     /// ipfs:// URL, CID, store path or its hash.
@@ -32,6 +32,9 @@ pub struct Args {
     /// Unpack the NAR to this new path; one from IPFS may be compressed.
     #[arg(long, value_name = "PATH", conflicts_with = "output")]
     unpack: Option<PathBuf>,
+    /// Say why a store item is fetched as it is: what installed items have of it, and what the rest takes.
+    #[arg(long)]
+    pub(super) explain: bool,
     /// Say what was fetched as one line of JSON.
     #[arg(long)]
     json: bool,

@@ -1,11 +1,12 @@
 //! Logs: to standard error, in colour only on a terminal and where NO_COLOR is not set.
 
+use crate::proxy::EXPLAIN;
 use std::io::IsTerminal as _;
 use tracing_subscriber::EnvFilter;
 
 /// Starts the log for `-v` (times) and `-q`; `$INTERPLANAR_LOG`, a filter as tracing writes them, beats both. A server's log tells of its work;
-/// another command's only of what is wrong, since its work is its output.
-pub(super) fn start(verbose: u8, quiet: bool, server: bool) {
+/// another command's only of what is wrong, since its work is its output, unless it shall `explain` itself.
+pub(super) fn start(verbose: u8, quiet: bool, server: bool, explain: bool) {
     let level = match (quiet, verbose) {
         (true, _) => "error",
         (false, 0) if server => "info",
@@ -13,6 +14,12 @@ pub(super) fn start(verbose: u8, quiet: bool, server: bool) {
         (false, 1) => "info,interplanar_server=debug,interplanar_core=debug",
         (false, _) => "debug,interplanar_server=trace,interplanar_core=trace",
     };
+    let mut level = String::from(level);
+    if explain {
+        level.push(',');
+        level.push_str(EXPLAIN);
+        level.push_str("=info");
+    }
     let set = std::env::var("INTERPLANAR_LOG")
         .ok()
         .filter(|filter| !filter.is_empty());

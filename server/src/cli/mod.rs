@@ -108,7 +108,8 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         Err(failure) => return failure.report(),
     };
     let server = matches!(cli.command, Command::Publish(_) | Command::Proxy(_));
-    logging::start(cli.global.verbose, cli.global.quiet, server);
+    let explain = matches!(&cli.command, Command::Get(args) if args.explain);
+    logging::start(cli.global.verbose, cli.global.quiet, server, explain);
     match signals::run(|context| cli.command.run(context)) {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => failure.report(),

@@ -124,6 +124,7 @@ impl Cache {
 }
 
 /// The cache as one fetch sees it.
+#[derive(Clone)]
 pub(super) struct FetchBlocks {
     cache: Arc<Cache>,
     record: PathBuf,

@@ -16,6 +16,8 @@ pub(super) struct Metrics {
     pub(super) nar_bytes: Counter,
     pub(super) ipfs_bytes: Counter,
     pub(super) http_bytes: Counter,
+    pub(super) installed_bytes: Counter,
+    pub(super) rebuilt_bytes: Counter,
     pub(super) wrong_sources: Counter,
     pub(super) records_refused: Counter,
 }
@@ -79,6 +81,16 @@ impl Metrics {
                 "http_bytes",
                 "Bytes of content from upstreams over HTTP.",
                 &self.http_bytes,
+            ),
+            (
+                "rebuilt_bytes",
+                "Bytes of NARs that were rebuilt from pieces, fetched ones included.",
+                &self.rebuilt_bytes,
+            ),
+            (
+                "installed_bytes",
+                "Bytes of them that installed store items had.",
+                &self.installed_bytes,
             ),
             (
                 "wrong_sources",

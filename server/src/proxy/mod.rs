@@ -16,9 +16,13 @@
 //!
 //! What is decided on the way is [`interplanar_core::relay`]'s; here are the sockets, the block store and the threads.
 //!
+//! Where a narinfo names a chunk index and another version of the item is installed, the NAR is rebuilt from what that one has, and only
+//! the rest is fetched ([`crate::installed`]).
+//!
 //! Restrictions: GET and HEAD; ranges only under `/ipfs/`.
 
 mod cache;
+mod delta;
 mod direct;
 mod directory;
 mod keys;
@@ -33,18 +37,21 @@ mod upstream;
 
 use crate::blocks::BlocksError;
 use crate::gateway::Gateway;
+use crate::installed::Installed;
 use crate::net::client::http_client;
+use crate::store::{self, SourceSpec};
 use cache::Cache;
 use interplanar_core::fetch::{self, GatewayPool, Policy};
 use interplanar_core::trust::TrustedKeys;
 use lookup::Lookup;
 use metrics::Metrics;
 use nar::Nars;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 use upstream::{Upstream, Upstreams};
 use url::Url;
 
+pub use delta::EXPLAIN;
 pub use direct::{Available, Found};
 pub(crate) use directory::target;
 pub use keys::{KeyError, load as load_keys};
@@ -63,6 +70,8 @@ pub struct Config {
     pub cache: PathBuf,
     /// Bytes of blocks that are kept.
     pub cache_size: u64,
+    /// Stores of this machine, whose items are not fetched anew where others share pieces with them.
+    pub installed: Vec<SourceSpec>,
     /// Told to clients; if none, what an upstream tells.
     pub store_dir: Option<String>,
     /// Told to Nix clients.
@@ -120,6 +129,7 @@ impl Proxy {
                 None => Upstream::Http(url),
             }
         };
+        let installed = installed(&config);
         let upstreams = Upstreams {
             client: client.clone(),
             upstreams: config.upstreams.into_iter().map(upstream).collect(),
@@ -129,7 +139,13 @@ impl Proxy {
         Ok(Self {
             lookup: Lookup::new(upstreams, Arc::clone(&metrics)),
             gateway: Gateway::new(Arc::new(cache.blocks().clone())),
-            nars: Arc::new(Nars::new(client, gateways, cache, Arc::clone(&metrics))),
+            nars: Arc::new(Nars::new(
+                client,
+                gateways,
+                cache,
+                Arc::clone(&metrics),
+                installed,
+            )),
             metrics,
             keys: config.keys,
             store_dir: tokio::sync::OnceCell::new(),
@@ -137,4 +153,40 @@ impl Proxy {
             priority: config.priority,
         })
     }
+}
+
+/// The stores of the machine that have a database under `root`.
+#[must_use]
+pub fn stores_under(root: &Path) -> Vec<SourceSpec> {
+    let root = root.to_path_buf();
+    let guix = (
+        "var/guix/db/db.sqlite",
+        SourceSpec::Guix { root: root.clone() },
+    );
+    let nix = (
+        "nix/var/nix/db/db.sqlite",
+        SourceSpec::Nix { root: root.clone() },
+    );
+    let there = [guix, nix].into_iter();
+    let there = there.filter(|(database, _)| root.join(database).exists());
+    there.map(|(_, spec)| spec).collect()
+}
+
+/// What is installed; `None` where there is no store, or none that can be read: then all is fetched.
+fn installed(config: &Config) -> Option<Arc<Installed>> {
+    let open = |spec: &SourceSpec| {
+        let opened = store::open(spec);
+        opened
+            .map_err(|error| tracing::warn!(%error, "a store of this machine can't be read, so its items are fetched anew"))
+            .ok()
+    };
+    let stores: Vec<_> = config.installed.iter().filter_map(open).collect();
+    if stores.is_empty() {
+        return None;
+    }
+    let opened = Installed::open(stores, config.cache.join("installed"));
+    opened
+        .map_err(|error| tracing::warn!(%error, "what is installed can't be noted"))
+        .ok()
+        .map(Arc::new)
 }

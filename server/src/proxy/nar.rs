@@ -7,9 +7,11 @@
 //! leave: until then a failure is a clean 502; after it, a failure ends the connection before the body is complete.
 
 use super::cache::Cache;
-use super::metrics::Metrics;
+use super::delta::{self, Delta, Means};
+use super::metrics::{Counter, Metrics};
 use super::ttl_cache::TtlCache;
 use crate::decode::{DecodeError, Decoder};
+use crate::installed::Installed;
 use crate::net::client::fetch_ipfs;
 use crate::net::server::{self, Response};
 use bytes::Bytes;
@@ -19,6 +21,7 @@ use http::header::CONTENT_LENGTH;
 use http_body_util::BodyExt as _;
 use interplanar_core::cid::IpfsUrl;
 use interplanar_core::fetch::{GatewayPool, Options};
+use interplanar_core::narinfo::Compression;
 use interplanar_core::relay::checker::{self, Gone, Sink, Stop};
 use interplanar_core::relay::{
     self, BAD_FOR, BAD_HTTP_FOR, Known, Next, Pace, Place, Source, Trial, max_file_size,
@@ -49,6 +52,7 @@ pub(super) struct Nars {
     pub(super) gateways: Arc<Mutex<GatewayPool>>,
     pub(super) cache: Arc<Cache>,
     pub(super) metrics: Arc<Metrics>,
+    installed: Option<Arc<Installed>>,
     bad: Mutex<TtlCache<()>>,
     slots: Arc<Semaphore>,
 }
@@ -65,6 +69,7 @@ impl Nars {
         gateways: Arc<Mutex<GatewayPool>>,
         cache: Arc<Cache>,
         metrics: Arc<Metrics>,
+        installed: Option<Arc<Installed>>,
     ) -> Self {
         let bad = Mutex::new(TtlCache::new(MAX_BAD));
         Self {
@@ -72,6 +77,7 @@ impl Nars {
             gateways,
             cache,
             metrics,
+            installed,
             bad,
             slots: Arc::new(Semaphore::new(MAX_AT_ONCE)),
         }
@@ -117,9 +123,15 @@ impl Nars {
         let item = known.narinfo.store_path().to_string();
         let mut checker = Checker::new(hash, size, MAX_WINDOW, sink);
         let mut trial = Trial::default();
-        for source in self.sources(&known).await {
+        let sources = self.sources(&known).await;
+        let delta = self.delta(&known, &sources, &gone).await;
+        let first = delta.map(|delta| (delta.source.clone(), Some(delta)));
+        let sources = sources.into_iter().map(|source| (source, None));
+        for (source, delta) in first.into_iter().chain(sources) {
             let (name, sent_before) = (source.name(), checker.sent());
-            let Some((back, attempt)) = self.attempt(checker, &source, size, &gone).await else {
+            let stream = self.open(&source, delta, size);
+            let feed = (source.compression, name.as_str(), stream);
+            let Some((back, attempt)) = self.attempt(checker, feed, size, &gone).await else {
                 return self.metrics.nar_aborted.add(1);
             };
             checker = back;
@@ -164,6 +176,43 @@ impl Nars {
         sources.await.unwrap_or_default()
     }
 
+    /// How the NAR can be rebuilt from what is here, if that is worth it.
+    async fn delta(
+        &self,
+        known: &Known,
+        sources: &[Source],
+        gone: &CancellationToken,
+    ) -> Option<Delta> {
+        let installed = self.installed.as_ref()?;
+        let (_, source) = delta::source(known)?;
+        let is_bad = {
+            let bad = self.bad.lock().unwrap_or_else(PoisonError::into_inner);
+            bad.get(&bad_key(known, &source.name()), Instant::now())
+                .is_some()
+        };
+        if is_bad {
+            return None;
+        }
+        let means = Means {
+            installed,
+            client: &self.client,
+            gateways: &self.gateways,
+            cache: &self.cache,
+            metrics: &self.metrics,
+        };
+        gone.run_until_cancelled(Delta::prepare(means, known, sources))
+            .await?
+    }
+
+    fn open(&self, source: &Source, delta: Option<Delta>, size: u64) -> Feed<'_> {
+        let metrics = &self.metrics;
+        match (delta, &source.place) {
+            (Some(delta), _) => (delta.open(), &metrics.rebuilt_bytes),
+            (None, Place::Ipfs(url)) => (self.open_ipfs(url, size), &metrics.ipfs_bytes),
+            (None, Place::Http(url)) => (self.open_http(url), &metrics.http_bytes),
+        }
+    }
+
     /// Remembers that `source` is wrong for this NAR; for another one it may be right.
     fn remember(&self, known: &Known, source: &Source) {
         self.metrics.wrong_sources.add(1);
@@ -179,54 +228,19 @@ impl Nars {
     async fn attempt(
         &self,
         mut checker: Checker,
-        source: &Source,
+        (compression, name, feed): (Compression, &str, Feed<'_>),
         size: u64,
         gone: &CancellationToken,
     ) -> Option<(Checker, Attempt)> {
-        let compression = source.compression;
         let (sender, receiver) = mpsc::channel(QUEUE);
         let checking = tokio::task::spawn_blocking(move || {
             let attempt = check(&mut checker, compression, receiver);
             (checker, attempt)
         });
         // Whether it could be fed to its end is for the thread to say, by what it got.
-        gone.run_until_cancelled(self.feed(source, size, sender))
+        gone.run_until_cancelled(push(name, feed, size, sender))
             .await?;
         checking.await.ok()
-    }
-
-    /// Sends the bytes of a source to the thread that decodes, until one of both ends.
-    async fn feed(&self, source: &Source, size: u64, sender: mpsc::Sender<Piece>) {
-        let (mut stream, counter) = match &source.place {
-            Place::Ipfs(url) => (self.open_ipfs(url, size), &self.metrics.ipfs_bytes),
-            Place::Http(url) => (self.open_http(url), &self.metrics.http_bytes),
-        };
-        let mut left = max_file_size(size);
-        let mut pace = Pace::default();
-        loop {
-            let begun = Instant::now();
-            let Some(piece) = stream.next().await else {
-                break;
-            };
-            let piece = match piece {
-                Ok(piece) if pace.keeps(piece.len(), millis(begun.elapsed())) => piece,
-                Ok(_) => return tracing::warn!(from = source.name(), "source is too slow"),
-                Err(error) => return tracing::warn!(from = source.name(), error, "source failed"),
-            };
-            counter.add(piece.len() as u64);
-            let Some(rest) = left.checked_sub(piece.len() as u64) else {
-                return tracing::warn!(
-                    from = source.name(),
-                    "source is longer than its NAR could be"
-                );
-            };
-            left = rest;
-            if sender.send(Piece::Data(piece)).await.is_err() {
-                return;
-            }
-        }
-        // When the thread is gone it has said why.
-        let _ = sender.send(Piece::End).await;
     }
 
     fn open_ipfs(&self, url: &IpfsUrl, size: u64) -> BoxStream<'static, Result<Bytes, String>> {
@@ -268,6 +282,36 @@ impl Nars {
     }
 }
 
+/// The bytes of a source, and what counts them.
+type Feed<'a> = (BoxStream<'static, Result<Bytes, String>>, &'a Counter);
+
+/// Sends the bytes of a source to the thread that decodes, until one of both ends.
+async fn push(from: &str, (mut stream, counter): Feed<'_>, size: u64, sender: mpsc::Sender<Piece>) {
+    let mut left = max_file_size(size);
+    let mut pace = Pace::default();
+    loop {
+        let begun = Instant::now();
+        let Some(piece) = stream.next().await else {
+            break;
+        };
+        let piece = match piece {
+            Ok(piece) if pace.keeps(piece.len(), millis(begun.elapsed())) => piece,
+            Ok(_) => return tracing::warn!(from, "source is too slow"),
+            Err(error) => return tracing::warn!(from, error, "source failed"),
+        };
+        counter.add(piece.len() as u64);
+        let Some(rest) = left.checked_sub(piece.len() as u64) else {
+            return tracing::warn!(from, "source is longer than its NAR could be");
+        };
+        left = rest;
+        if sender.send(Piece::Data(piece)).await.is_err() {
+            return;
+        }
+    }
+    // When the thread is gone it has said why.
+    let _ = sender.send(Piece::End).await;
+}
+
 /// What the log says of how a source ended; of an interruption its reader has said why.
 fn tell(item: &str, from: &str, upstream: &str, attempt: &Attempt) {
     match attempt {
@@ -294,7 +338,7 @@ fn bad_key(known: &Known, name: &str) -> String {
 /// The blocking half of an attempt.
 fn check(
     checker: &mut Checker,
-    compression: interplanar_core::narinfo::Compression,
+    compression: Compression,
     mut pieces: mpsc::Receiver<Piece>,
 ) -> Attempt {
     let result = (|| {

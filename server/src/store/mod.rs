@@ -40,6 +40,9 @@ pub use item::{Item, Log, Prepared, PreparedFile};
 /// Most items that one call of [`Source::items`] gives, whatever was asked for.
 pub const MAX_PAGE: usize = 10_000;
 
+/// Most items that one call of [`Source::named`] gives.
+pub const MAX_NAMED: usize = 16;
+
 /// A store that can be published.
 pub trait Source: Send + Sync {
     /// The logical store directory of all its items, `/gnu/store`.
@@ -71,6 +74,16 @@ pub trait Source: Send + Sync {
     ///
     /// An empty page is the end. Items that can't be read are logged and left out.
     fn items(&self, after: Option<&str>, limit: usize) -> Result<Vec<Item>, SourceError>;
+
+    /// Some valid items of a package (`hello` of `hello-2.12`), what was registered last first.
+    ///
+    /// By default those among all items, which is for small stores.
+    fn named(&self, package: &str) -> Result<Vec<Item>, SourceError> {
+        let mut items = self.items(None, MAX_PAGE)?;
+        items.retain(|item| item.store_path.name().starts_with(package));
+        items.truncate(MAX_NAMED);
+        Ok(items)
+    }
 
     /// The narinfo and compressed files that a binary cache has already; `None` for all other sources.
     fn prepared(&self, item: &Item) -> Option<Prepared> {

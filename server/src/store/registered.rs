@@ -7,12 +7,12 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use interplanar_core::hash::Sha256;
-use interplanar_core::store_path::StorePath;
+use interplanar_core::store_path::{HASH_PART, StorePath};
 use rusqlite::{OptionalExtension, Row, Transaction, params};
 
 use super::database::Database;
 use super::physical::{Root, is_hash_part};
-use super::{Item, Log, MAX_PAGE, Source, SourceError, build_log, derivation};
+use super::{Item, Log, MAX_NAMED, MAX_PAGE, Source, SourceError, build_log, derivation};
 use crate::nar_dump;
 
 /// Where a kind of store keeps what, as paths under the root.
@@ -191,6 +191,33 @@ impl Source for RegisteredStore {
             }
         }
         Ok(None)
+    }
+
+    fn named(&self, package: &str) -> Result<Vec<Item>, SourceError> {
+        let mut from = self.store_dir.clone();
+        from.push('/');
+        // 32 characters of any kind and a dash; a wildcard in the name stands for itself.
+        let start = from.len() + HASH_PART + 2;
+        let paths: Vec<String> = self.database.read(|transaction| {
+            let mut statement = transaction.prepare_cached(
+                "SELECT path FROM ValidPaths WHERE substr(path, ?1, ?2) = ?3 AND path LIKE ?4 || '%' \
+                 AND path NOT LIKE '%.drv' ORDER BY registrationTime DESC, id DESC LIMIT ?5",
+            )?;
+            let length = i64::try_from(package.chars().count()).unwrap_or(i64::MAX);
+            let start = i64::try_from(start).unwrap_or(i64::MAX);
+            let limit = i64::try_from(MAX_NAMED).unwrap_or(i64::MAX);
+            let rows = statement.query_map(params![start, length, package, from, limit], |row| row.get(0))?;
+            Ok(rows.collect::<Result<_, _>>()?)
+        })?;
+        let mut items = Vec::new();
+        for path in paths {
+            if let Ok(path) = StorePath::parse(&path)
+                && let Some(item) = self.find_path(&path)?
+            {
+                items.push(item);
+            }
+        }
+        Ok(items)
     }
 
     fn items(&self, after: Option<&str>, limit: usize) -> Result<Vec<Item>, SourceError> {

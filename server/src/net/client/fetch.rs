@@ -10,7 +10,7 @@ use super::store::{Finished, LocalBlocks, Store};
 use bytes::Bytes;
 use futures_util::Stream;
 use http::header::{ACCEPT, RANGE};
-use interplanar_core::cid::IpfsUrl;
+use interplanar_core::cid::{Cid, IpfsUrl};
 use interplanar_core::fetch::{Action, Event, FetchError, Fetcher, GatewayPool, Options, Summary};
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
@@ -34,18 +34,42 @@ pub fn fetch_ipfs(
     store: Option<impl LocalBlocks>,
     on_event: impl FnMut(&Event) + Send + 'static,
 ) -> FetchStream {
+    let fetcher = |options| Fetcher::new(url, options);
+    drive(client, url, fetcher, options, gateways, store, on_event)
+}
+
+/// Fetches one block of any codec; its bytes are the content. As [`fetch_ipfs`] in everything else.
+pub fn fetch_block(
+    client: &reqwest::Client,
+    cid: Cid,
+    options: Options,
+    gateways: Arc<Mutex<GatewayPool>>,
+    store: Option<impl LocalBlocks>,
+    on_event: impl FnMut(&Event) + Send + 'static,
+) -> FetchStream {
+    let fetcher = |options| Fetcher::block(cid, options);
+    let url = IpfsUrl::new(cid);
+    drive(client, &url, fetcher, options, gateways, store, on_event)
+}
+
+fn drive(
+    client: &reqwest::Client,
+    url: &IpfsUrl,
+    fetcher: impl FnOnce(Options) -> Fetcher,
+    options: Options,
+    gateways: Arc<Mutex<GatewayPool>>,
+    store: Option<impl LocalBlocks>,
+    on_event: impl FnMut(&Event) + Send + 'static,
+) -> FetchStream {
     let (sender, receiver) = mpsc::channel(QUEUE);
     let driver = Driver {
         client: client.clone(),
         url: url.to_string(),
-        fetcher: Fetcher::new(
-            url,
-            Options {
-                local: store.is_some(),
-                hash_outside: hashes::FROM,
-                ..options
-            },
-        ),
+        fetcher: fetcher(Options {
+            local: store.is_some(),
+            hash_outside: hashes::FROM,
+            ..options
+        }),
         gateways,
         clock: Clock::new(),
         requests: Requests::default(),

@@ -15,7 +15,7 @@ pub(crate) mod tests;
 
 use std::time::Duration;
 
-pub use fetch::{FetchStream, fetch_ipfs};
+pub use fetch::{FetchStream, fetch_block, fetch_ipfs};
 pub use small::{HttpError, Small, get_small, is_transient};
 pub use store::LocalBlocks;
 

@@ -45,6 +45,7 @@ impl Running {
             keys,
             cache: cache.path().to_owned(),
             cache_size: 1 << 30,
+            installed: Vec::new(),
             store_dir: None,
             priority: 30,
         };
