@@ -1,0 +1,312 @@
+//! A client that has another version of an item fetches only what changed, whatever lies and whatever is broken.
+
+use interplanar_core::cid;
+use interplanar_core::dedup::{self, Body, Index};
+use interplanar_core::hash::Sha256;
+use interplanar_core::narinfo::NarInfo;
+use interplanar_tests::guix::Guix;
+use interplanar_tests::kubo::Kubo;
+use interplanar_tests::nix::Nix;
+use interplanar_tests::output;
+use interplanar_tests::program::{Program, narinfo};
+use interplanar_tests::relay::{Fault, Relay};
+use interplanar_tests::root::Root;
+use std::collections::HashMap;
+use std::io::{BufRead, BufReader, Write};
+use std::net::TcpListener;
+use std::sync::Arc;
+
+/// Bytes that are the same in all versions, and those that aren't.
+const SHARED: usize = 5 << 20;
+const OWN: usize = 200_000;
+
+/// Bytes that no compressor makes shorter.
+fn noise(seed: &str, length: usize) -> Vec<u8> {
+    let block = |n: usize| *Sha256::of(format!("{seed} {n}").as_bytes()).as_bytes();
+    (0..length.div_ceil(32)).flat_map(block).collect()
+}
+
+/// Files of some versions of a package, at /root/tool-VERSION.
+fn write(root: &Root, versions: &[&str]) {
+    for version in versions {
+        let at = |name: &str| format!("/root/tool-{version}/{name}");
+        root.write(&at("lib/shared"), noise("shared", SHARED));
+        root.write(&at("own"), noise(version, OWN));
+        root.write(&at("bin/tool"), format!("#!/bin/sh\necho {version}\n"));
+    }
+}
+
+/// Adds them to the store, and gives their paths.
+fn add_to_guix(root: &Root, versions: &[&str]) -> Vec<String> {
+    write(root, versions);
+    let names: Vec<String> = versions
+        .iter()
+        .map(|one| format!("\"tool-{one}\""))
+        .collect();
+    root.write(
+        "/root/add.scm",
+        format!(
+            "(use-modules (guix store)) (define store (open-connection))
+             (for-each (lambda (name)
+                 (display (add-to-store store name #t \"sha256\" (string-append \"/root/\" name))) (newline))
+               '({}))",
+            names.join(" ")
+        ),
+    );
+    let said = output(root.command("guix").args(["repl", "--", "/root/add.scm"]));
+    said.lines().map(str::to_owned).collect()
+}
+
+fn publish(root: &Root, kubo: &Kubo, items: &[String], more: &[&str]) -> Program {
+    let api = format!("--ipfs-api={}", kubo.api_url());
+    let mut arguments = vec![
+        "publish",
+        "--port=0",
+        "--listen=127.0.0.1",
+        "--cache=/var/cache/publish",
+        "--compression=zstd:3",
+        &api,
+    ];
+    arguments.extend(more);
+    let publish = Program::inside(root, &arguments);
+    for item in items {
+        narinfo(&publish.url, item, |text| text.contains("ipfs://"));
+    }
+    publish
+}
+
+/// A proxy that has kept nothing yet.
+fn proxy(root: &Root, cache: &str, upstream: &str, gateway: &str, more: &[&str]) -> Program {
+    let cache = format!("--cache=/var/cache/{cache}");
+    let (upstream, gateway) = (
+        format!("--upstream={upstream}"),
+        format!("--gateway={gateway}"),
+    );
+    let mut arguments = vec!["proxy", "--port=0", &cache, &upstream, &gateway];
+    arguments.extend(more);
+    Program::inside(root, &arguments)
+}
+
+#[test]
+fn guix_with_version_one_fetches_of_version_two_what_changed() {
+    let kubo = Kubo::start();
+    let machine = Guix::new();
+    let items = add_to_guix(&machine.root, &["1.0", "1.1"]);
+    let key = machine.key();
+    let publish = publish(&machine.root, &kubo, &items, &[]);
+    let front = Relay::new(&publish.url, Fault::None);
+    let gateway = Relay::new(&kubo.gateway_url(), Fault::None);
+    let client = Guix::new();
+    client.authorize(&key);
+    let install = |cache: &str, item: &str| {
+        let proxy = proxy(&client.root, cache, &front.url, &gateway.url, &[]);
+        let before = gateway.bytes();
+        let (ok, said) = client.install(&[item], &proxy.url);
+        assert!(ok, "{said}\n{}", proxy.log());
+        assert_eq!(client.hash(item), machine.hash(item));
+        (gateway.bytes() - before, proxy.log())
+    };
+    let (whole, _) = install("one", &items[0]);
+    assert!(whole > SHARED as u64, "{whole}");
+    let (changed, log) = install("two", &items[1]);
+    assert!(
+        changed > OWN as u64 && changed < 2 * OWN as u64,
+        "{changed}\n{log}"
+    );
+    assert!(log.contains("only what is not here is fetched"), "{log}");
+    assert_eq!(front.count("/nar/"), 0, "{:?}", front.seen());
+
+    // A person is told why.
+    client.delete(&[&items[1]]);
+    let before = gateway.bytes();
+    let said = client
+        .root
+        .command("interplanar")
+        .args(["get", &items[1], "--explain"])
+        .args([
+            format!("--upstream={}", front.url),
+            format!("--gateway={}", gateway.url),
+        ])
+        .args(["--output", "/root/out.nar"])
+        .output()
+        .expect("it runs");
+    let said = String::from_utf8_lossy(&said.stderr).into_owned();
+    assert!(
+        said.contains("only what is not here is fetched") && said.contains("tool-1.0"),
+        "{said}"
+    );
+    assert!(gateway.bytes() - before < 2 * OWN as u64);
+    let nar = std::fs::read(client.root.path("/root/out.nar")).expect("the NAR");
+    let text = narinfo(&front.url, &items[1], |_| true);
+    let info = NarInfo::parse(text.as_bytes()).expect("a narinfo");
+    assert_eq!(Sha256::of(&nar), info.nar_hash());
+    // Unless all is wanted.
+    let proxy = proxy(
+        &client.root,
+        "three",
+        &front.url,
+        &gateway.url,
+        &["--no-delta"],
+    );
+    let before = gateway.bytes();
+    let (ok, said) = client.install(&[&items[1]], &proxy.url);
+    assert!(ok, "{said}");
+    assert!(gateway.bytes() - before > SHARED as u64);
+}
+
+#[test]
+fn nix_with_version_one_fetches_of_version_two_what_changed() {
+    let kubo = Kubo::start();
+    let machine = Nix::new();
+    write(&machine.root, &["1.0", "1.1"]);
+    let add = |version: &str| {
+        let folder = format!("/root/tool-{version}");
+        output(machine.root.command("nix-store").args(["--add", &folder]))
+            .trim()
+            .to_owned()
+    };
+    let items = vec![add("1.0"), add("1.1")];
+    let key = machine.key("cache.test-1");
+    let publish = publish(&machine.root, &kubo, &items, &["--nix-key=/root/nix.sec"]);
+    let gateway = Relay::new(&kubo.gateway_url(), Fault::None);
+    let client = Nix::new();
+    let trusted = format!("--trusted-key={key}");
+    let install = |cache: &str, item: &str| {
+        let proxy = proxy(&client.root, cache, &publish.url, &gateway.url, &[&trusted]);
+        let before = gateway.bytes();
+        let (ok, said) = client.install(item, &proxy.url, &key);
+        assert!(ok, "{said}\n{}", proxy.log());
+        assert_eq!(client.hash(item), machine.hash(item));
+        gateway.bytes() - before
+    };
+    let whole = install("one", &items[0]);
+    assert!(whole > SHARED as u64, "{whole}");
+    let changed = install("two", &items[1]);
+    assert!(
+        changed > OWN as u64 && changed < 2 * OWN as u64,
+        "{changed}"
+    );
+}
+
+/// A cache whose narinfos somebody has tampered with, in what isn't signed.
+fn tampered(narinfos: HashMap<String, String>) -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let url = format!("http://{}", listener.local_addr().expect("its address"));
+    let narinfos = Arc::new(narinfos);
+    std::thread::spawn(move || {
+        for mut stream in listener.incoming().flatten() {
+            let narinfos = Arc::clone(&narinfos);
+            std::thread::spawn(move || {
+                let mut lines = BufReader::new(stream.try_clone().expect("a socket")).lines();
+                let line = lines.next().and_then(Result::ok).unwrap_or_default();
+                while lines
+                    .next()
+                    .is_some_and(|line| line.is_ok_and(|line| !line.is_empty()))
+                {}
+                let path = line.split(' ').nth(1).unwrap_or_default();
+                let (status, body) = match narinfos.get(path) {
+                    Some(text) => ("200 OK", text.as_str()),
+                    None => ("404 Not Found", ""),
+                };
+                let length = body.len();
+                let answer = format!(
+                    "HTTP/1.1 {status}\r\nContent-Length: {length}\r\nConnection: close\r\n\r\n{body}"
+                );
+                drop(stream.write_all(answer.as_bytes()));
+            });
+        }
+    });
+    url
+}
+
+/// Indexes of another NAR, of another size, or none at all; blocks that are gone; an installed item that was altered.
+#[test]
+fn lies_and_losses_cost_a_retry_and_never_a_wrong_byte() {
+    let kubo = Kubo::start();
+    let machine = Guix::new();
+    let items = add_to_guix(&machine.root, &["1.0", "1.1", "1.2"]);
+    let key = machine.key();
+    let publish = publish(&machine.root, &kubo, &items, &[]);
+    let client = Guix::new();
+    client.authorize(&key);
+    let (ok, said) = client.install(&[&items[0]], &publish.url);
+    assert!(ok, "{said}");
+
+    let text = |item: &str| narinfo(&publish.url, item, |_| true);
+    let index = |item: &str| {
+        let text = text(item);
+        let info = NarInfo::parse(text.as_bytes()).expect("a narinfo");
+        cid::parse(info.extra(dedup::FIELD).expect("an index")).expect("a CID")
+    };
+    let (one, two, three) = (index(&items[0]), index(&items[1]), index(&items[2]));
+    let not_one = kubo.repo().file("not-an-index", b"nothing of the kind");
+    let mut add = kubo.ipfs();
+    let add = add
+        .args(["add", "-Q", "--cid-version=1", "--raw-leaves"])
+        .arg(not_one);
+    let nothing = output(add).trim().to_owned();
+    let path = format!(
+        "/{}.narinfo",
+        &items[1].rsplit('/').next().expect("a name")[..32]
+    );
+    let mut names = ["a", "b", "c", "d", "e"].into_iter();
+    let mut install = |said_index: &str, expected: &str| {
+        let lie = text(&items[1]).replace(&two.to_string(), said_index);
+        let upstream = tampered(HashMap::from([(path.clone(), lie)]));
+        let name = names.next().expect("a name");
+        let proxy = proxy(&client.root, name, &upstream, &kubo.gateway_url(), &[]);
+        let (ok, said) = client.install(&[&items[1]], &proxy.url);
+        assert!(ok, "{said}\n{}", proxy.log());
+        assert_eq!(client.hash(&items[1]), machine.hash(&items[1]));
+        assert!(proxy.log().contains(expected), "{}", proxy.log());
+        client.delete(&[&items[1]]);
+    };
+    // Version 1.2 has the same size, and its pieces are all in order: only the NAR tells.
+    assert_eq!(nar_size(&text(&items[1])), nar_size(&text(&items[2])));
+    install(&three.to_string(), "wrong source");
+    install(&nothing, "the chunk index is of no use");
+    let absent = interplanar_core::block::Block::raw("nobody has this".into());
+    install(&absent.cid().to_string(), "the chunk index is of no use");
+    assert_ne!(one, two);
+
+    // Half of the shared file is another one now, of the same size, and its index is from before. (Guix has hard links to it.)
+    let shared = client.root.path(&format!("{}/lib/shared", items[0]));
+    let mut bytes = std::fs::read(&shared).expect("a file");
+    let altered = bytes[..SHARED / 2].iter_mut().step_by(1000);
+    altered.for_each(|byte| *byte ^= 1);
+    std::fs::remove_file(&shared).expect("root may");
+    std::fs::write(&shared, bytes).expect("root may");
+    client
+        .root
+        .sh("mkdir -p /var/cache/d && cp -r /var/cache/a/installed /var/cache/d/");
+    install(&two.to_string(), "has not the piece that it had");
+
+    // A piece that is nowhere any more but at the publisher.
+    let mut get = kubo.ipfs();
+    let block = get
+        .args(["block", "get", &two.to_string()])
+        .output()
+        .expect("it runs")
+        .stdout;
+    let Body::Pieces(pieces) = Index::decode(&block).expect("an index").body else {
+        panic!("few pieces");
+    };
+    let leaf = pieces
+        .last()
+        .and_then(|piece| piece.cids().next())
+        .expect("a leaf");
+    for pinned in output(kubo.ipfs().args(["pin", "ls", "--type=recursive", "-q"])).lines() {
+        output(kubo.ipfs().args(["pin", "rm", pinned]));
+    }
+    output(kubo.ipfs().args(["block", "rm", &leaf.to_string()]));
+    let proxy = proxy(&client.root, "f", &publish.url, &kubo.gateway_url(), &[]);
+    let (ok, said) = client.install(&[&items[1]], &proxy.url);
+    assert!(ok, "{said}\n{}", proxy.log());
+    assert_eq!(client.hash(&items[1]), machine.hash(&items[1]));
+}
+
+fn nar_size(text: &str) -> u64 {
+    NarInfo::parse(text.as_bytes())
+        .expect("a narinfo")
+        .nar_size()
+}
