@@ -1,6 +1,6 @@
 //! What the engine asks of its driver, and tells.
 
-use super::{ByteRange, Fault, FetchError};
+use super::{ByteRange, Fault, FetchError, TreeEntry};
 use crate::block::Block;
 use crate::cid::Cid;
 use alloc::string::String;
@@ -61,6 +61,8 @@ pub enum Action {
     },
     /// The next bytes of the file, verified, in order.
     Content(Bytes),
+    /// The next entry of a tree ([`Fetcher::tree`](super::Fetcher::tree)), verified; the bytes that follow are its.
+    Entry(TreeEntry),
     /// A verified block that came from a gateway: keep it if there is a store.
     Store(Block),
     /// Something to log or to show.

@@ -7,12 +7,12 @@ use super::peers::Peers;
 use super::plain::Plain;
 use super::request::{Body, Request, Requests};
 use super::target::Target;
+use super::tree::Piece;
 use super::wanted::{Local, Wanted};
 use super::{Action, Event, FetchError, GatewayPool, Options, RequestId, Summary};
 use crate::cid::{Cid, IpfsUrl, MAX_BLOCK};
 use alloc::collections::VecDeque;
 use alloc::vec::Vec;
-use bytes::Bytes;
 
 /// Most blocks in the window that is looked for ahead.
 const MAX_READ_AHEAD: usize = 256;
@@ -34,8 +34,8 @@ pub struct Fetcher {
     pub(super) clock: Clock,
     pub(super) queue: VecDeque<Action>,
     pub(super) summary: Summary,
-    /// Content that is next and not handed out.
-    ready: VecDeque<Bytes>,
+    /// What is next and not handed out.
+    ready: VecDeque<Piece>,
     ready_bytes: u64,
     /// What is wanted may have changed.
     pub(super) dirty: bool,
@@ -57,6 +57,14 @@ impl Fetcher {
     #[must_use]
     pub fn new(url: &IpfsUrl, options: Options) -> Self {
         let target = Target::new(url, &options);
+        Self::with(target, options)
+    }
+
+    /// A fetch of the directory at `url` with all that is below it, or of a file: each [`Action::Entry`] is followed by the content of that
+    /// file. A range in the options has no meaning here.
+    #[must_use]
+    pub fn tree(url: &IpfsUrl, options: Options) -> Self {
+        let target = Target::tree(url, &options);
         Self::with(target, options)
     }
 
@@ -117,11 +125,16 @@ impl Fetcher {
                     Err(error) => Action::Failed(error.clone()),
                 };
             }
-            if let Some(content) = self.ready.pop_front() {
-                let bytes = content.len() as u64;
-                self.ready_bytes = self.ready_bytes.saturating_sub(bytes);
-                self.summary.bytes = self.summary.bytes.saturating_add(bytes);
-                return Action::Content(content);
+            if let Some(piece) = self.ready.pop_front() {
+                self.ready_bytes = self.ready_bytes.saturating_sub(piece.held());
+                return match piece {
+                    Piece::Entry(entry) => Action::Entry(entry),
+                    Piece::Content(content) => {
+                        let bytes = content.len() as u64;
+                        self.summary.bytes = self.summary.bytes.saturating_add(bytes);
+                        Action::Content(content)
+                    }
+                };
             }
             if let Err(error) = self.step(pool) {
                 self.conclude(Err(error));
@@ -196,9 +209,9 @@ impl Fetcher {
             };
             self.wanted
                 .sync(self.target.wants(self.options.read_ahead)?, start);
-            while let Some(content) = self.target.next() {
-                self.ready_bytes = self.ready_bytes.saturating_add(content.len() as u64);
-                self.ready.push_back(content);
+            while let Some(piece) = self.target.next() {
+                self.ready_bytes = self.ready_bytes.saturating_add(piece.held());
+                self.ready.push_back(piece);
             }
             self.tell_size();
             let early = &mut self.early;

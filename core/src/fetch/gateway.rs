@@ -75,14 +75,21 @@ impl Gateway {
     }
 }
 
-/// The URL that asks `base` for a CAR of the file at `cid` and `path`, from `range.from` on.
-pub(super) fn car_url(base: &str, cid: &Cid, path: &[String], range: Option<ByteRange>) -> String {
+/// The URL that asks `base` for a CAR of the file at `cid` and `path`, from `range.from` on; or of `all` that is below.
+pub(super) fn car_url(
+    base: &str,
+    cid: &Cid,
+    path: &[String],
+    range: Option<ByteRange>,
+    all: bool,
+) -> String {
     let mut url = format!("{}/ipfs/{}", base.trim_end_matches('/'), cid::text(cid));
     for segment in path {
         url.push('/');
         url.push_str(&percent_encode(segment));
     }
-    url.push_str("?format=car&dag-scope=entity");
+    url.push_str("?format=car&dag-scope=");
+    url.push_str(if all { "all" } else { "entity" });
     if let Some(ByteRange { from, to }) = range {
         // Writing to a String cannot fail.
         let _ = match to {

@@ -10,6 +10,7 @@
 //!   Cancel(id) ──► drop the request                         │
 //!   Hash(bytes) ──► SHA-256 elsewhere ──► hashed(digest)    │
 //!   Content(bytes) ──► to the consumer, in order            │
+//!   Entry(path) ──► of a tree: whose bytes come now         │
 //!   Store(block) ──► keep it                                │
 //!   Wait{until} ──► sleep until an answer or the time ──────┘
 //!   Done | Failed
@@ -19,6 +20,7 @@
 //!
 //! - What is wanted next is looked for in the local store first. Much missing: **one CAR** from the best gateway, from the first
 //!   missing byte on. Little missing, or left out of a CAR: block requests side by side, spread over the gateways.
+//! - **A directory with all below it** ([`Fetcher::tree`]) is one CAR as well: a request for each of a thousand small files would take a round trip each.
 //! - A near gateway is asked for **the plain file** instead, once the CAR has told where its leaves lie: it is cut there and each piece
 //!   verified as the block that it must be. That comes three times as fast out of Kubo ([`Options::near_ms`]).
 //! - Every block is hashed before it is used, by the engine or by its driver ([`Options::hash_outside`]). One that came before it was wanted waits, within a number of bytes.
@@ -30,7 +32,8 @@
 //! - It holds at most about [`Options::max_buffer`] bytes of blocks. A slow consumer slows the gateways: the driver reads no more of an
 //!   answer while [`Fetcher::wants_data`] says so, and that time doesn't count against them.
 //!
-//! Restrictions: sha2-256 and identity CIDs, UnixFS files; symlinks in paths are not followed.
+//! Restrictions: sha2-256 and identity CIDs, UnixFS files and directories; symlinks in paths are not followed. Blocks above 4 KiB that stand in a tree
+//! more than once are asked for more than once where there is no local store.
 //!
 //! ```
 //! use interplanar_core::block::Block;
@@ -82,6 +85,7 @@ mod target;
 #[cfg(test)]
 mod tests;
 mod timers;
+mod tree;
 mod wanted;
 
 pub use action::{Action, Event, GatewayUse, HashTicket, Origin, RequestId, RequestKind, Summary};
@@ -90,3 +94,4 @@ pub use fault::{Failure, Fault, FetchError};
 pub use gateway::{ACCEPT_CAR, ACCEPT_FILE, ACCEPT_RAW, Gateway, GatewayUrlError, MAX_GATEWAY_URL};
 pub use options::{ByteRange, Options};
 pub use pool::{GatewayPool, Policy, Report};
+pub use tree::{MAX_TREE_PATH, TreeEntry, TreeKind};

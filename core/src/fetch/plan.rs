@@ -190,6 +190,7 @@ impl Fetcher {
             self.target.root(),
             self.target.path(),
             self.target.rest(),
+            self.target.is_tree(),
         );
         let content = self.target.most_left();
         let max_bytes = content

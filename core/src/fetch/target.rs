@@ -1,17 +1,34 @@
-//! What is fetched: first the path, then the file at its end.
+//! What is fetched: first the path, then the file or the tree at its end.
 
+use super::tree::{Piece, Tree};
 use super::{ByteRange, FetchError, Options};
 use crate::block::Block;
 use crate::cid::{self, Cid, IpfsUrl};
 use crate::unixfs::{Budget, Resolver, Span, UnixFsError, Walker};
+use alloc::boxed::Box;
 use alloc::string::String;
 use alloc::vec::Vec;
 use bytes::Bytes;
+
+/// A walk that gives out more than content.
+pub(super) trait Walk: core::fmt::Debug + Send + Sync {
+    fn wants(&mut self, max: usize) -> Result<Vec<Cid>, FetchError>;
+    fn is_wanted(&self, cid: &Cid) -> bool;
+    fn push(&mut self, block: Block) -> Result<(), UnixFsError>;
+    fn next(&mut self) -> Option<Piece>;
+    fn is_done(&self) -> bool;
+    fn buffered(&self) -> u64;
+}
+
+/// Starts the walk of a tree.
+type Begin = fn(Cid, Budget, usize) -> Box<dyn Walk>;
 
 #[derive(Debug)]
 enum Stage {
     Path(Resolver),
     File(Walker),
+    /// Dynamic, so that its code stays out of programs that fetch no trees: browsers load this.
+    Tree(Box<dyn Walk>),
     Block(Single),
 }
 
@@ -31,9 +48,21 @@ pub(super) struct Target {
     path: Vec<String>,
     range: Option<ByteRange>,
     budget: Budget,
+    /// For a tree: how its walk begins, and how far it looks ahead.
+    tree: Option<(Begin, usize)>,
 }
 
 impl Target {
+    /// A path, and whatever tree is at its end.
+    pub(super) fn tree(url: &IpfsUrl, options: &Options) -> Self {
+        let begin: Begin = |root, budget, window| Box::new(Tree::new(root, budget, window));
+        Self {
+            range: None,
+            tree: Some((begin, options.read_ahead)),
+            ..Self::new(url, options)
+        }
+    }
+
     pub(super) fn new(url: &IpfsUrl, options: &Options) -> Self {
         let resolver = Resolver::new(url.cid, url.path.clone(), options.budget);
         Self {
@@ -42,6 +71,7 @@ impl Target {
             path: url.path.clone(),
             range: options.range,
             budget: options.budget,
+            tree: None,
         }
     }
 
@@ -57,7 +87,13 @@ impl Target {
             path: Vec::new(),
             range: None,
             budget: options.budget,
+            tree: None,
         }
+    }
+
+    /// Whether all below the root is wanted, and not one file.
+    pub(super) fn is_tree(&self) -> bool {
+        self.tree.is_some()
     }
 
     /// Whether no CAR can bring what is wanted, since its DAG is of no concern.
@@ -88,7 +124,10 @@ impl Target {
             return Ok(None);
         };
         let (from, to) = self.range.map_or((0, None), |range| (range.from, range.to));
-        self.stage = Stage::File(Walker::with_range(resolved.cid, from, to, self.budget));
+        self.stage = match self.tree {
+            Some((begin, window)) => Stage::Tree(begin(resolved.cid, self.budget, window)),
+            None => Stage::File(Walker::with_range(resolved.cid, from, to, self.budget)),
+        };
         self.root = resolved.cid;
         let had_path = !self.path.is_empty();
         self.path = Vec::new();
@@ -100,6 +139,7 @@ impl Target {
         let wants = match &mut self.stage {
             Stage::Path(resolver) => resolver.wants().into_iter().collect(),
             Stage::File(walker) => walker.wants(max)?,
+            Stage::Tree(tree) => tree.wants(max)?,
             Stage::Block(Single::Wanted(cid)) => Vec::from([*cid]),
             Stage::Block(_) => Vec::new(),
         };
@@ -111,6 +151,7 @@ impl Target {
         match &self.stage {
             Stage::Path(resolver) => resolver.wants().as_ref() == Some(cid),
             Stage::File(walker) => walker.is_wanted(cid),
+            Stage::Tree(tree) => tree.is_wanted(cid),
             Stage::Block(single) => matches!(single, Single::Wanted(wanted) if wanted == cid),
         }
     }
@@ -119,6 +160,7 @@ impl Target {
         match &mut self.stage {
             Stage::Path(resolver) => resolver.push(block),
             Stage::File(walker) => walker.push(block),
+            Stage::Tree(tree) => tree.push(block),
             Stage::Block(single) => match single {
                 Single::Wanted(cid) if *cid == *block.cid() => {
                     *single = Single::Here(block.into_parts().1);
@@ -129,10 +171,11 @@ impl Target {
         }
     }
 
-    pub(super) fn next(&mut self) -> Option<Bytes> {
-        match &mut self.stage {
+    pub(super) fn next(&mut self) -> Option<Piece> {
+        let content = match &mut self.stage {
             Stage::Path(_) => None,
             Stage::File(walker) => walker.next(),
+            Stage::Tree(tree) => return tree.next(),
             Stage::Block(single) => match core::mem::replace(single, Single::Done) {
                 Single::Here(data) => Some(data).filter(|data| !data.is_empty()),
                 other => {
@@ -140,13 +183,15 @@ impl Target {
                     None
                 }
             },
-        }
+        };
+        content.map(Piece::Content)
     }
 
     pub(super) fn is_done(&self) -> bool {
         match &self.stage {
             Stage::Path(_) => false,
             Stage::File(walker) => walker.is_done(),
+            Stage::Tree(tree) => tree.is_done(),
             Stage::Block(single) => matches!(single, Single::Done),
         }
     }
@@ -156,6 +201,7 @@ impl Target {
         match &self.stage {
             Stage::Path(_) => 0,
             Stage::File(walker) => walker.buffered(),
+            Stage::Tree(tree) => tree.buffered(),
             Stage::Block(Single::Here(data)) => data.len() as u64,
             Stage::Block(_) => 0,
         }
@@ -164,7 +210,7 @@ impl Target {
     /// What lies from this offset of the file on, as far as it is known.
     pub(super) fn spans(&self, from: u64, max: usize) -> Vec<Span> {
         match &self.stage {
-            Stage::Path(_) | Stage::Block(_) => Vec::new(),
+            Stage::Path(_) | Stage::Tree(_) | Stage::Block(_) => Vec::new(),
             Stage::File(walker) => walker.spans(from, max),
         }
     }
@@ -172,14 +218,14 @@ impl Target {
     /// Offset and size of the next block that is needed, if it is known to be a leaf.
     pub(super) fn next_leaf(&self) -> Option<(u64, u64)> {
         match &self.stage {
-            Stage::Path(_) | Stage::Block(_) => None,
+            Stage::Path(_) | Stage::Tree(_) | Stage::Block(_) => None,
             Stage::File(walker) => walker.next_leaf(),
         }
     }
 
     pub(super) fn size(&self) -> Option<u64> {
         match &self.stage {
-            Stage::Path(_) | Stage::Block(_) => None,
+            Stage::Path(_) | Stage::Tree(_) | Stage::Block(_) => None,
             Stage::File(walker) => walker.size(),
         }
     }
@@ -188,7 +234,7 @@ impl Target {
     pub(super) fn rest(&self) -> Option<ByteRange> {
         let to = self.range.and_then(|range| range.to);
         match &self.stage {
-            Stage::Path(_) | Stage::Block(_) => self.range,
+            Stage::Path(_) | Stage::Tree(_) | Stage::Block(_) => self.range,
             Stage::File(walker) => match walker.position() {
                 0 if self.range.is_none() => None,
                 from => Some(ByteRange { from, to }),

@@ -53,6 +53,14 @@ impl Entries {
         pending.take(max).collect()
     }
 
+    /// What stands next: roots of entries, and shards that aren't here.
+    pub fn upcoming(&self) -> impl Iterator<Item = &Cid> {
+        self.slots.iter().map(|slot| match slot {
+            Slot::Pending(cid, _) => cid,
+            Slot::Entry(entry) => &entry.cid,
+        })
+    }
+
     /// Takes a wanted block.
     ///
     /// # Errors

@@ -85,6 +85,9 @@ pub enum UnixFsError {
     /// A shard with another hash, an impossible fanout or a link without its place.
     #[error("malformed directory shard")]
     Shard,
+    /// An entry whose name is empty, `.`, `..`, too long, or has a slash or a NUL.
+    #[error("an entry has a name that no file can have")]
+    Name,
     /// No entry of this name; its place in the path, from 0.
     #[error("no entry for part {index} of the path")]
     NotFound {

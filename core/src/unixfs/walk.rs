@@ -276,6 +276,12 @@ impl Walker {
         spans
     }
 
+    /// What is left of what the walk may use.
+    #[must_use]
+    pub fn budget(&self) -> Budget {
+        self.budget
+    }
+
     /// Bytes that were taken and not given out.
     #[must_use]
     pub fn buffered(&self) -> u64 {

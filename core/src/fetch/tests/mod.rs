@@ -1,4 +1,5 @@
 mod faults;
 mod network;
 mod parts;
+mod trees;
 mod ways;

@@ -88,6 +88,8 @@ pub(super) struct Network {
 
 pub(super) struct Outcome {
     pub(super) content: Vec<u8>,
+    /// Each entry of a tree, and where its content starts.
+    pub(super) entries: Vec<(TreeEntry, usize)>,
     pub(super) events: Vec<Event>,
     /// Gateway, URL and kind of each request.
     pub(super) requests: Vec<(usize, String, RequestKind)>,
@@ -196,6 +198,30 @@ impl Network {
         Run::new(self, start).run(Fetcher::new(url, options), pool)
     }
 
+    /// Fetches a tree.
+    pub(super) fn fetch_tree(&self, url: &IpfsUrl, options: Options) -> Outcome {
+        Run::new(self, 1_000_000).run(Fetcher::tree(url, options), &mut self.pool())
+    }
+
+    /// All blocks below a root, each before what it links to, each once.
+    fn all(&self, root: Cid) -> Vec<Cid> {
+        let (mut order, mut open) = (Vec::new(), Vec::from([root]));
+        while let Some(cid) = open.pop() {
+            if order.contains(&cid) {
+                continue;
+            }
+            let Some(data) = self.blocks.get(&cid) else {
+                return order;
+            };
+            order.push(cid);
+            if cid.codec() == crate::cid::DAG_PB {
+                let links = crate::dag_pb::Node::decode(data).unwrap().links;
+                open.extend(links.iter().rev().map(|link| link.cid));
+            }
+        }
+        order
+    }
+
     /// Fetches one block.
     pub(super) fn fetch_block(&self, cid: Cid, options: Options) -> Outcome {
         Run::new(self, 1_000_000).run(Fetcher::block(cid, options), &mut self.pool())
@@ -245,7 +271,11 @@ impl Network {
                 let (from, to) = range.split_once(':').unwrap();
                 (from.parse().unwrap(), to.parse().ok())
             });
-        let mut order = self.in_order(url, range);
+        let mut order = if query.contains("dag-scope=all") {
+            self.all(url.cid)
+        } else {
+            self.in_order(url, range)
+        };
         if *script == Script::Backwards {
             order.reverse();
         }
@@ -256,7 +286,7 @@ impl Network {
             }
             let mut data = self.blocks[cid].to_vec();
             if matches!(script, Script::CorruptFrom(from) if index >= *from) {
-                data[0] ^= 1;
+                data.first_mut().into_iter().for_each(|byte| *byte ^= 1);
             }
             let section = [car::block_prefix(cid, data.len()), data].concat();
             out.extend(&section);
@@ -437,6 +467,7 @@ impl<'a> Run<'a> {
             content: Vec::new(),
             events: Vec::new(),
             requests: Vec::new(),
+            entries: Vec::new(),
             loads: 0,
             stored: Vec::new(),
             result: Err(FetchError::NoGateways {
@@ -510,6 +541,10 @@ impl<'a> Run<'a> {
                 Action::Content(bytes) => {
                     self.outcome.content.extend(&bytes);
                     self.now += self.network.consumer_ms;
+                }
+                Action::Entry(entry) => {
+                    let start = self.outcome.content.len();
+                    self.outcome.entries.push((entry, start));
                 }
                 Action::Store(block) => self.outcome.stored.push(block),
                 Action::Event(event) => self.outcome.events.push(event),

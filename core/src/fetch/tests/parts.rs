@@ -56,10 +56,19 @@ fn urls_are_those_of_the_specification() {
             from: 7,
             to: Some(9),
         }),
+        false,
     );
     let expected = "a%20b/%C3%BC%2F%3F%23%25?format=car&dag-scope=entity&entity-bytes=7:9";
     assert_eq!(asked, format!("http://host:8080/ipfs/{cid}/{expected}"));
-    let asked = car_url(base, &cid, &[], Some(ByteRange { from: 7, to: None }));
+    let asked = car_url(base, &cid, &[], None, true);
+    assert!(asked.ends_with("?format=car&dag-scope=all"));
+    let asked = car_url(
+        base,
+        &cid,
+        &[],
+        Some(ByteRange { from: 7, to: None }),
+        false,
+    );
     assert!(asked.ends_with("?format=car&dag-scope=entity&entity-bytes=7:*"));
     assert_eq!(
         raw_url(base, &cid),

@@ -1,0 +1,211 @@
+//! Directories with all that is below them.
+
+use super::super::*;
+use super::network::{Blocks, Network, Outcome, Script, at, build, noise};
+use crate::block::Block;
+use crate::cid::{Cid, Version};
+use crate::unixfs::{Budget, DirectoryBuilder, Profile, SIZE_262144_V1, UnixFsError};
+use alloc::collections::BTreeMap;
+use alloc::format;
+use alloc::string::String;
+use alloc::vec;
+use alloc::vec::Vec;
+
+const SMALL: Profile = Profile {
+    chunk: 1000,
+    links: 8,
+    ..SIZE_262144_V1
+};
+
+fn directory(entries: &[(&str, Cid)], blocks: &mut Blocks) -> Cid {
+    let mut directory = DirectoryBuilder::new(Version::V1);
+    for (name, cid) in entries {
+        directory.add(String::from(*name).into(), *cid, 1);
+    }
+    let mut sink = |block: Block| {
+        let (cid, data) = block.into_parts();
+        blocks.insert(cid, data);
+    };
+    directory.finish(&mut sink).unwrap().cid
+}
+
+/// Files of many sizes, equal ones, empty ones, and a directory in a directory; the paths and contents of all files.
+fn tree() -> (Cid, BTreeMap<String, Vec<u8>>, Blocks) {
+    let (mut blocks, mut files) = (Blocks::new(), BTreeMap::new());
+    let mut directories = vec![];
+    for name in ["a", "b"] {
+        let mut entries = vec![];
+        for n in 0..60_usize {
+            let content = match n {
+                0 | 1 => vec![],
+                2 | 3 => noise(3000),
+                _ => noise(n * 97 + usize::from(name == "b")),
+            };
+            let cid = build(SMALL, &content, &mut blocks).cid;
+            entries.push((format!("file-{n:02}"), cid));
+            files.insert(format!("{name}/deep/file-{n:02}"), content);
+        }
+        let entries: Vec<(&str, Cid)> = entries.iter().map(|(n, c)| (n.as_str(), *c)).collect();
+        let deep = directory(&entries, &mut blocks);
+        directories.push((name, directory(&[("deep", deep)], &mut blocks)));
+    }
+    let content = noise(500_000);
+    directories.push(("large", build(SMALL, &content, &mut blocks).cid));
+    files.insert("large".into(), content);
+    directories.push(("none", directory(&[], &mut blocks)));
+    (directory(&directories, &mut blocks), files, blocks)
+}
+
+/// The files that came.
+fn files(outcome: &Outcome) -> BTreeMap<String, Vec<u8>> {
+    let mut files = BTreeMap::new();
+    for (index, (entry, start)) in outcome.entries.iter().enumerate() {
+        let end = outcome.entries.get(index + 1).map(|(_, start)| *start);
+        let content = &outcome.content[*start..end.unwrap_or(outcome.content.len())];
+        let path = String::from_utf8(entry.path.to_vec()).unwrap();
+        match entry.kind {
+            TreeKind::File { size } => {
+                assert_eq!(size, content.len() as u64, "{path}");
+                assert!(files.insert(path, content.to_vec()).is_none());
+            }
+            _ => assert!(content.is_empty(), "{path}"),
+        }
+    }
+    files
+}
+
+#[test]
+fn one_request_brings_all_that_is_below_a_directory() {
+    let (root, expected, blocks) = tree();
+    let network = Network::new(blocks, &[Script::Honest]);
+    for local in [false, true] {
+        let options = Options {
+            local,
+            ..Options::default()
+        };
+        let outcome = network.fetch_tree(&at(root), options);
+        assert_eq!(outcome.faults(), []);
+        assert!(files(&outcome) == expected);
+        assert_eq!(outcome.requests.len(), 1, "{:?}", outcome.requests);
+        assert!(outcome.requests[0].1.ends_with("?format=car&dag-scope=all"));
+        let paths: Vec<&[u8]> = outcome.entries.iter().map(|(one, _)| &*one.path).collect();
+        assert_eq!(paths[..3], [b"".as_slice(), b"a", b"a/deep"]);
+        assert_eq!(paths.last(), Some(&b"none".as_slice()));
+    }
+}
+
+#[test]
+fn a_file_is_a_tree_of_one_entry_and_a_path_leads_to_a_subtree() {
+    let (root, expected, blocks) = tree();
+    let network = Network::new(blocks, &[Script::Honest]);
+    let mut url = at(root);
+    url.path = vec!["a".into(), "deep".into()];
+    let outcome = network.fetch_tree(&url, Options::default());
+    assert_eq!(files(&outcome).len(), 60);
+    url.path = vec!["large".into()];
+    let outcome = network.fetch_tree(&url, Options::default());
+    assert_eq!(outcome.entries.len(), 1);
+    assert!(outcome.content == expected["large"]);
+}
+
+#[test]
+fn a_sharded_directory_comes_whole() {
+    let mut blocks = Blocks::new();
+    let one = build(SMALL, b"one", &mut blocks).cid;
+    let names: Vec<String> = (0..6000)
+        .map(|n| format!("a rather long name {n:05}"))
+        .collect();
+    let entries: Vec<(&str, Cid)> = names.iter().map(|name| (name.as_str(), one)).collect();
+    let root = directory(&entries, &mut blocks);
+    assert!(blocks.len() > 100);
+    let network = Network::new(blocks, &[Script::Honest]);
+    let outcome = network.fetch_tree(&at(root), Options::default());
+    let files = files(&outcome);
+    assert_eq!(files.len(), 6000);
+    assert!(files.values().all(|content| content == b"one"));
+    assert_eq!(outcome.requests.len(), 1);
+}
+
+#[test]
+fn whatever_gateways_do_a_tree_is_whole_or_an_error() {
+    let (root, expected, blocks) = tree();
+    let missing: Vec<Cid> = blocks.keys().step_by(7).copied().collect();
+    for script in [
+        Script::CorruptFrom(0),
+        Script::CorruptFrom(40),
+        Script::EndAfter(30_000),
+        Script::BreakAfter(200_000),
+        Script::HangAfter(9000),
+        Script::Hang,
+        Script::Html,
+        Script::HtmlInDisguise,
+        Script::Flood,
+        Script::Oversize,
+        Script::Status(404),
+        Script::NoCar(400),
+        Script::NoConnection,
+        Script::Backwards,
+        Script::Twice,
+        Script::WithStrangers,
+        Script::Lacks(missing),
+    ] {
+        let options = Options::default();
+        let network = Network::new(blocks.clone(), &[script.clone(), Script::Honest]);
+        let outcome = network.fetch_tree(&at(root), options.clone());
+        assert!(outcome.result.is_ok(), "{script:?}: {:?}", outcome.result);
+        assert!(files(&outcome) == expected, "{script:?}");
+        assert!(
+            outcome.most_held <= options.max_buffer + (2 << 20),
+            "{script:?}"
+        );
+        // Alone it gives all, or a part of it and an error.
+        let alone = Network::new(blocks.clone(), core::slice::from_ref(&script));
+        let outcome = alone.fetch_tree(&at(root), options);
+        if outcome.result.is_ok() {
+            assert!(files(&outcome) == expected, "{script:?}");
+        }
+    }
+}
+
+#[test]
+fn a_tree_stays_within_its_budget_and_its_names_lead_nowhere_else() {
+    let (root, _, mut blocks) = tree();
+    let fetch = |root: Cid, budget: Budget, blocks: &Blocks| {
+        let network = Network::new(blocks.clone(), &[Script::Honest]);
+        let options = Options {
+            budget,
+            ..Options::default()
+        };
+        let outcome = network.fetch_tree(&at(root), options);
+        match outcome.result.unwrap_err() {
+            FetchError::Walk(error) => error,
+            other => panic!("{other}"),
+        }
+    };
+    let all = Budget::default();
+    let few = Budget { blocks: 50, ..all };
+    assert_eq!(fetch(root, few, &blocks), UnixFsError::BudgetBlocks);
+    let short = Budget {
+        output: 100_000,
+        ..all
+    };
+    assert_eq!(fetch(root, short, &blocks), UnixFsError::BudgetOutput);
+    let flat = Budget { depth: 2, ..all };
+    assert_eq!(fetch(root, flat, &blocks), UnixFsError::BudgetDepth);
+    // Ten directories, each ten times in the one above it: ten thousand million entries.
+    let mut bomb = root;
+    for _ in 0..10 {
+        let names: Vec<String> = (0..10).map(|n| format!("{n}")).collect();
+        let entries: Vec<(&str, Cid)> = names.iter().map(|name| (name.as_str(), bomb)).collect();
+        bomb = directory(&entries, &mut blocks);
+    }
+    let some = Budget {
+        blocks: 20_000,
+        ..all
+    };
+    assert_eq!(fetch(bomb, some, &blocks), UnixFsError::BudgetBlocks);
+    for name in ["..", ".", "", "a/b", "nul\0"] {
+        let root = directory(&[(name, root)], &mut blocks);
+        assert_eq!(fetch(root, all, &blocks), UnixFsError::Name, "{name:?}");
+    }
+}
