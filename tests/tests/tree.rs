@@ -12,7 +12,7 @@ use interplanar_tests::program::{Program, binary, get, narinfo};
 use interplanar_tests::relay::{Fault, Relay};
 use interplanar_tests::web::node;
 use serde_json::{Value, json};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
@@ -78,17 +78,25 @@ fn folder() -> TempDir {
 }
 
 fn publish(dir: &Path, kubo: &Kubo) -> Program {
-    Program::outside(&[
+    start(dir, kubo, &["--compression=zstd:1", "--publish-tree"])
+}
+
+fn start(dir: &Path, kubo: &Kubo, options: &[&str]) -> Program {
+    let (cache, api, item) = (
+        format!("--cache={}", dir.join("cache").display()),
+        format!("--ipfs-api={}", kubo.api_url()),
+        dir.join("item"),
+    );
+    let item = item.to_str().expect("UTF-8");
+    let mut arguments = vec![
         "publish",
         "--port=0",
         "--listen=127.0.0.1",
         "--store-dir=/gnu/store",
-        "--compression=zstd:1",
-        "--publish-tree",
-        &format!("--cache={}", dir.join("cache").display()),
-        &format!("--ipfs-api={}", kubo.api_url()),
-        dir.join("item").to_str().expect("UTF-8"),
-    ])
+    ];
+    arguments.extend(options);
+    arguments.extend([cache.as_str(), &api, item]);
+    Program::outside(&arguments)
 }
 
 /// The narinfo when all is in Kubo, the plain NAR's root, and the tree's.
@@ -304,6 +312,42 @@ fn a_tree_adds_at_most_a_twentieth_to_its_nar() {
         both > alone && (both - alone) * 20 <= alone,
         "{alone} and {both}"
     );
+}
+
+/// A short NAR is one block, and the same one with a tree as without.
+#[test]
+fn a_file_that_was_published_plain_gets_its_tree_later() {
+    let kubo = Kubo::start();
+    let dir = tempfile::tempdir().expect("a folder");
+    fs::write(dir.path().join("item"), "hello\n").expect("a file");
+    let pins = || {
+        let mut list = kubo.ipfs();
+        let said = output(list.args(["pin", "ls", "--type=recursive", "-q"]));
+        said.lines().map(str::to_owned).collect::<BTreeSet<_>>()
+    };
+    let before = pins();
+    let program = start(dir.path(), &kubo, &["--compression=none"]);
+    let item = program.item();
+    let text = narinfo(&program.url, &item, |text| text.contains("ipfs://"));
+    assert!(!text.contains("Tree: "), "{text}");
+    drop(program);
+    let program = start(dir.path(), &kubo, &["--publish-tree", "--compression=none"]);
+    let (_, nar, tree) = published(&program, &item);
+    drop(program);
+    assert!(text.contains(&nar.to_string()), "{text}");
+    // As `echo hello | ipfs add --cid-version=1` says it.
+    let expected = "bafkreicysg23kiwv34eg2d7qweipxwosdo2py4ldv42nbauguluen5v6am";
+    assert_eq!(tree.to_string(), expected);
+    assert_eq!(bytes(kubo.ipfs().args(["cat", expected])), b"hello\n");
+    let now = pins();
+    let new: Vec<_> = now.difference(&before).cloned().collect();
+    assert_eq!(new.len(), 2, "{new:?}");
+    // All of it goes with the item.
+    let cache = format!("--cache={}", dir.path().join("cache").display());
+    let api = format!("--ipfs-api={}", kubo.api_url());
+    let gc = ["gc", &cache, &api, "--unused-for=0s", "--keep-for=0s"];
+    output(Command::new(binary()).args(gc));
+    assert_eq!(pins(), before);
 }
 
 #[test]

@@ -1,6 +1,7 @@
 //! What may go wrong while the deduplicating form is published: two bakes at once, a full disk, a Kubo that dies, and a collector under load.
 
 use interplanar_core::cid::IpfsUrl;
+use interplanar_core::dedup::TREE_FIELD;
 use interplanar_core::hash::Sha256;
 use interplanar_core::narinfo::{Compression, NarInfo};
 use interplanar_tests::kubo::Kubo;
@@ -81,9 +82,19 @@ fn check(program: &Program, text: &str) {
         let packed = answer
             .bytes()
             .unwrap_or_else(|error| panic!("{url}: {error}"));
-        assert_eq!(entry.compression, Compression::Zstd);
-        let nar = zstd::decode_all(&packed[..]).expect("zstd");
+        let nar = match entry.compression {
+            Compression::None => packed.to_vec(),
+            _ => zstd::decode_all(&packed[..]).expect("zstd"),
+        };
         assert_eq!(Sha256::of(&nar), info.nar_hash(), "{url}");
+    }
+    if let Some(tree) = info.extra(TREE_FIELD) {
+        // A block that is missing breaks the answer off.
+        let url = format!("{}/ipfs/{tree}?format=car", program.url);
+        let answer = reqwest::blocking::get(&url).expect("an answer");
+        assert_eq!(answer.status(), 200, "{url} of\n{text}");
+        let whole = answer.bytes();
+        whole.unwrap_or_else(|error| panic!("{url}: {error}"));
     }
 }
 
@@ -265,7 +276,11 @@ fn no_narinfo_leads_to_what_the_collector_takes() {
     let folder = tempfile::tempdir().expect("a folder");
     let trees = trees(folder.path(), 12, 1 << 20);
     let cache = folder.path().join("cache");
-    let program = publish(&cache, &["--ttl=2s", "--max-cache-size=1"], &trees);
+    let program = publish(
+        &cache,
+        &["--ttl=2s", "--max-cache-size=1", "--publish-tree"],
+        &trees,
+    );
     let paths = items(&program, &trees);
     let start = Instant::now();
     // Those who ask look at a few items at a time, so that the others age.

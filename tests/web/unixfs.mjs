@@ -7,6 +7,8 @@ import { heliaNode } from "./verified-fetch.mjs";
 const { unixfs } = await import("@helia/unixfs");
 const { CID } = await import("multiformats/cid");
 
+const DAG_PB = 0x70;
+
 const { gateway, root, files } = job();
 const { helia } = await heliaNode([gateway]);
 const fs = unixfs(helia);
@@ -18,8 +20,8 @@ while (open.length > 0) {
   for await (const { name, cid } of fs.ls(directory)) {
     const path = folder + name;
     entries[path] = cid.toString();
-    const { type } = await fs.stat(cid);
-    if (type === "directory") {
+    // Leaves are raw, and no directories.
+    if (cid.code === DAG_PB && (await fs.stat(cid)).type === "directory") {
       open.push([`${path}/`, cid]);
     }
   }

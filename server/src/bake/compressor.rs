@@ -187,6 +187,7 @@ impl FromStr for Compressor {
 impl fmt::Display for Compressor {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.method {
+            Compression::None if self.is_tree() => f.write_str("tree"),
             Compression::None => f.write_str("none"),
             _ => write!(f, "{}:{}", self.name(), self.level),
         }

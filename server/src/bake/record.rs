@@ -96,16 +96,15 @@ impl Record {
         }
     }
 
-    /// Roots of all its DAGs: files, and their chunk indexes.
+    /// Roots of all its DAGs, each once: files, their chunk indexes and trees.
     pub(super) fn roots(&self) -> Vec<Cid> {
-        let all = self.representations.iter();
-        all.flat_map(Representation::roots).collect()
+        distinct(self.representations.iter())
     }
 
     /// Those of them that Kubo has pinned.
     pub(super) fn pins(&self) -> Vec<Cid> {
         let pinned = self.representations.iter().filter(|one| one.published);
-        pinned.flat_map(Representation::roots).collect()
+        distinct(pinned)
     }
 
     /// Kubo has none of them pinned any more.
@@ -124,6 +123,17 @@ impl Record {
         let stored: Stored = serde_json::from_slice(json).ok()?;
         stored.read()
     }
+}
+
+/// The roots of some forms. A short NAR may be the same block in two of them.
+fn distinct<'a>(forms: impl Iterator<Item = &'a Representation>) -> Vec<Cid> {
+    let mut roots = Vec::new();
+    for root in forms.flat_map(Representation::roots) {
+        if !roots.contains(&root) {
+            roots.push(root);
+        }
+    }
+    roots
 }
 
 #[derive(Serialize, Deserialize)]

@@ -175,10 +175,10 @@ impl Upload {
             // No `ipfs add` makes such a DAG.
             _ => self.import(hash_part, path, &roots).await?,
         }
-        let (baker, key, cid) = (self.baker.clone(), hash_part.to_owned(), one.cid);
+        let (baker, key, pinned) = (self.baker.clone(), hash_part.to_owned(), roots.clone());
         let there = blocking(move || {
             baker
-                .published(&key, &cid)
+                .published(&key, &pinned)
                 .map_err(|error| error.to_string())
         });
         if !there.await.map_err(Fault::Item)? {
@@ -284,15 +284,12 @@ fn fault(error: KuboError) -> Fault {
 }
 
 impl Baker {
-    /// Notes that Kubo has pinned a CID; says whether the item is still there.
-    fn published(
-        &self,
-        hash_part: &str,
-        cid: &interplanar_core::cid::Cid,
-    ) -> Result<bool, BakeError> {
+    /// Notes that Kubo has pinned the roots of a form; says whether the item is still there.
+    fn published(&self, hash_part: &str, roots: &[Cid]) -> Result<bool, BakeError> {
         self.inner.records.update(hash_part, |record| {
             for one in &mut record.representations {
-                one.published |= one.cid == *cid;
+                // A short NAR is the same block in two forms, of which one has a tree beside it.
+                one.published |= one.roots().eq(roots.iter().copied());
             }
         })
     }

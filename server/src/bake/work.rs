@@ -150,19 +150,22 @@ impl Inner {
         shelf: &Rc<RefCell<Shelf>>,
     ) -> Result<Record, BakeError> {
         let mut representations: Vec<Representation> = Vec::new();
+        let tree = self.wants_tree();
         for file in &prepared.files {
+            // The tree's NAR has the same bytes.
+            if tree && file.entry.compression == Compression::None {
+                continue;
+            }
             let known = |one: &Representation| one.compression == file.entry.compression;
             if !representations.iter().any(known) {
                 representations.push(oven::take(&*self.source, item, file, shelf)?);
             }
         }
-        if self.wants_tree() {
+        if tree {
             let press = (self.config.cut, &self.presses);
-            let tree = oven::bake(&*self.source, item, &[Compressor::TREE], press, shelf)?;
-            self.save_listing(item, tree.listing.as_bytes())?;
-            // The same bytes, if it has them.
-            representations.retain(|one| one.compression != Compression::None);
-            representations.extend(tree.representations);
+            let baking = oven::bake(&*self.source, item, &[Compressor::TREE], press, shelf)?;
+            self.save_listing(item, baking.listing.as_bytes())?;
+            representations.extend(baking.representations);
         } else if let Some(path) = &prepared.listing {
             let listing = std::fs::read(path).map_err(BakeError::io(path))?;
             self.save_listing(item, &listing)?;

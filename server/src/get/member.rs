@@ -86,7 +86,7 @@ pub async fn file(
 /// The tree of an item. `whole` reads all of the NAR in any case.
 ///
 /// # Errors
-/// As [`file`].
+/// As [`file()`].
 pub async fn listing(
     access: &Access,
     (proxy, found): (&Proxy, &Available),
