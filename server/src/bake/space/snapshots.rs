@@ -16,17 +16,19 @@ pub(super) fn unpinned(
     held: &mut Held<'_>,
     unpin: &mut dyn FnMut(&[Cid]) -> bool,
 ) -> Result<Vec<Cid>, BakeError> {
-    let mut old = Vec::new();
-    for root in held.expired() {
-        if held.in_kubo().pinned.contains(&root) {
-            if !unpin(&[root]) {
-                continue;
-            }
-            let mut kubo = held.in_kubo().clone();
-            kubo.pinned.retain(|pinned| *pinned != root);
-            held.set_in_kubo(kubo)?;
+    let mut old = held.expired();
+    let known = held.roots();
+    // Also what was forgotten since it lost blocks here.
+    let mut pinned = held.in_kubo().pinned.clone();
+    pinned.retain(|root| old.contains(root) || !known.contains(root));
+    for root in pinned {
+        if !unpin(&[root]) {
+            old.retain(|one| *one != root);
+            continue;
         }
-        old.push(root);
+        let mut kubo = held.in_kubo().clone();
+        kubo.pinned.retain(|one| *one != root);
+        held.set_in_kubo(kubo)?;
     }
     Ok(old)
 }

@@ -394,8 +394,10 @@ async fn a_snapshot_that_kubo_pins_stays_until_it_unpins_it() {
     let baked = Baked::new([HOUR, HOUR, HOUR]).await;
     let cache = baked.open().await;
     let root = snapshot(&cache);
+    // One that was forgotten, with its blocks lost.
+    let forgotten = *Block::raw("forgotten".into()).cid();
     let kubo = InKubo {
-        pinned: vec![root],
+        pinned: vec![root, forgotten],
         ..InKubo::default()
     };
     cache.snapshots.hold().set_in_kubo(kubo).unwrap();
@@ -405,14 +407,14 @@ async fn a_snapshot_that_kubo_pins_stays_until_it_unpins_it() {
     let never = unused_for(1000 * HOUR);
     cache.collect(&never, &mut |_| false).unwrap();
     assert!(cache.blocks.has(&root).unwrap());
-    assert_eq!(cache.snapshots.hold().in_kubo().pinned, [root]);
+    assert_eq!(cache.snapshots.hold().in_kubo().pinned, [root, forgotten]);
     let mut asked = Vec::new();
     let mut unpin = |pins: &[Cid]| {
         asked.extend_from_slice(pins);
         true
     };
     cache.collect(&never, &mut unpin).unwrap();
-    assert_eq!(asked, [root]);
+    assert_eq!(asked, [root, forgotten]);
     assert!(!cache.blocks.has(&root).unwrap());
     assert!(cache.snapshots.hold().in_kubo().pinned.is_empty());
 }
