@@ -3,6 +3,7 @@
 use interplanar_core::block::Block;
 use interplanar_core::car;
 use interplanar_core::ipns::{Name, Record};
+use interplanar_core::narinfo::NarInfo;
 use interplanar_tests::cache::{GuixCache, NIX_KEY, NixCache};
 use interplanar_tests::kubo::{Kubo, Repo};
 use interplanar_tests::nix::Nix;
@@ -78,8 +79,9 @@ fn guix_installs_from_the_name_while_publish_is_stopped() {
 #[test]
 fn nix_installs_from_the_name_and_the_proxy_reads_it_too_while_publish_is_stopped() {
     let kubo = Kubo::start();
-    let cache = NixCache::with(&kubo, &SNAPSHOT);
-    let name = published(&cache.publish, &kubo, &cache.all());
+    // What the first snapshot hasn't is not published before the end.
+    let cache = NixCache::with(&kubo, &["--snapshot", "--snapshot-interval=3600s"]);
+    let all = cache.all().map(str::to_owned);
     let NixCache {
         machine,
         items,
@@ -87,7 +89,9 @@ fn nix_installs_from_the_name_and_the_proxy_reads_it_too_while_publish_is_stoppe
         publish,
     } = cache;
     let log = publish.stop();
-    assert!(log.contains("stopping"), "{log}");
+    let name = name(&log).expect("a name");
+    let base = format!("{}/ipns/{name}", kubo.gateway_url());
+    assert!(all.iter().all(|item| has(&base, item)), "{log}");
 
     let client = Nix::new();
     let url = format!("{}/ipns/{name}", kubo.gateway_url());
@@ -247,6 +251,83 @@ fn one_more_item_shares_all_but_a_few_blocks_and_old_snapshots_are_unpinned_and_
 }
 
 #[test]
+fn a_kubo_that_lost_everything_gets_everything_anew() {
+    let kubo = Kubo::start();
+    let trees = Trees::new(&kubo);
+    let publish = trees.publish(0..5, &[]);
+    let before = trees.root(5);
+    drop(publish.stop());
+    for pin in pins(&kubo) {
+        output(kubo.ipfs().args(["pin", "rm", &pin]));
+    }
+    output(kubo.ipfs().args(["repo", "gc", "-q"]));
+    let (there, ..) = attempt(kubo.ipfs().args(["block", "stat", &before]));
+    assert!(!there, "Kubo has forgotten it");
+    // All but the sixth count as published there.
+    let publish = trees.publish(0..6, &[]);
+    let after = trees.root(6);
+    assert!(pins(&kubo).contains(&after));
+    assert!(refs(&kubo, &after).len() > 6 * 3, "{}", publish.log());
+}
+
+#[test]
+fn without_kubo_the_cache_folder_keeps_it_and_serves_it() {
+    let kubo = Kubo::start();
+    let trees = Trees::new(&kubo);
+    let cache = format!("--cache={}", trees.cache().display());
+    let tree = trees.tree(1);
+    let publish = Program::outside(&[
+        "publish",
+        "--port=0",
+        "--listen=127.0.0.1",
+        "--compression=zstd:3",
+        "--compression=gzip:1",
+        "--snapshot",
+        &cache,
+        &tree,
+    ]);
+    let item = publish.item();
+    let mut root = String::new();
+    wait_until("a snapshot with the item", || {
+        let (ok, said, _) = interplanar(&["snapshot", "show", "--json", &cache]);
+        let shown: serde_json::Value = serde_json::from_str(&said).unwrap_or_default();
+        root = shown["root"].as_str().unwrap_or_default().to_owned();
+        ok && shown["items"] == 1
+    });
+    wait_until("the CID in the log", || publish.log().contains(&root));
+    let base = format!("{}/ipfs/{root}", publish.url);
+    let text = get(&format!("{base}/{}.narinfo", hash_part(&item))).1;
+    let info = NarInfo::parse(text.as_bytes()).expect("a narinfo");
+    assert_eq!(
+        (info.store_path().as_str(), info.entries().len()),
+        (item.as_str(), 2)
+    );
+    let bytes = |url: String| {
+        let answer = reqwest::blocking::get(&url).expect("an answer");
+        assert_eq!(answer.status(), 200, "{url}");
+        answer.bytes().expect("a body")
+    };
+    for entry in info.entries() {
+        let there = bytes(format!("{base}/{}", entry.url));
+        assert!(there == bytes(format!("{}/{}", publish.url, entry.url)));
+        assert_eq!(entry.file_size, Some(there.len() as u64));
+    }
+    drop(publish.stop());
+    let (ok, said, err) = interplanar(&["du", "--json", &cache]);
+    assert!(ok, "{err}");
+    let usage: serde_json::Value = serde_json::from_str(&said).expect("JSON");
+    assert!(
+        usage["snapshots"].as_u64() > Some(500) && usage["other"] == 0,
+        "{usage}"
+    );
+    // What goes from the cache goes from the snapshot.
+    let (ok, said, err) = interplanar(&["gc", &cache, "--max-size=0", "--keep-for=0s"]);
+    assert!(ok && said.contains(&item), "{said}{err}");
+    let (ok, said, _) = interplanar(&["snapshot", "show", "--json", &cache]);
+    assert!(ok && said.contains("\"items\":0"), "{said}");
+}
+
+#[test]
 fn killed_in_the_middle_it_goes_on_with_a_whole_snapshot() {
     let kubo = Kubo::start();
     let trees = Trees::new(&kubo);
@@ -364,7 +445,7 @@ fn an_exported_snapshot_installs_from_another_kubo_and_from_the_embedded_store()
         "--port=0",
         "--listen=127.0.0.1",
         &own,
-        "--source=/nonexistent",
+        &format!("--store-root={}", dir.path().display()),
     ]);
     for server in [elsewhere.gateway_url(), embedded.url.clone()] {
         let client = Nix::new();
@@ -372,6 +453,21 @@ fn an_exported_snapshot_installs_from_another_kubo_and_from_the_embedded_store()
         assert!(ok, "{said}");
         assert_eq!(client.hash(&items.user), machine.hash(&items.user));
     }
+    // And through a proxy that knows the root.
+    let client = Nix::new();
+    let proxy = Program::inside(
+        &client.root,
+        &[
+            "proxy",
+            "--port=0",
+            "--cache=/var/cache/proxy",
+            &format!("--upstream=ipfs://{root}"),
+            &format!("--gateway={}", embedded.url),
+            &format!("--trusted-key={key}"),
+        ],
+    );
+    let (ok, said) = client.install(&items.user, &proxy.url, &key);
+    assert!(ok, "{said}\n{}", proxy.log());
     assert!(key.starts_with(NIX_KEY));
 }
 
@@ -577,11 +673,9 @@ fn a_forged_record_is_refused_and_so_is_an_old_one() {
         get(&format!("{}/{}.narinfo", refused.url, hash_part(more))).0,
         502
     );
-    assert!(
-        refused.log().contains("record refused"),
-        "{}",
-        refused.log()
-    );
+    wait_until("the refusal in the log", || {
+        refused.log().contains("record refused")
+    });
     refused.kill();
 
     gateway.tell(new);
@@ -593,7 +687,9 @@ fn a_forged_record_is_refused_and_so_is_an_old_one() {
         gateway.tell(record);
         let again = proxy();
         assert!(has(&again.url, more), "{}", again.log());
-        assert!(again.log().contains("record refused"), "{}", again.log());
+        wait_until("the refusal in the log", || {
+            again.log().contains("record refused")
+        });
         let metrics = get(&format!("{}/metrics", again.url)).1;
         assert!(
             metrics.contains("interplanar_proxy_records_refused_total 1"),

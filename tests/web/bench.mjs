@@ -1,10 +1,10 @@
-// One measurement in a fresh process: job { what, package, gateway, cids, rounds?, file?, method?, size? }; result { ms, mib }: the last of
+// One measurement in a fresh process: job { what, package, gateway, cids, root?, rounds?, file?, method?, size? }; result { ms, mib }: the last of
 // some rounds, the ones before it warm the compilers up; mib is the most memory that the process ever had.
 
 import { readFileSync } from "node:fs";
 import { interplanar, job, result } from "./lib.mjs";
 
-const { what, package: folder, gateway, cids, rounds = 3, file, method, size } = job();
+const { what, package: folder, gateway, cids, root, rounds = 3, file, method, size } = job();
 
 async function drain(stream) {
   let bytes = 0;
@@ -30,6 +30,25 @@ const ways = {
     };
   },
 
+  /** The same files as a directory. */
+  async tree() {
+    const { Gateways, fetchTree } = await interplanar(folder);
+    return async () => {
+      const stream = fetchTree(`ipfs://${root}`, new Gateways([gateway]));
+      let files = 0;
+      for (const reader = stream.getReader(); ; ) {
+        const { done, value } = await reader.read();
+        if (done) {
+          break;
+        }
+        files += value.type === "file" ? 1 : 0;
+      }
+      if (files !== cids.length) {
+        throw new Error(`${files} files`);
+      }
+    };
+  },
+
   theirs: (session) => async () => {
     const { verifiedFetch } = await import("./verified-fetch.mjs");
     const get = await verifiedFetch([gateway]);
@@ -47,6 +66,7 @@ const ways = {
 const once = {
   plain: ways.plain,
   ours: ways.ours,
+  "ours, as a tree": ways.tree,
   "theirs, session": () => ways.theirs(true),
   theirs: () => ways.theirs(false),
   decode: ways.decode,

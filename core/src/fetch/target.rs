@@ -11,7 +11,7 @@ use alloc::vec::Vec;
 use bytes::Bytes;
 
 /// A walk that gives out more than content.
-pub(super) trait Walk: core::fmt::Debug + Send {
+pub(super) trait Walk: core::fmt::Debug + Send + Sync {
     fn wants(&mut self, max: usize) -> Result<Vec<Cid>, FetchError>;
     fn is_wanted(&self, cid: &Cid) -> bool;
     fn push(&mut self, block: Block) -> Result<(), UnixFsError>;

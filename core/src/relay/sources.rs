@@ -136,3 +136,42 @@ fn slowness(compression: Compression) -> u8 {
         _ => 4,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const CID: &str = "bafybeiew7s3tfrzlicbgzhtmochwrlu45eqsingqgxneg5o5rurkgedhie";
+
+    #[test]
+    fn what_is_relative_in_a_directory_on_ipfs_is_in_it() {
+        let named = |url: &str, upstream: &str| -> Vec<String> {
+            let entry = Entry {
+                url: url.to_string(),
+                compression: Compression::Zstd,
+                file_size: None,
+                file_hash: None,
+            };
+            places(&entry, upstream)
+                .into_iter()
+                .map(|place| match place {
+                    Place::Ipfs(url) => url.to_string(),
+                    Place::Http(url) => url,
+                })
+                .collect()
+        };
+        let root = format!("ipfs://{CID}");
+        let deep = format!("{root}/a%20cache");
+        assert_eq!(
+            named("nar/zstd/x-g%2B%2B", &root),
+            [format!("{root}/nar/zstd/x-g++")]
+        );
+        assert_eq!(named("nar/x", &deep), [format!("{deep}/nar/x")]);
+        // Elsewhere is elsewhere, and the root of a directory on IPFS is nowhere.
+        assert_eq!(named("http://a/nar/x", &root), ["http://a/nar/x"]);
+        assert_eq!(named(&root, &deep), [root.as_str()]);
+        assert!(named("/nar/x", &root).is_empty());
+        assert!(named("//a/x", &root).is_empty());
+        assert!(named("nar/%zz", &root).is_empty());
+    }
+}

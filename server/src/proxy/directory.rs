@@ -45,11 +45,14 @@ pub(super) struct Directory {
 
 enum Root {
     Fixed(IpfsUrl),
-    Named {
-        name: Name,
-        kept: PathBuf,
-        known: tokio::sync::Mutex<Known>,
-    },
+    Named(Box<Named>),
+}
+
+struct Named {
+    name: Name,
+    /// The file of the last record.
+    kept: PathBuf,
+    known: tokio::sync::Mutex<Known>,
 }
 
 /// What is known of a name.
@@ -91,11 +94,11 @@ impl Directory {
                     record,
                     until: None,
                 };
-                Root::Named {
+                Root::Named(Box::new(Named {
                     name,
                     kept,
                     known: tokio::sync::Mutex::new(known),
-                }
+                }))
             }
         };
         Some(Self {
@@ -148,9 +151,9 @@ impl Directory {
     }
 
     async fn root(&self) -> Option<IpfsUrl> {
-        let (name, kept, known) = match &self.root {
+        let Named { name, kept, known } = match &self.root {
             Root::Fixed(url) => return Some(url.clone()),
-            Root::Named { name, kept, known } => (name, kept, known),
+            Root::Named(named) => named.as_ref(),
         };
         let mut known = known.lock().await;
         if known.until.is_none_or(|until| until <= Instant::now()) {

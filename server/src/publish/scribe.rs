@@ -96,15 +96,9 @@ impl Scribe {
             .iter()
             .filter_map(|one| record.of(*one).map(|found| (found, one.name())));
         let forms = wanted.clone().map(|(one, name)| form(one, name)).collect();
-        let mut offered = wanted.map(|(one, _)| one).filter(|one| offered(one));
-        let index = offered.clone().find_map(|one| one.index);
-        let tree = offered.find_map(|one| one.tree);
-        let extra = [(dedup::FIELD, index), (dedup::TREE_FIELD, tree)];
-        let extra = extra
-            .into_iter()
-            .filter_map(|(field, cid)| Some((field, cid?.to_string())));
+        let offered = wanted.map(|(one, _)| one).filter(|one| offered(one));
         let entries = self.entries(self.dialect, item, forms);
-        self.write(item, entries, extra.collect())
+        self.write(item, entries, extra(offered))
     }
 
     /// Of a baked item as it stands in a snapshot: with relative URLs and nothing that a stock client doesn't understand; and what the URLs lead to.
@@ -138,10 +132,8 @@ impl Scribe {
             Some(text) => NarInfo::parse(text.as_bytes())
                 .and_then(|narinfo| self.rewrite(narinfo, item, forms)),
             None => {
-                let index = all.iter().find_map(|(one, _)| one.index);
-                let extra = index.map(|cid| (dedup::FIELD, cid.to_string()));
                 let entries = self.entries(self.dialect, item, forms);
-                self.write(item, entries, extra.into_iter().collect())
+                self.write(item, entries, extra(all.iter().map(|(one, _)| *one)))
             }
         };
         let base = item.store_path.base_name();
@@ -250,6 +242,19 @@ impl Scribe {
         narinfo.set_entries(entries);
         Ok(Bytes::from(narinfo.to_string()))
     }
+}
+
+/// The fields of a narinfo that say more of what is on IPFS.
+fn extra<'a>(
+    mut offered: impl Iterator<Item = &'a Representation> + Clone,
+) -> Vec<(&'static str, String)> {
+    let index = offered.clone().find_map(|one| one.index);
+    let tree = offered.find_map(|one| one.tree);
+    let extra = [(dedup::FIELD, index), (dedup::TREE_FIELD, tree)];
+    let extra = extra.into_iter();
+    extra
+        .filter_map(|(field, cid)| Some((field, cid?.to_string())))
+        .collect()
 }
 
 /// The name of this machine, as Guix's signatures have it.

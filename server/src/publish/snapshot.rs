@@ -111,9 +111,11 @@ impl Job {
             }
             match shutdown.run_until_cancelled(self.step()).await {
                 None => break,
-                Some(Ok(())) => {
+                Some(Ok(is_new)) => {
                     pause = Duration::from_secs(1);
-                    next = Instant::now() + self.config.interval;
+                    if is_new {
+                        next = Instant::now() + self.config.interval;
+                    }
                 }
                 Some(Err(error)) => {
                     self.failed(&error);
@@ -123,7 +125,7 @@ impl Job {
             }
         }
         match timeout(LAST_WORDS, self.step()).await {
-            Ok(Ok(())) => {}
+            Ok(Ok(_)) => {}
             Ok(Err(error)) => self.failed(&error),
             Err(_) => tracing::warn!("the last snapshot is published at the next start"),
         }
@@ -135,7 +137,8 @@ impl Job {
         tracing::warn!(%error, "no snapshot; it is tried again");
     }
 
-    async fn step(&mut self) -> Result<(), Fault> {
+    /// Makes the next snapshot and publishes it; says whether there is a new one.
+    async fn step(&mut self) -> Result<bool, Fault> {
         // Until this has succeeded: what was taken from the list of changes must not be lost.
         let unsure = std::mem::replace(&mut self.unsure, true);
         let maker = Maker {
@@ -150,15 +153,17 @@ impl Job {
             self.state.made.fetch_add(1, Ordering::Relaxed);
             tracing::info!(%root, "snapshot");
         }
+        let mut is_new = made.new.is_some();
         if let (Some(kubo), Some(root)) = (self.kubo.clone(), made.root) {
-            self.publish(&kubo, root).await?;
+            is_new |= self.publish(&kubo, root).await?;
         }
         self.unsure = false;
-        self.expire().await
+        self.expire().await?;
+        Ok(is_new)
     }
 
-    /// Has Kubo hold, pin and name a root, unless it does.
-    async fn publish(&self, kubo: &Kubo, root: Cid) -> Result<(), Fault> {
+    /// Has Kubo hold, pin and name a root; false if it does already.
+    async fn publish(&self, kubo: &Kubo, root: Cid) -> Result<bool, Fault> {
         let id = kubo.id().await?.id;
         let mut known = self.in_kubo().await?;
         if known.id != id {
@@ -173,7 +178,7 @@ impl Job {
             known.key.clone_from(&self.config.key);
         }
         if known.published == Some(root) {
-            return Ok(());
+            return Ok(false);
         }
         let name = kubo.key(&known.key).await?;
         known.name = name.to_string();
@@ -194,7 +199,7 @@ impl Job {
         let now = now.unwrap_or_default().as_secs();
         self.state.last.store(now, Ordering::Relaxed);
         report(&name, &root);
-        Ok(())
+        Ok(true)
     }
 
     /// Sends what the node lacks of a root, and pins it.

@@ -149,6 +149,7 @@ impl Coded for UnixFsError {
             Self::NotAFile { .. } => "UNIXFS_NOT_A_FILE",
             Self::NotADirectory { .. } => "UNIXFS_NOT_A_DIRECTORY",
             Self::Shard => "UNIXFS_SHARD",
+            Self::Name => "UNIXFS_NAME",
             Self::NotFound { .. } => "UNIXFS_NOT_FOUND",
             Self::Unexpected => "UNIXFS_UNEXPECTED",
             Self::BudgetBlocks => "UNIXFS_BUDGET_BLOCKS",

@@ -51,7 +51,7 @@ pub(super) fn done(summary: &Summary) -> JsValue {
     object("done", &fields)
 }
 
-fn object(kind: &str, fields: &[(&str, JsValue)]) -> JsValue {
+pub(super) fn object(kind: &str, fields: &[(&str, JsValue)]) -> JsValue {
     let object = Object::new();
     let kind = ("type", JsValue::from_str(kind));
     for (name, value) in std::iter::once(&kind).chain(fields) {
@@ -61,6 +61,6 @@ fn object(kind: &str, fields: &[(&str, JsValue)]) -> JsValue {
     object.into()
 }
 
-fn number(value: u64) -> JsValue {
+pub(super) fn number(value: u64) -> JsValue {
     JsValue::from_f64(value as f64)
 }

@@ -5,10 +5,12 @@ use super::gateways::Gateways;
 use super::options::{FetchOptions, Read};
 use super::stream::{Controller, ReadableStream};
 use super::{event, stream};
-use crate::driver::{FetchStream, fetch_ipfs};
+use crate::driver::fetch_ipfs;
 use crate::promise::promise;
 use futures_util::StreamExt as _;
+use futures_util::stream::LocalBoxStream;
 use interplanar_core::cid::IpfsUrl;
+use interplanar_core::fetch::{Event, FetchError, GatewayPool, Summary};
 use js_sys::{Function, Promise, Uint8Array};
 use std::cell::{Cell, RefCell};
 use std::future::poll_fn;
@@ -19,6 +21,18 @@ use web_sys::AbortSignal;
 
 /// Bytes of content that may wait in the stream.
 const HIGH_WATER: f64 = 1_048_576.0;
+/// Values that may wait: entries, or pieces of at most a block.
+const VALUES: f64 = 4.0;
+
+/// Hears of what the engine reports.
+pub(super) type Report = Box<dyn FnMut(&Event)>;
+
+/// What a stream gives.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Kind {
+    Bytes,
+    Values,
+}
 
 /// Fetches the file at an `ipfs:` URL (or `/ipfs/<cid>[/path]`). Each byte of the stream was verified against the CID before it is handed out.
 ///
@@ -29,6 +43,61 @@ pub fn fetch(
     gateways: &Gateways,
     options: Option<FetchOptions>,
 ) -> Result<ReadableStream, JsValue> {
+    start(
+        url,
+        gateways,
+        options,
+        Kind::Bytes,
+        |url, read, pool, report| {
+            let content = fetch_ipfs(&read.client, url, read.options, pool, read.blocks, report);
+            let piece = |piece: Result<bytes::Bytes, _>| {
+                piece.map(|bytes| Uint8Array::from(&*bytes).into())
+            };
+            flow(content, |content| content.summary(), piece)
+        },
+    )
+}
+
+/// What comes out of an engine, for JavaScript.
+pub(super) type Flow = LocalBoxStream<'static, Result<Told, FetchError>>;
+
+/// A value for the reader, or the last word.
+pub(super) enum Told {
+    Value(JsValue),
+    Done(Option<Summary>),
+}
+
+/// Makes a [`Flow`] of a driver's stream.
+pub(super) fn flow<S: futures_util::Stream + Unpin + 'static>(
+    stream: S,
+    summary: impl Fn(&S) -> Option<Summary> + 'static,
+    value: impl Fn(S::Item) -> Result<JsValue, FetchError> + 'static,
+) -> Flow {
+    let parts = (Some(stream), summary, value);
+    futures_util::stream::unfold(parts, |(stream, summary, value)| async move {
+        let mut stream = stream?;
+        match stream.next().await {
+            Some(item) => {
+                let told = value(item).map(Told::Value);
+                Some((told, (Some(stream), summary, value)))
+            }
+            None => {
+                let done = Told::Done(summary(&stream));
+                Some((Ok(done), (None, summary, value)))
+            }
+        }
+    })
+    .boxed_local()
+}
+
+/// Starts a fetch when the stream is read first.
+pub(super) fn start(
+    url: &str,
+    gateways: &Gateways,
+    options: Option<FetchOptions>,
+    kind: Kind,
+    begin: impl FnOnce(&IpfsUrl, Read, Rc<RefCell<GatewayPool>>, Report) -> Flow,
+) -> Result<ReadableStream, JsValue> {
     let url = IpfsUrl::parse(url)
         .or_else(|error| IpfsUrl::parse_gateway(url).map_err(|_| error))
         .map_err(js)?;
@@ -36,14 +105,14 @@ pub fn fetch(
     let on_event = options.as_ref().and_then(FetchOptions::on_event);
     let signal = options.as_ref().and_then(FetchOptions::signal);
     let (pool, told) = (Rc::clone(&gateways.pool), on_event.clone());
-    let report = move |event: &_| {
+    let report = move |event: &Event| {
         let event = told
             .as_ref()
             .and_then(|_| event::event(event, &pool.borrow()));
         tell(told.as_ref(), event);
     };
     let pool = Rc::clone(&gateways.pool);
-    let content = fetch_ipfs(&read.client, &url, read.options, pool, read.blocks, report);
+    let content = begin(&url, read, pool, Box::new(report));
     let live = Rc::new(Live {
         content: RefCell::new(Some(content)),
         stopped: RefCell::default(),
@@ -58,7 +127,12 @@ pub fn fetch(
             *live.listener.borrow_mut() = Some(Listener::new(signal, Rc::downgrade(&live))?);
         }
     }
-    ReadableStream::new(&Source { live }.into(), &stream::strategy(HIGH_WATER))
+    let high_water = match kind {
+        Kind::Bytes => HIGH_WATER,
+        Kind::Values => VALUES,
+    };
+    let source = Source { live, kind };
+    ReadableStream::new(&source.into(), &stream::strategy(high_water))
 }
 
 /// Calls the page's function; what it throws is its own affair.
@@ -71,16 +145,11 @@ fn tell(listener: Option<&Function>, event: Option<JsValue>) {
 /// A fetch that somebody may stop.
 struct Live {
     /// Taken while a pull is under way.
-    content: RefCell<Option<FetchStream>>,
+    content: RefCell<Option<Flow>>,
     stopped: RefCell<Option<JsValue>>,
     waker: Cell<Option<Waker>>,
     listener: RefCell<Option<Listener>>,
     on_event: RefCell<Option<Function>>,
-}
-
-enum Next {
-    Piece(Uint8Array),
-    End,
 }
 
 impl Live {
@@ -106,14 +175,14 @@ impl Live {
         };
         loop {
             match poll_fn(|context| self.poll(context, &mut content)).await {
-                Ok(Next::Piece(piece)) => {
-                    controller.enqueue(&piece)?;
+                Ok(Told::Value(value)) => {
+                    controller.enqueue(&value)?;
                     if !controller.has_room() {
                         break;
                     }
                 }
-                Ok(Next::End) => {
-                    let (summary, listener) = (content.summary(), self.on_event.take());
+                Ok(Told::Done(summary)) => {
+                    let listener = self.on_event.take();
                     self.end();
                     tell(listener.as_ref(), summary.as_ref().map(event::done));
                     return controller.finish();
@@ -130,19 +199,15 @@ impl Live {
         Ok(())
     }
 
-    fn poll(
-        &self,
-        context: &mut Context<'_>,
-        content: &mut FetchStream,
-    ) -> Poll<Result<Next, JsValue>> {
+    fn poll(&self, context: &mut Context<'_>, content: &mut Flow) -> Poll<Result<Told, JsValue>> {
         if let Some(reason) = self.stopped.borrow().clone() {
             return Poll::Ready(Err(reason));
         }
         self.waker.set(Some(context.waker().clone()));
-        content.poll_next_unpin(context).map(|piece| match piece {
-            Some(Ok(piece)) => Ok(Next::Piece(Uint8Array::from(piece.as_ref()))),
+        content.poll_next_unpin(context).map(|told| match told {
+            Some(Ok(told)) => Ok(told),
             Some(Err(error)) => Err(to_js(&error)),
-            None => Ok(Next::End),
+            None => Ok(Told::Done(None)),
         })
     }
 }
@@ -151,14 +216,15 @@ impl Live {
 #[wasm_bindgen(skip_typescript)]
 pub struct Source {
     live: Rc<Live>,
+    kind: Kind,
 }
 
 #[wasm_bindgen]
 impl Source {
-    /// A byte stream.
+    /// Whether it is a byte stream.
     #[wasm_bindgen(getter, js_name = type)]
-    pub fn kind(&self) -> String {
-        "bytes".to_owned()
+    pub fn kind(&self) -> Option<String> {
+        (self.kind == Kind::Bytes).then(|| "bytes".to_owned())
     }
 
     /// The stream has room.

@@ -19,6 +19,8 @@ mod nar;
 mod narinfo;
 mod options;
 mod stream;
+#[cfg(feature = "full")]
+mod tree;
 
 pub use blocks::JsBlocks;
 #[cfg(feature = "full")]
@@ -39,6 +41,8 @@ pub use options::FetchOptions;
 #[cfg(feature = "zstd")]
 pub use stream::WritableStream;
 pub use stream::{Controller, ReadableStream};
+#[cfg(feature = "full")]
+pub use tree::{TreeStream, tree};
 
 use wasm_bindgen::prelude::*;
 
@@ -48,3 +52,7 @@ const TYPES: &str = include_str!("types.d.ts");
 #[cfg(feature = "full")]
 #[wasm_bindgen(typescript_custom_section)]
 const NAR_TYPES: &str = include_str!("nar.d.ts");
+
+#[cfg(feature = "full")]
+#[wasm_bindgen(typescript_custom_section)]
+const TREE_TYPES: &str = include_str!("tree.d.ts");

@@ -1,6 +1,6 @@
 //! Streams of the runtime, as far as they are needed.
 
-use js_sys::{Object, Reflect, Uint8Array};
+use js_sys::{Object, Reflect};
 use wasm_bindgen::prelude::*;
 
 #[wasm_bindgen]
@@ -31,7 +31,7 @@ extern "C" {
     fn desired_size(this: &Controller) -> Option<f64>;
 
     #[wasm_bindgen(method, catch)]
-    pub(super) fn enqueue(this: &Controller, chunk: &Uint8Array) -> Result<(), JsValue>;
+    pub(super) fn enqueue(this: &Controller, chunk: &JsValue) -> Result<(), JsValue>;
 
     #[wasm_bindgen(method, catch)]
     fn close(this: &Controller) -> Result<(), JsValue>;

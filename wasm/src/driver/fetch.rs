@@ -10,6 +10,7 @@ use futures_util::stream::{LocalBoxStream, Stream, StreamExt as _, unfold};
 use interplanar_core::cid::{Cid, IpfsUrl};
 use interplanar_core::fetch::{
     Action, Event, FetchError, Fetcher, GatewayPool, HashTicket, Options, RequestId, Summary,
+    TreeEntry,
 };
 use interplanar_core::hash::Sha256;
 use std::cell::RefCell;
@@ -46,6 +47,20 @@ pub fn fetch_block(
 ) -> FetchStream {
     let fetcher = |options| Fetcher::block(cid, options);
     drive(client, fetcher, options, gateways, store, on_event)
+}
+
+/// Fetches the directory at `url` with all that is below it, by one request where that is possible; a file is a tree of one entry. As
+/// [`fetch_ipfs`] in everything else.
+pub fn fetch_tree(
+    client: &Client,
+    url: &IpfsUrl,
+    options: Options,
+    gateways: Rc<RefCell<GatewayPool>>,
+    store: Option<Rc<dyn LocalBlocks>>,
+    on_event: impl FnMut(&Event) + 'static,
+) -> TreeStream {
+    let fetcher = |options| Fetcher::tree(url, options);
+    TreeStream(drive(client, fetcher, options, gateways, store, on_event))
 }
 
 fn drive(
@@ -85,9 +100,37 @@ fn drive(
     }
 }
 
+/// What a tree is made of.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum TreePiece {
+    /// An entry.
+    Entry(TreeEntry),
+    /// Bytes of the file that was the last entry.
+    Content(Bytes),
+}
+
+/// The entries of a tree, each file followed by its content; see [`fetch_tree`].
+pub struct TreeStream(FetchStream);
+
+impl TreeStream {
+    /// What the engine says of the whole fetch, once the stream has ended well.
+    #[must_use]
+    pub fn summary(&self) -> Option<Summary> {
+        self.0.summary()
+    }
+}
+
+impl Stream for TreeStream {
+    type Item = Result<TreePiece, FetchError>;
+
+    fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        self.0.content.poll_next_unpin(context)
+    }
+}
+
 /// The content of a fetch; see [`fetch_ipfs`].
 pub struct FetchStream {
-    content: LocalBoxStream<'static, Result<Bytes, FetchError>>,
+    content: LocalBoxStream<'static, Result<TreePiece, FetchError>>,
     summary: Rc<RefCell<Option<Summary>>>,
 }
 
@@ -103,7 +146,16 @@ impl Stream for FetchStream {
     type Item = Result<Bytes, FetchError>;
 
     fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
-        self.content.poll_next_unpin(context)
+        loop {
+            return match self.content.poll_next_unpin(context) {
+                Poll::Ready(Some(Ok(TreePiece::Content(bytes)))) => Poll::Ready(Some(Ok(bytes))),
+                // Only trees have entries.
+                Poll::Ready(Some(Ok(TreePiece::Entry(_)))) => continue,
+                Poll::Ready(Some(Err(error))) => Poll::Ready(Some(Err(error))),
+                Poll::Ready(None) => Poll::Ready(None),
+                Poll::Pending => Poll::Pending,
+            };
+        }
     }
 }
 
@@ -130,8 +182,8 @@ enum Woken {
 }
 
 impl Driver {
-    /// The next piece of content; none at the end.
-    async fn next(&mut self) -> Option<Result<Bytes, FetchError>> {
+    /// The next entry or piece of content; none at the end.
+    async fn next(&mut self) -> Option<Result<TreePiece, FetchError>> {
         self.clock.go_on();
         while !self.over {
             let now_ms = self.clock.now_ms();
@@ -149,11 +201,8 @@ impl Driver {
                 Action::Cancel(id) => self.requests.cancel(id),
                 Action::Hash { ticket, data } => self.hashes.start(ticket, data),
                 Action::Event(event) => (self.on_event)(&event),
-                Action::Content(content) => {
-                    self.store.start();
-                    self.clock.stop();
-                    return Some(Ok(content));
-                }
+                Action::Content(content) => return self.give(TreePiece::Content(content)),
+                Action::Entry(entry) => return self.give(TreePiece::Entry(entry)),
                 Action::Wait { until_ms } => self.wait(until_ms).await,
                 Action::Done(summary) => {
                     self.store.finish().await;
@@ -168,6 +217,13 @@ impl Driver {
             }
         }
         None
+    }
+
+    /// The consumer has its time now.
+    fn give(&mut self, piece: TreePiece) -> Option<Result<TreePiece, FetchError>> {
+        self.store.start();
+        self.clock.stop();
+        Some(Ok(piece))
     }
 
     /// Waits for the next input of the engine, or for `until_ms`.

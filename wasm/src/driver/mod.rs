@@ -33,7 +33,7 @@ mod store;
 mod time;
 
 pub use client::{Client, HttpCache, Redirect};
-pub use fetch::{FetchStream, fetch_block, fetch_ipfs};
+pub use fetch::{FetchStream, TreePiece, TreeStream, fetch_block, fetch_ipfs, fetch_tree};
 pub use open::{Opened, open};
 pub use small::{HttpError, Small, get_small, is_transient};
 pub use store::{LocalBlocks, NotKept};

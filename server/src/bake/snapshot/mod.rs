@@ -7,7 +7,7 @@
 //!
 //! <dir>/snapshot.json                     the current root, the old ones, what Kubo was given; written last
 //! ```
-//! A change rewrites only the nodes on its path ([`tree`]). New nodes are durable before the state names their root, so a kill at any moment leaves
+//! A change rewrites only the nodes on its path. New nodes are durable before the state names their root, so a kill at any moment leaves
 //! the snapshot before or the one after. An old root is kept for as long as clients may have its narinfos; what only it needs goes
 //! with [`super::space`].
 //!
@@ -121,6 +121,12 @@ impl Held<'_> {
         let current = self.state.root.into_iter();
         let all = current.chain(old).chain(self.state.imported.clone());
         all.collect()
+    }
+
+    /// Those that stay until somebody says otherwise: the current one, and those that were imported.
+    pub fn current(&self) -> Vec<Cid> {
+        let current = self.state.root.into_iter();
+        current.chain(self.state.imported.clone()).collect()
     }
 
     /// Old ones that nobody can have any more.

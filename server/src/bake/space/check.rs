@@ -42,10 +42,14 @@ pub(super) fn check(
         done.items.push(item.record.item.store_path);
     }
     let mut snapshots = shelves.snapshots.hold();
-    for root in snapshots.roots() {
-        if !mend(shelves, &[root], &mut done, refetch)? {
-            snapshots.forget(&root)?;
-            done.snapshots += 1;
+    let roots = snapshots.roots();
+    // They share nearly all, so they are looked at together unless something is lost for good.
+    if !mend(shelves, &roots, &mut done, refetch)? {
+        for root in roots {
+            if !mend(shelves, &[root], &mut done, refetch)? {
+                snapshots.forget(&root)?;
+                done.snapshots += 1;
+            }
         }
     }
     shelves.blocks.flush()?;

@@ -12,9 +12,8 @@ use interplanar_core::store_path::StorePath;
 use super::super::BakeError;
 use super::super::dag::{Alive, blocks_of};
 use super::super::record::Record;
-use super::super::snapshot::Held;
 use super::usage::Needs;
-use super::{Kept, Shelves};
+use super::{Kept, Shelves, snapshots};
 
 /// What goes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -64,6 +63,10 @@ pub(super) fn victims(
         0 => None,
         _ => Some(Needs::of(shelves, &items)?),
     };
+    if let Some(needs) = &needs {
+        // What went before goes from the disk with the last snapshot that has it.
+        excess = excess.saturating_sub(snapshots::pending(shelves, needs)?);
+    }
     let mut victims = Vec::new();
     for (index, item) in items.into_iter().enumerate() {
         if age(&item) < kept_for {
@@ -88,8 +91,8 @@ pub(super) fn collect(
 ) -> Result<Collected, BakeError> {
     let mut done = Collected::default();
     // Nobody may make another snapshot of what goes meanwhile.
-    let mut snapshots = shelves.snapshots.hold();
-    let old = unpinned(&mut snapshots, unpin)?;
+    let mut held = shelves.snapshots.hold();
+    let old = snapshots::unpinned(&mut held, unpin)?;
     if victims.is_empty() && old.is_empty() {
         return Ok(done);
     }
@@ -111,16 +114,9 @@ pub(super) fn collect(
             whole &= keep(shelves, &victim, &mut alive);
         }
     }
-    take_out(&mut snapshots, &gone, keep_for)?;
-    for root in snapshots.roots() {
-        if old.contains(&root) {
-            continue;
-        }
-        if let Err(lost) = alive.add(shelves.blocks, &[root]) {
-            tracing::error!(%root, block = %lost, "a block of a snapshot is lost, so the snapshot is forgotten");
-            snapshots.forget(&root)?;
-        }
-    }
+    let hash_parts = gone.iter().map(|item| item.hash_part.clone());
+    snapshots::leave(&mut held, hash_parts.collect(), keep_for)?;
+    snapshots::keep(shelves, &mut held, &old, &mut alive)?;
     if !whole {
         return Ok(done);
     }
@@ -129,43 +125,11 @@ pub(super) fn collect(
     let mut dead = blocks_of(shelves.blocks, &roots).cids;
     dead.retain(|cid| !alive.has(cid));
     for root in &old {
-        snapshots.forget(root)?;
+        held.forget(root)?;
     }
     done.blocks = shelves.blocks.remove(&dead)?;
     done.bytes = shelves.blocks.compact()?.bytes;
     Ok(done)
-}
-
-/// Takes items out of the current snapshot. The one before stays for as long as clients may have it.
-fn take_out(snapshots: &mut Held<'_>, gone: &[Kept], keep_for: Duration) -> Result<(), BakeError> {
-    let hash_parts = gone.iter().map(|one| one.hash_part.clone()).collect();
-    if let Err(error) = snapshots.remove(hash_parts, keep_for) {
-        tracing::error!(%error, "the snapshot is made anew");
-        if let Some(root) = snapshots.root() {
-            snapshots.forget(&root)?;
-        }
-    }
-    Ok(())
-}
-
-/// The snapshots that nobody can have any more and that are pinned nowhere.
-fn unpinned(
-    snapshots: &mut Held<'_>,
-    unpin: &mut dyn FnMut(&[Cid]) -> bool,
-) -> Result<Vec<Cid>, BakeError> {
-    let mut old = Vec::new();
-    for root in snapshots.expired() {
-        if snapshots.in_kubo().pinned.contains(&root) {
-            if !unpin(&[root]) {
-                continue;
-            }
-            let mut kubo = snapshots.in_kubo().clone();
-            kubo.pinned.retain(|pinned| *pinned != root);
-            snapshots.set_in_kubo(kubo)?;
-        }
-        old.push(root);
-    }
-    Ok(old)
 }
 
 /// False if a block of an item that stays is lost: what hangs below it can't be told, so nothing may go that may be part of it.

@@ -23,6 +23,7 @@
 
 mod check;
 mod collect;
+mod snapshots;
 #[cfg(test)]
 mod tests;
 mod usage;

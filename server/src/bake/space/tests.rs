@@ -7,6 +7,7 @@ use interplanar_core::block::Block;
 use interplanar_core::cid::Cid;
 use tempfile::TempDir;
 
+use super::super::snapshot::{Changes, Entry, InKubo};
 use super::super::{Baker, Config};
 use super::*;
 use crate::store::trees::{Tree, Trees};
@@ -319,4 +320,115 @@ async fn a_running_publish_lets_only_go_what_has_left_the_store() {
     while now() > HOUR {
         tokio::task::yield_now().await;
     }
+}
+
+/// A snapshot of all items.
+fn snapshot(cache: &Cache) -> Cid {
+    let all = cache.shelves().all().unwrap();
+    let mut put = all.iter().map(|item| {
+        let path = &item.record.item.store_path;
+        let url = format!("nar/zstd/{}", path.base_name());
+        let narinfo = format!(
+            "StorePath: {path}\nURL: {url}\nCompression: zstd\nNarHash: {}\nNarSize: 1\nReferences: \n",
+            item.record.item.nar_hash
+        );
+        Entry {
+            hash_part: item.hash_part.clone(),
+            narinfo: narinfo.into(),
+            files: vec![(url, item.record.representations[0].cid)],
+        }
+    });
+    let changes = Changes {
+        files: vec![("nix-cache-info", b"StoreDir: /gnu/store\n".to_vec())],
+        keep_for: HOUR,
+        ..Changes::default()
+    };
+    let mut held = cache.snapshots.hold();
+    held.apply(changes, &mut put).unwrap().unwrap()
+}
+
+#[tokio::test]
+async fn an_item_that_goes_leaves_the_snapshot_at_once_and_the_disk_with_the_last_snapshot_that_has_it()
+ {
+    let baked = Baked::new([100 * HOUR, 50 * HOUR, 2 * HOUR]).await;
+    let cache = baked.open().await;
+    let before = cache.usage().unwrap();
+    let root = snapshot(&cache);
+    let with = cache.usage().unwrap();
+    assert!((500..10_000).contains(&with.snapshots), "{with:?}");
+    assert_eq!((with.stored, with.other), (before.stored, 0));
+
+    let policy = Policy {
+        keep_for: Duration::ZERO,
+        ..unused_for(60 * HOUR)
+    };
+    let done = cache.collect(&policy, &mut no_pins).unwrap();
+    assert_eq!((done.items, done.bytes), (vec![baked.name(0)], 0));
+    assert_eq!(cache.snapshots.hold().listed().unwrap().len(), 2);
+    // All that the old snapshot leads to is there, and it is known that it will come back.
+    let walked = super::super::dag::blocks_of(&cache.blocks, &[root]);
+    assert_eq!(walked.lost, None);
+    assert!(walked.cids.iter().all(|cid| cache.blocks.has(cid).unwrap()));
+    let after = cache.usage().unwrap();
+    assert!(after.snapshots > before.items[0].unique, "{after:?}");
+    let most = Policy {
+        max_bytes: Some(before.stored),
+        unused_for: None,
+        ..policy
+    };
+    assert_eq!(cache.victims(&most).unwrap(), []);
+
+    // Its time is over.
+    let done = cache
+        .collect(&unused_for(1000 * HOUR), &mut no_pins)
+        .unwrap();
+    assert!(done.items.is_empty() && done.blocks > 2, "{done:?}");
+    assert!(!cache.blocks.has(&root).unwrap());
+    let last = cache.usage().unwrap();
+    assert!(last.snapshots < 10_000 && last.other == 0, "{last:?}");
+    assert!(last.items.iter().all(|one| !one.damaged));
+}
+
+#[tokio::test]
+async fn a_snapshot_that_kubo_pins_stays_until_it_unpins_it() {
+    let baked = Baked::new([HOUR, HOUR, HOUR]).await;
+    let cache = baked.open().await;
+    let root = snapshot(&cache);
+    let kubo = InKubo {
+        pinned: vec![root],
+        ..InKubo::default()
+    };
+    cache.snapshots.hold().set_in_kubo(kubo).unwrap();
+    let gone = vec![baked.items[0].store_path.hash_part().to_owned()];
+    let removed = cache.snapshots.hold().remove(gone, Duration::ZERO);
+    removed.unwrap();
+    let never = unused_for(1000 * HOUR);
+    cache.collect(&never, &mut |_| false).unwrap();
+    assert!(cache.blocks.has(&root).unwrap());
+    assert_eq!(cache.snapshots.hold().in_kubo().pinned, [root]);
+    let mut asked = Vec::new();
+    let mut unpin = |pins: &[Cid]| {
+        asked.extend_from_slice(pins);
+        true
+    };
+    cache.collect(&never, &mut unpin).unwrap();
+    assert_eq!(asked, [root]);
+    assert!(!cache.blocks.has(&root).unwrap());
+    assert!(cache.snapshots.hold().in_kubo().pinned.is_empty());
+}
+
+#[tokio::test]
+async fn a_snapshot_that_lost_a_block_is_mended_or_forgotten() {
+    let baked = Baked::new([HOUR, HOUR, HOUR]).await;
+    let cache = baked.open().await;
+    let root = snapshot(&cache);
+    let block = Block::verify(root, cache.blocks.get(&root).unwrap().unwrap()).unwrap();
+    cache.blocks.remove(&[root]).unwrap();
+    let mended = cache.check(&mut |_| {}, &mut |_| Some(block.clone()));
+    let mended = mended.unwrap();
+    assert_eq!((mended.mended, mended.snapshots), (1, 0));
+    cache.blocks.remove(&[root]).unwrap();
+    let lost = cache.check(&mut |_| {}, &mut |_| None).unwrap();
+    assert_eq!((lost.snapshots, lost.items.len()), (1, 0));
+    assert_eq!(cache.snapshots.hold().root(), None);
 }

@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::time::SystemTime;
 
+use interplanar_core::cid::Cid;
 use interplanar_core::store_path::StorePath;
 
 use super::super::BakeError;
@@ -85,6 +86,11 @@ impl Needs {
             .sum()
     }
 
+    /// Whether an item needs a block.
+    pub(super) fn has(&self, cid: &Cid) -> bool {
+        self.blocks.contains_key(&cid.hash().to_bytes())
+    }
+
     /// Takes an item away; gives the bytes that nobody needs any more.
     pub(super) fn release(&mut self, item: usize) -> u64 {
         let freed = self.bytes(item, 1);
@@ -117,7 +123,7 @@ pub(super) fn usage(shelves: Shelves<'_>) -> Result<Report, BakeError> {
     let stats = shelves.blocks.stats()?;
     let mut snapshots = 0;
     for cid in blocks_of(shelves.blocks, &shelves.snapshots.hold().roots()).cids {
-        if !needs.blocks.contains_key(&cid.hash().to_bytes()) {
+        if !needs.has(&cid) {
             snapshots += shelves.blocks.size(&cid)?.unwrap_or_default();
         }
     }

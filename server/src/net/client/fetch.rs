@@ -157,6 +157,8 @@ impl Driver {
                         break;
                     }
                 }
+                // Only trees have them, and none is fetched here.
+                Action::Entry(_) => {}
                 Action::Wait { until_ms } => self.wait(until_ms).await,
                 Action::Done(summary) => {
                     self.store.finish().await;
