@@ -393,6 +393,29 @@ fn a_closure_is_drawn_summed_and_judged() {
         says(&saw["friend"], "each of the blocks counted once."),
         "{saw}"
     );
+    // A cache in a folder that has lost an item.
+    let folder = nix.machine.root.path("/root/lost");
+    let copy = format!("nix copy --to file:///root/lost {}", nix.items.user);
+    nix.machine.root.sh(&copy);
+    std::fs::remove_file(folder.join(format!("{}.narinfo", hash(&nix.items.tree))))
+        .expect("it was there");
+    let lost = Program::inside(
+        &nix.machine.root,
+        &[
+            "publish",
+            "--source=/root/lost",
+            "--port=0",
+            "--listen=127.0.0.1",
+            "--cache=/var/cache/lost",
+        ],
+    );
+    let missing = run(&lost.url, "lost", json!({ "hash": hash(&nix.items.user) }));
+    for part in [
+        "1 of them are missing or badly signed.",
+        "The cache does not have this item",
+    ] {
+        assert!(says(&missing["main"], part), "{missing}");
+    }
     assert!(
         saw["followed"]
             .as_str()
