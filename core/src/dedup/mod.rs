@@ -8,7 +8,7 @@
 //! - [`frame`]: the zstd frame that is made of pieces compressed on their own, and their decoding one by one;
 //! - [`Dag`]: the UnixFS file of that frame;
 //! - [`Index`]: what each piece is;
-//! - [`Plan`]: which pieces are to be fetched;
+//! - [`PieceMap`]: which piece has a byte of the NAR; [`Plan`]: which pieces are to be fetched;
 //! - [`TreeBuilder`]: the other form, the plain NAR over the blocks of its files, which a UnixFS directory shares.
 //!
 //! All are without I/O. Compressing is the caller's: it needs a library that can forbid repeat offsets.
@@ -20,6 +20,7 @@ mod cut;
 mod dag;
 pub mod frame;
 mod index;
+mod map;
 mod plan;
 mod scan;
 #[cfg(test)]
@@ -33,6 +34,7 @@ pub use dag::{Dag, MAX_LEAF, MAX_NESTED, MIN_DIRECTORY, leaves};
 pub use index::{
     Body, Entry, Index, IndexBuilder, IndexError, MAX_COMPRESSED, MAX_PARTS, MAX_PIECES, Part,
 };
+pub use map::{PieceMap, Place};
 pub use plan::{Plan, Way, covering, parts_covering};
 pub use scan::{Found, MAX_HASHES, ReferenceError, References};
 pub use tree::{MIN_TREE_FILE, TREE_FIELD, Tree, TreeBuilder, TreeError};

@@ -2,7 +2,7 @@
 //!
 //! - [`Parser`]: bytes to [`Event`]s, pushed; file data are slices of the input;
 //! - [`Encoder`]: events to bytes, so that `encode ∘ parse` is the identity;
-//! - [`Listing`]: the tree with the offset of each file, and Nix's `.ls` files;
+//! - [`Listing`]: the tree with the offset of each file, and Nix's `.ls` files; [`Skim`]: the same without reading what is in the files;
 //! - [`Restore`]: what to create, in order.
 //!
 //! The grammar stands in the source of `wire`. Restrictions: names of 1–255 bytes without `/` and NUL, neither `.` nor `..`, strictly
@@ -27,6 +27,7 @@ mod error;
 mod listing;
 mod parse;
 mod restore;
+mod skim;
 #[cfg(test)]
 mod tests;
 mod wire;
@@ -36,4 +37,5 @@ pub use error::NarError;
 pub use listing::{ListEntry, Listing, MAX_ENTRIES, Node};
 pub use parse::{Event, Parser};
 pub use restore::{Restore, Step};
+pub use skim::Skim;
 pub use wire::{MAX_DEPTH, MAX_NAME, MAX_TARGET};

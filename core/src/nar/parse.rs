@@ -198,6 +198,16 @@ impl Parser {
         }
     }
 
+    /// Passes over what is left of the open file's content, and says how many bytes that is: the next byte to push is the one behind it.
+    pub fn skip_content(&mut self) -> u64 {
+        let State::Data { left, size } = self.state else {
+            return 0;
+        };
+        self.at = self.at.saturating_add(left);
+        self.state = State::Data { left: 0, size };
+        left
+    }
+
     /// Says that no more bytes come.
     ///
     /// # Errors

@@ -320,3 +320,39 @@ fn a_restore_plan_has_whole_paths() {
     ];
     assert_eq!(steps, expected.map(|step| format!("{step:?}")));
 }
+
+#[test]
+fn a_skim_lists_what_is_read_whole_however_the_archive_is_cut() {
+    for nar in nars() {
+        let (mut parser, mut listing, mut rest) = (Parser::new(), Listing::new(), nar.as_slice());
+        while let Some(event) = parser.push(&mut rest).unwrap() {
+            listing.push(event).unwrap();
+        }
+        for step in [1, 3, 100, 4096, nar.len()] {
+            let (mut skim, mut read) = (Skim::new(), 0);
+            while !skim.is_done() {
+                let at = usize::try_from(skim.position()).unwrap();
+                let end = nar.len().min((at / step + 1) * step);
+                read += end - at;
+                skim.push(&nar[at..end]).unwrap();
+            }
+            assert_eq!(skim.position(), nar.len() as u64);
+            assert_eq!(*skim.listing(), listing);
+            assert!(step > 1 || read < nar.len(), "contents were read");
+        }
+    }
+}
+
+#[test]
+fn a_skim_of_half_an_archive_is_not_done_and_of_a_wrong_one_an_error() {
+    let nar = nars().swap_remove(0);
+    let mut skim = Skim::new();
+    skim.push(&nar[..100]).unwrap();
+    assert!(!skim.is_done());
+    let mut skim = Skim::new();
+    let error = skim.push(&[1; 100]);
+    assert!(
+        matches!(error, Err(NarError::Token { at: 0, .. })),
+        "{error:?}"
+    );
+}

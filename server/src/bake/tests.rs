@@ -196,6 +196,44 @@ async fn the_deduplicating_form_is_added_beside_the_one_stream_and_neither_is_lo
 }
 
 #[tokio::test]
+async fn a_tree_keeps_its_listing_whatever_is_baked_later() {
+    let dir = tree();
+    let source = source(&dir);
+    let item = only(&source);
+    let nar = nar(&source, &item);
+    let cache = dir.path().join("cache");
+    let with_tree = || {
+        let mut config = config(&cache, &["gzip"]);
+        config.compressors.push(Compressor::TREE);
+        config
+    };
+    let first = {
+        let baker = Baker::open(Arc::clone(&source), with_tree()).unwrap();
+        let baked = baker.bake(item.clone()).await.unwrap();
+        let one = baked.record.of(Compressor::TREE).unwrap();
+        assert!(content(&baker, &baked, one) == nar);
+        one.clone()
+    };
+    let tree = first.tree.unwrap();
+    let baker = reopen(&source, || config(&cache, &["zstd", "none"])).await;
+    let more = baker.bake(item.clone()).await.unwrap();
+    // The plain NAR was there: it is the tree's.
+    assert_eq!(more.record.representations.len(), 3);
+    assert_eq!(more.record.of(Compressor::NONE), Some(&first));
+    let listing = baker.listing(item.store_path.hash_part()).unwrap();
+    let listing = std::str::from_utf8(&listing).unwrap();
+    assert!(listing.contains(&tree.to_string()));
+    let json = more.record.to_json().unwrap();
+    assert_eq!(Record::from_json(&json).as_ref(), Some(&more.record));
+    // All its blocks are known to those who count them.
+    let blocks = super::dag::blocks_of(baker.blocks(), &more.record.roots());
+    assert_eq!(blocks.lost, None);
+    let stored = baker.blocks().stats().unwrap().blocks;
+    let distinct: std::collections::HashSet<_> = blocks.cids.iter().map(|cid| cid.hash()).collect();
+    assert_eq!(distinct.len() as u64, stored);
+}
+
+#[tokio::test]
 async fn a_hundred_who_ask_at_once_get_one_bake() {
     let dir = tree();
     let source = source(&dir);

@@ -183,7 +183,7 @@ impl Upload {
         });
         if !there.await.map_err(Fault::Item)? {
             // It went from the cache meanwhile, so nobody would unpin this.
-            for root in [Some(one.cid), one.index].into_iter().flatten() {
+            for root in roots {
                 self.kubo.pin_rm(&root).await.map_err(fault)?;
             }
             return Ok(());

@@ -9,6 +9,7 @@ use std::sync::atomic::Ordering;
 use std::time::Instant;
 
 use interplanar_core::cid::Cid;
+use interplanar_core::narinfo::Compression;
 
 use super::dag::Alive;
 use super::oven;
@@ -41,8 +42,15 @@ impl Inner {
     }
 
     pub(super) fn is_complete(&self, record: &Record) -> bool {
-        // What a binary cache had was taken whole.
-        record.narinfo.is_some() || self.missing(Some(record), &record.item).is_empty()
+        if record.narinfo.is_some() {
+            // What a binary cache had was taken whole; only the tree is ours.
+            return !self.wants_tree() || record.of(Compressor::TREE).is_some();
+        }
+        self.missing(Some(record), &record.item).is_empty()
+    }
+
+    fn wants_tree(&self) -> bool {
+        self.config.compressors.contains(&Compressor::TREE)
     }
 
     /// The compressions of an item that a record lacks.
@@ -148,7 +156,14 @@ impl Inner {
                 representations.push(oven::take(&*self.source, item, file, shelf)?);
             }
         }
-        if let Some(path) = &prepared.listing {
+        if self.wants_tree() {
+            let press = (self.config.cut, &self.presses);
+            let tree = oven::bake(&*self.source, item, &[Compressor::TREE], press, shelf)?;
+            self.save_listing(item, tree.listing.as_bytes())?;
+            // The same bytes, if it has them.
+            representations.retain(|one| one.compression != Compression::None);
+            representations.extend(tree.representations);
+        } else if let Some(path) = &prepared.listing {
             let listing = std::fs::read(path).map_err(BakeError::io(path))?;
             self.save_listing(item, &listing)?;
         }

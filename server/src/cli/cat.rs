@@ -1,8 +1,7 @@
 //! `interplanar cat`: content to standard output.
 
 use super::{Context, Failure};
-use crate::get::{Access, AccessArgs, Output, Target, content, item};
-use anyhow::anyhow;
+use crate::get::{Access, AccessArgs, Output, Target, content, item, member};
 use std::io::Write;
 use std::path::Path;
 
@@ -11,8 +10,9 @@ use std::path::Path;
 #[command(after_help = "\
 Examples:
   interplanar cat ipfs://bafy…/README
-  interplanar cat /gnu/store/…-hello-2.12 bin/hello --upstream https://cache.example.org
-A file inside a store item comes before the end of its NAR: an exit code of 0 says that all of it had the signed hash.")]
+  interplanar cat /gnu/store/…-hello-2.12/bin/hello --upstream https://cache.example.org
+Of a store item only what has the file is fetched, where the cache says what that is. Standard error tells what it was verified against: a CID, or,
+of the whole NAR, the signed hash. In the second case the file comes before the end of the NAR, and an exit code of 0 says that all of it was right.")]
 pub struct Args {
     /// ipfs:// URL, CID, store path or its hash.
     #[arg(value_name = "TARGET")]
@@ -20,6 +20,9 @@ pub struct Args {
     /// Path inside; without it a store item's NAR itself.
     #[arg(value_name = "PATH")]
     path: Option<String>,
+    /// Read all of a store item's NAR and compare it with the signed hash.
+    #[arg(long)]
+    whole: bool,
     #[command(flatten)]
     access: AccessArgs,
 }
@@ -31,30 +34,24 @@ pub struct Args {
 pub async fn run(args: Args, _context: Context) -> Result<(), Failure> {
     let access = Access::new(args.access)?;
     let mut out = Output::open(Path::new("-"))?;
-    match (args.target, args.path) {
-        (Target::Ipfs(mut url), path) => {
-            let access = access.with_blocks()?;
-            url.path.extend(
-                path.iter()
-                    .flat_map(|path| path.split('/'))
-                    .filter(|name| !name.is_empty())
-                    .map(str::to_owned),
-            );
-            content::fetch(&access, &url, &mut out).await?;
-        }
-        (Target::Item(hash), None) => {
-            let (proxy, found) = access.item(&hash).await?;
+    if let Some((hash, path)) = args.target.inside(args.path.as_deref()) {
+        let (proxy, found) = access.item(hash).await?;
+        let Some(path) = path else {
             item::nar(&proxy, &found, |data| Ok(out.write_all(data)?)).await?;
-        }
-        (Target::Item(hash), Some(path)) => {
-            let (proxy, found) = access.item(&hash).await?;
-            if !item::file(&proxy, &found, &path, |data| Ok(out.write_all(data)?)).await? {
-                return Err(Failure::not_found(anyhow!(
-                    "no file \"{path}\" in {}",
-                    found.narinfo().store_path()
-                )));
-            }
-        }
+            return Ok(out.finish()?);
+        };
+        let item = (&proxy, &found);
+        let proof = member::file(&access, item, &path, args.whole, &mut out).await?;
+        out.finish()?;
+        eprintln!("{path}: {proof}");
+        return Ok(());
+    }
+    if let Target::Ipfs(mut url) = args.target {
+        let access = access.with_blocks()?;
+        let path = args.path.iter().flat_map(|path| path.split('/'));
+        let names = path.filter(|name| !name.is_empty());
+        url.path.extend(names.map(str::to_owned));
+        content::fetch(&access, &url, &mut out).await?;
     }
     Ok(out.finish()?)
 }

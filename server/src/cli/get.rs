@@ -46,6 +46,11 @@ pub struct Args {
 pub async fn run(args: Args, _context: Context) -> Result<(), Failure> {
     let access = Access::new(args.access)?;
     let said = match args.target {
+        Target::Inside(..) => {
+            return Err(Failure::usage(anyhow!(
+                "a file inside a store item is written by `interplanar cat`"
+            )));
+        }
         Target::Item(hash) => store_item(&access, &hash, args.output, args.unpack).await?,
         Target::Ipfs(url) => ipfs(access.with_blocks()?, &url, args.output, args.unpack).await?,
     };

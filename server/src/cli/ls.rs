@@ -1,7 +1,7 @@
 //! `interplanar ls`: what is in a directory of IPFS or in a store item.
 
 use super::{Context, Failure};
-use crate::get::{Access, AccessArgs, Target, item, tree};
+use crate::get::{Access, AccessArgs, Target, member, tree};
 use anyhow::anyhow;
 use interplanar_core::nar::{ListEntry, Node};
 use serde_json::json;
@@ -13,7 +13,8 @@ Examples:
   interplanar ls ipfs://bafy…
   interplanar ls /gnu/store/…-hello-2.12 --upstream https://cache.example.org
   interplanar ls /gnu/store/…-hello-2.12 --json --upstream https://cache.example.org
-With --json, a store item's tree is Nix's .ls format.")]
+With --json, a store item's tree is Nix's .ls format. Of a store item only the parts between its files are fetched, where the cache says where they are;
+standard error tells what they were verified against.")]
 pub struct Args {
     /// ipfs:// URL, CID, store path or its hash.
     #[arg(value_name = "TARGET")]
@@ -21,6 +22,9 @@ pub struct Args {
     /// List as JSON.
     #[arg(long)]
     json: bool,
+    /// Read all of a store item's NAR and compare it with the signed hash.
+    #[arg(long)]
+    whole: bool,
     #[command(flatten)]
     access: AccessArgs,
 }
@@ -47,9 +51,15 @@ pub async fn run(args: Args, _context: Context) -> Result<(), Failure> {
                 }
             }
         }
+        Target::Inside(..) => {
+            return Err(Failure::usage(anyhow!(
+                "ls lists whole store items: leave out what is behind its name"
+            )));
+        }
         Target::Item(hash) => {
             let (proxy, found) = access.item(&hash).await?;
-            let listing = item::listing(&proxy, &found).await?;
+            let item = (&proxy, &found);
+            let (listing, proof) = member::listing(&access, item, args.whole).await?;
             if listing.entries().is_empty() {
                 return Err(Failure::verification(anyhow!("the NAR is empty")));
             }
@@ -58,6 +68,7 @@ pub async fn run(args: Args, _context: Context) -> Result<(), Failure> {
             } else {
                 print_tree(listing.entries());
             }
+            eprintln!("{}: {proof}", found.narinfo().store_path());
         }
     }
     Ok(())

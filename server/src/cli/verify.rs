@@ -44,6 +44,11 @@ pub async fn run(args: Args, _context: Context) -> Result<(), Failure> {
                     summary.blocks, summary.bytes
                 );
             }
+            Target::Inside(..) => {
+                return Err(Failure::usage(anyhow!(
+                    "a store item is verified whole: leave out what is behind its name"
+                )));
+            }
             Target::Item(hash) => {
                 let (proxy, found) = access.item(&hash).await?;
                 let info = found.narinfo();

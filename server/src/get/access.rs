@@ -11,7 +11,7 @@ use interplanar_core::cid::{self, Cid, IpfsUrl, MAX_BLOCK};
 use interplanar_core::fetch::{Event, FetchError, Gateway, GatewayPool, Options, Policy};
 use interplanar_core::unixfs::{Budget, Resolver};
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, OnceLock};
 use url::Url;
 
 /// The options that `get`, `cat`, `ls` and `verify` share.
@@ -43,7 +43,8 @@ pub struct Access {
     args: AccessArgs,
     client: reqwest::Client,
     gateways: Arc<Mutex<GatewayPool>>,
-    blocks: Option<BlockStore>,
+    /// Those of the cache, once they are open.
+    blocks: OnceLock<BlockStore>,
     /// Where blocks of store items are kept while they are fetched, without a cache.
     temporary: tempfile::TempDir,
 }
@@ -67,7 +68,7 @@ impl Access {
             args,
             client: client::http_client()?,
             gateways: Arc::new(Mutex::new(GatewayPool::new(gateways, Policy::default()))),
-            blocks: None,
+            blocks: OnceLock::new(),
             temporary: tempfile::Builder::new()
                 .prefix("interplanar-")
                 .tempdir_in("/var/tmp")
@@ -79,9 +80,10 @@ impl Access {
     ///
     /// # Errors
     /// Another program uses them.
-    pub fn with_blocks(mut self) -> Result<Self, Failure> {
+    pub fn with_blocks(self) -> Result<Self, Failure> {
         if let Some(cache) = &self.args.cache {
-            self.blocks = Some(BlockStore::open(&cache.join("blocks"))?);
+            let blocks = BlockStore::open(&cache.join("blocks"))?;
+            self.blocks.get_or_init(|| blocks);
         }
         Ok(self)
     }
@@ -98,12 +100,12 @@ impl Access {
             url,
             Options::default(),
             gateways,
-            self.blocks.clone(),
+            self.blocks.get().cloned(),
             on_event,
         )
     }
 
-    /// A store item, and the engine to open it with.
+    /// A store item, and the engine to open it with, whose blocks are used from now on.
     ///
     /// # Errors
     /// Exit code 4 when no upstream has it; 2 without upstreams or keys.
@@ -143,6 +145,7 @@ impl Access {
             priority: 0,
         };
         let proxy = tokio::task::spawn_blocking(move || Proxy::open(config)).await??;
+        self.blocks.get_or_init(|| proxy.blocks().clone());
         match proxy.find(hash_part).await {
             Found::Available(item) => Ok((proxy, item)),
             Found::Absent => Err(Failure::not_found(anyhow!(
@@ -160,7 +163,7 @@ impl Access {
         if let Some(data) = cid::identity_data(cid) {
             return Ok(Block::verify(*cid, Bytes::copy_from_slice(data))?);
         }
-        if let Some(blocks) = self.blocks.clone() {
+        if let Some(blocks) = self.blocks.get().cloned() {
             let cid = *cid;
             if let Some(data) = tokio::task::spawn_blocking(move || blocks.get(&cid)).await?? {
                 return Ok(Block::verify(cid, data)?);

@@ -5,7 +5,7 @@ use crate::cli::Failure;
 use crate::proxy::{Available, Proxy};
 use anyhow::anyhow;
 use http_body_util::BodyExt as _;
-use interplanar_core::nar::{Event, Listing, Parser};
+use interplanar_core::nar::{Event, Listing, NarError, Parser};
 use tokio::task::block_in_place;
 
 /// Hands the verified plain NAR of an item to `take`, piece by piece. What was handed on is only right as a whole: the last piece comes
@@ -28,11 +28,21 @@ pub async fn nar(
     let mut body = proxy.open_nar(item).await.ok_or_else(wrong)?;
     while let Some(frame) = body.frame().await {
         if let Ok(data) = frame.map_err(|_| wrong())?.into_data() {
-            block_in_place(|| take(&data))?;
+            block_in_place(|| take(&data)).map_err(|error| malformed(error, &name))?;
             bar.add(data.len());
         }
     }
     Ok(())
+}
+
+/// Bytes that are no NAR show before their hash does: what a source has of a large item is handed on as it comes.
+fn malformed(error: anyhow::Error, name: &str) -> Failure {
+    if error.is::<NarError>() {
+        let what = format!("a source gives something else than the NAR of {name}; -v says which");
+        Failure::verification(error.context(what))
+    } else {
+        error.into()
+    }
 }
 
 /// The tree of an item.

@@ -2,7 +2,7 @@
 //!
 //! - [`Target`]: what a person names: an IPFS URL or CID, a store path, a hash part;
 //! - [`Access`]: the gateways, upstreams, keys and local blocks that a command may use;
-//! - [`content`]: a file of IPFS, [`item`]: a store item, [`tree`]: a directory of IPFS, [`add`]: a file or folder to blocks.
+//! - [`content`]: a file of IPFS, [`item`]: a store item, [`member`]: a part of one, [`tree`]: a directory of IPFS, [`add`]: a file or folder to blocks.
 //!
 //! Store items go through the engine of [`crate::proxy`] and files of IPFS through that of [`crate::net::client`], so every check is theirs.
 
@@ -11,11 +11,21 @@ pub mod add;
 mod bar;
 pub mod content;
 pub mod item;
+pub mod member;
 mod output;
+mod parts;
+mod pieces;
+mod plain;
 mod target;
 pub mod tree;
 
 pub use access::{Access, AccessArgs};
 pub use bar::Bar;
 pub use output::Output;
+pub use parts::{Hint, Member, Parts};
 pub use target::Target;
+
+/// The names in a path; empty ones don't count.
+fn names(path: &str) -> impl Iterator<Item = &str> {
+    path.split('/').filter(|name| !name.is_empty())
+}

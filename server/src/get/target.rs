@@ -11,12 +11,30 @@ pub enum Target {
     Ipfs(IpfsUrl),
     /// A store item, by the hash part of its path.
     Item(String),
+    /// What is inside a store item: its hash part, and the path there.
+    Inside(String, String),
+}
+
+impl Target {
+    /// The hash part and the path inside of a store item, if one was named: in itself or beside it.
+    #[must_use]
+    pub fn inside(&self, beside: Option<&str>) -> Option<(&str, Option<String>)> {
+        match self {
+            Self::Ipfs(_) => None,
+            Self::Item(hash) => Some((hash, beside.map(str::to_owned))),
+            Self::Inside(hash, path) => {
+                let beside = beside.map(|beside| format!("/{beside}"));
+                Some((hash, Some(format!("{path}{}", beside.unwrap_or_default()))))
+            }
+        }
+    }
 }
 
 impl std::str::FromStr for Target {
     type Err = anyhow::Error;
 
-    /// `ipfs://CID[/PATH]`, `ipfs:CID`, `/ipfs/CID[/PATH]`, a CID, a store path or its base name, or the 32 characters of its hash.
+    /// `ipfs://CID[/PATH]`, `ipfs:CID`, `/ipfs/CID[/PATH]`, a CID, a store path or its base name, with a path inside perhaps, or the 32 characters
+    /// of its hash.
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         let lower = text.get(..5).map(str::to_ascii_lowercase);
         if lower.as_deref() == Some("ipfs:") || text.starts_with("/ipfs/") {
@@ -24,9 +42,16 @@ impl std::str::FromStr for Target {
                 .map(Self::Ipfs)
                 .map_err(|error| anyhow!("\"{text}\": {error}"));
         }
-        let base = text.rsplit('/').next().unwrap_or_default();
-        if StorePath::in_directory("/store", base).is_ok() {
-            return Ok(Self::Item(base.chars().take(HASH_PART).collect()));
+        let mut names = text.split('/').filter(|name| !name.is_empty());
+        let base = names.find(|name| StorePath::in_directory("/store", name).is_ok());
+        if let Some(base) = base {
+            let hash = base.chars().take(HASH_PART).collect();
+            let inside = names.collect::<Vec<_>>().join("/");
+            return Ok(if inside.is_empty() {
+                Self::Item(hash)
+            } else {
+                Self::Inside(hash, inside)
+            });
         }
         if StorePath::in_directory("/store", &format!("{text}-x")).is_ok() {
             return Ok(Self::Item(text.to_owned()));
@@ -66,6 +91,17 @@ mod tests {
         ] {
             assert_eq!(text.parse::<Target>().unwrap(), item, "{text}");
         }
+        let inside = Target::Inside(HASH.to_owned(), "bin/hello".to_owned());
+        for text in [
+            format!("/gnu/store/{HASH}-hello/bin/hello"),
+            format!("{HASH}-hello//bin/hello/"),
+        ] {
+            assert_eq!(text.parse::<Target>().unwrap(), inside, "{text}");
+        }
+        assert_eq!(
+            inside.inside(Some("x")),
+            Some((HASH, Some("bin/hello/x".to_owned())))
+        );
         for text in ["", "hello", "/etc/passwd", "ipfs://x"] {
             text.parse::<Target>().unwrap_err();
         }

@@ -1,6 +1,7 @@
 //! The proxy's engine for parts of this program, without a server between: the same sources, the same checks.
 
 use super::Proxy;
+use crate::blocks::BlockStore;
 use crate::net::server::{Body, Response};
 use interplanar_core::narinfo::NarInfo;
 use interplanar_core::relay::{Answer, Known, is_hash_part};
@@ -48,6 +49,12 @@ pub enum Found {
 }
 
 impl Proxy {
+    /// The blocks that are here.
+    #[must_use]
+    pub fn blocks(&self) -> &BlockStore {
+        self.nars.cache.blocks()
+    }
+
     /// Looks a store item up by the 32 characters of its hash.
     pub async fn find(&self, hash_part: &str) -> Found {
         if !is_hash_part(hash_part) {

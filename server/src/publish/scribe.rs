@@ -88,17 +88,19 @@ impl Scribe {
             cid: offered(one).then_some(one.cid),
         };
         if let Some(text) = &record.narinfo {
-            let forms = record.representations.iter();
-            let forms = forms.map(|one| form(one, one.compression.as_str()));
-            return self.rewrite(NarInfo::parse(text.as_bytes())?, item, forms.collect());
+            let all = record.representations.iter();
+            let extra = extra(all.clone().filter(|one| offered(one)));
+            let forms = all.map(|one| form(one, one.compression.as_str()));
+            let forms = forms.collect();
+            return self.rewrite(NarInfo::parse(text.as_bytes())?, item, forms, extra);
         }
         let wanted = compressors
             .iter()
             .filter_map(|one| record.of(*one).map(|found| (found, one.name())));
         let forms = wanted.clone().map(|(one, name)| form(one, name)).collect();
-        let offered = wanted.map(|(one, _)| one).filter(|one| offered(one));
+        let extra = extra(wanted.map(|(one, _)| one).filter(|one| offered(one)));
         let entries = self.entries(self.dialect, item, forms);
-        self.write(item, entries, extra(offered))
+        self.write(item, entries, extra)
     }
 
     /// Of a baked item as it stands in a snapshot: with relative URLs and nothing that a stock client doesn't understand; and what the URLs lead to.
@@ -128,12 +130,13 @@ impl Scribe {
         };
         let forms = all.iter().map(form).collect();
         let item = &record.item;
+        let extra = extra(all.iter().map(|(one, _)| *one));
         let narinfo = match &record.narinfo {
             Some(text) => NarInfo::parse(text.as_bytes())
-                .and_then(|narinfo| self.rewrite(narinfo, item, forms)),
+                .and_then(|narinfo| self.rewrite(narinfo, item, forms, extra)),
             None => {
                 let entries = self.entries(self.dialect, item, forms);
-                self.write(item, entries, extra(all.iter().map(|(one, _)| *one)))
+                self.write(item, entries, extra)
             }
         };
         let base = item.store_path.base_name();
@@ -155,7 +158,7 @@ impl Scribe {
             cid: None,
         };
         let forms = prepared.files.iter().map(form).collect();
-        self.rewrite(prepared.narinfo.clone(), item, forms)
+        self.rewrite(prepared.narinfo.clone(), item, forms, Vec::new())
     }
 
     fn entries(&self, dialect: Dialect, item: &Item, forms: Vec<Form>) -> Vec<Entry> {
@@ -222,6 +225,7 @@ impl Scribe {
         mut narinfo: NarInfo,
         item: &Item,
         forms: Vec<Form>,
+        extra: Vec<(&'static str, String)>,
     ) -> Result<Bytes, NarInfoError> {
         let entries = self.entries(narinfo.dialect(), item, forms);
         if narinfo.dialect() == Dialect::Nix && !self.keys.nix.is_empty() {
@@ -235,24 +239,29 @@ impl Scribe {
                 system: None,
                 ca: narinfo.ca().map(str::to_owned),
                 signatures: narinfo.signatures().to_vec(),
-                extra: Vec::new(),
+                extra,
             };
             return Ok(Bytes::from(draft.sign_nix(&self.keys.nix)?.to_string()));
         }
         narinfo.set_entries(entries);
-        Ok(Bytes::from(narinfo.to_string()))
+        let mut text = narinfo.to_string();
+        for (field, cid) in extra {
+            // Behind everything, so that no signature covers it.
+            text.push_str(&format!("{field}: {cid}\n"));
+        }
+        Ok(Bytes::from(text))
     }
 }
 
-/// The fields of a narinfo that say more of what is on IPFS.
+/// The fields that lead to what lies beside the NARs on IPFS.
 fn extra<'a>(
-    mut offered: impl Iterator<Item = &'a Representation> + Clone,
+    offered: impl Iterator<Item = &'a Representation> + Clone,
 ) -> Vec<(&'static str, String)> {
     let index = offered.clone().find_map(|one| one.index);
-    let tree = offered.find_map(|one| one.tree);
-    let extra = [(dedup::FIELD, index), (dedup::TREE_FIELD, tree)];
-    let extra = extra.into_iter();
-    extra
+    let tree = offered.clone().find_map(|one| one.tree);
+    let fields = [(dedup::FIELD, index), (dedup::TREE_FIELD, tree)];
+    fields
+        .into_iter()
         .filter_map(|(field, cid)| Some((field, cid?.to_string())))
         .collect()
 }

@@ -8,10 +8,12 @@
 //! | elsewhere | the old packages | one item that has all their files |
 //!
 //! Debian packages have no references, so some are written into their programs and scripts: that rebuild is synthetic, the ones of the second table are real.
+//! The line "tree" is what `--publish-tree` adds to the plain NARs of the old packages: blocks that only the folders have.
 //! Bytes are leaves that the client lacks, and the chunk index. "both" is what a store takes for the old packages and the rebuilt ones.
 
 mod rebuilds;
 mod sets;
+mod tree;
 
 use interplanar_core::cid::Cid;
 use interplanar_core::dedup::{Body, Index, Parameters, Plan};
@@ -47,6 +49,7 @@ fn main() {
         sets.old.len(),
         sets.size() / 1_000_000
     );
+    tree::report(&sets);
     println!(
         "\n| | first | update | rebuild | elsewhere | both | pieces | time to bake |\n|---|---|---|---|---|---|---|---|"
     );

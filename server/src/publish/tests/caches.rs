@@ -1,7 +1,10 @@
 //! Binary caches: their own files and narinfos, served from here.
 
 use super::*;
+use crate::bake::Compressor;
 use crate::store::binary_cache::BinaryCache;
+use interplanar_core::dedup::TREE_FIELD;
+use interplanar_core::hash::Sha256;
 use interplanar_core::narinfo::NarInfo;
 
 const HASH: &str = "bnfap3gvj3v0k345a5zkxwyd38m1f2s5";
@@ -60,6 +63,42 @@ async fn signatures_and_files_stay_and_urls_lead_here() {
         }
         let baked = NarInfo::parse(&fixture.get(&path).await.body).unwrap();
         assert!(baked.entries()[0].is_ipfs());
+    }
+}
+
+/// The cache's signature stays, and beside its files stands the plain NAR over the item's.
+#[tokio::test]
+async fn a_tree_is_made_of_what_a_cache_has_compressed() {
+    for compression in ["xz", "none"] {
+        let fixture = published(compression, |config| {
+            config.bake.compressors.push(Compressor::TREE);
+        });
+        let path = format!("/{HASH}.narinfo");
+        let unbaked = NarInfo::parse(&fixture.get(&path).await.body).unwrap();
+        let name = fixture.source.items(None, 1).unwrap()[0]
+            .store_path
+            .name()
+            .to_owned();
+        fixture.bake(&name).await;
+        let baked = NarInfo::parse(&fixture.get(&path).await.body).unwrap();
+        assert_eq!(baked.signatures(), unbaked.signatures());
+        assert_eq!(baked.fingerprint(), unbaked.fingerprint());
+        let record = fixture.publisher.baker().get(HASH).unwrap();
+        let one = record.record.of(Compressor::TREE).unwrap();
+        let tree = one.tree.unwrap().to_string();
+        assert_eq!(baked.extra(TREE_FIELD), Some(tree.as_str()));
+        let plain = fixture.get(&format!("/nar/{HASH}-{name}")).await;
+        assert_eq!(Sha256::of(&plain.body), baked.nar_hash());
+        // Each method once over IPFS, once over HTTP, which Nix takes.
+        let methods = if compression == "none" { 1 } else { 2 };
+        assert_eq!(baked.entries().len(), 2 * methods);
+        let last = baked.entries().last().unwrap();
+        assert_eq!(last.compression.as_str(), compression);
+        assert!(!last.is_ipfs());
+        let listing = fixture.get(&format!("/{HASH}.ls")).await;
+        assert!(listing.text().contains(&tree));
+        // It is whole now.
+        assert!(fixture.publisher.baker().is_complete(&record.record));
     }
 }
 

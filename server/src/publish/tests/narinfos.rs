@@ -1,7 +1,8 @@
 //! The narinfos themselves, against those of the real programs.
 
 use super::*;
-use interplanar_core::dedup::FIELD;
+use crate::bake::Compressor;
+use interplanar_core::dedup::{FIELD, TREE_FIELD};
 use interplanar_core::hash::Sha256;
 use interplanar_core::narinfo::NarInfo;
 use interplanar_core::trust::{TrustedKeys, Unverified};
@@ -149,6 +150,47 @@ async fn the_deduplicating_form_stands_beside_the_one_stream() {
         let answer = fixture.get(&fixture.nar_path(path, "large")).await;
         assert_eq!(Sha256::of(&answer.body), one.file_hash);
         assert_eq!(zstd::decode_all(&answer.body[..]).unwrap(), nar);
+    }
+}
+
+/// The plain NAR of a tree is no reason to fetch more: it is offered once it is there, behind what is smaller.
+#[tokio::test]
+async fn a_tree_stands_beside_what_was_asked_for() {
+    for store in ["/gnu/store", "/nix/store"] {
+        let fixture = Fixture::new(store, |config| {
+            config.bake.compressors.push(Compressor::TREE);
+        });
+        let base = fixture.item("large").store_path.base_name().to_owned();
+        let unbaked = parse(&fixture.get(&fixture.narinfo_path("large")).await);
+        assert_eq!(urls(&unbaked), [format!("nar/gzip/{base}")]);
+        fixture.bake("large").await;
+        let narinfo = parse(&fixture.get(&fixture.narinfo_path("large")).await);
+        let record = fixture.publisher.baker().get(&base[..32]).unwrap();
+        let [gzip, plain] = &record.record.representations[..] else {
+            panic!("two")
+        };
+        let (gzip, plain, tree) = (
+            format!("ipfs://{}", gzip.cid),
+            format!("ipfs://{}", plain.cid),
+            plain.tree.unwrap().to_string(),
+        );
+        let http = [format!("nar/gzip/{base}"), format!("nar/{base}")];
+        let expected = match store {
+            // The least file, of equals the first; ipfs: at the end.
+            "/gnu/store" => [http.clone(), [gzip, plain]].concat(),
+            // The last one.
+            _ => [[gzip, plain], [http[1].clone(), http[0].clone()]].concat(),
+        };
+        assert_eq!(urls(&narinfo), expected);
+        assert!(narinfo.entries().iter().all(|one| one.file_size.is_some()));
+        assert_eq!(narinfo.extra(TREE_FIELD), Some(tree.as_str()));
+        if let Some(signed) = narinfo.signed_text() {
+            assert!(!signed.contains(&tree));
+        }
+        let nar = fixture.get(&fixture.nar_path("", "large")).await;
+        assert_eq!(Sha256::of(&nar.body), narinfo.nar_hash());
+        let listing = fixture.get(&format!("/{}.ls", &base[..32])).await;
+        assert!(listing.text().contains(&format!("\"cid\":\"{tree}\"")));
     }
 }
 

@@ -1,0 +1,136 @@
+//! Where in a NAR which piece lies: a chunk index of which only the parts that are needed are loaded.
+//!
+//! ```
+//! use interplanar_core::block::Block;
+//! use interplanar_core::dedup::{Entry, IndexBuilder, Parameters, Place, PieceMap};
+//! use interplanar_core::hash::Sha256;
+//! let mut blocks = vec![];
+//! let mut index = IndexBuilder::new(Parameters::default());
+//! let piece = Entry { offset: 0, length: 100, compressed: 50, plain: Sha256::of(b"plain"), leaves: vec![Sha256::of(b"leaf")] };
+//! index.add(piece.clone(), &mut |block| blocks.push(block));
+//! index.finish(&mut |block| blocks.push(block));
+//! let map = PieceMap::new(blocks.last().unwrap(), 100).unwrap();
+//! assert_eq!(map.place(99), Some(Place::Piece(&piece)));
+//! assert_eq!(map.place(100), None);
+//! // An index of another NAR than the one that was signed.
+//! assert!(PieceMap::new(blocks.last().unwrap(), 101).is_err());
+//! ```
+
+use super::index::{Body, Entry, Index, IndexError, Part};
+use super::plan::{covering, parts_covering};
+use crate::block::Block;
+use crate::cid::Cid;
+use alloc::vec::Vec;
+
+/// The pieces of one NAR, as far as they are loaded: memory is the root of the index and one part.
+#[derive(Debug, Clone)]
+pub struct PieceMap {
+    parts: Vec<Part>,
+    /// All pieces, or those of the part that was loaded last.
+    pieces: Vec<Entry>,
+}
+
+/// Where a byte of a NAR is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Place<'a> {
+    /// In this piece.
+    Piece(&'a Entry),
+    /// In a piece of a part of the index that must be loaded first.
+    Part(Cid),
+}
+
+impl PieceMap {
+    /// Reads the root of an index, of a NAR that is signed to be of this size.
+    ///
+    /// # Errors
+    /// [`IndexError`] where it is none, or of a NAR of another size.
+    pub fn new(root: &Block, nar_size: u64) -> Result<Self, IndexError> {
+        let index = Index::decode(root.data())?;
+        if index.nar_size != nar_size {
+            return Err(IndexError::Size {
+                pieces: index.nar_size,
+                expected: nar_size,
+            });
+        }
+        let (parts, pieces) = match index.body {
+            Body::Pieces(pieces) => (Vec::new(), pieces),
+            Body::Parts(parts) => (parts, Vec::new()),
+        };
+        Ok(Self { parts, pieces })
+    }
+
+    /// Where the byte at an offset is; `None` behind the end.
+    #[must_use]
+    pub fn place(&self, at: u64) -> Option<Place<'_>> {
+        let range = at..at.saturating_add(1);
+        if let [piece] = covering(&self.pieces, range.clone()) {
+            return Some(Place::Piece(piece));
+        }
+        let part = parts_covering(&self.parts, range).first()?;
+        Some(Place::Part(part.cid))
+    }
+
+    /// Loads a part in place of the one that is loaded; a block that is no part is left out.
+    ///
+    /// # Errors
+    /// [`IndexError`] where its pieces are not those that the root says.
+    pub fn load(&mut self, block: &Block) -> Result<(), IndexError> {
+        if let Some(part) = self.parts.iter().find(|part| part.cid == *block.cid()) {
+            self.pieces = part.decode(block.data())?;
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::dedup::{IndexBuilder, MAX_PIECES, Parameters};
+    use crate::hash::Sha256;
+    use std::collections::HashMap;
+    use std::vec;
+
+    #[test]
+    fn a_part_is_loaded_when_a_piece_of_it_is_needed() {
+        let (mut blocks, mut builder) = (HashMap::new(), IndexBuilder::new(Parameters::default()));
+        let mut sink = |block: Block| drop(blocks.insert(*block.cid(), block));
+        let count = MAX_PIECES as u64 + 10;
+        for n in 0..count {
+            let digest = Sha256::of(&n.to_le_bytes());
+            let piece = Entry {
+                offset: 0,
+                length: 3,
+                compressed: 2,
+                plain: digest,
+                leaves: vec![digest],
+            };
+            builder.add(piece, &mut sink);
+        }
+        let root = builder.finish(&mut sink);
+        let mut map = PieceMap::new(&blocks[&root], 3 * count).unwrap();
+        let mut loaded = 0;
+        // There and back again.
+        for at in [0, 3, 3 * count - 1, 4] {
+            if let Some(Place::Part(cid)) = map.place(at) {
+                map.load(&blocks[&cid]).unwrap();
+                loaded += 1;
+            }
+            let Some(Place::Piece(piece)) = map.place(at) else {
+                panic!("a piece at {at}");
+            };
+            assert_eq!(piece.offset, at / 3 * 3);
+            assert_eq!(piece.plain, Sha256::of(&(at / 3).to_le_bytes()));
+        }
+        assert_eq!((loaded, map.place(3 * count)), (3, None));
+        // A block that is no part changes nothing.
+        map.load(&Block::raw("".into())).unwrap();
+        assert!(matches!(map.place(0), Some(Place::Piece(_))));
+        assert_eq!(
+            PieceMap::new(&blocks[&root], 7).unwrap_err(),
+            IndexError::Size {
+                pieces: 3 * count,
+                expected: 7
+            }
+        );
+    }
+}
