@@ -14,6 +14,7 @@
 
 pub mod cache;
 pub mod guix;
+pub mod inspector;
 pub mod kubo;
 pub mod liar;
 pub mod nix;

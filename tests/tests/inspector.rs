@@ -4,14 +4,13 @@ use interplanar_core::hash::Sha256;
 use interplanar_core::narinfo::NarInfo;
 use interplanar_core::signature::nix;
 use interplanar_tests::cache::NixCache;
-use interplanar_tests::checkout;
+use interplanar_tests::inspector::{Large, noise, run};
 use interplanar_tests::kubo::Kubo;
 use interplanar_tests::node::{Node, workers};
 use interplanar_tests::program::{Program, get, narinfo};
 use interplanar_tests::relay::{Fault, Relay};
-use interplanar_tests::web::node;
 use serde_json::{Value, json};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 /// A gateway that isn't there.
 const NOBODY: &str = "http://127.0.0.1:9";
@@ -66,26 +65,6 @@ impl Cache {
     }
 }
 
-/// Runs a scenario on the inspector of a publisher. Nothing may fail, and axe-core finds nothing.
-fn run(url: &str, scenario: &str, mut job: Value) -> Value {
-    job["scenario"] = json!(scenario);
-    job["url"] = json!(url);
-    job["screenshots"] = json!(screenshots());
-    let saw = node("inspector.mjs", &job);
-    let text = |key: &str| saw[key].as_str().unwrap_or_default().to_owned();
-    let (failed, shown, complaints) = (text("failed"), text("shown"), &saw["complaints"]);
-    assert_eq!(failed, "", "{shown}\n{complaints}");
-    assert_eq!(saw["violations"], json!({}), "axe-core");
-    saw
-}
-
-fn screenshots() -> PathBuf {
-    checkout()
-        .canonicalize()
-        .expect("a checkout")
-        .join("target/screenshots")
-}
-
 /// A small item of files of every kind, and an older one of the same.
 fn plant(folder: &Path) {
     for (name, change) in [("tools-1.0", "old"), ("tools-1.1", "new")] {
@@ -109,12 +88,6 @@ const PNG: &[u8] = &[
     0xd7, 0x63, 0xf8, 0xcf, 0xc0, 0, 0, 3, 1, 1, 0, 0x18, 0xdd, 0x8d, 0xb0, 0, 0, 0, 0, 0x49, 0x45,
     0x4e, 0x44, 0xae, 0x42, 0x60, 0x82,
 ];
-
-/// Bytes without repeats.
-fn noise(length: usize) -> Vec<u8> {
-    let blocks = (0_u64..).flat_map(|n| *Sha256::of(&n.to_le_bytes()).as_bytes());
-    blocks.take(length).collect()
-}
 
 /// Whether what was seen has a text.
 fn says(saw: &Value, text: &str) -> bool {
@@ -200,6 +173,14 @@ fn a_cache_is_opened_searched_and_its_narinfos_are_judged_by_the_users_keys() {
         assert!(says(&views[view], expected), "{view}: {}", views[view]);
     }
     assert!(says(&views["other key"], "evil\\u{202e}.test-1"), "{views}");
+    for view in ["open", "item"] {
+        let shifted = saw["shifted"][view].as_f64();
+        assert!(
+            shifted.is_some_and(|moved| moved < 0.02),
+            "{}",
+            saw["shifted"]
+        );
+    }
     assert_eq!(saw["overflow"], 0, "nothing is wider than a phone");
     assert_asked_only(&saw, &[&cache.publish.url, &hanging, NOBODY]);
     drop(cache.folder);
@@ -394,10 +375,7 @@ fn a_closure_is_drawn_summed_and_judged() {
     // The user, the tree, and what built them.
     assert!(says(&saw["stranger"], "3 items, "), "{saw}");
     assert!(
-        says(
-            &saw["stranger"],
-            "3 of them are signed by no key that you trust."
-        ),
+        says(&saw["stranger"], "Signed by no key that you trust: 3."),
         "{saw}"
     );
     assert_eq!(
@@ -406,12 +384,35 @@ fn a_closure_is_drawn_summed_and_judged() {
     );
     let rows = saw["rows"].to_string();
     assert_eq!(rows.matches("which you trust").count(), 3, "{rows}");
-    assert!(!says(&saw["friend"], "no key that you trust"), "{saw}");
+    assert!(!says(&saw["friend"], "no key that you trust: "), "{saw}");
     assert!(says(&saw["friend"], "Over IPFS: 3 of them"), "{saw}");
     assert!(
         says(&saw["friend"], "each of the blocks counted once."),
         "{saw}"
     );
+    // A cache in a folder that has lost an item.
+    let folder = nix.machine.root.path("/root/lost");
+    let copy = format!("nix copy --to file:///root/lost {}", nix.items.user);
+    nix.machine.root.sh(&copy);
+    std::fs::remove_file(folder.join(format!("{}.narinfo", hash(&nix.items.tree))))
+        .expect("it was there");
+    let lost = Program::inside(
+        &nix.machine.root,
+        &[
+            "publish",
+            "--source=/root/lost",
+            "--port=0",
+            "--listen=127.0.0.1",
+            "--cache=/var/cache/lost",
+        ],
+    );
+    let missing = run(&lost.url, "lost", json!({ "hash": hash(&nix.items.user) }));
+    for part in [
+        "Missing or badly signed: 1.",
+        "The cache does not have this item",
+    ] {
+        assert!(says(&missing["main"], part), "{missing}");
+    }
     assert!(
         saw["followed"]
             .as_str()
@@ -485,27 +486,8 @@ fn two_versions_are_compared_by_files_and_blocks_and_the_cache_says_how_it_does(
 
 #[test]
 fn an_item_of_300_mb_and_5000_files_is_scrolled_verified_and_let_go() {
-    let folder = tempfile::tempdir().expect("a folder");
-    let many = folder.path().join("large-1.0/many");
-    std::fs::create_dir_all(&many).expect("folders");
-    let noise = noise(60_000 + 5_000);
-    for index in 0..5_000 {
-        let file = many.join(format!("file-{index:04}"));
-        std::fs::write(file, &noise[index..index + 60_000]).expect("a file");
-    }
-    let at = |name: &str| folder.path().join(name).display().to_string();
-    let publish = Program::outside(&[
-        "publish",
-        &at("large-1.0"),
-        "--port=0",
-        "--listen=127.0.0.1",
-        "--compression=zstd:1",
-        &format!("--cache={}", at("cache")),
-    ]);
-    let item = publish.item();
-    narinfo(&publish.url, &item, |text| text.contains("ipfs://"));
-    let hash = &item.rsplit('/').next().expect("a name")[..32];
-    let saw = run(&publish.url, "large", json!({ "hash": hash }));
+    let large = Large::new();
+    let saw = large.run();
     assert!(
         says(&saw["counted"], "5,000 files, 286 MiB"),
         "{}",
@@ -534,10 +516,6 @@ fn an_item_of_300_mb_and_5000_files_is_scrolled_verified_and_let_go() {
         "{} {}",
         saw["before"],
         saw["after"]
-    );
-    eprintln!(
-        "tree {} ms, plain list {} ms, long tasks {}",
-        saw["opened"], saw["plain"], saw["scrolling"]
     );
 }
 

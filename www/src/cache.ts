@@ -61,7 +61,14 @@ export async function narinfo(cache: string, hash: string, signal?: AbortSignal)
   await ready();
   const response = await get(`${cache}${hash}.narinfo`, 'a narinfo', signal);
   if (!response) throw new Trouble('The cache does not have this item', `${cache} has no narinfo for ${hash}. It may have another cache’s items only, or have let it go.`);
-  return parse(await limited(response, MAX_NARINFO));
+  const info = parse(await limited(response, MAX_NARINFO));
+  // A signed narinfo of another item would be right in all but that.
+  if (hashPart(info.storePath) !== hash) {
+    const other = info.storePath;
+    info.free();
+    throw new Trouble('The cache gives another item', `Asked for ${hash}, it gives the narinfo of ${other}. Don’t trust what it says.`);
+  }
+  return info;
 }
 
 /** Reads a narinfo’s text. */

@@ -51,7 +51,7 @@ async function ask(cache: string, base: string, depth: number, signal: AbortSign
   let info: NarInfo | undefined;
   try {
     info = await narinfo(cache, hashPart(base) ?? '', signal);
-    if (info.storePath.split('/').pop() !== base) throw new Trouble('Another item', 'The cache gives the narinfo of another item.');
+    if (info.storePath.split('/').pop() !== base) throw new Trouble('The cache gives another item', info.storePath);
     return member(base, depth, info);
   } catch (error) {
     if (signal.aborted) throw error;

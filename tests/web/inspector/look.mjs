@@ -1,10 +1,17 @@
 // From the first page to a narinfo: a search by name, the verdict without and with the key, a tampered copy.
 
 export default async function ({ page, job, saw, go, look, main }) {
+  await page.addInitScript(() => {
+    globalThis.shifted = 0;
+    new PerformanceObserver((list) => {
+      for (const entry of list.getEntries()) globalThis.shifted += entry.value;
+    }).observe({ type: 'layout-shift', buffered: true });
+  });
   await go('');
   await page.getByRole('heading', { level: 1 }).waitFor();
   await page.getByText('this server, /nix/store').waitFor();
   await look('open');
+  saw.shifted = { open: await page.evaluate(() => globalThis.shifted) };
   saw.title = await page.title();
 
   await page.getByLabel('A cache’s address, a store path or hash, or an ipfs: CID').fill(job.url);
@@ -55,6 +62,7 @@ export default async function ({ page, job, saw, go, look, main }) {
   await go(saw.item);
   await page.reload();
   await page.getByText('Signed by cache.test-1, which you trust').waitFor();
+  saw.shifted.item = await page.evaluate(() => new Promise((done) => requestAnimationFrame(() => setTimeout(() => done(globalThis.shifted), 0))));
   for (const [name, hash] of Object.entries(job.addresses)) {
     await go(hash);
     await page.getByRole('alert').waitFor();

@@ -26,6 +26,10 @@ async function find(route: Route, signal: AbortSignal): Promise<Item> {
   if (current?.key === key) return current.item;
   await ready();
   const item = await make(kind, id, cache, text, signal);
+  if (signal.aborted) {
+    item.info?.free();
+    throw new Error('another view is shown');
+  }
   if (current?.item !== item) close();
   current = { key, item };
   return item;
@@ -55,7 +59,7 @@ export async function itemView(main: HTMLElement, route: Route, signal: AbortSig
   if (signal.aborted) return;
   const { info } = item;
   const whole = info !== undefined;
-  const base = whole ? route.parts.slice(0, 2) : route.parts.slice(0, 2);
+  const base = route.parts.slice(0, 2);
   const tab = route.parts[base.length] ?? (whole ? '' : 'files');
   const query = { cache: route.query.get('cache') ?? undefined, narinfo: route.query.get('narinfo') ?? undefined };
   const tabs = TABS.filter(([id]) => whole || id === 'files' || (id === 'sources' && route.parts[0] === 'ipfs'));

@@ -100,7 +100,14 @@ async function list(place: HTMLElement): Promise<void> {
       list(place);
     } }, 'Forget'));
   const rows = caches().filter((cache) => cache !== home).map((cache) => row(cache, '', true));
-  const here = location.protocol.startsWith('http') ? await storeDir(home).catch(() => undefined) : undefined;
-  if (here) rows.unshift(row(home, `this server, ${here}`, false));
-  if (rows.length > 0) append(place, [h('h2', {}, 'Caches'), h('ul', { class: 'rows' }, ...rows)]);
+  const own = location.protocol.startsWith('http') ? row(home, 'this server…', false) : undefined;
+  const all = h('ul', { class: 'rows' }, own, ...rows);
+  if (all.childElementCount === 0) return;
+  // It is there from the start, so that nothing moves when the answer comes.
+  const part = h('div', {}, h('h2', {}, 'Caches'), all);
+  append(place, [part]);
+  const dir = own && (await storeDir(home).catch(() => undefined));
+  if (dir) own?.replaceWith(row(home, `this server, ${dir}`, false));
+  else own?.remove();
+  if (all.childElementCount === 0) part.remove();
 }

@@ -45,8 +45,8 @@ function sums({ members, more }: Closure, cache: string, signal: AbortSignal): H
   return h('div', {},
     h('p', { class: 'title' }, h('strong', {}, `${members.length} items, ${bytes(total)} unpacked`), more ? ` (the first ${MAX_ITEMS} items)` : ''),
     h('p', {}, `Over IPFS: ${onIpfs.length} of them, ${bytes(transfer)} to transfer. `, onIpfs.length > 0 && exact), outcome,
-    bad > 0 && h('p', { class: 'note bad', role: 'alert' }, `${bad} of them are missing or badly signed.`),
-    unsigned > 0 && h('p', { class: 'note warn' }, `${unsigned} of them are signed by no key that you trust.`));
+    bad > 0 && h('p', { class: 'note bad', role: 'alert' }, `Missing or badly signed: ${bad}.`),
+    unsigned > 0 && h('p', { class: 'note warn' }, `Signed by no key that you trust: ${unsigned}.`));
 }
 
 function table(members: Member[], address: (base: string) => string): HTMLElement {

@@ -1,0 +1,101 @@
+//! The inspector in Chromium: runs scenarios of tests/web/inspector, and has a large item for them.
+
+use crate::checkout;
+use crate::program::{Program, narinfo};
+use crate::web::node;
+use interplanar_core::hash::Sha256;
+use serde_json::{Value, json};
+use std::path::PathBuf;
+use tempfile::TempDir;
+
+/// Runs a scenario of tests/web/inspector on a server: what it saw. Nothing fails, axe-core finds nothing, and nothing tried what the policy forbids.
+///
+/// # Panics
+/// Otherwise.
+#[must_use]
+pub fn run(url: &str, scenario: &str, mut job: Value) -> Value {
+    job["scenario"] = json!(scenario);
+    job["url"] = json!(url);
+    job["screenshots"] = json!(screenshots());
+    let saw = node("inspector.mjs", &job);
+    let text = |key: &str| saw[key].as_str().unwrap_or_default().to_owned();
+    let (failed, shown, complaints) = (text("failed"), text("shown"), &saw["complaints"]);
+    assert_eq!(failed, "", "{shown}\n{complaints}");
+    assert_eq!(saw["violations"], json!({}), "axe-core");
+    let forbidden = complaints.as_array().into_iter().flatten();
+    let forbidden = forbidden.filter_map(Value::as_str).filter(|said| {
+        // Chromium's own page around a picture has a style.
+        said.contains("violates") && !said.contains("inline style")
+    });
+    assert_eq!(forbidden.collect::<Vec<_>>(), Vec::<&str>::new());
+    saw
+}
+
+fn screenshots() -> PathBuf {
+    checkout()
+        .canonicalize()
+        .expect("a checkout")
+        .join("target/screenshots")
+}
+
+/// Bytes without repeats.
+#[must_use]
+pub fn noise(length: usize) -> Vec<u8> {
+    let blocks = (0_u64..).flat_map(|n| *Sha256::of(&n.to_le_bytes()).as_bytes());
+    blocks.take(length).collect()
+}
+
+/// An item of 300 MB and 5,000 files, published.
+pub struct Large {
+    /// What publishes.
+    publish: Program,
+    hash: String,
+    _folder: TempDir,
+}
+
+impl Large {
+    /// Writes and publishes it.
+    ///
+    /// # Panics
+    /// When it can't.
+    #[must_use]
+    pub fn new() -> Self {
+        let folder = tempfile::tempdir().expect("a folder");
+        let many = folder.path().join("large-1.0/many");
+        std::fs::create_dir_all(&many).expect("folders");
+        let noise = noise(60_000 + 5_000);
+        for index in 0..5_000 {
+            let file = many.join(format!("file-{index:04}"));
+            std::fs::write(file, &noise[index..index + 60_000]).expect("a file");
+        }
+        let at = |name: &str| folder.path().join(name).display().to_string();
+        let publish = Program::outside(&[
+            "publish",
+            &at("large-1.0"),
+            "--port=0",
+            "--listen=127.0.0.1",
+            "--compression=zstd:1",
+            &format!("--cache={}", at("cache")),
+        ]);
+        let item = publish.item();
+        narinfo(&publish.url, &item, |text| text.contains("ipfs://"));
+        let base = item.rsplit('/').next().expect("a name");
+        Self {
+            hash: base[..32].to_owned(),
+            publish,
+            _folder: folder,
+        }
+    }
+
+    /// What is seen of it.
+    #[must_use]
+    pub fn run(&self) -> Value {
+        run(&self.publish.url, "large", json!({ "hash": self.hash }))
+    }
+}
+
+impl Default for Large {
+    fn default() -> Self {
+        Self::new()
+    }
+}
