@@ -19,20 +19,22 @@ use std::task::{Context, Poll, Waker};
 use wasm_bindgen::prelude::*;
 use web_sys::AbortSignal;
 
-/// Bytes of content that may wait in the stream.
-const HIGH_WATER: f64 = 1_048_576.0;
-/// Values that may wait: entries, or pieces of at most a block.
-const VALUES: f64 = 4.0;
-
 /// Hears of what the engine reports.
 pub(super) type Report = Box<dyn FnMut(&Event)>;
 
 /// What a stream gives.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) enum Kind {
-    Bytes,
-    Values,
+#[derive(Clone, Copy)]
+pub(super) struct Kind {
+    /// Bytes, and not values of any kind.
+    pub(super) bytes: bool,
+    /// How many of them may wait.
+    pub(super) high_water: f64,
 }
+
+const CONTENT: Kind = Kind {
+    bytes: true,
+    high_water: 1_048_576.0,
+};
 
 /// Fetches the file at an `ipfs:` URL (or `/ipfs/<cid>[/path]`). Each byte of the stream was verified against the CID before it is handed out.
 ///
@@ -47,7 +49,7 @@ pub fn fetch(
         url,
         gateways,
         options,
-        Kind::Bytes,
+        CONTENT,
         |url, read, pool, report| {
             let content = fetch_ipfs(&read.client, url, read.options, pool, read.blocks, report);
             let piece = |piece: Result<bytes::Bytes, _>| {
@@ -127,12 +129,8 @@ pub(super) fn start(
             *live.listener.borrow_mut() = Some(Listener::new(signal, Rc::downgrade(&live))?);
         }
     }
-    let high_water = match kind {
-        Kind::Bytes => HIGH_WATER,
-        Kind::Values => VALUES,
-    };
     let source = Source { live, kind };
-    ReadableStream::new(&source.into(), &stream::strategy(high_water))
+    ReadableStream::new(&source.into(), &stream::strategy(kind.high_water))
 }
 
 /// Calls the page's function; what it throws is its own affair.
@@ -224,7 +222,7 @@ impl Source {
     /// Whether it is a byte stream.
     #[wasm_bindgen(getter, js_name = type)]
     pub fn kind(&self) -> Option<String> {
-        (self.kind == Kind::Bytes).then(|| "bytes".to_owned())
+        self.kind.bytes.then(|| "bytes".to_owned())
     }
 
     /// The stream has room.

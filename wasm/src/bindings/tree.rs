@@ -10,6 +10,12 @@ use interplanar_core::fetch::{TreeEntry, TreeKind};
 use js_sys::Uint8Array;
 use wasm_bindgen::prelude::*;
 
+/// Entries, and pieces of at most a block.
+const PIECES: Kind = Kind {
+    bytes: false,
+    high_water: 4.0,
+};
+
 #[wasm_bindgen]
 extern "C" {
     /// The runtime's own.
@@ -27,22 +33,16 @@ pub fn tree(
     gateways: &Gateways,
     options: Option<FetchOptions>,
 ) -> Result<TreeStream, JsValue> {
-    let stream = start(
-        url,
-        gateways,
-        options,
-        Kind::Values,
-        |url, read, pool, report| {
-            let tree = fetch_tree(&read.client, url, read.options, pool, read.blocks, report);
-            let value = |piece: Result<TreePiece, _>| {
-                piece.map(|piece| match piece {
-                    TreePiece::Content(bytes) => Uint8Array::from(&*bytes).into(),
-                    TreePiece::Entry(entry) => value(&entry),
-                })
-            };
-            flow(tree, |tree| tree.summary(), value)
-        },
-    )?;
+    let stream = start(url, gateways, options, PIECES, |url, read, pool, report| {
+        let tree = fetch_tree(&read.client, url, read.options, pool, read.blocks, report);
+        let value = |piece: Result<TreePiece, _>| {
+            piece.map(|piece| match piece {
+                TreePiece::Content(bytes) => Uint8Array::from(&*bytes).into(),
+                TreePiece::Entry(entry) => value(&entry),
+            })
+        };
+        flow(tree, |tree| tree.summary(), value)
+    })?;
     Ok(JsValue::from(stream).unchecked_into())
 }
 
