@@ -1,6 +1,6 @@
 # `make run` does the main job on real input; `make test` runs every test; `make bench` prints ratios against named peers.
 # Each sets up what is missing first.
-.PHONY: run test lint bench bench-web bench-dedup bench-snapshot www peers targets
+.PHONY: run test lint bench bench-web bench-dedup bench-delta bench-snapshot www peers targets
 
 CARGO ?= cargo
 
@@ -47,6 +47,11 @@ bench-web: peers targets
 # Levels of zstd: make bench-dedup LEVELS="3 9 19"
 bench-dedup:
 	scripts/bench-dedup $(LEVELS)
+
+# What installed items save, and what it takes from 25 ms away.
+bench-delta: peers
+	$(CARGO) build --release --quiet -p interplanar-server
+	$(CARGO) bench --quiet -p interplanar-tests --bench delta
 
 # What one more item costs a snapshot of 100,000.
 bench-snapshot:

@@ -5,12 +5,12 @@
 
 use interplanar_core::decompress::{Decoder, Limits};
 use interplanar_core::narinfo::Compression;
+use interplanar_tests::far::far_away;
 use interplanar_tests::kubo::{Kubo, Repo};
 use interplanar_tests::web::node;
 use interplanar_tests::{checkout, output};
 use serde_json::{Value, json};
-use std::io::{Read, Write};
-use std::net::{TcpListener, TcpStream};
+use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, Instant};
@@ -162,7 +162,7 @@ fn small_files(repo: &Repo) -> (String, Vec<String>) {
 }
 
 fn many_small(package: &Path, kubo: &Kubo, directory: &str, cids: &[String]) {
-    let far = far_away(&kubo.gateway_url());
+    let far = far_away(&kubo.gateway_url(), LATENCY);
     let job =
         json!({ "package": package, "gateway": far, "cids": cids, "root": directory, "rounds": 1 });
     let whats = ["ours, as a tree", "plain", "ours", "theirs, session"];
@@ -175,36 +175,6 @@ fn many_small(package: &Path, kubo: &Kubo, directory: &str, cids: &[String]) {
             ms / ours_ms,
         );
     }
-}
-
-/// Relays connections; what is sent to `target` arrives later.
-fn far_away(target: &str) -> String {
-    let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
-    let url = format!("http://{}", listener.local_addr().expect("its address"));
-    let target = target.trim_start_matches("http://").to_owned();
-    std::thread::spawn(move || {
-        for client in listener.incoming().flatten() {
-            let Ok(server) = TcpStream::connect(&target) else {
-                return;
-            };
-            let (mut from, mut to) = (
-                client.try_clone().expect("a socket"),
-                server.try_clone().expect("a socket"),
-            );
-            std::thread::spawn(move || {
-                let mut buffer = [0; 65_536];
-                while let Ok(count @ 1..) = from.read(&mut buffer) {
-                    std::thread::sleep(LATENCY);
-                    if to.write_all(&buffer[..count]).is_err() {
-                        return;
-                    }
-                }
-                drop(to.shutdown(std::net::Shutdown::Write));
-            });
-            std::thread::spawn(move || drop(std::io::copy(&mut &server, &mut &client)));
-        }
-    });
-    url
 }
 
 /// Each decoder in WebAssembly against the same code natively.

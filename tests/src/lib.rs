@@ -3,6 +3,7 @@
 //! - [`root::Root`]: a machine of its own (overlay over Debian sid with Guix and Nix, mount and process namespaces);
 //! - [`guix::Guix`], [`nix::Nix`]: the stock programs inside such a root;
 //! - [`cache::GuixCache`]: items of such a Guix, published by the program under test;
+//! - [`far::far_away`]: any of them, later;
 //! - [`kubo::Kubo`]: an offline Kubo node;
 //! - [`node::Node`]: a script of `tests/web/`, for workerd, Chromium and Node itself;
 //! - [`program::Program`]: the `interplanar` program under test;
@@ -13,6 +14,7 @@
 //! A missing peer is a failure, never a skip: `scripts/peers` sets them up.
 
 pub mod cache;
+pub mod far;
 pub mod guix;
 pub mod inspector;
 pub mod kubo;

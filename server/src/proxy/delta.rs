@@ -12,6 +12,8 @@ use super::metrics::Metrics;
 use crate::installed::{Installed, Pieces, Reader, Spot};
 use crate::net::client::fetch_block;
 use bytes::Bytes;
+use futures_util::FutureExt as _;
+use futures_util::future::{BoxFuture, Shared};
 use futures_util::stream::{BoxStream, StreamExt as _};
 use interplanar_core::block::Block;
 use interplanar_core::cid::{self, Cid, IpfsUrl};
@@ -20,11 +22,15 @@ use interplanar_core::fetch::{GatewayPool, Options};
 use interplanar_core::hash::Sha256;
 use interplanar_core::narinfo::Compression;
 use interplanar_core::relay::{Known, Place, Source};
+use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::task::JoinSet;
 
-/// Pieces that are got at once: small ones, which rebuilds have many of, cost a round trip each.
+/// Pieces that are put together at once.
 const AT_ONCE: usize = 32;
+/// Leaves that are fetched at once, wherever in the NAR they are: those of a rebuild are many and small, and cost a round trip each.
+const FETCHED_AT_ONCE: usize = 32;
 /// Bytes of pieces that may be ahead of the reader, in units of [`UNIT`].
 const AHEAD: usize = 256;
 const UNIT: u32 = 64 << 10;
@@ -42,7 +48,8 @@ pub(super) struct Delta {
     pub(super) source: Source,
     entries: Vec<Entry>,
     ways: Vec<Way>,
-    parts: Arc<Parts>,
+    fetch: Vec<Cid>,
+    parts: Parts,
 }
 
 /// What every piece needs.
@@ -53,6 +60,8 @@ struct Parts {
     metrics: Arc<Metrics>,
     here: Pieces,
     readers: Vec<tokio::sync::Mutex<Option<Reader>>>,
+    /// Leaves that are being fetched into the kept blocks.
+    coming: HashMap<Cid, Shared<BoxFuture<'static, ()>>>,
 }
 
 /// What a delta is made with.
@@ -102,6 +111,7 @@ impl Delta {
             metrics: Arc::clone(means.metrics),
             here: Pieces::default(),
             readers: Vec::new(),
+            coming: HashMap::new(),
         };
         let loaded = parts.index(index, known.narinfo.nar_size()).await;
         let (read, entries) = loaded
@@ -137,14 +147,15 @@ impl Delta {
             source,
             entries,
             ways: plan.ways,
-            parts: Arc::new(parts),
+            fetch: plan.fetch,
+            parts,
         })
     }
 
     /// The NAR.
     pub(super) fn open(self) -> BoxStream<'static, Result<Bytes, String>> {
         let ahead = Arc::new(Semaphore::new(AHEAD));
-        let parts = self.parts;
+        let (parts, fetching) = self.parts.fetch_ahead(&self.fetch);
         let pieces = self.entries.into_iter().zip(self.ways);
         let pieces = futures_util::stream::iter(pieces).map(move |(entry, way)| {
             let (parts, ahead) = (Arc::clone(&parts), Arc::clone(&ahead));
@@ -157,12 +168,50 @@ impl Delta {
         });
         pieces
             .buffered(AT_ONCE)
-            .map(|piece| piece.map(|(piece, _room)| piece))
+            .map(move |piece| {
+                // Ends with the stream.
+                let _fetching = &fetching;
+                piece.map(|(piece, _room)| piece)
+            })
             .boxed()
     }
 }
 
 impl Parts {
+    /// Begins to fetch leaves, until the task is dropped.
+    fn fetch_ahead(mut self, leaves: &[Cid]) -> (Arc<Self>, JoinSet<()>) {
+        let lone = Arc::new(self.alone());
+        for cid in leaves {
+            let (lone, cid) = (Arc::clone(&lone), *cid);
+            let fetched = async move {
+                // Whoever needs it asks once more, and says what is wrong.
+                let _ = lone.block(cid).await;
+            };
+            self.coming.insert(cid, fetched.boxed().shared());
+        }
+        let coming: Vec<_> = leaves
+            .iter()
+            .filter_map(|cid| self.coming.get(cid).cloned())
+            .collect();
+        let mut fetching = JoinSet::new();
+        let all = futures_util::stream::iter(coming).buffer_unordered(FETCHED_AT_ONCE);
+        fetching.spawn(all.for_each(|()| std::future::ready(())));
+        (Arc::new(self), fetching)
+    }
+
+    /// What fetching takes, without what is here.
+    fn alone(&self) -> Self {
+        Self {
+            client: self.client.clone(),
+            gateways: Arc::clone(&self.gateways),
+            blocks: self.blocks.clone(),
+            metrics: Arc::clone(&self.metrics),
+            here: Pieces::default(),
+            readers: Vec::new(),
+            coming: HashMap::new(),
+        }
+    }
+
     /// The index, and all its pieces.
     async fn index(&self, root: Cid, nar_size: u64) -> Result<(Index, Vec<Entry>), String> {
         let block = self.block(root).await?;
@@ -198,6 +247,9 @@ impl Parts {
         }
         let mut compressed = Vec::new();
         for cid in entry.cids() {
+            if let Some(coming) = self.coming.get(&cid) {
+                coming.clone().await;
+            }
             compressed.extend_from_slice(&self.block(cid).await?);
         }
         let decoded = move || {
