@@ -183,6 +183,7 @@ impl Fetcher {
         }
         self.peers.closed(gateway);
         self.peers.faulted(gateway, fault);
+        self.last_fault = Some(fault);
         self.note_try(&request, fault);
         self.queue
             .push_back(Action::Event(Event::GatewayFault { gateway, fault }));

@@ -9,7 +9,7 @@ use super::request::{Body, Request, Requests};
 use super::target::Target;
 use super::tree::Piece;
 use super::wanted::{Local, Wanted};
-use super::{Action, Event, FetchError, GatewayPool, Options, RequestId, Summary};
+use super::{Action, Event, Fault, FetchError, GatewayPool, Options, RequestId, Summary};
 use crate::cid::{Cid, IpfsUrl, MAX_BLOCK};
 use alloc::collections::VecDeque;
 use alloc::vec::Vec;
@@ -48,6 +48,8 @@ pub struct Fetcher {
     pub(super) largest: usize,
     /// When a gateway that is put aside may be asked again, in the driver's time.
     pub(super) retry_ms: Option<u64>,
+    /// What a gateway did wrong last, whatever it was asked for.
+    pub(super) last_fault: Option<Fault>,
     next_id: u64,
     outcome: Option<Result<(), FetchError>>,
 }
@@ -93,6 +95,7 @@ impl Fetcher {
             ready: VecDeque::new(),
             ready_bytes: 0,
             dirty: true,
+            last_fault: None,
             size_told: false,
             loading: 0,
             hit_run: 0,

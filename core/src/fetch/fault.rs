@@ -131,7 +131,7 @@ pub enum FetchError {
     Unavailable {
         /// The block.
         cid: Cid,
-        /// What the last one that was asked for it did.
+        /// What the last one that was asked for it did, or for more than it; nothing where all were put aside before.
         last: Option<Box<Fault>>,
     },
     /// [`Options::max_requests`](super::Options::max_requests) were made, and this block is still missing.

@@ -177,7 +177,8 @@ impl Fetcher {
             (true, _) => FetchError::NotFound { cid },
             (false, last) => FetchError::Unavailable {
                 cid,
-                last: last.map(Box::new),
+                // Whose CARs failed was perhaps never asked for the block itself.
+                last: last.or(self.last_fault).map(Box::new),
             },
         })
     }

@@ -111,6 +111,9 @@ fn with_bad_gateways_only_every_fetch_ends_with_an_error_soon() {
             let outcome =
                 Network::new(blocks.clone(), &scripts).fetch(&at(cid), Options::default());
             assert!(outcome.result.is_err(), "{script:?}");
+            if let Err(FetchError::Unavailable { last, .. }) = &outcome.result {
+                assert!(last.is_some(), "{script:?}");
+            }
             assert!(
                 outcome.requests.len() <= 5 * count,
                 "{script:?}: {:?}",
