@@ -63,30 +63,32 @@ fn build(folder: &Path, features: &str) -> PathBuf {
 }
 
 fn sizes(folder: &Path, full: &Path) {
-    let theirs = node("sizes.mjs", &Value::Null);
+    let fetcher = build(folder, "bindings");
+    let zstd = build(folder, "zstd");
+    let packages = [fetcher.as_path(), zstd.as_path(), full];
+    let scripts = node("sizes.mjs", &json!({ "packages": packages }));
+    let bytes = |of: &Value| of.as_f64().expect("bytes");
     let kb = |bytes: f64| bytes / 1000.0;
     println!(
         "gzipped: @helia/verified-fetch, http only {:.0} KB, its default {:.0} KB",
-        kb(theirs["http"].as_f64().expect("bytes")),
-        kb(theirs["whole"].as_f64().expect("bytes")),
+        kb(bytes(&scripts["http"])),
+        kb(bytes(&scripts["whole"])),
     );
-    let fetcher = build(folder, "bindings");
-    let zstd = build(folder, "zstd");
-    for (what, folder, budget) in [
-        ("fetcher", fetcher.as_path(), 100),
-        ("with zstd", zstd.as_path(), 150),
-        ("with all decoders and signatures", full, 300),
-    ] {
-        let gzipped = |name: &str| {
-            let mut gzip = Command::new("gzip");
-            gzip.args(["-9", "-c"]).arg(folder.join(name));
-            gzip.output().expect("gzip runs").stdout.len()
-        };
-        let (module, glue) = (gzipped("interplanar_bg.wasm"), gzipped("interplanar.js"));
+    let whats = [
+        ("fetcher", 100),
+        ("with zstd", 150),
+        ("with all decoders and signatures", 300),
+    ];
+    for (index, (what, budget)) in whats.into_iter().enumerate() {
+        let mut gzip = Command::new("gzip");
+        let module = packages[index].join("interplanar_bg.wasm");
+        let module = gzip.args(["-9", "-c"]).arg(module).output();
+        let module = module.expect("gzip runs").stdout.len() as f64;
+        let glue = bytes(&scripts["glue"][index]);
         println!(
-            "gzipped: {what} {:.0} KB and {:.0} KB of JavaScript, of {budget} KB",
-            kb(module as f64),
-            kb(glue as f64),
+            "gzipped: {what} {:.1} KB, of which {:.1} KB are JavaScript, of {budget} KB",
+            kb(module + glue),
+            kb(glue),
         );
     }
 }

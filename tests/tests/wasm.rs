@@ -14,6 +14,10 @@ use interplanar_tests::{attempt, checkout, output, peer};
 use serde_json::{Value, json};
 use std::process::Command;
 
+// Beside this file is another test of that name.
+#[path = "wasm/tree.rs"]
+mod tree;
+
 /// Content without repeats.
 fn content(length: usize, seed: u64) -> Vec<u8> {
     let mut state = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
@@ -165,8 +169,21 @@ fn the_package_does_in_node_and_in_chromium_what_it_does_natively() {
     }
 }
 
-/// A file of some blocks, its root first.
-fn file(length: usize) -> (Vec<Block>, String) {
+/// What is fetched past hostile gateways.
+struct Wanted {
+    /// The root first.
+    blocks: Vec<Block>,
+    /// Of what is to come.
+    sha256: String,
+    /// By `fetchTree`.
+    tree: bool,
+    repetitions: u64,
+    /// How many at a time: what each takes for a moment adds up to what WebAssembly's memory stays at.
+    side_by_side: u64,
+}
+
+/// A file of some blocks.
+fn file(length: usize) -> Wanted {
     let bytes = content(length, 3);
     let mut blocks = Vec::new();
     let mut builder = Builder::new(SIZE_262144_V1);
@@ -174,17 +191,25 @@ fn file(length: usize) -> (Vec<Block>, String) {
     let root = builder.finish(&mut |block| blocks.push(block)).cid;
     blocks.rotate_right(1);
     assert_eq!(*blocks[0].cid(), root);
-    (blocks, Sha256::of(&bytes).to_hex())
+    Wanted {
+        blocks,
+        sha256: Sha256::of(&bytes).to_hex(),
+        tree: false,
+        repetitions: REPETITIONS,
+        side_by_side: 20,
+    }
 }
 
 /// What is tried, and how often.
-fn job(blocks: &[Block], hostile: &str, honest: Option<&str>, options: &Value) -> Value {
+fn job(wanted: &Wanted, hostile: &str, honest: Option<&str>, options: &Value) -> Value {
     json!({
         "package": package(),
         "hostile": hostile,
         "honest": honest,
-        "url": format!("ipfs://{}", blocks[0].cid()),
-        "repetitions": REPETITIONS,
+        "url": format!("ipfs://{}", wanted.blocks[0].cid()),
+        "tree": wanted.tree,
+        "repetitions": wanted.repetitions,
+        "sideBySide": wanted.side_by_side,
         "options": options,
     })
 }
@@ -209,12 +234,12 @@ fn assert_nothing_leaks(what: &str, result: &Value) {
 }
 
 /// Past a hostile gateway to an honest one, and to it alone, which is an error that tells what the gateway did.
-fn past(what: &str, blocks: &[Block], sha256: &str, hostile: &str, honest: &str, codes: &[&str]) {
+fn past(what: &str, wanted: &Wanted, hostile: &str, honest: &str, codes: &[&str]) {
     let options = json!({ "raceAfterMs": QUICK, "patienceMs": 0, "maxBuffer": MAX_BUFFER });
-    let result = node("hostile.mjs", &job(blocks, hostile, Some(honest), &options));
+    let result = node("hostile.mjs", &job(wanted, hostile, Some(honest), &options));
     assert_eq!(
         result["outcomes"],
-        json!({ sha256: REPETITIONS }),
+        json!({ &wanted.sha256: wanted.repetitions }),
         "{what}: {result}"
     );
     assert_ne!(
@@ -228,9 +253,10 @@ fn past(what: &str, blocks: &[Block], sha256: &str, hostile: &str, honest: &str,
     let options = json!({
         "stallMs": limit, "requestTimeoutMs": limit, "patienceMs": 0, "maxBuffer": MAX_BUFFER,
     });
-    let result = node("hostile.mjs", &job(blocks, hostile, None, &options));
+    let result = node("hostile.mjs", &job(wanted, hostile, None, &options));
     for outcome in result["outcomes"].as_object().expect("outcomes").keys() {
-        assert!(outcome.starts_with("FETCH_UNAVAILABLE"), "{what}: {result}");
+        let cause = outcome.starts_with("FETCH_UNAVAILABLE GATEWAY_");
+        assert!(cause, "{what}: {result}");
     }
     for fault in result["faults"].as_object().expect("faults").keys() {
         assert!(codes.contains(&fault.as_str()), "{what}: {result}");
@@ -239,72 +265,71 @@ fn past(what: &str, blocks: &[Block], sha256: &str, hostile: &str, honest: &str,
 }
 
 /// A gateway that lies, beside an honest one and alone.
-fn lied_to(lie: Lie, codes: &[&str]) {
-    let (blocks, sha256) = file(600_000);
-    let honest = Liar::new(&blocks, Lie::None);
-    let hostile = Liar::new(&blocks, lie);
-    past(
-        &format!("{lie:?}"),
-        &blocks,
-        &sha256,
-        &hostile.url,
-        &honest.url,
-        codes,
-    );
+fn lied_to(lie: Lie, wanted: &Wanted, codes: &[&str]) {
+    let honest = Liar::new(&wanted.blocks, Lie::None);
+    let hostile = Liar::new(&wanted.blocks, lie);
+    let what = format!("{lie:?}");
+    past(&what, wanted, &hostile.url, &honest.url, codes);
 }
 
 /// An honest gateway behind something that spoils its answers.
-fn spoiled_by(fault: Fault, codes: &[&str]) {
-    let (blocks, sha256) = file(600_000);
-    let honest = Liar::new(&blocks, Lie::None);
+fn spoiled_by(fault: Fault, wanted: &Wanted, codes: &[&str]) {
+    let honest = Liar::new(&wanted.blocks, Lie::None);
     let hostile = Relay::new(&honest.url, fault);
-    past(
-        &format!("{fault:?}"),
-        &blocks,
-        &sha256,
-        &hostile.url,
-        &honest.url,
-        codes,
-    );
+    let what = format!("{fault:?}");
+    past(&what, wanted, &hostile.url, &honest.url, codes);
 }
 
 #[test]
 fn wrong_bytes_end_with_an_error_or_at_the_next_gateway() {
-    lied_to(Lie::WrongBytes, &["GATEWAY_WRONG_HASH"]);
-    spoiled_by(Fault::Corrupt, &["GATEWAY_WRONG_HASH"]);
+    lied_to(Lie::WrongBytes, &file(600_000), &["GATEWAY_WRONG_HASH"]);
+    spoiled_by(Fault::Corrupt, &file(600_000), &["GATEWAY_WRONG_HASH"]);
 }
 
 #[test]
 fn extra_blocks_end_with_an_error_or_at_the_next_gateway() {
-    lied_to(Lie::Strangers, &["GATEWAY_UNASKED", "GATEWAY_TOO_LARGE"]);
+    lied_to(
+        Lie::Strangers,
+        &file(600_000),
+        &["GATEWAY_UNASKED", "GATEWAY_TOO_LARGE"],
+    );
 }
 
 #[test]
 fn oversize_blocks_end_with_an_error_or_at_the_next_gateway() {
-    lied_to(Lie::Oversize, &["GATEWAY_TOO_LARGE"]);
+    lied_to(Lie::Oversize, &file(600_000), &["GATEWAY_TOO_LARGE"]);
 }
 
 #[test]
 fn a_drip_without_end_ends_with_an_error_or_at_the_next_gateway() {
-    lied_to(Lie::Drip, &["GATEWAY_TOO_SLOW", "GATEWAY_STALLED"]);
+    lied_to(
+        Lie::Drip,
+        &file(600_000),
+        &["GATEWAY_TOO_SLOW", "GATEWAY_STALLED"],
+    );
 }
 
 #[test]
 fn silence_ends_with_an_error_or_at_the_next_gateway() {
-    spoiled_by(Fault::Hang, &["GATEWAY_STALLED"]);
+    spoiled_by(Fault::Hang, &file(600_000), &["GATEWAY_STALLED"]);
 }
 
 #[test]
 fn truncation_ends_with_an_error_or_at_the_next_gateway() {
     spoiled_by(
         Fault::Truncate,
+        &file(600_000),
         &["GATEWAY_WRONG_HASH", "GATEWAY_TRUNCATED"],
     );
 }
 
 #[test]
 fn a_page_ends_with_an_error_or_at_the_next_gateway() {
-    spoiled_by(Fault::Html, &["GATEWAY_NOT_CAR", "GATEWAY_NOT_BLOCK"]);
+    spoiled_by(
+        Fault::Html,
+        &file(600_000),
+        &["GATEWAY_NOT_CAR", "GATEWAY_NOT_BLOCK"],
+    );
 }
 
 /// A node over children of this size each.
@@ -342,9 +367,13 @@ fn a_dag_that_lies_or_is_a_bomb_is_an_error_with_a_code() {
     ] {
         let gateway = Liar::new(&blocks, Lie::None);
         let options = json!({ "maxBytes": 500_000 });
-        let mut job = job(&blocks, &gateway.url, None, &options);
-        // Each may take some MiB for a moment.
-        job["sideBySide"] = json!(2);
+        let wanted = Wanted {
+            blocks,
+            // Each may take some MiB for a moment.
+            side_by_side: 2,
+            ..file(0)
+        };
+        let job = job(&wanted, &gateway.url, None, &options);
         let result = node("hostile.mjs", &job);
         assert_eq!(
             result["outcomes"],

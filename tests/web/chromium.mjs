@@ -1,29 +1,12 @@
 // The same in Chromium: job { package, gateway, cid, rounds }; result { plain, ours, start }: milliseconds, a list each.
 // `start` is from the beginning of instantiation (the module compiled by then or not) to the first verified byte of a kept block.
 
-import { createServer } from "node:http";
-import { readFileSync } from "node:fs";
-import { join } from "node:path";
-import { chromium } from "playwright-core";
 import { job, result } from "./lib.mjs";
+import { inPage } from "./page.mjs";
 
 const { package: folder, gateway, cid, rounds } = job();
-const files = {
-  "/": ["text/html", "<!DOCTYPE html><title>bench</title>"],
-  "/interplanar.js": ["text/javascript", readFileSync(join(folder, "interplanar.js"))],
-  "/interplanar_bg.wasm": ["application/wasm", readFileSync(join(folder, "interplanar_bg.wasm"))],
-};
-const server = createServer((request, response) => {
-  const [type, content] = files[request.url] ?? ["text/plain", ""];
-  response.writeHead(content ? 200 : 404, { "Content-Type": type });
-  response.end(content);
-});
-await new Promise((resolve) => server.listen(0, "127.0.0.1", resolve));
-const browser = await chromium.launch({ executablePath: "/usr/bin/chromium", args: ["--no-sandbox"] });
-const page = await browser.newPage();
-await page.goto(`http://127.0.0.1:${server.address().port}/`);
-
-const measured = await page.evaluate(
+const measured = await inPage(
+  folder,
   async ({ gateway, cid, rounds }) => {
     const drain = async (stream) => {
       for (const reader = stream.getReader(); ; ) {
@@ -55,6 +38,4 @@ const measured = await page.evaluate(
   },
   { gateway, cid, rounds },
 );
-await browser.close();
-server.close();
 result(measured);

@@ -1,15 +1,24 @@
 // Many fetches past a hostile gateway: what each ends with, and whether anything of them stays in memory.
-// Job: { package, hostile, honest?, url, options, repetitions, sideBySide? }; result: { outcomes, faults, wasm, references, heap }: how often each
+// Job: { package, hostile, honest?, url, tree, options, repetitions, sideBySide }; result: { outcomes, faults, wasm, references, heap }: how often each
 // outcome came, which faults of gateways were told, and what grew in the second half of the repetitions, in bytes and held values.
 // Run with --expose-gc.
 
 import { setImmediate } from "node:timers/promises";
 import { codes, digest, interplanar, job, result } from "./lib.mjs";
 
-const { package: folder, hostile, honest, url, options, repetitions, sideBySide = 20 } = job();
-const { Gateways, fetchIpfs, exports } = await interplanar(folder);
+const { package: folder, hostile, honest, url, tree, options, repetitions, sideBySide } = job();
+const { Gateways, fetchIpfs, fetchTree, exports } = await interplanar(folder);
 const outcomes = {};
 const faults = {};
+
+/** A tree as one stream of bytes: a line for each entry, followed by its content. */
+async function* flat(stream) {
+  for await (const value of stream) {
+    yield value instanceof Uint8Array ? value : Buffer.from(`${value.type} ${value.path}\n`);
+  }
+}
+
+const fetched = (...of) => (tree ? flat(fetchTree(...of)) : fetchIpfs(...of));
 
 async function once() {
   const gateways = new Gateways(honest ? [hostile, honest] : [hostile]);
@@ -20,7 +29,7 @@ async function once() {
   };
   let outcome;
   try {
-    outcome = (await digest(fetchIpfs(url, gateways, { ...options, onEvent }))).sha256;
+    outcome = (await digest(fetched(url, gateways, { ...options, onEvent }))).sha256;
   } catch (error) {
     outcome = codes(error).join(" ");
   }

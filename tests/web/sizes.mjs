@@ -1,8 +1,11 @@
-// What @helia/verified-fetch weighs when it is bundled and minified: result { http, whole }, bytes after gzip.
+// What scripts weigh when they are bundled and minified, ours and @helia/verified-fetch by the same bundler.
+// Job: { packages }; result { http, whole, glue }: bytes after gzip; `glue` is the JavaScript of each package.
 
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
 import { gzipSync } from "node:zlib";
 import { build } from "esbuild";
-import { result } from "./lib.mjs";
+import { job, result } from "./lib.mjs";
 
 const HTTP = `
 import { withHTTP } from "@helia/http";
@@ -26,4 +29,5 @@ async function size(contents) {
   return gzipSync(bundle.outputFiles[0].contents, { level: 9 }).length;
 }
 
-result({ http: await size(HTTP), whole: await size(WHOLE) });
+const glue = job().packages.map((folder) => size(readFileSync(join(folder, "interplanar.js"), "utf8")));
+result({ http: await size(HTTP), whole: await size(WHOLE), glue: await Promise.all(glue) });

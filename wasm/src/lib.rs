@@ -7,7 +7,7 @@
 //! |---|---|
 //! | `bindings` | `fetchIpfs`, `Gateways` |
 //! | `zstd` | `DecompressStream` for zstd |
-//! | `full` | the other decoders, narinfos, signatures, NARs |
+//! | `full` | the other decoders, narinfos, signatures, NARs, `fetchTree` |
 
 #[cfg(feature = "bindings")]
 pub mod bindings;

@@ -1,0 +1,213 @@
+//! Directories with all that is below them, in Node, in Chromium and in workerd.
+
+use super::{Wanted, add, content, hamt, job, lied_to, spoiled_by};
+use interplanar_core::block::Block;
+use interplanar_core::cid::{Cid, Version};
+use interplanar_core::hash::Sha256;
+use interplanar_core::unixfs::{Builder, DirectoryBuilder, SIZE_262144_V1};
+use interplanar_tests::kubo::{Kubo, Repo};
+use interplanar_tests::liar::{Liar, Lie};
+use interplanar_tests::output;
+use interplanar_tests::relay::{Fault, Relay};
+use interplanar_tests::web::{node, package};
+use serde_json::{Value, json};
+use std::collections::BTreeMap;
+use std::path::Path;
+
+/// What there is, by path: what `fetchTree` is to say of it, without its CID.
+type Expected = BTreeMap<String, Value>;
+
+fn expect(expected: &mut Expected, path: &str, what: Value) {
+    expected.insert(path.to_owned(), what);
+}
+
+fn write(folder: &Path, path: &str, bytes: &[u8], expected: &mut Expected) {
+    let file = folder.join(path);
+    std::fs::create_dir_all(file.parent().expect("a folder")).expect("a folder");
+    std::fs::write(file, bytes).expect("a file");
+    let sha256 = Sha256::of(bytes).to_hex();
+    let entry = json!({ "type": "file", "size": bytes.len(), "sha256": sha256 });
+    expect(expected, path, entry);
+}
+
+/// Files of many sizes, equal ones, empty ones, a link and directories in directories.
+fn folder(repo: &Repo) -> (String, Expected) {
+    let folder = repo.path().join("mixed");
+    let mut expected = Expected::new();
+    for n in 0..40 {
+        let path = format!("many/of them/file {n:02}");
+        write(&folder, &path, &content(n * 1000, 5), &mut expected);
+    }
+    write(&folder, "large", &content(3_000_000, 6), &mut expected);
+    write(&folder, "twice/a", b"equal", &mut expected);
+    write(&folder, "twice/b", b"equal", &mut expected);
+    std::fs::create_dir(folder.join("nothing")).expect("a folder");
+    std::os::unix::fs::symlink("../large", folder.join("twice/link")).expect("a link");
+    for path in ["", "many", "many/of them", "nothing", "twice"] {
+        expect(&mut expected, path, json!({ "type": "directory" }));
+    }
+    let link = json!({ "type": "symlink", "target": "../large" });
+    expect(&mut expected, "twice/link", link);
+    let mut add = repo.ipfs();
+    add.args(["add", "-Q", "-r", "--cid-version=1"]).arg(folder);
+    (output(&mut add).trim().to_owned(), expected)
+}
+
+/// The shards of `hamt`.
+fn shards() -> Expected {
+    let mut expected = Expected::new();
+    expect(&mut expected, "", json!({ "type": "directory" }));
+    for index in 0..300 {
+        let text = format!("the content of file {index}\n");
+        let sha256 = Sha256::of(text.as_bytes()).to_hex();
+        let entry = json!({ "type": "file", "size": text.len(), "sha256": sha256 });
+        expect(&mut expected, &format!("file {index}.txt"), entry);
+    }
+    expected
+}
+
+/// The entries by path; each comes once, with a CID.
+fn by_path(result: &Value) -> Expected {
+    let mut entries = Expected::new();
+    for entry in result["entries"].as_array().expect("a list") {
+        let mut entry = entry.as_object().expect("an entry").clone();
+        let path = entry.remove("path").expect("a path");
+        let cid = entry.remove("cid").expect("a CID");
+        assert!(cid.is_string(), "{path}: {cid}");
+        let path = path.as_str().expect("a text").to_owned();
+        assert!(entries.insert(path, entry.into()).is_none());
+    }
+    entries
+}
+
+#[test]
+fn a_directory_comes_whole_in_one_request_in_node_and_in_chromium() {
+    let repo = Repo::new();
+    let (mixed, entries) = folder(&repo);
+    let sharded = hamt(&repo);
+    let kubo = Kubo::with(repo);
+    for (root, expected) in [(&mixed, &entries), (&sharded, &shards())] {
+        for chromium in [false, true] {
+            let relay = Relay::new(&kubo.gateway_url(), Fault::None);
+            let url = format!("ipfs://{root}");
+            let job = json!({ "package": package(), "gateway": relay.url, "url": url, "chromium": chromium });
+            let result = node("tree.mjs", &job);
+            assert_eq!(result["error"], Value::Null, "{result}");
+            assert_eq!(by_path(&result), *expected, "chromium: {chromium}");
+            assert_eq!(result["entries"][0]["cid"], json!(root));
+            assert_eq!(result["stopped"], json!("enough"));
+            // One for each of the two fetches.
+            let lines: Vec<String> = relay.seen().into_iter().map(|seen| seen.line).collect();
+            assert!(lines.len() <= 2, "{lines:?}");
+            assert!(lines.iter().all(|line| line.contains("dag-scope=all")));
+        }
+    }
+}
+
+#[test]
+fn the_package_fetches_in_workerd() {
+    let repo = Repo::new();
+    let bytes = content(3_000_000, 10);
+    let file = add(&repo, "file", &bytes, &["--cid-version=1"]);
+    let (mixed, entries) = folder(&repo);
+    let kubo = Kubo::with(repo);
+    let job = json!({
+        "package": package(),
+        "gateway": kubo.gateway_url(),
+        "file": format!("ipfs://{file}"),
+        "tree": format!("ipfs://{mixed}"),
+    });
+    let expected = json!({
+        "file": { "bytes": bytes.len(), "sha256": Sha256::of(&bytes).to_hex() },
+        "entries": entries.len(),
+        "error": "CID_URL",
+    });
+    assert_eq!(node("package-workerd.mjs", &job), expected);
+}
+
+fn directory(entries: &[(&str, Cid)], blocks: &mut Vec<Block>) -> Cid {
+    let mut directory = DirectoryBuilder::new(Version::V1);
+    for (name, cid) in entries {
+        directory.add((*name).to_owned().into(), *cid, 1);
+    }
+    let built = directory.finish(&mut |block| blocks.insert(0, block));
+    built.expect("a directory").cid
+}
+
+/// A directory of three files, one of them in a directory of its own.
+fn tree() -> Wanted {
+    let (mut blocks, mut flat, mut files) = (Vec::new(), Vec::new(), Vec::new());
+    flat.extend_from_slice(b"directory \n");
+    for (path, length, seed) in [("a", 300_000, 7), ("b", 1000, 8), ("c/d", 20_000, 9)] {
+        let bytes = content(length, seed);
+        let (mut builder, mut own) = (Builder::new(SIZE_262144_V1), Vec::new());
+        builder.push(&bytes, &mut |block| own.push(block));
+        files.push(builder.finish(&mut |block| own.push(block)).cid);
+        own.rotate_right(1);
+        blocks.extend(own);
+        if path == "c/d" {
+            flat.extend_from_slice(b"directory c\n");
+        }
+        flat.extend_from_slice(format!("file {path}\n").as_bytes());
+        flat.extend_from_slice(&bytes);
+    }
+    let below = directory(&[("d", files[2])], &mut blocks);
+    directory(
+        &[("a", files[0]), ("b", files[1]), ("c", below)],
+        &mut blocks,
+    );
+    Wanted {
+        blocks,
+        sha256: Sha256::of(&flat).to_hex(),
+        tree: true,
+        repetitions: 200,
+        side_by_side: 4,
+    }
+}
+
+#[test]
+fn a_tree_past_a_hostile_gateway_is_whole_and_from_it_alone_an_error() {
+    let tree = tree();
+    lied_to(Lie::WrongBytes, &tree, &["GATEWAY_WRONG_HASH"]);
+    let unasked = ["GATEWAY_UNASKED", "GATEWAY_TOO_LARGE"];
+    lied_to(Lie::Strangers, &tree, &unasked);
+    lied_to(Lie::Oversize, &tree, &["GATEWAY_TOO_LARGE"]);
+    let slow = ["GATEWAY_TOO_SLOW", "GATEWAY_STALLED"];
+    lied_to(Lie::Drip, &tree, &slow);
+    spoiled_by(Fault::Hang, &tree, &["GATEWAY_STALLED"]);
+    let short = ["GATEWAY_WRONG_HASH", "GATEWAY_TRUNCATED"];
+    spoiled_by(Fault::Truncate, &tree, &short);
+    let page = ["GATEWAY_NOT_CAR", "GATEWAY_NOT_BLOCK"];
+    spoiled_by(Fault::Html, &tree, &page);
+}
+
+#[test]
+fn a_tree_that_is_a_bomb_or_leads_elsewhere_is_an_error_with_a_code() {
+    let mut bomb = vec![Block::raw("leaf".into())];
+    let mut root = *bomb[0].cid();
+    let names: Vec<String> = (0..10).map(|n| n.to_string()).collect();
+    // Ten directories, each ten times in the one above it.
+    for _ in 0..10 {
+        let entries: Vec<(&str, Cid)> = names.iter().map(|name| (name.as_str(), root)).collect();
+        root = directory(&entries, &mut bomb);
+    }
+    let leaf = Block::raw("leaf".into());
+    let mut escape = vec![leaf.clone()];
+    directory(&[("..", *leaf.cid())], &mut escape);
+    for (what, blocks, code) in [
+        ("a bomb", bomb, "FETCH_WALK UNIXFS_BUDGET_BLOCKS"),
+        ("a name that leads up", escape, "FETCH_WALK UNIXFS_NAME"),
+    ] {
+        let gateway = Liar::new(&blocks, Lie::None);
+        let options = json!({ "maxBlocks": 2000 });
+        let wanted = Wanted {
+            blocks,
+            sha256: String::new(),
+            tree: true,
+            repetitions: 20,
+            side_by_side: 2,
+        };
+        let result = node("hostile.mjs", &job(&wanted, &gateway.url, None, &options));
+        assert_eq!(result["outcomes"], json!({ code: 20 }), "{what}: {result}");
+    }
+}
