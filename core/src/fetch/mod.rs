@@ -75,12 +75,14 @@ mod engine;
 mod fault;
 mod few;
 mod gateway;
+mod input;
 mod options;
 mod peers;
 mod plain;
 mod plan;
 mod pool;
 mod request;
+pub mod small;
 mod target;
 #[cfg(test)]
 mod tests;
@@ -92,6 +94,7 @@ pub use action::{Action, Event, GatewayUse, HashTicket, Origin, RequestId, Reque
 pub use engine::Fetcher;
 pub use fault::{Failure, Fault, FetchError};
 pub use gateway::{ACCEPT_CAR, ACCEPT_FILE, ACCEPT_RAW, Gateway, GatewayUrlError, MAX_GATEWAY_URL};
+pub use input::Input;
 pub use options::{ByteRange, Options};
 pub use pool::{GatewayPool, Policy, Report};
 pub use tree::{MAX_TREE_PATH, TreeEntry, TreeKind};

@@ -2,15 +2,15 @@
 
 use super::client::Client;
 use super::hashes::{self, Hashes};
-use super::requests::{Input, Requests};
+use super::requests::Requests;
 use super::store::{Finished, LocalBlocks, Store};
 use super::time::{Alarm, Clock};
 use bytes::Bytes;
 use futures_util::stream::{LocalBoxStream, Stream, StreamExt as _, unfold};
 use interplanar_core::cid::{Cid, IpfsUrl};
 use interplanar_core::fetch::{
-    Action, Event, FetchError, Fetcher, GatewayPool, HashTicket, Options, RequestId, Summary,
-    TreeEntry,
+    Action, Event, FetchError, Fetcher, GatewayPool, HashTicket, Input, Options, RequestId,
+    Summary, TreeEntry,
 };
 use interplanar_core::hash::Sha256;
 use std::cell::RefCell;
@@ -243,7 +243,11 @@ impl Driver {
                 let pool = &mut self.gateways.borrow_mut();
                 self.fetcher.hashed(ticket, digest, pool, now_ms);
             }
-            Woken::Request(id, input) => self.answered(id, input),
+            Woken::Request(id, input) => {
+                let now_ms = self.clock.now_ms();
+                let pool = &mut self.gateways.borrow_mut();
+                self.fetcher.input(id, input, pool, now_ms);
+            }
             Woken::Time => {}
         }
     }
@@ -264,21 +268,6 @@ impl Driver {
         match until_ms.map(|until_ms| self.alarm.poll(context, until_ms)) {
             Some(Poll::Ready(())) => Poll::Ready(Woken::Time),
             Some(Poll::Pending) | None => Poll::Pending,
-        }
-    }
-
-    fn answered(&mut self, id: RequestId, input: Input) {
-        let now_ms = self.clock.now_ms();
-        let pool = &mut self.gateways.borrow_mut();
-        let fetcher = &mut self.fetcher;
-        match input {
-            Input::Response {
-                status,
-                content_type,
-            } => fetcher.response(id, status, content_type.as_deref(), pool, now_ms),
-            Input::Data(data) => fetcher.data(id, data, pool, now_ms),
-            Input::End => fetcher.end(id, pool, now_ms),
-            Input::Failed(failure) => fetcher.failed(id, failure, pool, now_ms),
         }
     }
 

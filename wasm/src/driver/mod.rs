@@ -35,6 +35,6 @@ mod time;
 pub use client::{Client, HttpCache, Redirect};
 pub use fetch::{FetchStream, TreePiece, TreeStream, fetch_block, fetch_ipfs, fetch_tree};
 pub use open::{Opened, open};
-pub use small::{HttpError, Small, get_small, is_transient};
+pub use small::{HttpError, Small, get_small};
 pub use store::{LocalBlocks, NotKept};
 pub use time::{now_ms, sleep};

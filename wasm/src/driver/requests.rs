@@ -2,28 +2,11 @@
 
 use super::body::Body;
 use super::client::{Abort, Client, Sent, header};
-use bytes::Bytes;
-use interplanar_core::fetch::{ByteRange, Failure, RequestId};
+use interplanar_core::fetch::{ByteRange, Failure, Input, RequestId};
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 use wasm_bindgen::JsCast as _;
 use web_sys::Response;
-
-/// What happened to a request.
-#[derive(Debug)]
-pub(super) enum Input {
-    /// The head of the response.
-    Response {
-        status: u16,
-        content_type: Option<String>,
-    },
-    /// The next piece of the body.
-    Data(Bytes),
-    /// The body is complete, as far as HTTP knows.
-    End,
-    /// Nothing more comes.
-    Failed(Failure),
-}
 
 /// See the module. Requests that are dropped are aborted, and those that nobody polls are paused.
 #[derive(Default)]
@@ -77,7 +60,7 @@ impl Requests {
             }
             if let Poll::Ready(input) = request.poll_next(context) {
                 self.turn = index + 1;
-                if matches!(input, Input::End | Input::Failed(_)) {
+                if input.is_last() {
                     self.cancel(id);
                 }
                 return Poll::Ready((id, input));

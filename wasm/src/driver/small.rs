@@ -5,16 +5,12 @@ use super::client::{Client, header};
 use super::time::sleep;
 use bytes::{Bytes, BytesMut};
 use futures_util::future::{Either, select};
+use interplanar_core::fetch::small::{PAUSES, TRY_TIMEOUT, fresh_for, is_transient};
 use std::future::poll_fn;
 use std::pin::pin;
 use std::time::Duration;
 use wasm_bindgen::{JsCast as _, JsValue};
 use web_sys::Response;
-
-const TRIES: u32 = 3;
-const FIRST_PAUSE: Duration = Duration::from_millis(100);
-/// One try, from the first byte sent to the last byte received.
-const TRY_TIMEOUT: Duration = Duration::from_secs(15);
 
 /// A response that was read whole.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -48,26 +44,18 @@ pub enum HttpError {
     },
 }
 
-/// Whether a status says "try again later".
-#[must_use]
-pub fn is_transient(status: u16) -> bool {
-    matches!(status, 500..=599 | 408 | 429)
-}
-
 /// GETs `url` whole, at most `limit` bytes of it; what may pass is tried three times.
 ///
 /// # Errors
 /// The last try's.
 pub async fn get_small(client: &Client, url: &str, limit: usize) -> Result<Small, HttpError> {
-    let mut pause = FIRST_PAUSE;
-    for _ in 1..TRIES {
+    for pause in PAUSES {
         match try_once(client, url, limit).await {
             Err(HttpError::TooLong { limit }) => return Err(HttpError::TooLong { limit }),
             Ok(small) => return Ok(small),
             Err(_) => {}
         }
         sleep(pause).await;
-        pause *= 4;
     }
     try_once(client, url, limit).await
 }
@@ -121,44 +109,4 @@ pub(super) fn unreachable(error: JsValue) -> HttpError {
         text = format!("{text}: {}", String::from(cause.message()));
     }
     HttpError::Unreachable(text)
-}
-
-/// `max-age` (or zero for `no-store` and `no-cache`) less the age that the response has already.
-fn fresh_for(control: Option<&str>, age: Option<&str>) -> Option<Duration> {
-    let mut max_age = None;
-    for directive in control?.split(',').map(str::trim) {
-        if directive.eq_ignore_ascii_case("no-store") || directive.eq_ignore_ascii_case("no-cache")
-        {
-            return Some(Duration::ZERO);
-        }
-        if let Some((name, seconds)) = directive.split_once('=')
-            && name.trim().eq_ignore_ascii_case("max-age")
-        {
-            max_age = seconds.trim().trim_matches('"').parse().ok();
-        }
-    }
-    let age = age.and_then(|age| age.trim().parse().ok()).unwrap_or(0);
-    Some(Duration::from_secs(u64::saturating_sub(max_age?, age)))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn what_may_be_kept_is_what_the_sender_says_less_its_age() {
-        for (control, age, seconds) in [
-            (None, None, None),
-            (Some("public"), None, None),
-            (Some("max-age=300"), None, Some(300)),
-            (Some("public, Max-Age = \"300\""), None, Some(300)),
-            (Some("max-age=300"), Some("100"), Some(200)),
-            (Some("max-age=300"), Some("301"), Some(0)),
-            (Some("max-age=300, no-store"), None, Some(0)),
-            (Some("max-age=soon"), None, None),
-        ] {
-            let expected = seconds.map(Duration::from_secs);
-            assert_eq!(fresh_for(control, age), expected, "{control:?} {age:?}");
-        }
-    }
 }

@@ -5,7 +5,7 @@
 //! blamed for it.
 
 use super::hashes::{self, Hashes};
-use super::requests::{Input, Requests};
+use super::requests::Requests;
 use super::store::{Finished, LocalBlocks, Store};
 use bytes::Bytes;
 use futures_util::Stream;
@@ -235,15 +235,7 @@ impl Driver {
             }
             (id, input) = self.requests.next(|id| self.fetcher.wants_data(id)) => {
                 let now = self.clock.now_ms();
-                let pool = &mut lock(&self.gateways);
-                match input {
-                    Input::Response { status, content_type } => {
-                        self.fetcher.response(id, status, content_type.as_deref(), pool, now);
-                    }
-                    Input::Data(data) => self.fetcher.data(id, data, pool, now),
-                    Input::End => self.fetcher.end(id, pool, now),
-                    Input::Failed(failure) => self.fetcher.failed(id, failure, pool, now),
-                }
+                self.fetcher.input(id, input, &mut lock(&self.gateways), now);
             }
             () = sleep => {}
             () = self.sender.closed() => {}

@@ -16,7 +16,7 @@ pub(crate) mod tests;
 use std::time::Duration;
 
 pub use fetch::{FetchStream, fetch_block, fetch_ipfs};
-pub use small::{HttpError, Small, get_small, is_transient};
+pub use small::{HttpError, Small, get_small};
 pub use store::LocalBlocks;
 
 /// Redirects followed for one request.

@@ -3,31 +3,14 @@
 //! Each is read by a task of its own, so that one thread's work on an answer doesn't hold up the others. A request whose inputs
 //! nobody takes is paused: [`QUEUE`] pieces wait, then its task does, and TCP slows the gateway down.
 
-use bytes::Bytes;
 use http::header::CONTENT_TYPE;
-use interplanar_core::fetch::{Failure, RequestId};
+use interplanar_core::fetch::{Failure, Input, RequestId};
 use std::task::{Context, Poll};
 use tokio::sync::mpsc;
 use tokio::task::AbortHandle;
 
 /// Pieces of an answer that may wait for the engine.
 const QUEUE: usize = 4;
-
-/// What happened to a request.
-#[derive(Debug)]
-pub(super) enum Input {
-    /// The head of the response.
-    Response {
-        status: u16,
-        content_type: Option<String>,
-    },
-    /// The next piece of the body.
-    Data(Bytes),
-    /// The body is complete, as far as HTTP knows.
-    End,
-    /// Nothing more comes.
-    Failed(Failure),
-}
 
 /// See the module. Requests that are dropped are cancelled.
 #[derive(Default)]
@@ -84,7 +67,7 @@ impl Requests {
                 // A task that is gone without a last word panicked.
                 let input = input.unwrap_or(Input::Failed(Failure::Io));
                 self.turn = index + 1;
-                if matches!(input, Input::End | Input::Failed(_)) {
+                if input.is_last() {
                     self.cancel(id);
                 }
                 return Poll::Ready((id, input));
@@ -108,7 +91,7 @@ async fn read(request: reqwest::RequestBuilder, sender: mpsc::Sender<Input>) {
             .map(str::to_owned),
     };
     loop {
-        let over = matches!(input, Input::End | Input::Failed(_));
+        let over = input.is_last();
         if sender.send(input).await.is_err() || over {
             return;
         }

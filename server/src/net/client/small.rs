@@ -3,12 +3,8 @@
 use bytes::{Bytes, BytesMut};
 use http::StatusCode;
 use http::header::{AGE, CACHE_CONTROL};
+use interplanar_core::fetch::small::{PAUSES, TRY_TIMEOUT, fresh_for, is_transient};
 use std::time::Duration;
-
-const TRIES: u32 = 3;
-const FIRST_PAUSE: Duration = Duration::from_millis(100);
-/// One try, from the first byte sent to the last byte received.
-const TRY_TIMEOUT: Duration = Duration::from_secs(15);
 
 /// A response that was read whole.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -39,16 +35,6 @@ pub enum HttpError {
     },
 }
 
-/// Whether a status says "try again later".
-#[must_use]
-pub fn is_transient(status: StatusCode) -> bool {
-    status.is_server_error()
-        || matches!(
-            status,
-            StatusCode::REQUEST_TIMEOUT | StatusCode::TOO_MANY_REQUESTS
-        )
-}
-
 /// GETs `url` whole, at most `limit` bytes of it; what may pass is tried three times.
 ///
 /// # Errors
@@ -58,14 +44,12 @@ pub async fn get_small(
     url: &url::Url,
     limit: usize,
 ) -> Result<Small, HttpError> {
-    let mut pause = FIRST_PAUSE;
-    for _ in 1..TRIES {
+    for pause in PAUSES {
         match get_once(client, url, limit).await {
             Err(HttpError::Unreachable(_) | HttpError::Status(_)) => {}
             result => return result,
         }
         tokio::time::sleep(pause).await;
-        pause *= 4;
     }
     get_once(client, url, limit).await
 }
@@ -82,10 +66,14 @@ async fn get_once(
         .await
         .map_err(unreachable)?;
     let status = response.status();
-    if is_transient(status) {
+    if is_transient(status.as_u16()) {
         return Err(HttpError::Status(status));
     }
-    let fresh_for = fresh_for(response.headers());
+    let headers = response.headers();
+    let control = headers.get_all(CACHE_CONTROL).iter();
+    let control = control.filter_map(|value| value.to_str().ok());
+    let age = headers.get(AGE).and_then(|age| age.to_str().ok());
+    let fresh_for = fresh_for(control, age);
     let mut body = BytesMut::new();
     while let Some(piece) = response.chunk().await.map_err(unreachable)? {
         if body.len() + piece.len() > limit {
@@ -108,69 +96,4 @@ fn unreachable(error: reqwest::Error) -> HttpError {
         cause = inner.source();
     }
     HttpError::Unreachable(text)
-}
-
-/// `max-age` (or zero for `no-store` and `no-cache`) less the age that the response has already.
-fn fresh_for(headers: &http::HeaderMap) -> Option<Duration> {
-    let mut max_age = None;
-    let values = headers
-        .get_all(CACHE_CONTROL)
-        .iter()
-        .filter_map(|value| value.to_str().ok());
-    for directive in values.flat_map(|value| value.split(',')).map(str::trim) {
-        if directive.eq_ignore_ascii_case("no-store") || directive.eq_ignore_ascii_case("no-cache")
-        {
-            return Some(Duration::ZERO);
-        }
-        if let Some((name, seconds)) = directive.split_once('=')
-            && name.trim().eq_ignore_ascii_case("max-age")
-        {
-            max_age = seconds.trim().trim_matches('"').parse().ok();
-        }
-    }
-    let age = headers
-        .get(AGE)
-        .and_then(|age| age.to_str().ok()?.trim().parse().ok())
-        .unwrap_or(0);
-    Some(Duration::from_secs(u64::saturating_sub(max_age?, age)))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn what_may_be_kept_is_what_the_sender_says_less_its_age() {
-        type Row<'a> = (&'a [(&'a str, &'a str)], Option<u64>);
-        let table: [Row<'_>; 8] = [
-            (&[], None),
-            (&[("cache-control", "public")], None),
-            (&[("cache-control", "max-age=300")], Some(300)),
-            (&[("cache-control", "public, Max-Age = \"300\"")], Some(300)),
-            (
-                &[("cache-control", "max-age=300"), ("age", "100")],
-                Some(200),
-            ),
-            (&[("cache-control", "max-age=300"), ("age", "301")], Some(0)),
-            (
-                &[
-                    ("cache-control", "max-age=300"),
-                    ("cache-control", "no-store"),
-                ],
-                Some(0),
-            ),
-            (&[("cache-control", "max-age=soon")], None),
-        ];
-        for (lines, expected) in table {
-            let mut headers = http::HeaderMap::new();
-            for (name, value) in lines {
-                headers.append(*name, value.parse().unwrap());
-            }
-            assert_eq!(
-                fresh_for(&headers),
-                expected.map(Duration::from_secs),
-                "{lines:?}"
-            );
-        }
-    }
 }
