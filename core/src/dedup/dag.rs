@@ -153,7 +153,7 @@ mod tests {
     use super::*;
     use crate::cid::Cid;
     use crate::dedup::cut::tests::seeded;
-    use crate::unixfs::{Budget, Walker};
+    use crate::dedup::tests::read;
     use std::collections::HashMap;
     use std::vec;
 
@@ -187,20 +187,6 @@ mod tests {
         let built = dag.finish(&mut sink);
         expected.extend_from_slice(&frame::TAIL);
         (built, blocks, expected)
-    }
-
-    fn read(built: &Built, blocks: &Blocks) -> Vec<u8> {
-        let mut walker = Walker::new(built.cid, Budget::default());
-        let mut read = vec![];
-        while !walker.is_done() {
-            for cid in walker.wants(3).unwrap() {
-                walker.push(blocks[&cid].clone()).unwrap();
-            }
-            while let Some(bytes) = walker.next() {
-                read.extend_from_slice(&bytes);
-            }
-        }
-        read
     }
 
     fn deep(levels: usize) -> Vec<Step> {
@@ -241,7 +227,7 @@ mod tests {
             unbalanced,
         ] {
             let (built, blocks, expected) = build(&steps);
-            assert_eq!(read(&built, &blocks), expected);
+            assert_eq!(read(built.cid, &blocks), expected);
             assert_eq!(built.size, expected.len() as u64);
         }
     }

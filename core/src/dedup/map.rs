@@ -45,13 +45,7 @@ impl PieceMap {
     /// # Errors
     /// [`IndexError`] where it is none, or of a NAR of another size.
     pub fn new(root: &Block, nar_size: u64) -> Result<Self, IndexError> {
-        let index = Index::decode(root.data())?;
-        if index.nar_size != nar_size {
-            return Err(IndexError::Size {
-                pieces: index.nar_size,
-                expected: nar_size,
-            });
-        }
+        let index = Index::of_nar(root.data(), nar_size)?;
         let (parts, pieces) = match index.body {
             Body::Pieces(pieces) => (Vec::new(), pieces),
             Body::Parts(parts) => (parts, Vec::new()),

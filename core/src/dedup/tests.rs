@@ -22,6 +22,21 @@ const AFTER: [&str; 2] = [
     "agkhnj5wmbrb40rigsyf6ynkdi22d89g",
 ];
 
+/// The content of a file of blocks.
+pub(in crate::dedup) fn read(root: Cid, blocks: &HashMap<Cid, Block>) -> Vec<u8> {
+    let mut walker = Walker::new(root, Budget::default());
+    let mut read = vec![];
+    while !walker.is_done() {
+        for cid in walker.wants(3).unwrap() {
+            walker.push(blocks[&cid].clone()).unwrap();
+        }
+        while let Some(bytes) = walker.next() {
+            read.extend_from_slice(&bytes);
+        }
+    }
+    read
+}
+
 struct Baked {
     nar: Vec<u8>,
     file: Built,
@@ -70,17 +85,7 @@ fn bake(hashes: [&str; 2], parameters: Parameters) -> Baked {
 }
 
 fn file(baked: &Baked) -> Vec<u8> {
-    let mut walker = Walker::new(baked.file.cid, Budget::default());
-    let mut bytes = vec![];
-    while !walker.is_done() {
-        for cid in walker.wants(8).unwrap() {
-            walker.push(baked.blocks[&cid].clone()).unwrap();
-        }
-        while let Some(next) = walker.next() {
-            bytes.extend_from_slice(&next);
-        }
-    }
-    bytes
+    read(baked.file.cid, &baked.blocks)
 }
 
 #[test]

@@ -160,6 +160,10 @@ impl Tree {
         Ok(self.small.get(cid).cloned())
     }
 
+    fn take_first(&mut self, wanted: &[Cid]) -> Result<Option<Block>, UnixFsError> {
+        wanted.first().map_or(Ok(None), |cid| self.take(cid))
+    }
+
     /// The node at the path is here.
     fn open(&mut self, block: Block) -> Result<(), UnixFsError> {
         self.spend(1)?;
@@ -209,12 +213,7 @@ impl Tree {
             return Ok(true);
         }
         let wanted = walker.wants(1)?;
-        let Some(block) = wanted
-            .first()
-            .map(|cid| self.take(cid))
-            .transpose()?
-            .flatten()
-        else {
+        let Some(block) = self.take_first(&wanted)? else {
             return Ok(false);
         };
         match &mut self.at {
@@ -246,12 +245,7 @@ impl Tree {
             return Ok(true);
         }
         let wanted = level.entries.wants(1);
-        let Some(block) = wanted
-            .first()
-            .map(|cid| self.take(cid))
-            .transpose()?
-            .flatten()
-        else {
+        let Some(block) = self.take_first(&wanted)? else {
             return Ok(false);
         };
         self.spend(1)?;

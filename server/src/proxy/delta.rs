@@ -17,7 +17,7 @@ use futures_util::future::{BoxFuture, Shared};
 use futures_util::stream::{BoxStream, StreamExt as _};
 use interplanar_core::block::Block;
 use interplanar_core::cid::{self, Cid, IpfsUrl};
-use interplanar_core::dedup::{self, Body, Entry, Index, Plan, Way, frame};
+use interplanar_core::dedup::{self, Body, Entry, Index, Plan, Way};
 use interplanar_core::fetch::{GatewayPool, Options};
 use interplanar_core::hash::Sha256;
 use interplanar_core::narinfo::Compression;
@@ -48,21 +48,29 @@ pub(super) struct Delta {
     pub(super) source: Source,
     entries: Vec<Entry>,
     ways: Vec<Way>,
+    /// Leaves to fetch, in the order of the NAR.
     fetch: Vec<Cid>,
     parts: Parts,
 }
 
-/// What every piece needs.
-struct Parts {
+/// Where blocks come from.
+struct Blocks {
     client: reqwest::Client,
     gateways: Arc<Mutex<GatewayPool>>,
-    blocks: FetchBlocks,
+    kept: FetchBlocks,
     metrics: Arc<Metrics>,
+}
+
+/// Where pieces come from.
+struct Parts {
+    blocks: Arc<Blocks>,
     here: Pieces,
     readers: Vec<tokio::sync::Mutex<Option<Reader>>>,
     /// Leaves that are being fetched into the kept blocks.
-    coming: HashMap<Cid, Shared<BoxFuture<'static, ()>>>,
+    coming: HashMap<Cid, Coming>,
 }
+
+type Coming = Shared<BoxFuture<'static, ()>>;
 
 /// What a delta is made with.
 pub(super) struct Means<'a> {
@@ -89,9 +97,9 @@ impl Delta {
     pub(super) async fn prepare(
         means: Means<'_>,
         known: &Known,
+        (index, source): (Cid, Source),
         others: &[Source],
     ) -> Option<Self> {
-        let (index, source) = source(known)?;
         let item = known.narinfo.store_path().as_str();
         let (installed, wanted) = (
             Arc::clone(means.installed),
@@ -103,36 +111,26 @@ impl Delta {
             tracing::info!(target: EXPLAIN, item, "no other version of it is installed, so all is fetched");
             return None;
         }
-        let blocks = means.cache.for_fetch(&index);
-        let mut parts = Parts {
+        let blocks = Blocks {
             client: means.client.clone(),
             gateways: Arc::clone(means.gateways),
-            blocks,
+            kept: means.cache.for_fetch(&index),
             metrics: Arc::clone(means.metrics),
-            here: Pieces::default(),
-            readers: Vec::new(),
-            coming: HashMap::new(),
         };
-        let loaded = parts.index(index, known.narinfo.nar_size()).await;
+        let loaded = blocks.index(index, known.narinfo.nar_size()).await;
         let (read, entries) = loaded
             .map_err(|error| tracing::warn!(item, error, "the chunk index is of no use"))
             .ok()?;
         let installed = Arc::clone(means.installed);
         let pieces = move || installed.pieces(candidates, &read.parameters);
-        parts.here = tokio::task::spawn_blocking(pieces).await.ok()?;
-        let readers = parts
-            .here
-            .items
-            .iter()
-            .map(|one| Some(Reader::new(one.clone())));
-        parts.readers = readers.map(tokio::sync::Mutex::new).collect();
+        let here = tokio::task::spawn_blocking(pieces).await.ok()?;
         let kept = means.cache.blocks();
         let has = |cid: &Cid| kept.has(cid).unwrap_or(false);
-        let plan = Plan::new(&entries, |plain| parts.here.find(plain).is_some(), has);
+        let plan = Plan::new(&entries, |plain| here.find(plain).is_some(), has);
         let least = others.iter().filter_map(|one| one.file_size).min();
         let whole = least.unwrap_or(u64::MAX).min(known.narinfo.nar_size());
         let worth = plan.bytes < whole / 100 * WORTH;
-        let from = format!("{:?}", parts.here.items);
+        let from = format!("{:?}", here.items);
         tracing::info!(
             target: EXPLAIN,
             item,
@@ -147,15 +145,16 @@ impl Delta {
             source,
             entries,
             ways: plan.ways,
+            parts: Parts::new(blocks, here, &plan.fetch),
             fetch: plan.fetch,
-            parts,
         })
     }
 
     /// The NAR.
     pub(super) fn open(self) -> BoxStream<'static, Result<Bytes, String>> {
         let ahead = Arc::new(Semaphore::new(AHEAD));
-        let (parts, fetching) = self.parts.fetch_ahead(&self.fetch);
+        let fetching = self.parts.fetch_ahead(&self.fetch);
+        let parts = Arc::new(self.parts);
         let pieces = self.entries.into_iter().zip(self.ways);
         let pieces = futures_util::stream::iter(pieces).map(move |(entry, way)| {
             let (parts, ahead) = (Arc::clone(&parts), Arc::clone(&ahead));
@@ -177,48 +176,11 @@ impl Delta {
     }
 }
 
-impl Parts {
-    /// Begins to fetch leaves, until the task is dropped.
-    fn fetch_ahead(mut self, leaves: &[Cid]) -> (Arc<Self>, JoinSet<()>) {
-        let lone = Arc::new(self.alone());
-        for cid in leaves {
-            let (lone, cid) = (Arc::clone(&lone), *cid);
-            let fetched = async move {
-                // Whoever needs it asks once more, and says what is wrong.
-                let _ = lone.block(cid).await;
-            };
-            self.coming.insert(cid, fetched.boxed().shared());
-        }
-        let coming: Vec<_> = leaves
-            .iter()
-            .filter_map(|cid| self.coming.get(cid).cloned())
-            .collect();
-        let mut fetching = JoinSet::new();
-        let all = futures_util::stream::iter(coming).buffer_unordered(FETCHED_AT_ONCE);
-        fetching.spawn(all.for_each(|()| std::future::ready(())));
-        (Arc::new(self), fetching)
-    }
-
-    /// What fetching takes, without what is here.
-    fn alone(&self) -> Self {
-        Self {
-            client: self.client.clone(),
-            gateways: Arc::clone(&self.gateways),
-            blocks: self.blocks.clone(),
-            metrics: Arc::clone(&self.metrics),
-            here: Pieces::default(),
-            readers: Vec::new(),
-            coming: HashMap::new(),
-        }
-    }
-
+impl Blocks {
     /// The index, and all its pieces.
     async fn index(&self, root: Cid, nar_size: u64) -> Result<(Index, Vec<Entry>), String> {
         let block = self.block(root).await?;
-        let mut index = Index::decode(&block).map_err(|error| error.to_string())?;
-        if index.nar_size != nar_size {
-            return Err(format!("it is of a NAR of {} bytes", index.nar_size));
-        }
+        let mut index = Index::of_nar(&block, nar_size).map_err(|error| error.to_string())?;
         let body = std::mem::replace(&mut index.body, Body::Parts(Vec::new()));
         let parts = match body {
             Body::Pieces(pieces) => return Ok((index, pieces)),
@@ -237,6 +199,61 @@ impl Parts {
         Ok((index, pieces))
     }
 
+    async fn block(&self, cid: Cid) -> Result<Bytes, String> {
+        let store = Some(self.kept.clone());
+        let gateways = Arc::clone(&self.gateways);
+        let mut stream = fetch_block(
+            &self.client,
+            cid,
+            Options::default(),
+            gateways,
+            store,
+            |_| {},
+        );
+        let mut data = Vec::new();
+        while let Some(piece) = stream.next().await {
+            data.extend_from_slice(&piece.map_err(|error| error.to_string())?);
+        }
+        let network = stream.summary().map_or(0, |summary| summary.network_bytes);
+        self.metrics.ipfs_bytes.add(network);
+        Block::verify(cid, data.into())
+            .map(|block| block.into_parts().1)
+            .map_err(|error| error.to_string())
+    }
+}
+
+impl Parts {
+    /// The leaves that nobody has here are fetched when [`Self::fetch_ahead`] is called, or when a piece needs them.
+    fn new(blocks: Blocks, here: Pieces, leaves: &[Cid]) -> Self {
+        let blocks = Arc::new(blocks);
+        let coming = |cid: &Cid| {
+            let (blocks, cid) = (Arc::clone(&blocks), *cid);
+            let fetched = async move {
+                // Whoever needs it asks once more, and says what is wrong.
+                let _ = blocks.block(cid).await;
+            };
+            (cid, fetched.boxed().shared())
+        };
+        let readers = here.items.iter().map(|one| Some(Reader::new(one.clone())));
+        Self {
+            coming: leaves.iter().map(coming).collect(),
+            readers: readers.map(tokio::sync::Mutex::new).collect(),
+            blocks,
+            here,
+        }
+    }
+
+    /// Begins to fetch, until the task is dropped.
+    fn fetch_ahead(&self, leaves: &[Cid]) -> JoinSet<()> {
+        let coming = leaves
+            .iter()
+            .filter_map(|cid| self.coming.get(cid).cloned());
+        let all = futures_util::stream::iter(coming.collect::<Vec<_>>());
+        let mut fetching = JoinSet::new();
+        fetching.spawn(all.buffer_unordered(FETCHED_AT_ONCE).collect());
+        fetching
+    }
+
     /// A piece, verified: from an installed item if it has it still, else of its leaves.
     async fn piece(self: &Arc<Self>, entry: Entry, way: Way) -> Result<Bytes, String> {
         if way == Way::Plain
@@ -250,18 +267,11 @@ impl Parts {
             if let Some(coming) = self.coming.get(&cid) {
                 coming.clone().await;
             }
-            compressed.extend_from_slice(&self.block(cid).await?);
+            compressed.extend_from_slice(&self.blocks.block(cid).await?);
         }
-        let decoded = move || {
-            let plain =
-                frame::decode(&compressed, entry.length).map_err(|error| error.to_string())?;
-            let right = Sha256::of(&plain) == entry.plain;
-            right
-                .then_some(plain)
-                .ok_or_else(|| "the chunk index names a wrong piece".to_owned())
-        };
-        let plain = tokio::task::spawn_blocking(decoded).await;
-        plain.map_err(|error| error.to_string())?.map(Bytes::from)
+        let plain = tokio::task::spawn_blocking(move || entry.open(&compressed)).await;
+        let plain = plain.map_err(|error| error.to_string())?;
+        plain.map(Bytes::from).map_err(|error| error.to_string())
     }
 
     async fn installed(self: &Arc<Self>, spot: Spot, entry: &Entry) -> Option<Bytes> {
@@ -287,29 +297,7 @@ impl Parts {
             );
         }
         let piece = piece?;
-        self.metrics.installed_bytes.add(piece.len() as u64);
+        self.blocks.metrics.installed_bytes.add(piece.len() as u64);
         Some(piece.into())
-    }
-
-    async fn block(&self, cid: Cid) -> Result<Bytes, String> {
-        let store = Some(self.blocks.clone());
-        let gateways = Arc::clone(&self.gateways);
-        let mut stream = fetch_block(
-            &self.client,
-            cid,
-            Options::default(),
-            gateways,
-            store,
-            |_| {},
-        );
-        let mut data = Vec::new();
-        while let Some(piece) = stream.next().await {
-            data.extend_from_slice(&piece.map_err(|error| error.to_string())?);
-        }
-        let network = stream.summary().map_or(0, |summary| summary.network_bytes);
-        self.metrics.ipfs_bytes.add(network);
-        Block::verify(cid, data.into())
-            .map(|block| block.into_parts().1)
-            .map_err(|error| error.to_string())
     }
 }

@@ -184,7 +184,7 @@ impl Nars {
         gone: &CancellationToken,
     ) -> Option<Delta> {
         let installed = self.installed.as_ref()?;
-        let (_, source) = delta::source(known)?;
+        let (index, source) = delta::source(known)?;
         let is_bad = {
             let bad = self.bad.lock().unwrap_or_else(PoisonError::into_inner);
             bad.get(&bad_key(known, &source.name()), Instant::now())
@@ -200,7 +200,7 @@ impl Nars {
             cache: &self.cache,
             metrics: &self.metrics,
         };
-        gone.run_until_cancelled(Delta::prepare(means, known, sources))
+        gone.run_until_cancelled(Delta::prepare(means, known, (index, source), sources))
             .await?
     }
 

@@ -4,8 +4,7 @@ use super::error::{js, make};
 use bytes::Bytes;
 use interplanar_core::block::Block;
 use interplanar_core::cid;
-use interplanar_core::dedup::{Body, Entry, Index, Part, covering, frame, parts_covering};
-use interplanar_core::hash::Sha256;
+use interplanar_core::dedup::{Body, Entry, Index, Part, covering, parts_covering};
 use js_sys::Uint8Array;
 use serde::Serialize;
 use std::collections::BTreeMap;
@@ -116,10 +115,7 @@ impl ChunkIndex {
         let mut pieces = self.read.values().flatten();
         let piece = pieces.find(|piece| piece.offset == offset);
         let piece = piece.ok_or_else(|| malformed("no piece starts there"))?;
-        let plain = frame::decode(leaves, piece.length).map_err(malformed)?;
-        if Sha256::of(&plain) != piece.plain {
-            return Err(malformed("the piece has another hash than the index says"));
-        }
+        let plain = piece.open(leaves).map_err(malformed)?;
         Ok(Uint8Array::from(plain.as_slice()))
     }
 }

@@ -83,6 +83,9 @@ pub enum FrameError {
     /// The blocks can't be decoded.
     #[error("the piece can't be decoded: {0}")]
     Decode(#[from] DecompressError),
+    /// They are decoded to other bytes than the chunk index means.
+    #[error("the piece has another hash than the index says")]
+    Hash,
     /// They are decoded to fewer bytes than expected.
     #[error("the piece has {0} bytes and not those expected")]
     Length(usize),

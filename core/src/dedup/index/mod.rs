@@ -41,6 +41,7 @@ pub use write::IndexBuilder;
 
 use super::cut::{MAX_PIECE, Parameters};
 use super::dag::MAX_LEAF;
+use super::frame::{self, FrameError};
 use crate::cid::{self, Cid, Version};
 use crate::hash::Sha256;
 use alloc::vec::Vec;
@@ -74,6 +75,16 @@ impl Entry {
     pub fn cids(&self) -> impl Iterator<Item = Cid> {
         let cid = |digest| cid::of_sha256(Version::V1, cid::RAW, digest);
         self.leaves.iter().map(cid)
+    }
+
+    /// The bytes of the piece, out of its leaves one after the other.
+    ///
+    /// # Errors
+    /// [`FrameError`] for what is no piece, or not the one that the index means.
+    pub fn open(&self, leaves: &[u8]) -> Result<Vec<u8>, FrameError> {
+        let plain = frame::decode(leaves, self.length)?;
+        let right = Sha256::of(&plain) == self.plain;
+        right.then_some(plain).ok_or(FrameError::Hash)
     }
 
     /// Where the next piece starts in the NAR.

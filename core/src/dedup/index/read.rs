@@ -52,6 +52,18 @@ impl Index {
     }
 }
 
+impl Index {
+    /// Decodes a root block, of a NAR that is signed to be of this size.
+    ///
+    /// # Errors
+    /// As [`Self::decode`]; [`IndexError::Size`] where it is of a NAR of another size.
+    pub fn of_nar(block: &[u8], nar_size: u64) -> Result<Self, IndexError> {
+        let index = Self::decode(block)?;
+        agree(index.nar_size, nar_size)?;
+        Ok(index)
+    }
+}
+
 impl Part {
     /// Decodes the block that it names.
     ///

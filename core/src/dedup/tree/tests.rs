@@ -1,7 +1,8 @@
 use super::*;
 use crate::dedup::cut::tests::seeded;
+use crate::dedup::tests::read;
 use crate::nar::{Encoder, Listing};
-use crate::unixfs::{Budget, Content, Resolver, Walker};
+use crate::unixfs::{Budget, Content, Resolver};
 use std::collections::HashMap;
 use std::string::{String, ToString};
 use std::vec;
@@ -62,20 +63,6 @@ fn build(nar: &[u8], step: usize) -> (Tree, Blocks) {
     }
     let tree = builder.finish(&mut sink).unwrap();
     (tree, blocks)
-}
-
-fn read(root: Cid, blocks: &Blocks) -> Vec<u8> {
-    let mut walker = Walker::new(root, Budget::default());
-    let mut read = vec![];
-    while !walker.is_done() {
-        for cid in walker.wants(3).unwrap() {
-            walker.push(blocks[&cid].clone()).unwrap();
-        }
-        while let Some(bytes) = walker.next() {
-            read.extend_from_slice(&bytes);
-        }
-    }
-    read
 }
 
 fn resolve(root: Cid, path: &str, blocks: &Blocks) -> Cid {
