@@ -1,5 +1,6 @@
 //! The native parts of Interplanar: what `interplanar publish`, `proxy`, `substitute` and the commands for people are made of.
 
+mod atomic;
 pub mod bake;
 pub mod blocks;
 pub mod cli;
@@ -18,3 +19,4 @@ pub mod settings;
 pub mod store;
 pub mod substitute;
 pub mod tour;
+mod unix_time;

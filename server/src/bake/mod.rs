@@ -25,7 +25,6 @@
 //! # }
 //! ```
 
-pub(crate) mod atomic;
 mod compressor;
 mod content;
 pub(crate) mod dag;
@@ -65,6 +64,7 @@ pub use record::{Record, Representation};
 pub use records::Baked;
 pub use upload::{Upload, UploadState};
 
+use crate::atomic;
 use crate::blocks::BlockStore;
 use crate::store::{Item, Source};
 use queue::Queue;

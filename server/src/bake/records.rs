@@ -6,12 +6,13 @@ use std::io::ErrorKind;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
 use tokio::sync::Notify;
 
-use super::{BakeError, Record, atomic};
+use super::{BakeError, Record};
+use crate::{atomic, unix_time};
 
 /// Most records in memory, some kilobytes each; beyond that all are forgotten and read again as they are asked for.
 const MAX_CACHED: usize = 8192;
@@ -33,7 +34,7 @@ pub const NOTE_EVERY: Duration = Duration::from_secs(3600);
 impl Baked {
     /// Whether a request that comes now is to be noted; the first to ask is told so.
     fn is_to_be_noted(&self, every: Duration) -> bool {
-        let now = seconds(SystemTime::now());
+        let now = unix_time::now();
         let noted = self.noted.load(Ordering::Relaxed);
         // A clock that was set back must not stop the notes.
         let due = now.abs_diff(noted) >= every.as_secs();
@@ -46,14 +47,8 @@ impl Baked {
 
     /// Whether a request was noted that the disk may not know of.
     fn is_noted_after(&self, time: SystemTime) -> bool {
-        self.noted.load(Ordering::Relaxed) > seconds(time)
+        self.noted.load(Ordering::Relaxed) > unix_time::seconds(time)
     }
-}
-
-/// Since 1970.
-fn seconds(time: SystemTime) -> u64 {
-    let since = time.duration_since(UNIX_EPOCH);
-    since.unwrap_or_default().as_secs()
 }
 
 /// What is to be done about a request for an item.

@@ -16,7 +16,8 @@ use interplanar_core::unixfs::SIZE_1048576_V1;
 use tokio::sync::mpsc::UnboundedReceiver;
 
 use super::content::Content;
-use super::{BakeError, Baker, Representation, atomic, dag};
+use super::{BakeError, Baker, Representation, dag};
+use crate::atomic;
 use crate::kubo::{Kubo, KuboError};
 use crate::net::server::{self, Shutdown};
 

@@ -16,7 +16,8 @@ use super::oven;
 use super::queue::{Outcome, Turn};
 use super::record::{Record, Representation};
 use super::sink::Shelf;
-use super::{BakeError, Baked, Compressor, Inner, atomic};
+use super::{BakeError, Baked, Compressor, Inner};
+use crate::atomic;
 use crate::store::{Item, Prepared, SourceError};
 
 /// Starts the workers.

@@ -2,10 +2,10 @@
 
 use super::{Context, Failure};
 use crate::bake::space::{Cache, Report, Usage};
+use crate::unix_time;
 use serde_json::json;
 use std::io::Write as _;
 use std::path::PathBuf;
-use std::time::UNIX_EPOCH;
 
 /// Tell what each baked item takes on the disk.
 ///
@@ -42,9 +42,8 @@ pub async fn run(args: Args, _context: Context) -> Result<(), Failure> {
 
 fn document(report: &Report) -> serde_json::Value {
     let item = |one: &Usage| {
-        let served = one.served.duration_since(UNIX_EPOCH).unwrap_or_default();
         json!({ "storePath": one.store_path.as_str(), "narSize": one.nar_size, "stored": one.stored, "unique": one.unique,
-                "served": served.as_secs(), "damaged": one.damaged })
+                "served": unix_time::seconds(one.served), "damaged": one.damaged })
     };
     let items: Vec<_> = report.items.iter().map(item).collect();
     json!({ "items": items, "stored": report.stored, "snapshots": report.snapshots, "other": report.other, "disk": report.disk })

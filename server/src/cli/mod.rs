@@ -11,6 +11,7 @@ pub mod fsck;
 pub mod gc;
 pub mod get;
 pub mod import;
+pub mod installed;
 mod logging;
 pub mod ls;
 pub mod proxy;

@@ -1,5 +1,6 @@
 //! `interplanar proxy`: the command line of [`crate::proxy`].
 
+use super::installed::InstalledArgs;
 use super::{Context, Failure};
 use crate::net::server;
 use crate::proxy::{self, Config, Proxy};
@@ -38,12 +39,9 @@ pub struct Args {
     /// How much the block store may take, in bytes or with K, M, G or T behind.
     #[arg(long, value_name = "SIZE", default_value = "20G", value_parser = parse_size)]
     pub cache_size: u64,
-    /// Where the stores of this machine lie, whose items are not fetched anew where they have the same pieces.
-    #[arg(long, value_name = "DIR", default_value = "/")]
-    pub store_root: PathBuf,
-    /// Fetch all of an item, whatever installed ones have of it.
-    #[arg(long)]
-    pub no_delta: bool,
+    /// What installed items are used for.
+    #[command(flatten)]
+    pub installed: InstalledArgs,
     /// Store directory told to clients [default: the first upstream's].
     #[arg(long, value_name = "DIR")]
     pub store_dir: Option<String>,
@@ -111,10 +109,7 @@ fn config(args: Args) -> Result<Config, Failure> {
         keys,
         cache,
         cache_size: args.cache_size,
-        installed: match args.no_delta {
-            true => Vec::new(),
-            false => proxy::stores_under(&args.store_root),
-        },
+        installed: args.installed.stores(),
         store_dir: args.store_dir,
         priority: args.priority,
     })

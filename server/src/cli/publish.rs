@@ -317,11 +317,9 @@ fn dialect(spec: &SourceSpec) -> Dialect {
 /// What the command line asks to publish.
 fn spec(args: &Args) -> Result<SourceSpec, Failure> {
     let root = args.store_root.clone();
-    let has = |path: &str| root.join(path).exists();
-    let (guix, nix) = (
-        has("var/guix/db/db.sqlite"),
-        has("nix/var/nix/db/db.sqlite"),
-    );
+    let here = store::registered_under(&root);
+    let guix = here.contains(&SourceSpec::Guix { root: root.clone() });
+    let nix = here.contains(&SourceSpec::Nix { root: root.clone() });
     if args.trees.is_empty() {
         match args.source.as_deref() {
             Some("guix") => return Ok(SourceSpec::Guix { root }),

@@ -2,6 +2,7 @@
 
 use super::{Context, Failure};
 use crate::proxy::{self, Config, Proxy};
+use crate::store;
 use crate::substitute::{DaemonOptions, Substituter};
 use std::path::PathBuf;
 use url::Url;
@@ -56,7 +57,7 @@ pub async fn run(args: Args, _context: Context) -> Result<(), Failure> {
         keys: proxy::load_keys(Some(&args.guix_acl), &[]).map_err(Failure::usage)?,
         cache: temporary.path().to_path_buf(),
         cache_size: 1 << 30,
-        installed: proxy::stores_under("/".as_ref()),
+        installed: store::registered_under("/".as_ref()),
         store_dir: None,
         priority: 0,
     };

@@ -2,6 +2,7 @@
 
 use crate::blocks::BlockStore;
 use crate::cli::Failure;
+use crate::cli::installed::InstalledArgs;
 use crate::net::client::{self, FetchStream, fetch_ipfs};
 use crate::proxy::{self, Config, Found, Proxy};
 use anyhow::anyhow;
@@ -36,12 +37,9 @@ pub struct AccessArgs {
     /// Cache folder whose blocks are used, and where new ones are kept [default: none is kept].
     #[arg(long, value_name = "DIR")]
     pub cache: Option<PathBuf>,
-    /// Where the stores of this machine lie, whose items are not fetched anew where they have the same pieces.
-    #[arg(long, value_name = "DIR", default_value = "/")]
-    pub store_root: PathBuf,
-    /// Fetch all of an item, whatever installed ones have of it.
-    #[arg(long)]
-    pub no_delta: bool,
+    /// What installed items are used for.
+    #[command(flatten)]
+    pub installed: InstalledArgs,
 }
 
 /// See [`AccessArgs`].
@@ -147,10 +145,7 @@ impl Access {
                 .clone()
                 .unwrap_or_else(|| self.temporary.path().to_owned()),
             cache_size: u64::MAX,
-            installed: match self.args.no_delta {
-                true => Vec::new(),
-                false => proxy::stores_under(&self.args.store_root),
-            },
+            installed: self.args.installed.stores(),
             store_dir: None,
             priority: 0,
         };

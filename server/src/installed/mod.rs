@@ -17,7 +17,7 @@ mod tests;
 
 pub use reader::Reader;
 
-use crate::bake::atomic;
+use crate::atomic;
 use crate::store::{Item, Source, SourceError};
 use interplanar_core::dedup::{Cut, Cutter, Parameters, References};
 use interplanar_core::hash::Sha256;

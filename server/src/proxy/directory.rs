@@ -10,7 +10,9 @@
 
 use super::cache::Cache;
 use super::metrics::Metrics;
+use crate::atomic;
 use crate::net::client::{fetch_ipfs, get_small};
+use crate::unix_time::now;
 use bytes::BytesMut;
 use futures_util::stream::{FuturesUnordered, StreamExt as _};
 use http::StatusCode;
@@ -19,10 +21,9 @@ use interplanar_core::fetch::{FetchError, GatewayPool, Options};
 use interplanar_core::ipns::{MAX_RECORD, Name, Record};
 use interplanar_core::relay::PATIENCE;
 use interplanar_core::unixfs::{Budget, UnixFsError};
-use std::io::Write as _;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant};
 use url::Url;
 
 /// Bounds of the time for which a record isn't looked for again, whatever its TTL says.
@@ -257,15 +258,11 @@ fn age(record: &Record) -> (u64, u64) {
 /// Writes a record whole or not at all; one that isn't kept is asked for again.
 async fn keep(path: PathBuf, bytes: Vec<u8>) {
     let kept = tokio::task::spawn_blocking(move || {
-        let folder = path.parent().unwrap_or(&path);
-        std::fs::create_dir_all(folder)?;
-        let mut file = tempfile::NamedTempFile::new_in(folder)?;
-        file.write_all(&bytes)?;
-        file.as_file().sync_all()?;
-        file.persist(&path).map_err(|error| error.error)
+        std::fs::create_dir_all(path.parent().unwrap_or(&path))?;
+        atomic::write(&path, &bytes)
     });
     match kept.await {
-        Ok(Ok(_)) => {}
+        Ok(Ok(())) => {}
         Ok(Err(error)) => tracing::warn!(%error, "the record can't be kept"),
         Err(error) => tracing::warn!(%error, "the record can't be kept"),
     }
@@ -286,10 +283,4 @@ pub(crate) fn target(url: &Url) -> Option<Target> {
         "ipns" => Name::parse(url.as_str()).ok().map(Target::Ipns),
         _ => None,
     }
-}
-
-/// Seconds since 1970.
-fn now() -> u64 {
-    let now = SystemTime::now().duration_since(UNIX_EPOCH);
-    now.unwrap_or_default().as_secs()
 }

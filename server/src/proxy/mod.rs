@@ -46,7 +46,7 @@ use interplanar_core::trust::TrustedKeys;
 use lookup::Lookup;
 use metrics::Metrics;
 use nar::Nars;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 use upstream::{Upstream, Upstreams};
 use url::Url;
@@ -153,23 +153,6 @@ impl Proxy {
             priority: config.priority,
         })
     }
-}
-
-/// The stores of the machine that have a database under `root`.
-#[must_use]
-pub fn stores_under(root: &Path) -> Vec<SourceSpec> {
-    let root = root.to_path_buf();
-    let guix = (
-        "var/guix/db/db.sqlite",
-        SourceSpec::Guix { root: root.clone() },
-    );
-    let nix = (
-        "nix/var/nix/db/db.sqlite",
-        SourceSpec::Nix { root: root.clone() },
-    );
-    let there = [guix, nix].into_iter();
-    let there = there.filter(|(database, _)| root.join(database).exists());
-    there.map(|(_, spec)| spec).collect()
 }
 
 /// What is installed; `None` where there is no store, or none that can be read: then all is fetched.

@@ -10,7 +10,7 @@
 use std::collections::HashSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 use http_body_util::BodyExt;
 use interplanar_core::cid::Cid;
@@ -26,6 +26,7 @@ use crate::bake::space::Policy;
 use crate::bake::{BakeError, Baker};
 use crate::kubo::{Kubo, KuboError};
 use crate::net::server::{self, Shutdown};
+use crate::unix_time;
 
 /// The folder of NARs in a snapshot.
 pub(super) const NARS: &str = "nar";
@@ -195,9 +196,7 @@ impl Job {
         known.published = Some(root);
         self.note(known).await?;
         self.state.published.fetch_add(1, Ordering::Relaxed);
-        let now = SystemTime::now().duration_since(UNIX_EPOCH);
-        let now = now.unwrap_or_default().as_secs();
-        self.state.last.store(now, Ordering::Relaxed);
+        self.state.last.store(unix_time::now(), Ordering::Relaxed);
         report(&name, &root);
         Ok(true)
     }

@@ -24,3 +24,8 @@ static LAYOUT: Layout = Layout {
 pub fn open(root: &Path) -> Result<RegisteredStore, SourceError> {
     RegisteredStore::open(root, &LAYOUT)
 }
+
+/// Whether the database of a Guix store is under `root`.
+pub(super) fn is_under(root: &Path) -> bool {
+    LAYOUT.is_under(root)
+}

@@ -17,7 +17,7 @@
 //! ```
 
 use std::io::Write;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use interplanar_core::store_path::StorePath;
@@ -117,6 +117,19 @@ pub enum SourceSpec {
         /// The store directory that they shall appear in, `/gnu/store`.
         store_dir: String,
     },
+}
+
+/// The stores of a machine: those whose database is under `root`.
+#[must_use]
+pub fn registered_under(root: &Path) -> Vec<SourceSpec> {
+    let root = root.to_path_buf();
+    let guix = (
+        guix_db::is_under(&root),
+        SourceSpec::Guix { root: root.clone() },
+    );
+    let nix = (nix_db::is_under(&root), SourceSpec::Nix { root });
+    let there = [guix, nix].into_iter().filter(|(there, _)| *there);
+    there.map(|(_, spec)| spec).collect()
 }
 
 /// Opens a store. Trees are hashed here, which takes as long as reading them.

@@ -28,6 +28,13 @@ pub(super) struct Layout {
     pub(super) has_signatures: bool,
 }
 
+impl Layout {
+    /// Whether there is such a database.
+    pub(super) fn is_under(&self, root: &Path) -> bool {
+        root.join(self.database.trim_start_matches('/')).exists()
+    }
+}
+
 /// An open store with a database.
 #[derive(Debug)]
 pub struct RegisteredStore {

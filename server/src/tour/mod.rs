@@ -262,15 +262,14 @@ fn default_tree() -> Option<PathBuf> {
 
 /// A machine with a store would rather publish that.
 fn offer_stores(said: &mut Said) {
-    for (database, name) in [
-        ("/var/guix/db/db.sqlite", "guix"),
-        ("/nix/var/nix/db/db.sqlite", "nix"),
-    ] {
-        if Path::new(database).exists() {
-            said.note(&format!(
-                "this machine has a {name} store: interplanar publish --source {name} publishes it"
-            ));
-        }
+    for store in store::registered_under("/".as_ref()) {
+        let name = match store {
+            SourceSpec::Guix { .. } => "guix",
+            _ => "nix",
+        };
+        said.note(&format!(
+            "this machine has a {name} store: interplanar publish --source {name} publishes it"
+        ));
     }
 }
 

@@ -21,13 +21,14 @@ mod tree;
 
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 use interplanar_core::cid::Cid;
 use interplanar_core::unixfs::DirectoryError;
 
 use super::BakeError;
 use crate::blocks::{BlockStore, BlocksError};
+use crate::unix_time::now;
 pub use fresh::fresh;
 use state::State;
 pub use state::{InKubo, Old};
@@ -260,10 +261,4 @@ impl Held<'_> {
         *self.state = state;
         Ok(())
     }
-}
-
-/// Seconds since 1970.
-fn now() -> u64 {
-    let now = SystemTime::now().duration_since(UNIX_EPOCH);
-    now.unwrap_or_default().as_secs()
 }

@@ -12,7 +12,8 @@ use std::path::Path;
 use interplanar_core::cid::{self, Cid};
 use serde::{Deserialize, Serialize};
 
-use super::super::{BakeError, atomic};
+use super::super::BakeError;
+use crate::atomic;
 
 /// The version of the file format.
 const VERSION: u32 = 1;

@@ -7,6 +7,8 @@ use interplanar_core::dedup::TREE_FIELD;
 use interplanar_core::hash::Sha256;
 use interplanar_core::narinfo::NarInfo;
 
+/// What the fixtures hold.
+const NAME: &str = "tree";
 const HASH: &str = "bnfap3gvj3v0k345a5zkxwyd38m1f2s5";
 
 fn published(compression: &str, change: impl FnOnce(&mut Config)) -> Fixture {
@@ -38,7 +40,7 @@ async fn signatures_and_files_stay_and_urls_lead_here() {
             );
             assert_eq!(narinfo.fingerprint(), original.fingerprint());
             let last = narinfo.entries().last().unwrap();
-            assert_eq!(last.url, format!("{url}{HASH}-tree"));
+            assert_eq!(last.url, format!("{url}{HASH}-{NAME}"));
             assert_eq!(last.file_hash, original.entries()[0].file_hash);
             let file = fixture.get(&format!("/{}", last.url)).await;
             let own = super::fixture(&format!("nix-2.34.8/{compression}"))
@@ -55,11 +57,7 @@ async fn signatures_and_files_stay_and_urls_lead_here() {
                 (part.status, &part.body[..]),
                 (StatusCode::PARTIAL_CONTENT, &file.body[1..3])
             );
-            let name = fixture.source.items(None, 1).unwrap()[0]
-                .store_path
-                .name()
-                .to_owned();
-            fixture.bake(&name).await;
+            fixture.bake(NAME).await;
         }
         let baked = NarInfo::parse(&fixture.get(&path).await.body).unwrap();
         assert!(baked.entries()[0].is_ipfs());
@@ -75,11 +73,7 @@ async fn a_tree_is_made_of_what_a_cache_has_compressed() {
         });
         let path = format!("/{HASH}.narinfo");
         let unbaked = NarInfo::parse(&fixture.get(&path).await.body).unwrap();
-        let name = fixture.source.items(None, 1).unwrap()[0]
-            .store_path
-            .name()
-            .to_owned();
-        fixture.bake(&name).await;
+        fixture.bake(NAME).await;
         let baked = NarInfo::parse(&fixture.get(&path).await.body).unwrap();
         assert_eq!(baked.signatures(), unbaked.signatures());
         assert_eq!(baked.fingerprint(), unbaked.fingerprint());
@@ -87,7 +81,7 @@ async fn a_tree_is_made_of_what_a_cache_has_compressed() {
         let one = record.record.of(Compressor::TREE).unwrap();
         let tree = one.tree.unwrap().to_string();
         assert_eq!(baked.extra(TREE_FIELD), Some(tree.as_str()));
-        let plain = fixture.get(&format!("/nar/{HASH}-{name}")).await;
+        let plain = fixture.get(&format!("/nar/{HASH}-{NAME}")).await;
         assert_eq!(Sha256::of(&plain.body), baked.nar_hash());
         // Each method once over IPFS, once over HTTP, which Nix takes.
         let methods = if compression == "none" { 1 } else { 2 };
