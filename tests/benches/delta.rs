@@ -4,7 +4,6 @@
 //! bytes, from the same Kubo, by plain `curl`. Nothing here can fail a build.
 
 use interplanar_core::dedup::Parameters;
-use interplanar_core::hash::Sha256;
 use interplanar_server::installed::Installed;
 use interplanar_server::store::{
     Source,
@@ -13,9 +12,9 @@ use interplanar_server::store::{
 use interplanar_tests::far::far_away;
 use interplanar_tests::guix::Guix;
 use interplanar_tests::kubo::Kubo;
-use interplanar_tests::output;
 use interplanar_tests::program::{Program, narinfo};
 use interplanar_tests::relay::{Fault, Relay};
+use interplanar_tests::{noise, output};
 use std::process::Command;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -185,25 +184,6 @@ fn add(machine: &Guix, versions: &[&str]) -> Vec<String> {
         .to_owned()
     };
     versions.iter().map(add).collect()
-}
-
-/// Bytes that no compressor makes shorter.
-fn noise(seed: u64, length: usize) -> Vec<u8> {
-    let digest = Sha256::of(&seed.to_le_bytes());
-    let mut state = digest.as_bytes().iter().fold(1, |state: u64, byte| {
-        (state << 8) ^ (state >> 3) ^ u64::from(*byte)
-    }) | 1;
-    let words = std::iter::repeat_with(|| {
-        state ^= state << 13;
-        state ^= state >> 7;
-        state ^= state << 17;
-        state.to_le_bytes()
-    });
-    words
-        .take(length.div_ceil(8))
-        .flatten()
-        .take(length)
-        .collect()
 }
 
 fn timed(command: &mut Command) -> Duration {

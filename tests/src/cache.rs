@@ -4,6 +4,23 @@ use crate::guix::{Guix, Items};
 use crate::kubo::Kubo;
 use crate::nix::{self, Nix};
 use crate::program::{Program, narinfo};
+use crate::root::Root;
+
+/// Starts `interplanar publish` inside a machine, into a Kubo node.
+#[must_use]
+pub fn publish(root: &Root, kubo: &Kubo, options: &[&str]) -> Program {
+    let api = format!("--ipfs-api={}", kubo.api_url());
+    let mut arguments = vec![
+        "publish",
+        "--port=0",
+        "--listen=127.0.0.1",
+        "--cache=/var/cache/publish",
+        "--compression=zstd:3",
+        &api,
+    ];
+    arguments.extend(options);
+    Program::inside(root, &arguments)
+}
 
 /// A Guix machine that publishes three items into a Kubo node.
 pub struct GuixCache {
@@ -24,17 +41,7 @@ impl GuixCache {
         let machine = Guix::new();
         let items = machine.items();
         let key = machine.key();
-        let api = format!("--ipfs-api={}", kubo.api_url());
-        let mut arguments = vec![
-            "publish",
-            "--port=0",
-            "--listen=127.0.0.1",
-            "--cache=/var/cache/publish",
-            "--compression=zstd:3",
-            &api,
-        ];
-        arguments.extend(options);
-        let publish = Program::inside(&machine.root, &arguments);
+        let publish = publish(&machine.root, kubo, options);
         let cache = Self {
             machine,
             items,
@@ -106,18 +113,8 @@ impl NixCache {
         let machine = Nix::new();
         let items = machine.items();
         let key = machine.key(NIX_KEY);
-        let api = format!("--ipfs-api={}", kubo.api_url());
-        let mut arguments = vec![
-            "publish",
-            "--port=0",
-            "--listen=127.0.0.1",
-            "--cache=/var/cache/publish",
-            "--compression=zstd:3",
-            "--nix-key=/root/nix.sec",
-            &api,
-        ];
-        arguments.extend(options);
-        let publish = Program::inside(&machine.root, &arguments);
+        let options = [&["--nix-key=/root/nix.sec"], options].concat();
+        let publish = publish(&machine.root, kubo, &options);
         let cache = Self {
             machine,
             items,

@@ -1,9 +1,8 @@
 //! The inspector in Chromium: runs scenarios of tests/web/inspector, and has a large item for them.
 
-use crate::checkout;
 use crate::program::{Program, narinfo};
 use crate::web::node;
-use interplanar_core::hash::Sha256;
+use crate::{checkout, noise};
 use serde_json::{Value, json};
 use std::path::PathBuf;
 use tempfile::TempDir;
@@ -38,13 +37,6 @@ fn screenshots() -> PathBuf {
         .join("target/screenshots")
 }
 
-/// Bytes without repeats.
-#[must_use]
-pub fn noise(length: usize) -> Vec<u8> {
-    let blocks = (0_u64..).flat_map(|n| *Sha256::of(&n.to_le_bytes()).as_bytes());
-    blocks.take(length).collect()
-}
-
 /// An item of 300 MB and 5,000 files, published.
 pub struct Large {
     /// What publishes.
@@ -63,7 +55,7 @@ impl Large {
         let folder = tempfile::tempdir().expect("a folder");
         let many = folder.path().join("large-1.0/many");
         std::fs::create_dir_all(&many).expect("folders");
-        let noise = noise(60_000 + 5_000);
+        let noise = noise(0, 60_000 + 5_000);
         for index in 0..5_000 {
             let file = many.join(format!("file-{index:04}"));
             std::fs::write(file, &noise[index..index + 60_000]).expect("a file");

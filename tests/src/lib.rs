@@ -58,6 +58,30 @@ pub fn output(command: &mut std::process::Command) -> String {
     out
 }
 
+/// As [`output`], as bytes.
+///
+/// # Panics
+/// With the command's own words when it fails.
+pub fn bytes(command: &mut std::process::Command) -> Vec<u8> {
+    let done = command
+        .output()
+        .unwrap_or_else(|e| panic!("{command:?}: {e}"));
+    let words = String::from_utf8_lossy(&done.stderr);
+    assert!(done.status.success(), "{command:?} failed:\n{words}");
+    done.stdout
+}
+
+/// Bytes that repeat nowhere, and that no compressor makes shorter: always the same ones for a seed (up to 24 bits).
+#[must_use]
+pub fn noise(seed: u64, length: usize) -> Vec<u8> {
+    let numbers = (0..length.div_ceil(8) as u64).flat_map(|n| {
+        let mixed = (n ^ seed << 40).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+        let mixed = (mixed ^ mixed >> 29).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        (mixed ^ mixed >> 32).to_le_bytes()
+    });
+    numbers.take(length).collect()
+}
+
 /// Runs a command to its end: whether it succeeded, its standard output, its standard error.
 ///
 /// # Panics

@@ -2,7 +2,7 @@
 
 use crate::root::{Root, wait_until};
 use std::io::{BufRead, BufReader};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::{Arc, Mutex};
 
@@ -41,6 +41,46 @@ impl Program {
     #[must_use]
     pub fn outside(arguments: &[&str]) -> Self {
         Self::start(Command::new(binary()).args(arguments))
+    }
+
+    /// Starts `interplanar publish` on the host, for trees as items of /gnu/store.
+    ///
+    /// # Panics
+    /// For names that are not UTF-8.
+    #[must_use]
+    pub fn publish(cache: &Path, options: &[&str], trees: &[PathBuf]) -> Self {
+        let cache = format!("--cache={}", cache.display());
+        let mut arguments = vec![
+            "publish",
+            "--port=0",
+            "--listen=127.0.0.1",
+            "--store-dir=/gnu/store",
+            &cache,
+        ];
+        arguments.extend(options);
+        arguments.extend(trees.iter().map(|tree| tree.to_str().expect("UTF-8")));
+        Self::outside(&arguments)
+    }
+
+    /// Starts `interplanar proxy` inside a root, with a cache folder of this name.
+    #[must_use]
+    pub fn proxy(
+        root: &Root,
+        cache: &str,
+        upstream: &str,
+        gateways: &[&str],
+        options: &[&str],
+    ) -> Self {
+        let cache = format!("--cache=/var/cache/{cache}");
+        let upstream = format!("--upstream={upstream}");
+        let gateways: Vec<String> = gateways
+            .iter()
+            .map(|url| format!("--gateway={url}"))
+            .collect();
+        let mut arguments = vec!["proxy", "--port=0", &cache, &upstream];
+        arguments.extend(gateways.iter().map(String::as_str));
+        arguments.extend(options);
+        Self::inside(root, &arguments)
     }
 
     /// Starts a prepared command of the program.

@@ -1,15 +1,15 @@
 //! The deduplicating form of NARs: a plain `.nar.zst` for everybody's decoders, of which neighbours share blocks.
 
 use interplanar_core::cid::{self, Cid};
-use interplanar_core::dedup::{self, Body, Entry, Index, covering, frame};
+use interplanar_core::dedup::{self, Body, Entry, Index, covering};
 use interplanar_core::hash::Sha256;
 use interplanar_core::narinfo::{Compression, NarInfo};
 use interplanar_tests::kubo::Kubo;
-use interplanar_tests::output;
 use interplanar_tests::program::{Program, narinfo};
+use interplanar_tests::{bytes, output};
 use std::fs;
 use std::io::{Read, Write};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use tempfile::TempDir;
 
@@ -43,23 +43,9 @@ fn trees() -> TempDir {
 
 /// Publishes trees into a Kubo node.
 fn publish(dir: &Path, trees: &[&str], kubo: &Kubo) -> Program {
-    let trees: Vec<String> = trees
-        .iter()
-        .map(|name| dir.join(name).display().to_string())
-        .collect();
-    let cache = format!("--cache={}", dir.join("cache").display());
+    let trees: Vec<PathBuf> = trees.iter().map(|name| dir.join(name)).collect();
     let api = format!("--ipfs-api={}", kubo.api_url());
-    let mut arguments = vec![
-        "publish",
-        "--port=0",
-        "--listen=127.0.0.1",
-        "--store-dir=/gnu/store",
-        "--compression=zstd:5",
-        &cache,
-        &api,
-    ];
-    arguments.extend(trees.iter().map(String::as_str));
-    Program::outside(&arguments)
+    Program::publish(&dir.join("cache"), &["--compression=zstd:5", &api], &trees)
 }
 
 /// What a narinfo says of the form: its root and its chunk index.
@@ -75,16 +61,6 @@ fn form(narinfo: &NarInfo) -> (Cid, Cid) {
 fn published(program: &Program, item: &str) -> NarInfo {
     let text = narinfo(&program.url, item, |text| text.contains("ipfs://"));
     NarInfo::parse(text.as_bytes()).expect("a narinfo")
-}
-
-fn bytes(command: &mut Command) -> Vec<u8> {
-    let done = command.output().expect("it runs");
-    assert!(
-        done.status.success(),
-        "{}",
-        String::from_utf8_lossy(&done.stderr)
-    );
-    done.stdout
 }
 
 /// The real `zstd -d`.
@@ -180,9 +156,7 @@ fn every_decoder_reads_what_kubo_has_of_an_item() {
 fn piece(kubo: &Kubo, entry: &Entry) -> Vec<u8> {
     let leaf = |cid: Cid| bytes(kubo.ipfs().args(["block", "get", &cid.to_string()]));
     let compressed: Vec<u8> = entry.cids().flat_map(leaf).collect();
-    let plain = frame::decode(&compressed, entry.length).expect("a piece");
-    assert_eq!(Sha256::of(&plain), entry.plain);
-    plain
+    entry.open(&compressed).expect("a piece")
 }
 
 /// Two items that share a file: the second one costs Kubo a few blocks.

@@ -4,13 +4,14 @@ use interplanar_core::cid;
 use interplanar_core::dedup::{self, Body, Index};
 use interplanar_core::hash::Sha256;
 use interplanar_core::narinfo::NarInfo;
+use interplanar_tests::cache;
 use interplanar_tests::guix::Guix;
 use interplanar_tests::kubo::Kubo;
 use interplanar_tests::nix::Nix;
-use interplanar_tests::output;
 use interplanar_tests::program::{Program, narinfo};
 use interplanar_tests::relay::{Fault, Relay};
 use interplanar_tests::root::Root;
+use interplanar_tests::{noise, output};
 use std::collections::HashMap;
 use std::io::{BufRead, BufReader, Write};
 use std::net::TcpListener;
@@ -20,18 +21,12 @@ use std::sync::Arc;
 const SHARED: usize = 5 << 20;
 const OWN: usize = 200_000;
 
-/// Bytes that no compressor makes shorter.
-fn noise(seed: &str, length: usize) -> Vec<u8> {
-    let block = |n: usize| *Sha256::of(format!("{seed} {n}").as_bytes()).as_bytes();
-    (0..length.div_ceil(32)).flat_map(block).collect()
-}
-
 /// Files of some versions of a package, at /root/tool-VERSION.
 fn write(root: &Root, versions: &[&str]) {
-    for version in versions {
+    for (version, seed) in versions.iter().zip(1..) {
         let at = |name: &str| format!("/root/tool-{version}/{name}");
-        root.write(&at("lib/shared"), noise("shared", SHARED));
-        root.write(&at("own"), noise(version, OWN));
+        root.write(&at("lib/shared"), noise(0, SHARED));
+        root.write(&at("own"), noise(seed, OWN));
         root.write(&at("bin/tool"), format!("#!/bin/sh\necho {version}\n"));
     }
 }
@@ -57,34 +52,12 @@ fn add_to_guix(root: &Root, versions: &[&str]) -> Vec<String> {
     said.lines().map(str::to_owned).collect()
 }
 
-fn publish(root: &Root, kubo: &Kubo, items: &[String], more: &[&str]) -> Program {
-    let api = format!("--ipfs-api={}", kubo.api_url());
-    let mut arguments = vec![
-        "publish",
-        "--port=0",
-        "--listen=127.0.0.1",
-        "--cache=/var/cache/publish",
-        "--compression=zstd:3",
-        &api,
-    ];
-    arguments.extend(more);
-    let publish = Program::inside(root, &arguments);
+fn publish(root: &Root, kubo: &Kubo, items: &[String], options: &[&str]) -> Program {
+    let publish = cache::publish(root, kubo, options);
     for item in items {
         narinfo(&publish.url, item, |text| text.contains("ipfs://"));
     }
     publish
-}
-
-/// A proxy that has kept nothing yet.
-fn proxy(root: &Root, cache: &str, upstream: &str, gateway: &str, more: &[&str]) -> Program {
-    let cache = format!("--cache=/var/cache/{cache}");
-    let (upstream, gateway) = (
-        format!("--upstream={upstream}"),
-        format!("--gateway={gateway}"),
-    );
-    let mut arguments = vec!["proxy", "--port=0", &cache, &upstream, &gateway];
-    arguments.extend(more);
-    Program::inside(root, &arguments)
 }
 
 #[test]
@@ -99,7 +72,7 @@ fn guix_with_version_one_fetches_of_version_two_what_changed() {
     let client = Guix::new();
     client.authorize(&key);
     let install = |cache: &str, item: &str| {
-        let proxy = proxy(&client.root, cache, &front.url, &gateway.url, &[]);
+        let proxy = Program::proxy(&client.root, cache, &front.url, &[&gateway.url], &[]);
         let before = gateway.bytes();
         let (ok, said) = client.install(&[item], &proxy.url);
         assert!(ok, "{said}\n{}", proxy.log());
@@ -141,11 +114,11 @@ fn guix_with_version_one_fetches_of_version_two_what_changed() {
     let info = NarInfo::parse(text.as_bytes()).expect("a narinfo");
     assert_eq!(Sha256::of(&nar), info.nar_hash());
     // Unless all is wanted.
-    let proxy = proxy(
+    let proxy = Program::proxy(
         &client.root,
         "three",
         &front.url,
-        &gateway.url,
+        &[&gateway.url],
         &["--no-delta"],
     );
     let before = gateway.bytes();
@@ -172,7 +145,13 @@ fn nix_with_version_one_fetches_of_version_two_what_changed() {
     let client = Nix::new();
     let trusted = format!("--trusted-key={key}");
     let install = |cache: &str, item: &str| {
-        let proxy = proxy(&client.root, cache, &publish.url, &gateway.url, &[&trusted]);
+        let proxy = Program::proxy(
+            &client.root,
+            cache,
+            &publish.url,
+            &[&gateway.url],
+            &[&trusted],
+        );
         let before = gateway.bytes();
         let (ok, said) = client.install(item, &proxy.url, &key);
         assert!(ok, "{said}\n{}", proxy.log());
@@ -254,7 +233,7 @@ fn lies_and_losses_cost_a_retry_and_never_a_wrong_byte() {
         let lie = text(&items[1]).replace(&two.to_string(), said_index);
         let upstream = tampered(HashMap::from([(path.clone(), lie)]));
         let name = names.next().expect("a name");
-        let proxy = proxy(&client.root, name, &upstream, &kubo.gateway_url(), &[]);
+        let proxy = Program::proxy(&client.root, name, &upstream, &[&kubo.gateway_url()], &[]);
         let (ok, said) = client.install(&[&items[1]], &proxy.url);
         assert!(ok, "{said}\n{}", proxy.log());
         assert_eq!(client.hash(&items[1]), machine.hash(&items[1]));
@@ -299,7 +278,7 @@ fn lies_and_losses_cost_a_retry_and_never_a_wrong_byte() {
         output(kubo.ipfs().args(["pin", "rm", pinned]));
     }
     output(kubo.ipfs().args(["block", "rm", &leaf.to_string()]));
-    let proxy = proxy(&client.root, "f", &publish.url, &kubo.gateway_url(), &[]);
+    let proxy = Program::proxy(&client.root, "f", &publish.url, &[&kubo.gateway_url()], &[]);
     let (ok, said) = client.install(&[&items[1]], &proxy.url);
     assert!(ok, "{said}\n{}", proxy.log());
     assert_eq!(client.hash(&items[1]), machine.hash(&items[1]));

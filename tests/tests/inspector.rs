@@ -4,9 +4,10 @@ use interplanar_core::hash::Sha256;
 use interplanar_core::narinfo::NarInfo;
 use interplanar_core::signature::nix;
 use interplanar_tests::cache::NixCache;
-use interplanar_tests::inspector::{Large, noise, run};
+use interplanar_tests::inspector::{Large, run};
 use interplanar_tests::kubo::Kubo;
 use interplanar_tests::node::{Node, workers};
+use interplanar_tests::noise;
 use interplanar_tests::program::{Program, get, narinfo};
 use interplanar_tests::relay::{Fault, Relay};
 use serde_json::{Value, json};
@@ -75,7 +76,7 @@ fn plant(folder: &Path) {
         std::fs::write(at("share/readme.txt"), format!("first line\n{change}\n")).expect("a file");
         std::fs::write(at("share").join(HOSTILE), SCRIPT).expect("a file");
         std::fs::write(at("share/doc/picture.png"), PNG).expect("a file");
-        std::fs::write(at("share/doc/noise.bin"), noise(3_000_000)).expect("a file");
+        std::fs::write(at("share/doc/noise.bin"), noise(0, 3_000_000)).expect("a file");
         std::os::unix::fs::symlink("readme.txt", at("share/link")).expect("a link");
         std::fs::write(at("share").join(change), change).expect("a file");
     }
@@ -257,7 +258,7 @@ fn the_files_of_an_item_are_shown_and_verified_past_hostile_sources() {
     for part in ["64 bits", "ld-linux", "libc.so.6"] {
         assert!(says(&saw["program"], part), "{part}: {}", saw["program"]);
     }
-    let noise = noise(3_000_000);
+    let noise = noise(0, 3_000_000);
     let line: Vec<String> = noise[..16]
         .iter()
         .map(|byte| format!("{byte:02x}"))

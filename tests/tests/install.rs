@@ -9,23 +9,6 @@ use interplanar_tests::program::{Program, free_port, narinfo};
 use interplanar_tests::relay::{Fault, Relay};
 use interplanar_tests::root::wait_until;
 
-fn proxy(
-    root: &interplanar_tests::root::Root,
-    upstream: &str,
-    gateways: &[&str],
-    options: &[&str],
-) -> Program {
-    let upstream = format!("--upstream={upstream}");
-    let gateways: Vec<String> = gateways
-        .iter()
-        .map(|url| format!("--gateway={url}"))
-        .collect();
-    let mut arguments = vec!["proxy", "--port=0", "--cache=/var/cache/proxy", &upstream];
-    arguments.extend(gateways.iter().map(String::as_str));
-    arguments.extend(options);
-    Program::inside(root, &arguments)
-}
-
 #[test]
 fn guix_installs_straight_from_publish_and_over_kubo_through_the_proxy() {
     let kubo = Kubo::start();
@@ -41,7 +24,7 @@ fn guix_installs_straight_from_publish_and_over_kubo_through_the_proxy() {
 
     client.delete(&cache.all());
     let before = front.count("/nar/");
-    let proxy = proxy(&client.root, &front.url, &[&gateway.url], &[]);
+    let proxy = Program::proxy(&client.root, "proxy", &front.url, &[&gateway.url], &[]);
     let (ok, said) = client.install(&cache.all(), &proxy.url);
     assert!(ok, "{said}\n{}", proxy.log());
     cache.assert_installed(&client);
@@ -134,7 +117,7 @@ fn guix_installs_from_the_one_honest_gateway_among_liars() {
     let honest = Relay::new(&target, Fault::None);
     let client = cache.client(&[]);
     let gateways = [&corrupt, &hang, &truncate, &html, &honest].map(|relay| relay.url.as_str());
-    let proxy = proxy(&client.root, &front.url, &gateways, &[]);
+    let proxy = Program::proxy(&client.root, "proxy", &front.url, &gateways, &[]);
     let (ok, said) = client.install(&cache.all(), &proxy.url);
     let log = proxy.log();
     assert!(ok, "{said}\n{log}");
@@ -172,7 +155,7 @@ fn guix_never_gets_a_nar_that_differs_from_its_narinfo() {
     // Every NAR by HTTP is altered, and no gateway is there.
     let front = Relay::new(&cache.publish.url, Fault::Corrupt);
     let client = cache.client(&[]);
-    let proxy = proxy(&client.root, &front.url, &[], &[]);
+    let proxy = Program::proxy(&client.root, "proxy", &front.url, &[], &[]);
     let (ok, said) = client.install(&[&cache.items.tree], &proxy.url);
     assert!(!ok, "{said}");
     assert!(!client.root.path(&cache.items.tree).exists());
@@ -204,8 +187,9 @@ fn nix_installs_straight_from_publish_and_over_kubo_through_the_proxy() {
 
     let client = Nix::new();
     let before = front.count("/nar/");
-    let proxy = proxy(
+    let proxy = Program::proxy(
         &client.root,
+        "proxy",
         &front.url,
         &[&gateway.url],
         &[&format!("--trusted-key={key}")],
@@ -262,8 +246,9 @@ fn nix_installs_what_a_binary_cache_folder_has_over_the_embedded_gateway() {
     }
     let front = Relay::new(&publish.url, Fault::None);
     let client = Nix::new();
-    let proxy = proxy(
+    let proxy = Program::proxy(
         &client.root,
+        "proxy",
         &front.url,
         &[&publish.url],
         &[&format!("--trusted-key={key}")],

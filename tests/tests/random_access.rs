@@ -6,24 +6,14 @@ use interplanar_core::dedup::{self, Body, Entry, Index, IndexBuilder};
 use interplanar_core::hash::Sha256;
 use interplanar_tests::kubo::Kubo;
 use interplanar_tests::nix::Nix;
-use interplanar_tests::output;
 use interplanar_tests::program::{Program, binary, narinfo};
 use interplanar_tests::relay::{Fault, Relay};
+use interplanar_tests::{noise, output};
 use std::fs;
 use std::io::{BufRead, BufReader, Write};
 use std::net::TcpListener;
 use std::process::{Command, Output};
 use tempfile::TempDir;
-
-/// Bytes that nothing compresses.
-fn noise(seed: u64, length: usize) -> Vec<u8> {
-    let numbers = (0..length.div_ceil(8) as u64).flat_map(|n| {
-        let mixed = (n ^ seed << 40).wrapping_mul(0x9e37_79b9_7f4a_7c15);
-        let mixed = (mixed ^ mixed >> 29).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        (mixed ^ mixed >> 32).to_le_bytes()
-    });
-    numbers.take(length).collect()
-}
 
 const LARGE: usize = 21_000_000;
 

@@ -5,10 +5,10 @@ use interplanar_core::narinfo::NarInfo;
 use interplanar_tests::cache::NixCache;
 use interplanar_tests::kubo::Kubo;
 use interplanar_tests::node::workers;
-use interplanar_tests::output;
 use interplanar_tests::program::{get, narinfo};
 use interplanar_tests::relay::{Fault, Relay};
 use interplanar_tests::web::node;
+use interplanar_tests::{noise, output};
 use serde_json::{Value, json};
 use std::path::Path;
 
@@ -23,12 +23,6 @@ fn add(kubo: &Kubo, path: &Path, options: &[&str]) -> String {
         .args(options)
         .arg(path);
     output(&mut add).trim().to_owned()
-}
-
-/// Bytes without repeats.
-fn noise(length: usize) -> Vec<u8> {
-    let blocks = (0_u64..).flat_map(|n| *Sha256::of(&n.to_le_bytes()).as_bytes());
-    blocks.take(length).collect()
 }
 
 fn hex(bytes: &[u8]) -> String {
@@ -66,7 +60,7 @@ fn links(saw: &Value, name: &str) -> Vec<String> {
 fn files_ranges_and_directories_reach_pages_verified_and_stay_when_the_network_goes() {
     let folder = tempfile::tempdir().expect("a folder");
     let at = |name: &str| folder.path().join(name);
-    let large = noise(LARGE);
+    let large = noise(0, LARGE);
     std::fs::write(at("large.bin"), &large).expect("a file");
     std::fs::write(at("small.txt"), "a small text\n").expect("a file");
     std::fs::create_dir_all(at("site/sub")).expect("folders");
@@ -216,7 +210,7 @@ fn files_ranges_and_directories_reach_pages_verified_and_stay_when_the_network_g
 fn a_range_costs_little_more_than_itself() {
     let folder = tempfile::tempdir().expect("a folder");
     let path = folder.path().join("large.bin");
-    let large = noise(LARGE);
+    let large = noise(0, LARGE);
     std::fs::write(&path, &large).expect("a file");
     let kubo = Kubo::start();
     let big = add(&kubo, &path, &["--chunker=size-262144"]);
@@ -236,7 +230,7 @@ fn a_range_costs_little_more_than_itself() {
 fn a_corrupted_block_is_a_page_that_says_so_and_the_next_gateway_is_asked() {
     let folder = tempfile::tempdir().expect("a folder");
     let path = folder.path().join("file");
-    let content = noise(3_000_000);
+    let content = noise(0, 3_000_000);
     std::fs::write(&path, &content).expect("a file");
     let kubo = Kubo::start();
     let cid = add(&kubo, &path, &[]);

@@ -102,16 +102,14 @@ fn nix_installs_from_the_name_and_the_proxy_reads_it_too_while_publish_is_stoppe
     }
     // And verified, block by block, by a proxy that knows nothing but the name.
     let client = Nix::new();
-    let proxy = Program::inside(
+    let trusted = format!("--trusted-key={key}");
+    let upstream = format!("ipns://{name}");
+    let proxy = Program::proxy(
         &client.root,
-        &[
-            "proxy",
-            "--port=0",
-            "--cache=/var/cache/proxy",
-            &format!("--upstream=ipns://{name}"),
-            &format!("--gateway={}", kubo.gateway_url()),
-            &format!("--trusted-key={key}"),
-        ],
+        "proxy",
+        &upstream,
+        &[&kubo.gateway_url()],
+        &[&trusted],
     );
     assert_eq!(
         get(&format!("{}/nix-cache-info", proxy.url))
@@ -455,16 +453,14 @@ fn an_exported_snapshot_installs_from_another_kubo_and_from_the_embedded_store()
     }
     // And through a proxy that knows the root.
     let client = Nix::new();
-    let proxy = Program::inside(
+    let trusted = format!("--trusted-key={key}");
+    let upstream = format!("ipfs://{root}");
+    let proxy = Program::proxy(
         &client.root,
-        &[
-            "proxy",
-            "--port=0",
-            "--cache=/var/cache/proxy",
-            &format!("--upstream=ipfs://{root}"),
-            &format!("--gateway={}", embedded.url),
-            &format!("--trusted-key={key}"),
-        ],
+        "proxy",
+        &upstream,
+        &[&embedded.url],
+        &[&trusted],
     );
     let (ok, said) = client.install(&items.user, &proxy.url, &key);
     assert!(ok, "{said}\n{}", proxy.log());

@@ -7,10 +7,10 @@ use interplanar_core::narinfo::{Compression, NarInfo};
 use interplanar_tests::cache::{GuixCache, NIX_KEY, NixCache};
 use interplanar_tests::kubo::{Kubo, Repo};
 use interplanar_tests::nix::Nix;
-use interplanar_tests::output;
 use interplanar_tests::program::{Program, binary, get, narinfo};
 use interplanar_tests::relay::{Fault, Relay};
 use interplanar_tests::web::node;
+use interplanar_tests::{bytes, noise, output};
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -32,17 +32,6 @@ const REAL: [&str; 2] = [
     "usr/share/guile/3.0/ice-9",
     "usr/lib/x86_64-linux-gnu/guile/3.0/ccache/ice-9",
 ];
-
-/// Bytes without repeats.
-fn noise(seed: u64, length: usize) -> Vec<u8> {
-    let numbers = (0..length.div_ceil(8) as u64).flat_map(|n| {
-        let mixed = (n ^ seed << 40).wrapping_mul(0x9e37_79b9_7f4a_7c15);
-        (mixed ^ mixed >> 29)
-            .wrapping_mul(0xbf58_476d_1ce4_e5b9)
-            .to_le_bytes()
-    });
-    numbers.take(length).collect()
-}
 
 /// A folder with files of every kind of length, a program, links, odd names and a folder that is sharded.
 fn folder() -> TempDir {
@@ -82,21 +71,9 @@ fn publish(dir: &Path, kubo: &Kubo) -> Program {
 }
 
 fn start(dir: &Path, kubo: &Kubo, options: &[&str]) -> Program {
-    let (cache, api, item) = (
-        format!("--cache={}", dir.join("cache").display()),
-        format!("--ipfs-api={}", kubo.api_url()),
-        dir.join("item"),
-    );
-    let item = item.to_str().expect("UTF-8");
-    let mut arguments = vec![
-        "publish",
-        "--port=0",
-        "--listen=127.0.0.1",
-        "--store-dir=/gnu/store",
-    ];
-    arguments.extend(options);
-    arguments.extend([cache.as_str(), &api, item]);
-    Program::outside(&arguments)
+    let api = format!("--ipfs-api={}", kubo.api_url());
+    let options = [options, &[&api]].concat();
+    Program::publish(&dir.join("cache"), &options, &[dir.join("item")])
 }
 
 /// The narinfo when all is in Kubo, the plain NAR's root, and the tree's.
@@ -108,16 +85,6 @@ fn published(program: &Program, item: &str) -> (NarInfo, Cid, Cid) {
     let url = cid::IpfsUrl::parse(&entry.expect("a plain NAR on IPFS").url).expect("a CID");
     let tree = cid::parse(narinfo.extra(TREE_FIELD).expect("a tree")).expect("a CID");
     (narinfo, url.cid, tree)
-}
-
-fn bytes(command: &mut Command) -> Vec<u8> {
-    let done = command.output().expect("it runs");
-    assert!(
-        done.status.success(),
-        "{}",
-        String::from_utf8_lossy(&done.stderr)
-    );
-    done.stdout
 }
 
 /// What `ipfs add -r --only-hash` says of a folder: the CID of every path below it; the folder's own path is empty.

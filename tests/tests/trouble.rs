@@ -5,24 +5,13 @@ use interplanar_core::dedup::TREE_FIELD;
 use interplanar_core::hash::Sha256;
 use interplanar_core::narinfo::{Compression, NarInfo};
 use interplanar_tests::kubo::Kubo;
-use interplanar_tests::output;
 use interplanar_tests::program::{Program, get, narinfo};
 use interplanar_tests::root::wait_until;
+use interplanar_tests::{noise, output};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
-
-/// Bytes that no compressor makes shorter; the same seed, the same bytes.
-fn noise(seed: u64, length: usize) -> Vec<u8> {
-    let block = |n: u64| {
-        let seed = [seed.to_le_bytes(), n.to_le_bytes()].concat();
-        *Sha256::of(&seed).as_bytes()
-    };
-    let mut bytes: Vec<u8> = (0..length.div_ceil(32) as u64).flat_map(block).collect();
-    bytes.truncate(length);
-    bytes
-}
 
 /// Trees of so many bytes each, which share half of them.
 fn trees(folder: &Path, count: u64, length: usize) -> Vec<String> {
@@ -38,18 +27,9 @@ fn trees(folder: &Path, count: u64, length: usize) -> Vec<String> {
 }
 
 fn publish(cache: &Path, more: &[&str], trees: &[String]) -> Program {
-    let cache = format!("--cache={}", cache.display());
-    let mut arguments = vec![
-        "publish",
-        "--port=0",
-        "--listen=127.0.0.1",
-        "--store-dir=/gnu/store",
-        "--compression=zstd:1",
-        &cache,
-    ];
-    arguments.extend(more);
-    arguments.extend(trees.iter().map(String::as_str));
-    Program::outside(&arguments)
+    let trees: Vec<PathBuf> = trees.iter().map(PathBuf::from).collect();
+    let options = [&["--compression=zstd:1"], more].concat();
+    Program::publish(cache, &options, &trees)
 }
 
 /// The store paths of trees, which the log tells by their names.
