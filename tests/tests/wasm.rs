@@ -148,7 +148,7 @@ fn wasm_pack(arguments: &[&str]) -> String {
         .env("CHROMEDRIVER", "/usr/bin/chromedriver")
         .args(["test", "--mode", "no-install"])
         .args(arguments)
-        .args(["wasm", "--test", "runtime"]);
+        .args(["wasm", "--test", "runtime", "--test", "panics"]);
     if arguments.contains(&"--chrome") {
         // What is for any runtime would be left out in a browser.
         test.env("WASM_BINDGEN_USE_BROWSER", "1");
@@ -164,6 +164,10 @@ fn the_package_does_in_node_and_in_chromium_what_it_does_natively() {
         let said = wasm_pack(arguments);
         assert!(
             said.contains("test result: ok. 8 passed; 0 failed"),
+            "{said}"
+        );
+        assert!(
+            said.contains("test result: ok. 1 passed; 0 failed"),
             "{said}"
         );
     }
