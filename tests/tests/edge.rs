@@ -22,17 +22,18 @@ const SUBREQUESTS: usize = 50;
 
 /// The edge worker in miniflare. All peers of a test are on loopback, so private addresses are allowed unless a test says otherwise.
 fn edge(variables: serde_json::Value) -> Node {
-    edge_in("workerd.mjs", variables)
+    edge_in("workerd.mjs", variables, &[])
 }
 
-fn edge_in(script: &str, variables: serde_json::Value) -> Node {
+fn edge_in(script: &str, variables: serde_json::Value, more: &[&str]) -> Node {
     let mut all = json!({ "ALLOW_PRIVATE": "true", "SUBREQUESTS": SUBREQUESTS.to_string() });
     if let (Some(all), Some(more)) = (all.as_object_mut(), variables.as_object()) {
         all.extend(more.clone());
     }
     let folder = workers().join("edge");
     let folder = folder.to_str().expect("UTF-8");
-    Node::start(script, &[folder, &all.to_string()])
+    let all = all.to_string();
+    Node::start(script, &[&[folder, &all], more].concat())
 }
 
 fn urls(relays: &[&Relay]) -> String {
@@ -143,6 +144,86 @@ fn nix_installs_through_the_edge_past_gateways_that_lie_and_hang() {
     );
 }
 
+/// The NAR of an item as the edge gives it; none if it breaks off.
+fn nar(edge: &Node, item: &str) -> Option<Sha256> {
+    let text = narinfo(edge.url(), item, |_| true);
+    let info = NarInfo::parse(text.as_bytes()).expect("a narinfo");
+    let answer = reqwest::blocking::get(format!("{}/{}", edge.url(), info.entries()[0].url));
+    let body = answer.expect("an answer").bytes().ok()?;
+    Some(Sha256::of(&body))
+}
+
+#[test]
+fn a_nar_that_passed_once_is_kept_and_hashed_again_each_time() {
+    let kubo = Kubo::start();
+    let cache = NixCache::new(&kubo);
+    let front = Relay::new(&cache.publish.url, Fault::None);
+    let gateway = Relay::new(&kubo.gateway_url(), Fault::None);
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().to_str().expect("UTF-8");
+    let start = || {
+        let variables =
+            json!({ "UPSTREAMS": front.url, "TRUSTED_KEYS": cache.key, "GATEWAYS": gateway.url });
+        edge_in("workerd.mjs", variables, &[path])
+    };
+    let asked = || gateway.count("/ipfs/") + front.count("/nar/");
+    let items = [&cache.items.tree, &cache.items.big];
+    let expected = items.map(|item| {
+        let text = narinfo(&cache.publish.url, item, |_| true);
+        Some(
+            NarInfo::parse(text.as_bytes())
+                .expect("a narinfo")
+                .nar_hash(),
+        )
+    });
+    let edge = start();
+    for (item, expected) in items.iter().zip(expected) {
+        wait_until("an answer from the cache", || {
+            let before = asked();
+            assert_eq!(nar(&edge, item), expected, "{}", edge.log());
+            asked() == before
+        });
+    }
+    drop(edge);
+
+    // Somebody changes a byte in the middle of all that it keeps.
+    let mut changed = 0;
+    let blobs = output(std::process::Command::new("find").args([
+        path,
+        "-path",
+        "*/blobs/*",
+        "-type",
+        "f",
+        "-size",
+        "+0",
+    ]));
+    for blob in blobs.lines() {
+        let mut bytes = std::fs::read(blob).expect("a blob");
+        let middle = bytes.len() / 2;
+        bytes[middle] ^= 1;
+        std::fs::write(blob, bytes).expect("a blob");
+        changed += 1;
+    }
+    // Two NARs, two narinfos.
+    assert!(changed >= 4, "{changed}");
+    let edge = start();
+    // A small one is known to be wrong before a byte of it leaves; a large one is under way then, and breaks off.
+    assert_eq!(nar(&edge, items[0]), expected[0], "{}", edge.log());
+    assert_eq!(nar(&edge, items[1]), None);
+    assert!(
+        edge.log().contains("https://interplanar.invalid/nar/"),
+        "{}",
+        edge.log()
+    );
+    for (item, expected) in items.iter().zip(expected) {
+        wait_until("an answer from the cache", || {
+            let before = asked();
+            assert_eq!(nar(&edge, item), expected, "{}", edge.log());
+            asked() == before
+        });
+    }
+}
+
 #[test]
 fn an_item_of_600_mb_passes_within_128_mb_and_50_subrequests() {
     let folder = tempfile::tempdir().expect("a folder");
@@ -174,6 +255,7 @@ fn an_item_of_600_mb_passes_within_128_mb_and_50_subrequests() {
     let edge = edge_in(
         "plain-workerd.mjs",
         json!({ "UPSTREAMS": front.url, "TRUSTED_KEYS": key, "GATEWAYS": gateway.url }),
+        &[],
     );
     let text = narinfo(edge.url(), &item, |_| true);
     let info = NarInfo::parse(text.as_bytes()).expect("a narinfo");

@@ -1,11 +1,11 @@
-// Runs the edge worker in Cloudflare's own runtime: node workerd.mjs FOLDER VARIABLES-AS-JSON
+// Runs the edge worker in Cloudflare's own runtime: node workerd.mjs FOLDER VARIABLES-AS-JSON [CACHE-FOLDER]
 // Says its address, and the process that runs it.
 import { Miniflare } from 'miniflare';
 import { readFile } from 'node:fs/promises';
 import { execFileSync } from 'node:child_process';
 import { join } from 'node:path';
 
-const [folder, variables] = process.argv.slice(2);
+const [folder, variables, cache] = process.argv.slice(2);
 const module = async (type, path) => ({ type, path, contents: await readFile(join(folder, path)) });
 const text = async (path) => ({ ...(await module('ESModule', path)), contents: await readFile(join(folder, path), 'utf8') });
 
@@ -20,6 +20,7 @@ const miniflare = new Miniflare({
   modulesRoot: '/',
   compatibilityDate: '2026-01-01',
   assets: { directory: join(folder, 'assets'), routerConfig: { has_user_worker: true } },
+  cachePersist: cache,
   bindings: JSON.parse(variables),
   handleRuntimeStdio(stdout, stderr) {
     stdout.pipe(process.stderr);

@@ -12,6 +12,7 @@
 //! | `STORE_DIR` | told to clients | the first upstream's | the same |
 //! | `PRIORITY` | told to Nix | 30 | 30 |
 //! | `SUBREQUESTS` | requests that the platform allows for each of its own | 50 | no limit |
+//! | `KEEP_NAR` | bytes of the largest NAR that the Cache API keeps; 0: none | 512 MB | none; it keeps blocks |
 //! | `CPU_MS` | its CPU time for each, in milliseconds; a NAR that would take more is left to its upstream | no limit | no limit |
 //!
 //! ```
@@ -36,6 +37,8 @@ pub const PUBLIC_GATEWAYS: [&str; 3] = [
 pub const LOCAL_GATEWAY: &str = "http://127.0.0.1:8080";
 /// What Cloudflare's free plan allows; 1,000 on the paid one.
 pub const SUBREQUESTS: u64 = 50;
+/// The largest object that Cloudflare's Cache API keeps, on all but its largest plan.
+pub const KEEP_NAR: u64 = 512_000_000;
 /// Gateways that are taken at most.
 pub const MAX_GATEWAYS: usize = 16;
 /// Upstreams that are taken at most: each is asked for each narinfo.
@@ -73,6 +76,8 @@ pub struct Config {
     pub priority: u32,
     /// Requests of its own for each request.
     pub subrequests: u64,
+    /// Bytes of the largest NAR that the Cache API keeps.
+    pub keep_nar: u64,
     /// Milliseconds of CPU for each request.
     pub cpu_ms: Option<u64>,
 }
@@ -167,6 +172,11 @@ impl Config {
             } else {
                 SUBREQUESTS
             }),
+            // In a browser its blocks are kept.
+            keep_nar: match service {
+                true => 0,
+                false => number("KEEP_NAR", &get)?.unwrap_or(KEEP_NAR),
+            },
             cpu_ms: number("CPU_MS", &get)?,
         })
     }
@@ -262,6 +272,7 @@ mod tests {
         let edge = parse(Place::Edge, &[]).unwrap();
         assert_eq!((edge.open, edge.allow_private), (false, false));
         assert_eq!((edge.subrequests, edge.local_gateway), (50, None));
+        assert_eq!(edge.keep_nar, KEEP_NAR);
         assert!(edge.keys.is_empty() && edge.gateways.len() == 3);
         let service = parse(Place::Service, &[]).unwrap();
         assert_eq!((service.open, service.allow_private), (true, true));
@@ -289,6 +300,7 @@ mod tests {
                 ("SUBREQUESTS", "1000"),
                 ("OPEN", "Yes"),
                 ("PRIORITY", ""),
+                ("KEEP_NAR", "0"),
             ],
         );
         let config = config.unwrap();
@@ -297,6 +309,7 @@ mod tests {
             ["https://cache.example.org/", "https://b.example/x/"]
         );
         assert_eq!(config.keys.nix.len(), 1);
+        assert_eq!(config.keep_nar, 0);
         assert_eq!(config.store_dir.as_deref(), Some("/gnu/store"));
         assert_eq!(
             (config.subrequests, config.open, config.priority),

@@ -1,21 +1,28 @@
-//! What the runtime's Cache API keeps: verified blocks, narinfos as their upstreams gave them, and CIDs that believed narinfos name.
+//! What the runtime's Cache API keeps: narinfos as their upstreams gave them, CIDs that believed narinfos name; in a browser verified blocks, at
+//! the edge whole NARs, where each access is one of few requests.
 //!
-//! A cache is not trusted either: blocks are hashed and narinfos verified again when they are read.
+//! A cache is not trusted either: blocks and NARs are hashed and narinfos verified again when they are read.
 
+use crate::copy::copied;
 use crate::shelf::Shelf;
+use crate::stream::Pieces;
 use bytes::Bytes;
 use futures_util::future::{FutureExt as _, LocalBoxFuture};
 use interplanar_core::block::Block;
 use interplanar_core::cid::Cid;
-use interplanar_wasm::driver::{Client, LocalBlocks, NotKept};
+use interplanar_wasm::driver::{Client, LocalBlocks, NotKept, Opened};
 use js_sys::Uint8Array;
+use std::fmt::Display;
 use std::sync::Arc;
 use wasm_bindgen::{JsCast as _, JsValue};
-use wasm_bindgen_futures::JsFuture;
+use wasm_bindgen_futures::{JsFuture, spawn_local};
 use web_sys::{Cache, Headers, Response, ResponseInit};
 
 /// The keys of a cache are URLs; nobody has this name.
 const BASE: &str = "https://interplanar.invalid";
+
+/// For what is named by its content.
+const FOREVER: (&str, &str) = ("Cache-Control", "public, max-age=31536000, immutable");
 
 /// A text that is kept, with what was noted beside it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -39,40 +46,61 @@ impl Kept {
         Self { cache, client }
     }
 
-    async fn find(&self, key: &str) -> Option<Response> {
+    async fn find(&self, url: &str) -> Option<Response> {
         let cache = self.cache.as_ref()?;
         self.client.count(1);
-        let found = JsFuture::from(cache.match_with_str(&format!("{BASE}/{key}"))).await;
+        let found = JsFuture::from(cache.match_with_str(url)).await;
         found.ok()?.dyn_into().ok()
     }
 
-    async fn keep(&self, key: &str, body: &[u8], headers: &[(&str, &str)]) -> Result<(), JsValue> {
+    async fn keep(&self, url: &str, body: &[u8], headers: &[(&str, &str)]) -> Result<(), JsValue> {
         let Some(cache) = &self.cache else {
             return Ok(());
         };
         self.client.count(1);
-        let sent = Headers::new()?;
-        for (name, value) in headers {
-            sent.set(name, value)?;
-        }
-        let init = ResponseInit::new();
-        init.set_headers(&sent);
         let body = Uint8Array::from(body);
+        let init = init(headers)?;
         let response = Response::new_with_opt_js_u8_array_and_init(Some(&body), &init)?;
-        JsFuture::from(cache.put_with_str(&format!("{BASE}/{key}"), &response)).await?;
+        JsFuture::from(cache.put_with_str(url, &response)).await?;
         Ok(())
     }
 
     /// A block; nobody has hashed it yet.
     pub(crate) async fn block(&self, cid: &Cid) -> Option<Bytes> {
-        bytes(self.find(&format!("block/{cid}")).await?).await
+        bytes(self.find(&url("block", cid)).await?).await
     }
 
     /// Keeps a block for good.
     pub(crate) async fn keep_block(&self, cid: &Cid, data: &[u8]) -> Result<(), NotKept> {
-        let forever = ("Cache-Control", "public, max-age=31536000, immutable");
-        let kept = self.keep(&format!("block/{cid}"), data, &[forever]).await;
+        let kept = self.keep(&url("block", cid), data, &[FOREVER]).await;
         kept.map_err(|_| NotKept)
+    }
+
+    /// Lets go of what is wrong.
+    pub(crate) fn forget(&self, url: &str) {
+        if let Some(cache) = &self.cache {
+            self.client.count(1);
+            let deleted = JsFuture::from(cache.delete_with_str(url));
+            spawn_local(async move { drop(deleted.await) });
+        }
+    }
+
+    /// A NAR that is kept; nobody has hashed it yet.
+    pub(crate) async fn nar(&self, url: &str) -> Option<Opened> {
+        self.find(url).await.map(Opened::at_hand)
+    }
+
+    /// The same NAR, kept for good once all of it has passed.
+    pub(crate) fn keep_nar(&self, url: String, size: u64, nar: Pieces) -> Pieces {
+        let Some(cache) = self.cache.clone() else {
+            return nar;
+        };
+        self.client.count(1);
+        copied(nar, size, move |body| {
+            let init = init(&[FOREVER])?;
+            let response = Response::new_with_opt_readable_stream_and_init(Some(body), &init)?;
+            Ok(cache.put_with_str(&url, &response))
+        })
     }
 
     /// What an upstream said, whether it still holds or not.
@@ -101,6 +129,21 @@ impl Kept {
         ];
         drop(self.keep(key, &note.body, &headers).await);
     }
+}
+
+/// What something is called in the cache.
+pub(crate) fn url(kind: &str, name: impl Display) -> String {
+    format!("{BASE}/{kind}/{name}")
+}
+
+fn init(headers: &[(&str, &str)]) -> Result<ResponseInit, JsValue> {
+    let sent = Headers::new()?;
+    for (name, value) in headers {
+        sent.set(name, value)?;
+    }
+    let init = ResponseInit::new();
+    init.set_headers(&sent);
+    Ok(init)
 }
 
 async fn bytes(response: Response) -> Option<Bytes> {

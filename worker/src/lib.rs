@@ -21,6 +21,7 @@
 
 mod address;
 pub mod config;
+mod copy;
 mod entry;
 mod handler;
 mod kept;

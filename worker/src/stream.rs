@@ -30,37 +30,37 @@ extern "C" {
     #[wasm_bindgen(method, js_name = waitUntil)]
     fn wait_until(this: &RequestContext, promise: &Promise);
 
-    type FixedLengthStream;
+    pub(crate) type FixedLengthStream;
 
     #[wasm_bindgen(constructor, catch)]
-    fn new(length: f64) -> Result<FixedLengthStream, JsValue>;
+    pub(crate) fn new(length: f64) -> Result<FixedLengthStream, JsValue>;
 
-    type IdentityTransformStream;
+    pub(crate) type IdentityTransformStream;
 
     #[wasm_bindgen(constructor, catch)]
     fn new() -> Result<IdentityTransformStream, JsValue>;
 
     #[wasm_bindgen(method, getter)]
-    fn readable(this: &IdentityTransformStream) -> web_sys::ReadableStream;
+    pub(crate) fn readable(this: &IdentityTransformStream) -> web_sys::ReadableStream;
 
     #[wasm_bindgen(method, getter)]
-    fn writable(this: &IdentityTransformStream) -> Writable;
+    pub(crate) fn writable(this: &IdentityTransformStream) -> Writable;
 
-    type Writable;
+    pub(crate) type Writable;
 
     #[wasm_bindgen(method, js_name = getWriter)]
-    fn get_writer(this: &Writable) -> Writer;
+    pub(crate) fn get_writer(this: &Writable) -> Writer;
 
-    type Writer;
+    pub(crate) type Writer;
 
     #[wasm_bindgen(method)]
     fn write(this: &Writer, chunk: &Uint8Array) -> Promise;
 
     #[wasm_bindgen(method)]
-    fn close(this: &Writer) -> Promise;
+    pub(crate) fn close(this: &Writer) -> Promise;
 
     #[wasm_bindgen(method)]
-    fn abort(this: &Writer, reason: &Error) -> Promise;
+    pub(crate) fn abort(this: &Writer, reason: &Error) -> Promise;
 
     type Controller;
 
@@ -103,13 +103,14 @@ pub(crate) fn readable(
     Ok(transform.readable())
 }
 
-fn has_fixed_length() -> bool {
+/// Whether this is workerd, where streams of a known length are written to.
+pub(crate) fn has_fixed_length() -> bool {
     Reflect::has(&js_sys::global(), &"FixedLengthStream".into()).unwrap_or(false)
 }
 
 /// Writes the pieces, waiting for the reader. Only all of them close the stream; a reader that goes away drops the rest.
 async fn write(mut pieces: Pieces, sized: bool, writer: &Writer) {
-    let buffer = Uint8Array::new_with_length(BUFFER as u32);
+    let buffer = Buffer::new();
     while let Some(piece) = pieces.next().await {
         let piece = match piece {
             Ok(piece) => piece,
@@ -123,15 +124,30 @@ async fn write(mut pieces: Pieces, sized: bool, writer: &Writer) {
                 break;
             }
         };
-        for part in piece.chunks(BUFFER) {
-            let view = buffer.subarray(0, part.len() as u32);
-            view.copy_from(part);
-            if JsFuture::from(writer.write(&view)).await.is_err() {
-                return;
-            }
+        if buffer.write(&piece, writer).await.is_err() {
+            return;
         }
     }
     let _ = JsFuture::from(writer.close()).await;
+}
+
+/// What goes into streams that are written to, over and over.
+pub(crate) struct Buffer(Uint8Array);
+
+impl Buffer {
+    pub(crate) fn new() -> Self {
+        Self(Uint8Array::new_with_length(BUFFER as u32))
+    }
+
+    /// Writes a piece, waiting for the reader; an error if there is none any more.
+    pub(crate) async fn write(&self, piece: &[u8], writer: &Writer) -> Result<(), JsValue> {
+        for part in piece.chunks(BUFFER) {
+            let view = self.0.subarray(0, part.len() as u32);
+            view.copy_from(part);
+            JsFuture::from(writer.write(&view)).await?;
+        }
+        Ok(())
+    }
 }
 
 /// A `ReadableStream` of these pieces. An error of theirs is an error of the stream; a reader that goes away drops them.

@@ -120,6 +120,11 @@ pub(crate) struct Sent {
 pub(crate) struct Abort(Option<AbortController>);
 
 impl Abort {
+    /// There is nothing to abort.
+    pub(crate) fn none() -> Self {
+        Self(None)
+    }
+
     /// There is nothing left to abort.
     pub(crate) fn disarm(&mut self) {
         self.0 = None;

@@ -34,6 +34,16 @@ pub async fn open(client: &Client, url: &str, accept: Option<&str>) -> Result<Op
 }
 
 impl Opened {
+    /// An answer that is at hand, as those of the Cache API are.
+    #[must_use]
+    pub fn at_hand(response: Response) -> Self {
+        Self {
+            body: Body::new(&response),
+            response,
+            abort: Abort::none(),
+        }
+    }
+
     /// The status of the answer.
     #[must_use]
     pub fn status(&self) -> u16 {

@@ -7,7 +7,7 @@ use super::gateways::warn;
 use super::narinfo::unreachable_upstreams;
 use super::{Task, bare, not_found, shared_with_pages};
 use crate::address::may_ask;
-use crate::kept::Local;
+use crate::kept::{self, Local};
 use crate::page::Problem;
 use crate::reply::{Body, Reply};
 use crate::shelf::Shelf;
@@ -19,12 +19,13 @@ use http::header::{CACHE_CONTROL, CONTENT_LENGTH, CONTENT_TYPE};
 use interplanar_core::cid::IpfsUrl;
 use interplanar_core::decompress::{Decoder, DecompressError};
 use interplanar_core::fetch::Options;
+use interplanar_core::narinfo::Compression;
 use interplanar_core::relay::checker::{Checker, Stop};
 use interplanar_core::relay::{
     self, Answer, Attempt, BAD_FOR, BAD_HTTP_FOR, Known, Next, Pace, Place, Source, Trial,
     max_file_size, parse_nar_name,
 };
-use interplanar_wasm::driver::{fetch_ipfs, now_ms, open};
+use interplanar_wasm::driver::{Opened, fetch_ipfs, now_ms, open};
 use std::collections::VecDeque;
 use std::sync::Arc;
 
@@ -59,12 +60,23 @@ impl Task {
 
     /// The plain NAR, complete only if it is right; a problem where no source gives a byte that may leave.
     pub(super) async fn open_nar(&self, known: Arc<Known>) -> Result<Pieces, Problem> {
-        let delivery = Delivery::new(self.clone(), known);
+        let size = known.narinfo.nar_size();
+        let keep = size <= self.config().keep_nar;
+        let url = kept::url("nar", known.narinfo.nar_hash());
+        let kept = match keep {
+            true => self.kept.nar(&url).await,
+            false => None,
+        };
+        let copy = keep && kept.is_none();
+        let delivery = Delivery::new(self.clone(), known, kept.map(|nar| (url.clone(), nar)));
         let mut pieces = unfold(delivery, |mut delivery| async move {
             let piece = delivery.next().await?;
             Some((piece, delivery))
         })
         .boxed_local();
+        if copy {
+            pieces = self.kept.keep_nar(url, size, pieces);
+        }
         match pieces.next().await {
             Some(Ok(first)) => Ok(once(async { Ok(first) }).chain(pieces).boxed_local()),
             None => Ok(pieces),
@@ -82,6 +94,8 @@ struct Delivery {
     task: Task,
     known: Arc<Known>,
     sources: VecDeque<Source>,
+    /// The body of the first source, where that is the cache.
+    kept: Option<Opened>,
     checker: Checker<Decoder, VecDeque<Bytes>>,
     trial: Trial,
     current: Option<Current>,
@@ -103,19 +117,20 @@ struct Current {
 }
 
 impl Delivery {
-    fn new(task: Task, known: Arc<Known>) -> Self {
+    fn new(task: Task, known: Arc<Known>, kept: Option<(String, Opened)>) -> Self {
         let now_ms = js_sys::Date::now();
         let bad = task.shared.bad.borrow();
         let is_bad = |name: &str| bad.get(&bad_key(&known, name), now_ms).is_some();
         let allow_private = task.config().allow_private;
-        let sources = relay::sources(&known, |_| false, is_bad)
+        let named = relay::sources(&known, |_| false, is_bad)
             .into_iter()
             .filter(|source| match &source.place {
                 Place::Ipfs(_) => true,
                 // URLs of narinfos are signed by nobody.
                 Place::Http(url) => may_ask(url, allow_private),
-            })
-            .collect();
+            });
+        let (url, kept) = kept.unzip();
+        let sources = url.map(plain).into_iter().chain(named).collect();
         drop(bad);
         let (hash, size) = (known.narinfo.nar_hash(), known.narinfo.nar_size());
         Self {
@@ -123,6 +138,7 @@ impl Delivery {
             task,
             known,
             sources,
+            kept,
             trial: Trial::default(),
             current: None,
             ended: None,
@@ -175,7 +191,10 @@ impl Delivery {
         let size = self.known.narinfo.nar_size();
         let stream = match &source.place {
             Place::Ipfs(url) => self.task.open_ipfs(url, size),
-            Place::Http(url) => self.task.open_http(url.clone()),
+            Place::Http(url) => match self.kept.take() {
+                Some(kept) => body(Ok(kept)),
+                None => self.task.open_http(url.clone()),
+            },
         };
         self.current = Some(Current {
             source,
@@ -230,7 +249,13 @@ impl Delivery {
         let contributed = self.checker.sent() > sent_before;
         let (next, wrong) = self.trial.judge(source, contributed, &end);
         let now_ms = js_sys::Date::now();
+        let kept = kept::url("nar", self.known.narinfo.nar_hash());
         for source in wrong {
+            if source.name() == kept {
+                // The next request finds another in its place.
+                self.task.kept.forget(&kept);
+                continue;
+            }
             let ttl = match source.place {
                 Place::Ipfs(_) => BAD_FOR,
                 Place::Http(_) => BAD_HTTP_FOR,
@@ -315,21 +340,31 @@ impl Task {
                 Ok(answer) => Err(format!("the server answers {}", answer.status())),
             }
         };
-        once(opened)
-            .flat_map(|opened| {
-                unfold(Some(opened), |state| async move {
-                    match state? {
-                        Err(error) => Some((Err(error), None)),
-                        Ok(mut answer) => match answer.next().await {
-                            Ok(None) => None,
-                            Ok(Some(piece)) => Some((Ok(piece), Some(Ok(answer)))),
-                            Err(error) => Some((Err(error.to_string()), None)),
-                        },
-                    }
-                })
-                .boxed_local()
-            })
-            .boxed_local()
+        once(opened).flat_map(body).boxed_local()
+    }
+}
+
+/// The pieces of an answer, or why there is none.
+fn body(opened: Result<Opened, String>) -> LocalBoxStream<'static, Result<Bytes, String>> {
+    unfold(Some(opened), |state| async move {
+        match state? {
+            Err(error) => Some((Err(error), None)),
+            Ok(mut answer) => match answer.next().await {
+                Ok(None) => None,
+                Ok(Some(piece)) => Some((Ok(piece), Some(Ok(answer)))),
+                Err(error) => Some((Err(error.to_string()), None)),
+            },
+        }
+    })
+    .boxed_local()
+}
+
+/// A source that is the NAR itself.
+fn plain(url: String) -> Source {
+    Source {
+        place: Place::Http(url),
+        compression: Compression::None,
+        file_size: None,
     }
 }
 

@@ -3,7 +3,7 @@
 
 use super::gateways::warn;
 use super::{Task, fresh_for, not_found, shared_with_pages};
-use crate::kept::Note;
+use crate::kept::{self, Note};
 use crate::page::Problem;
 use crate::reply::Reply;
 use futures_util::future::{Either, select};
@@ -65,7 +65,7 @@ impl Task {
         if let Some((answer, left_ms)) = remembered {
             return (answer, millis(left_ms));
         }
-        let key = format!("narinfo/{hash_part}");
+        let key = kept::url("narinfo", hash_part);
         let note = self.kept.note(&key).await;
         let kept = note.as_ref().and_then(|note| self.believe(note, hash_part));
         let until_ms = note.as_ref().map_or(0.0, |note| note.until_ms as f64);
@@ -236,7 +236,7 @@ fn roots(narinfo: &NarInfo) -> impl Iterator<Item = Cid> + '_ {
 }
 
 fn named(cid: &Cid) -> String {
-    format!("named/{cid}")
+    kept::url("named", cid)
 }
 
 fn millis(ms: f64) -> Duration {
