@@ -88,6 +88,7 @@ fn what_kubo_has_is_fetched_listed_and_verified_past_a_liar() {
         output(Command::new("diff").arg("-r").arg(&tree).arg(&whole)),
         ""
     );
+    a_folder_comes_by_one_request(&kubo, &tree, root.trim(), folder.path());
     let said = output(&mut run(&["verify", &format!("{url}/large")]));
     assert!(said.contains("every hash right"), "{said}");
 
@@ -104,6 +105,30 @@ fn what_kubo_has_is_fetched_listed_and_verified_past_a_liar() {
     let (ok, _, said) = attempt(alone.arg(&gateways[0]));
     assert!(!ok && said.contains("gateway"), "{said}");
     assert_eq!(exit_code(&mut run(&["get", "nonsense"])), Some(2));
+}
+
+/// And not by one for each of its files.
+fn a_folder_comes_by_one_request(kubo: &Kubo, tree: &Path, root: &str, folder: &Path) {
+    let counted = Relay::new(&kubo.gateway_url(), Fault::None);
+    let target = folder.join("counted");
+    let said = output(
+        interplanar(&["get", root, "--json", "--output"])
+            .arg(&target)
+            .arg(format!("--gateway={}", counted.url)),
+    );
+    assert_eq!(
+        output(Command::new("diff").arg("-r").arg(tree).arg(&target)),
+        ""
+    );
+    let said: serde_json::Value = serde_json::from_str(&said).expect("JSON");
+    assert!(said["entries"].as_u64() > Some(4), "{said}");
+    assert!(
+        said["networkBytes"].as_u64() >= said["bytes"].as_u64(),
+        "{said}"
+    );
+    // Its root, to see what it is, and a CAR with all of it.
+    assert_eq!(counted.count("dag-scope=all"), 1, "{:?}", counted.seen());
+    assert_eq!(counted.count("/ipfs/"), 2, "{:?}", counted.seen());
 }
 
 #[test]

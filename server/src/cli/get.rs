@@ -114,8 +114,10 @@ async fn ipfs(
         tree::content_of(&access, &cid).await?,
         Content::Directory(_) | Content::Shard { .. } | Content::Symlink(_)
     ) {
-        let count = tree::restore(&access, cid, &output.unwrap_or_else(last)).await?;
-        return Ok(json!({ "cid": cid.to_string(), "entries": count }));
+        let (count, summary) = tree::restore(&access, cid, &output.unwrap_or_else(last)).await?;
+        return Ok(
+            json!({ "cid": cid.to_string(), "entries": count, "bytes": summary.bytes, "networkBytes": summary.network_bytes }),
+        );
     }
     let mut out = Output::open(&output.unwrap_or_else(last))?;
     let summary = content::fetch(&access, &IpfsUrl::new(cid), &mut out).await?;

@@ -3,12 +3,13 @@
 use crate::blocks::BlockStore;
 use crate::cli::Failure;
 use crate::cli::installed::InstalledArgs;
-use crate::net::client::{self, FetchStream, fetch_ipfs};
+use crate::net::client::{self, FetchStream, TreeStream, fetch_block, fetch_ipfs, fetch_tree};
 use crate::proxy::{self, Config, Found, Proxy};
 use anyhow::anyhow;
-use bytes::Bytes;
+use bytes::BytesMut;
+use futures_util::StreamExt as _;
 use interplanar_core::block::Block;
-use interplanar_core::cid::{self, Cid, IpfsUrl, MAX_BLOCK};
+use interplanar_core::cid::{Cid, IpfsUrl};
 use interplanar_core::fetch::{Event, FetchError, Gateway, GatewayPool, Options, Policy};
 use interplanar_core::unixfs::{Budget, Resolver};
 use std::path::PathBuf;
@@ -160,40 +161,37 @@ impl Access {
         }
     }
 
-    /// One verified block: from the local ones, else from the first gateway that gives it.
+    /// A directory with all that is below it.
+    pub fn tree(&self, cid: Cid) -> TreeStream {
+        fetch_tree(
+            &self.client,
+            &IpfsUrl::new(cid),
+            Options::default(),
+            Arc::clone(&self.gateways),
+            self.blocks.get().cloned(),
+            |_| {},
+        )
+    }
+
+    /// One verified block: from the local ones, else from a gateway that gives it.
     ///
     /// # Errors
     /// Exit code 4 when nobody has it.
     pub async fn block(&self, cid: &Cid) -> Result<Block, Failure> {
-        if let Some(data) = cid::identity_data(cid) {
-            return Ok(Block::verify(*cid, Bytes::copy_from_slice(data))?);
+        let mut stream = fetch_block(
+            &self.client,
+            *cid,
+            Options::default(),
+            Arc::clone(&self.gateways),
+            self.blocks.get().cloned(),
+            |_| {},
+        );
+        let mut data = BytesMut::new();
+        while let Some(piece) = stream.next().await {
+            data.extend_from_slice(&piece.map_err(failure)?);
         }
-        if let Some(blocks) = self.blocks.get().cloned() {
-            let cid = *cid;
-            if let Some(data) = tokio::task::spawn_blocking(move || blocks.get(&cid)).await?? {
-                return Ok(Block::verify(cid, data)?);
-            }
-        }
-        for gateway in &self.args.gateways {
-            let url = Url::parse(&format!(
-                "{}/ipfs/{cid}?format=raw",
-                gateway.trim_end_matches('/')
-            ))?;
-            match client::get_small(&self.client, &url, MAX_BLOCK).await {
-                Ok(small) if small.status == http::StatusCode::OK => {
-                    match Block::verify(*cid, small.body) {
-                        Ok(block) => return Ok(block),
-                        Err(error) => tracing::warn!(gateway, %cid, %error, "gateway"),
-                    }
-                }
-                Ok(small) => tracing::debug!(gateway, %cid, status = %small.status, "gateway"),
-                Err(error) => tracing::info!(gateway, %error, "gateway"),
-            }
-        }
-        let asked = self.args.gateways.join(", ");
-        Err(Failure::not_found(anyhow!(
-            "no gateway gives {cid}: asked {asked}; name others by --gateway"
-        )))
+        // Hashed by the engine as well; it is one block.
+        Block::verify(*cid, data.freeze()).map_err(Failure::verification)
     }
 
     /// Follows a URL's path to the CID at its end.
@@ -201,6 +199,9 @@ impl Access {
     /// # Errors
     /// Exit code 4 when the path leads nowhere.
     pub async fn resolve(&self, url: &IpfsUrl) -> Result<Cid, Failure> {
+        if url.path.is_empty() {
+            return Ok(url.cid);
+        }
         let mut resolver = Resolver::new(url.cid, url.path.clone(), Budget::default());
         while let Some(cid) = resolver.wants() {
             resolver
@@ -214,7 +215,9 @@ impl Access {
 /// The exit code of a fetch that failed.
 pub(super) fn failure(error: FetchError) -> Failure {
     match error {
-        FetchError::NotFound { .. } | FetchError::NoGateways { .. } => Failure::not_found(error),
+        FetchError::NotFound { .. } | FetchError::NoGateways { .. } => {
+            Failure::not_found(anyhow!("{error}; name gateways by --gateway"))
+        }
         FetchError::Unavailable { .. } => {
             Failure::from(anyhow!("{error}; -v says what each gateway did"))
         }

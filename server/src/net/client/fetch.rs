@@ -7,17 +7,13 @@
 use super::hashes::{self, Hashes};
 use super::requests::Requests;
 use super::store::{Finished, LocalBlocks, Store};
-use bytes::Bytes;
-use futures_util::Stream;
+use super::streams::{FetchStream, Item, TreePiece, TreeStream};
 use http::header::{ACCEPT, RANGE};
 use interplanar_core::cid::{Cid, IpfsUrl};
-use interplanar_core::fetch::{Action, Event, FetchError, Fetcher, GatewayPool, Options, Summary};
-use std::pin::Pin;
+use interplanar_core::fetch::{Action, Event, Fetcher, GatewayPool, Options};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
-use std::task::{Context, Poll, ready};
 use std::time::{Duration, Instant};
 use tokio::sync::mpsc;
-use tokio::task::JoinHandle;
 
 /// Pieces of content that may wait for the reader.
 const QUEUE: usize = 4;
@@ -52,6 +48,22 @@ pub fn fetch_block(
     drive(client, &url, fetcher, options, gateways, store, on_event)
 }
 
+/// Fetches the directory at `url` with all that is below it, by one request where that is possible; a file is a tree of one entry. As
+/// [`fetch_ipfs`] in everything else.
+pub fn fetch_tree(
+    client: &reqwest::Client,
+    url: &IpfsUrl,
+    options: Options,
+    gateways: Arc<Mutex<GatewayPool>>,
+    store: Option<impl LocalBlocks>,
+    on_event: impl FnMut(&Event) + Send + 'static,
+) -> TreeStream {
+    let fetcher = |options| Fetcher::tree(url, options);
+    TreeStream(drive(
+        client, url, fetcher, options, gateways, store, on_event,
+    ))
+}
+
 fn drive(
     client: &reqwest::Client,
     url: &IpfsUrl,
@@ -78,62 +90,7 @@ fn drive(
         sender,
         on_event: Box::new(on_event),
     };
-    FetchStream {
-        receiver,
-        task: tokio::spawn(driver.run()),
-        summary: None,
-        ended: false,
-    }
-}
-
-/// The content of a fetch; see [`fetch_ipfs`].
-pub struct FetchStream {
-    receiver: mpsc::Receiver<Item>,
-    task: JoinHandle<()>,
-    summary: Option<Summary>,
-    ended: bool,
-}
-
-enum Item {
-    Content(Bytes),
-    Done(Summary),
-    Failed(FetchError),
-}
-
-impl FetchStream {
-    /// What the engine says of the whole fetch, once the stream has ended well.
-    #[must_use]
-    pub fn summary(&self) -> Option<&Summary> {
-        self.summary.as_ref()
-    }
-}
-
-impl Stream for FetchStream {
-    type Item = Result<Bytes, FetchError>;
-
-    fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
-        if self.ended {
-            return Poll::Ready(None);
-        }
-        let item = ready!(self.receiver.poll_recv(context));
-        self.ended = !matches!(item, Some(Item::Content(_)));
-        Poll::Ready(match item {
-            Some(Item::Content(content)) => Some(Ok(content)),
-            Some(Item::Done(summary)) => {
-                self.summary = Some(summary);
-                None
-            }
-            Some(Item::Failed(error)) => Some(Err(error)),
-            // The task ended without a word: it was aborted with its runtime.
-            None => None,
-        })
-    }
-}
-
-impl Drop for FetchStream {
-    fn drop(&mut self) {
-        self.task.abort();
-    }
+    FetchStream::new(receiver, tokio::spawn(driver.run()))
 }
 
 struct Driver {
@@ -177,12 +134,15 @@ impl Driver {
                 Action::Hash { ticket, data } => self.hashes.start(ticket, data),
                 Action::Event(event) => self.report(&event),
                 Action::Content(content) => {
-                    if !self.send(Item::Content(content)).await {
+                    if !self.send(Item::Piece(TreePiece::Content(content))).await {
                         break;
                     }
                 }
-                // Only trees have them, and none is fetched here.
-                Action::Entry(_) => {}
+                Action::Entry(entry) => {
+                    if !self.send(Item::Piece(TreePiece::Entry(entry))).await {
+                        break;
+                    }
+                }
                 Action::Wait { until_ms } => self.wait(until_ms).await,
                 Action::Done(summary) => {
                     self.store.finish().await;

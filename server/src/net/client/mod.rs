@@ -3,21 +3,23 @@
 //! - [`http_client`] makes the client that every part shares: it sends no cookies and no referer, follows at most
 //!   [`MAX_REDIRECTS`] redirects and waits for nobody forever.
 //! - [`get_small`] fetches what fits into memory (a narinfo, a `nix-cache-info`), with retries.
-//! - [`fetch_ipfs`] drives [`interplanar_core::fetch::Fetcher`] with real requests, a real clock and a block store.
+//! - [`fetch_ipfs`], [`fetch_block`] and [`fetch_tree`] drive [`interplanar_core::fetch::Fetcher`] with real requests, a real clock and a block store.
 
 mod fetch;
 mod hashes;
 mod requests;
 mod small;
 mod store;
+mod streams;
 #[cfg(test)]
 pub(crate) mod tests;
 
 use std::time::Duration;
 
-pub use fetch::{FetchStream, fetch_block, fetch_ipfs};
+pub use fetch::{fetch_block, fetch_ipfs, fetch_tree};
 pub use small::{HttpError, Small, get_small};
 pub use store::LocalBlocks;
+pub use streams::{FetchStream, TreePiece, TreeStream};
 
 /// Redirects followed for one request.
 pub const MAX_REDIRECTS: usize = 5;
