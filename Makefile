@@ -1,6 +1,6 @@
 # `make run` does the main job on real input; `make test` runs every test; `make bench` prints ratios against named peers.
 # Each sets up what is missing first.
-.PHONY: run test lint bench bench-web bench-dedup bench-delta bench-snapshot www peers targets
+.PHONY: run test lint bench bench-web bench-dedup bench-delta bench-snapshot fuzz www peers targets
 
 CARGO ?= cargo
 
@@ -56,3 +56,7 @@ bench-delta: peers
 # What one more item costs a snapshot of 100,000.
 bench-snapshot:
 	$(CARGO) bench --quiet -p interplanar-tests --bench snapshot
+
+# Looks for inputs that break core; SECONDS for each of its targets. Takes a nightly Rust and cargo-fuzz.
+fuzz:
+	scripts/fuzz $(SECONDS)

@@ -1,0 +1,42 @@
+//! Archives, in whatever pieces they come: what is read is written back as it was, and a skim finds the same entries.
+#![no_main]
+
+use interplanar_core::nar::{Encoder, Listing, Parser, Restore, Skim};
+use libfuzzer_sys::fuzz_target;
+
+fuzz_target!(|input: (u8, &[u8])| {
+    let (piece, nar) = input;
+    let mut parser = Parser::new();
+    let (mut listing, mut encoder, mut restore) = (Listing::new(), Encoder::new(), Restore::new());
+    let (mut written, mut sound) = (Vec::new(), true);
+    'read: for mut piece in nar.chunks(usize::from(piece) + 1) {
+        loop {
+            match parser.push(&mut piece) {
+                Ok(Some(event)) => {
+                    encoder
+                        .write(event, &mut written)
+                        .expect("what was read can be written");
+                    let _ = restore.step(event);
+                    if listing.push(event).is_err() {
+                        sound = false;
+                        break 'read;
+                    }
+                }
+                Ok(None) => break,
+                Err(_) => {
+                    sound = false;
+                    break 'read;
+                }
+            }
+        }
+    }
+    if sound && parser.finish().is_ok() {
+        assert_eq!(written, nar, "there is one way to write an archive");
+        let mut skim = Skim::new();
+        while !skim.is_done() {
+            let at = usize::try_from(skim.position()).expect("inside");
+            skim.push(&nar[at..]).expect("the same archive");
+        }
+        assert_eq!(skim.listing().entries(), listing.entries());
+    }
+});
