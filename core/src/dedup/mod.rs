@@ -8,6 +8,7 @@
 //! - [`frame`]: the zstd frame that is made of pieces compressed on their own, and their decoding one by one;
 //! - [`Dag`]: the UnixFS file of that frame;
 //! - [`Index`]: what each piece is;
+//! - [`SmallPieces`]: the small pieces once more, as a file of their own;
 //! - [`PieceMap`]: which piece has a byte of the NAR; [`Plan`]: which pieces are to be fetched;
 //! - [`TreeBuilder`]: the other form, the plain NAR over the blocks of its files, which a UnixFS directory shares.
 //!
@@ -23,6 +24,7 @@ mod index;
 mod map;
 mod plan;
 mod scan;
+mod small;
 #[cfg(test)]
 mod tests;
 mod tree;
@@ -37,4 +39,5 @@ pub use index::{
 pub use map::{PieceMap, Place};
 pub use plan::{Plan, Way, covering, parts_covering};
 pub use scan::{Found, MAX_HASHES, ReferenceError, References};
+pub use small::{MAX_SMALL, SMALL_FIELD, SmallPieces};
 pub use tree::{MIN_TREE_FILE, TREE_FIELD, Tree, TreeBuilder, TreeError};
