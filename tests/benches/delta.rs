@@ -1,7 +1,8 @@
 //! `make bench-delta`: what it costs to know what installed items have, and to fetch the rest from 25 ms away.
 //!
 //! Programs whose heads alone differ stand for a rebuild: many pieces of 2 KiB between megabytes that are here. It is timed against one CAR with as many leaves and
-//! bytes, from the same Kubo, by plain `curl`. Nothing here can fail a build.
+//! bytes, from the same Kubo, by plain `curl`: on the line, from the first request to the last byte, and the programs with all that they do besides, which is putting
+//! a NAR of 66 MB together. Nothing here can fail a build.
 
 use interplanar_core::dedup::Parameters;
 use interplanar_server::installed::Installed;
@@ -9,7 +10,8 @@ use interplanar_server::store::{
     Source,
     trees::{Tree, Trees},
 };
-use interplanar_tests::far::far_away;
+use interplanar_tests::cache::publish;
+use interplanar_tests::far::Far;
 use interplanar_tests::guix::Guix;
 use interplanar_tests::kubo::Kubo;
 use interplanar_tests::program::{Program, narinfo};
@@ -21,6 +23,8 @@ use std::time::{Duration, Instant};
 
 const ROUNDS: usize = 5;
 const LATENCY: Duration = Duration::from_millis(25);
+/// Bytes per second of the lines.
+const RATES: [Option<u64>; 2] = [None, Some(20_000_000 / 8)];
 /// Programs of a rebuild, and their bytes.
 const PROGRAMS: u64 = 500;
 const PROGRAM: usize = 128 << 10;
@@ -69,91 +73,132 @@ fn looking_up() {
     println!("look it up: {median:.1} ms, {worst:.1} ms at worst (wanted: 2)");
 }
 
-/// A rebuild from 25 ms away, against one CAR of the same bytes.
-fn fetching() {
-    let (kubo, publisher, client) = (Kubo::start(), Guix::new(), Guix::new());
-    let items = add(&publisher, &["1.0", "1.1"]);
-    client.authorize(&publisher.key());
-    let publish = Program::inside(
-        &publisher.root,
-        &[
-            "publish",
-            "--port=0",
-            "--listen=127.0.0.1",
-            "--cache=/var/cache/publish",
-            "--compression=zstd:3",
-            &format!("--ipfs-api={}", kubo.api_url()),
-        ],
-    );
-    for item in &items {
-        drop(narinfo(&publish.url, item, |text| text.contains("ipfs://")));
+/// Machines, and what they have.
+struct Stage {
+    kubo: Kubo,
+    publish: Program,
+    client: Guix,
+    relay: Relay,
+    /// A version, its rebuild, and another version that shares nothing with them.
+    items: Vec<String>,
+}
+
+impl Stage {
+    fn new() -> Self {
+        let (kubo, publisher, client) = (Kubo::start(), Guix::new(), Guix::new());
+        let items = add(&publisher, &["1.0", "1.1", "2.0"]);
+        client.authorize(&publisher.key());
+        let publish = publish(&publisher.root, &kubo, &[]);
+        for item in &items {
+            drop(narinfo(&publish.url, item, |text| text.contains("ipfs://")));
+        }
+        assert_eq!(add(&client, &["1.0"])[0], items[0]);
+        let relay = Relay::new(&kubo.gateway_url(), Fault::None);
+        Self {
+            kubo,
+            publish,
+            client,
+            relay,
+            items,
+        }
     }
-    let relay = Relay::new(&kubo.gateway_url(), Fault::None);
-    let far = far_away(&relay.url, LATENCY);
-    let get = |more: &[&str]| {
-        let mut get = client.root.command("interplanar");
-        get.args(["get", &items[1], "--output=/dev/null", "--quiet"])
+
+    /// Gets an item from far away, without kept blocks: the time of the program, and that on the line.
+    fn get(&self, far: &Far, item: &str, more: &[&str]) -> [Duration; 2] {
+        let kept = ["/var/cache/get/blocks", "/var/cache/get/fetched"];
+        output(self.client.root.command("rm").arg("-rf").args(kept));
+        let mut get = self.client.root.command("interplanar");
+        get.args(["get", item, "--output=/dev/null", "--quiet"])
+            // Remembers what the installed item is made of.
+            .arg("--cache=/var/cache/get")
             .args([
-                format!("--upstream={}", publish.url),
-                format!("--gateway={far}"),
+                format!("--upstream={}", self.publish.url),
+                format!("--gateway={}", far.url),
             ])
             .args(more);
-        get
-    };
-    let plain = timed(&mut get(&[]));
-    let whole = relay.bytes();
-    assert_eq!(add(&client, &["1.0"])[0], items[0]);
-    // Indexes the installed item, which a cache remembers.
-    let cached = ["--cache=/var/cache/get"];
-    let before = relay.seen().len();
-    let first = timed(&mut get(&cached));
-    let seen = relay.seen().split_off(before);
-    let bytes: u64 = seen.iter().map(|seen| seen.bytes).sum();
-    let leaf = bytes / PROGRAMS;
-    let car = kubo
-        .repo()
-        .file("car", &noise(77, usize::try_from(bytes).expect("few")));
-    let mut add = kubo.ipfs();
-    add.args([
-        "add",
-        "-Q",
-        "--cid-version=1",
-        &format!("--chunker=size-{leaf}"),
-    ])
-    .arg(car);
-    let cid = output(&mut add);
-    let car = format!("{far}/ipfs/{}?format=car", cid.trim());
-    let (mut ours, mut theirs) = (Vec::new(), Vec::new());
-    for _ in 0..ROUNDS {
-        output(client.root.command("rm").args([
-            "-rf",
-            "/var/cache/get/blocks",
-            "/var/cache/get/fetched",
-        ]));
-        ours.push(timed(&mut get(&cached)));
-        theirs.push(timed(Command::new("curl").args([
-            "-sf",
-            "-o",
-            "/dev/null",
-            &car,
-        ])));
+        let _ = far.took();
+        let whole = timed(&mut get);
+        [whole, far.took()]
     }
-    let ((ours, _), (theirs, _)) = (summary(ours), summary(theirs));
+
+    /// A file of so many bytes in so many leaves, as one CAR, by plain `curl`.
+    fn one_car(&self, bytes: u64, leaves: u64) -> String {
+        let content = noise(77, usize::try_from(bytes).expect("few"));
+        let file = self.kubo.repo().file("car", &content);
+        let chunker = format!("--chunker=size-{}", bytes / leaves);
+        let mut add = self.kubo.ipfs();
+        add.args(["add", "-Q", "--cid-version=1", &chunker])
+            .arg(file);
+        format!("/ipfs/{}?format=car", output(&mut add).trim())
+    }
+}
+
+fn curl(far: &Far, path: &str) -> [Duration; 2] {
+    let _ = far.took();
+    let url = format!("{}{path}", far.url);
+    let whole = timed(Command::new("curl").args(["-sf", "-o", "/dev/null", &url]));
+    [whole, far.took()]
+}
+
+/// A rebuild from far away, against one CAR of the same bytes, and what shares nothing against a plain download.
+fn fetching() {
+    let stage = Stage::new();
+    for rate in RATES {
+        let far = Far::new(&stage.relay.url, LATENCY, rate);
+        let name = rate.map_or("unlimited".to_owned(), |rate| {
+            format!("{} Mbit/s", rate * 8 / 1_000_000)
+        });
+        println!("{} ms away, {name}:", LATENCY.as_millis());
+        // Indexes the installed item.
+        stage.get(&far, &stage.items[1], &[]);
+        for prefer in ["balance", "bytes", "time"] {
+            rebuild(&stage, &far, &format!("--prefer={prefer}"));
+        }
+        unshared(&stage, &far, rate);
+    }
+}
+
+fn rebuild(stage: &Stage, far: &Far, prefer: &str) {
+    let before = stage.relay.seen().len();
+    stage.get(far, &stage.items[1], &[prefer]);
+    let seen = stage.relay.seen().split_off(before);
+    let bytes: u64 = seen.iter().map(|seen| seen.bytes).sum();
+    let car = stage.one_car(bytes, PROGRAMS);
+    let (mut ours, mut theirs) = ([vec![], vec![]], [vec![], vec![]]);
+    for _ in 0..ROUNDS {
+        let times = stage.get(far, &stage.items[1], &[prefer]);
+        times
+            .into_iter()
+            .zip(&mut ours)
+            .for_each(|(one, all)| all.push(one));
+        let times = curl(far, &car);
+        times
+            .into_iter()
+            .zip(&mut theirs)
+            .for_each(|(one, all)| all.push(one));
+    }
+    let median = |times: Vec<Duration>| summary(times).0;
+    let ([program, line], [curl, car]) = (ours.map(median), theirs.map(median));
     println!(
-        "a rebuild, {} ms away: {} KB of {} KB fetched in {} requests",
-        LATENCY.as_millis(),
+        "  a rebuild, {prefer}: {} KB in {} requests; on the line {:.2} of one CAR of the same bytes ({line:.0} and {car:.0} ms; wanted: 1.5), the programs {:.2} ({program:.0} and {curl:.0} ms)",
         bytes / 1000,
-        whole / 1000,
-        seen.len()
+        seen.len(),
+        line / car,
+        program / curl,
     );
+}
+
+/// The index is fetched for nothing.
+fn unshared(stage: &Stage, far: &Far, rate: Option<u64>) {
+    let (mut ours, mut plain) = (vec![], vec![]);
+    for _ in 0..rate.map_or(ROUNDS, |_| 1) {
+        plain.push(stage.get(far, &stage.items[2], &["--no-delta"])[0]);
+        ours.push(stage.get(far, &stage.items[2], &[])[0]);
+    }
+    let ((ours, _), (plain, _)) = (summary(ours), summary(plain));
     println!(
-        "its time against one CAR of the same bytes: {:.2} ({ours:.0} and {theirs:.0} ms; wanted: 1.5)",
-        ours / theirs
-    );
-    println!(
-        "its time against a whole fetch: {:.2}; with the installed item indexed: {:.2}",
-        ours / millis(plain),
-        millis(first) / millis(plain)
+        "  nothing shared, against a plain download: {:.2} ({ours:.0} and {plain:.0} ms; wanted: 1.10)",
+        ours / plain
     );
 }
 
@@ -161,7 +206,13 @@ fn fetching() {
 fn add(machine: &Guix, versions: &[&str]) -> Vec<String> {
     for (number, version) in (1..).zip(versions) {
         for program in 0..PROGRAMS {
-            let mut content = noise(program, PROGRAM);
+            // Versions of one major number are rebuilds of each other.
+            let major = if version.starts_with('1') {
+                0
+            } else {
+                1_000_000
+            };
+            let mut content = noise(major + program, PROGRAM);
             content[..HEAD].copy_from_slice(&noise(number * 10_000 + program, HEAD));
             content[..8].copy_from_slice(b"\x7fELF\x02\x01\x01\0");
             machine

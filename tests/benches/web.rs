@@ -5,7 +5,7 @@
 
 use interplanar_core::decompress::{Decoder, Limits};
 use interplanar_core::narinfo::Compression;
-use interplanar_tests::far::far_away;
+use interplanar_tests::far::Far;
 use interplanar_tests::kubo::{Kubo, Repo};
 use interplanar_tests::web::node;
 use interplanar_tests::{checkout, output};
@@ -164,7 +164,7 @@ fn small_files(repo: &Repo) -> (String, Vec<String>) {
 }
 
 fn many_small(package: &Path, kubo: &Kubo, directory: &str, cids: &[String]) {
-    let far = far_away(&kubo.gateway_url(), LATENCY);
+    let far = Far::new(&kubo.gateway_url(), LATENCY, None).url;
     let job =
         json!({ "package": package, "gateway": far, "cids": cids, "root": directory, "rounds": 1 });
     let whats = ["ours, as a tree", "plain", "ours", "theirs, session"];

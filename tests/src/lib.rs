@@ -3,7 +3,7 @@
 //! - [`root::Root`]: a machine of its own (overlay over Debian sid with Guix and Nix, mount and process namespaces);
 //! - [`guix::Guix`], [`nix::Nix`]: the stock programs inside such a root;
 //! - [`cache::GuixCache`]: items of such a Guix, published by the program under test;
-//! - [`far::far_away`]: any of them, later;
+//! - [`far::Far`]: any of them, later and slower;
 //! - [`kubo::Kubo`]: an offline Kubo node;
 //! - [`node::Node`]: a script of `tests/web/`, for workerd, Chromium and Node itself;
 //! - [`program::Program`]: the `interplanar` program under test;

@@ -15,6 +15,7 @@ export const FIELDS: Record<string, string> = {
   FileHash: 'SHA-256 of the compressed file.',
   CA: 'How its content alone decides its store path: no signature is needed then.',
   ChunkIndex: 'Where the list of this NAR’s pieces is, for clients that have some of them from other items.',
+  SmallPieces: 'The small ones of those pieces as a file of their own, which takes one request instead of many.',
   Tree: 'The same files as a directory on IPFS.',
 };
 

@@ -8,7 +8,8 @@
 //! - [`frame`]: the zstd frame that is made of pieces compressed on their own, and their decoding one by one;
 //! - [`Dag`]: the UnixFS file of that frame;
 //! - [`Index`]: what each piece is;
-//! - [`PieceMap`]: which piece has a byte of the NAR; [`Plan`]: which pieces are to be fetched;
+//! - [`SmallPieces`]: the small pieces once more, as a file of their own;
+//! - [`PieceMap`]: which piece has a byte of the NAR; [`Plan`]: which pieces are to be fetched; [`Route`]: by which requests;
 //! - [`TreeBuilder`]: the other form, the plain NAR over the blocks of its files, which a UnixFS directory shares.
 //!
 //! All are without I/O. Compressing is the caller's: it needs a library that can forbid repeat offsets.
@@ -22,7 +23,9 @@ pub mod frame;
 mod index;
 mod map;
 mod plan;
+mod route;
 mod scan;
+mod small;
 #[cfg(test)]
 mod tests;
 mod tree;
@@ -35,6 +38,8 @@ pub use index::{
     Body, Entry, Index, IndexBuilder, IndexError, MAX_COMPRESSED, MAX_PARTS, MAX_PIECES, Part,
 };
 pub use map::{PieceMap, Place};
-pub use plan::{Plan, Way, covering, parts_covering};
+pub use plan::{Missing, Plan, Way, covering, parts_covering};
+pub use route::{Ask, Estimate, Form, Forms, MAX_RANGE, Prefer, Route};
 pub use scan::{Found, MAX_HASHES, ReferenceError, References};
+pub use small::{MAX_SMALL, SMALL_FIELD, SmallPieces};
 pub use tree::{MIN_TREE_FILE, TREE_FIELD, Tree, TreeBuilder, TreeError};

@@ -15,7 +15,9 @@
 //! ```
 
 use super::dag::MAX_LEAF;
+use super::frame;
 use super::index::{Entry, Part};
+use super::small::SmallPieces;
 use crate::cid::Cid;
 use crate::hash::Sha256;
 use alloc::collections::BTreeSet;
@@ -55,15 +57,34 @@ pub enum Way {
     Fetch,
 }
 
+/// A leaf that is not here.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Missing {
+    /// The leaf.
+    pub cid: Cid,
+    /// Its bytes: 1 to [`MAX_LEAF`].
+    pub length: u64,
+    /// Where it starts in the `.nar.zst`.
+    pub offset: u64,
+    /// Where it starts in the file of the small pieces, if it is one.
+    pub small: Option<u64>,
+}
+
 /// How pieces of a NAR are had.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Plan {
     /// For each piece.
     pub ways: Vec<Way>,
     /// Leaves to fetch, in the order of the NAR, each once.
-    pub fetch: Vec<Cid>,
+    pub fetch: Vec<Missing>,
     /// Bytes of these leaves.
     pub bytes: u64,
+}
+
+/// Where the next piece starts in both files.
+struct At {
+    offset: u64,
+    small: u64,
 }
 
 impl Plan {
@@ -75,15 +96,24 @@ impl Plan {
     ) -> Self {
         let mut plan = Self::default();
         let (mut planned, mut fetched) = (BTreeSet::new(), BTreeSet::new());
+        let mut at = At {
+            offset: frame::HEADER.len() as u64,
+            small: 0,
+        };
         for piece in pieces {
             // A NAR may have the same piece twice.
             let again = !planned.insert(piece.plain);
             let way = if again || has_plain(&piece.plain) {
                 Way::Plain
             } else {
-                plan.leaves(piece, &mut fetched, &mut has_block)
+                plan.leaves(piece, &at, &mut fetched, &mut has_block)
             };
             plan.ways.push(way);
+            let length = u64::from(piece.compressed);
+            at.offset = at.offset.saturating_add(length);
+            if SmallPieces::has(piece) {
+                at.small = at.small.saturating_add(length);
+            }
         }
         plan
     }
@@ -91,6 +121,7 @@ impl Plan {
     fn leaves(
         &mut self,
         piece: &Entry,
+        at: &At,
         fetched: &mut BTreeSet<Sha256>,
         has_block: &mut impl FnMut(&Cid) -> bool,
     ) -> Way {
@@ -98,13 +129,19 @@ impl Plan {
         let mut left = u64::from(piece.compressed);
         for (digest, cid) in piece.leaves.iter().zip(piece.cids()) {
             let length = left.min(MAX_LEAF as u64);
+            let before = u64::from(piece.compressed).saturating_sub(left);
             left = left.saturating_sub(length);
             if has_block(&cid) {
                 continue;
             }
             way = Way::Fetch;
             if fetched.insert(*digest) {
-                self.fetch.push(cid);
+                self.fetch.push(Missing {
+                    cid,
+                    length,
+                    offset: at.offset.saturating_add(before),
+                    small: SmallPieces::has(piece).then_some(at.small),
+                });
                 self.bytes = self.bytes.saturating_add(length);
             }
         }
@@ -180,8 +217,18 @@ mod tests {
         use Way::{Blocks, Fetch, Plain};
         assert_eq!(plan.ways, [Fetch, Fetch, Plain, Plain, Blocks]);
         let expected = vec![
-            large.cids().nth(1).unwrap(),
-            pieces[1].cids().next().unwrap(),
+            Missing {
+                cid: large.cids().nth(1).unwrap(),
+                length: 7,
+                offset: 6 + (1 << 20),
+                small: None,
+            },
+            Missing {
+                cid: pieces[1].cids().next().unwrap(),
+                length: 5,
+                offset: 6 + (1 << 20) + 7,
+                small: Some(0),
+            },
         ];
         assert_eq!((plan.fetch, plan.bytes), (expected, 7 + 5));
     }

@@ -6,13 +6,10 @@
 use super::Fault;
 use super::fault::Severity;
 use super::gateway::Gateway;
+use super::line::{Line, UNKNOWN_LATENCY_MS, UNKNOWN_RATE};
 use alloc::string::String;
 use alloc::vec::Vec;
 
-/// What a gateway that was never asked is thought to need for its first byte, in milliseconds.
-const UNKNOWN_LATENCY_MS: u64 = 100;
-/// And its rate, in bytes per second.
-const UNKNOWN_RATE: u64 = 8 << 20;
 /// Transfers of fewer bytes say nothing of the rate.
 const LEAST_SAMPLE: u64 = 64 << 10;
 /// What each strike adds to the score, in milliseconds.
@@ -143,6 +140,16 @@ impl GatewayPool {
         self.gateways.iter().map(report).collect()
     }
 
+    /// What the way to the best gateway carries, as far as it was measured.
+    #[must_use]
+    pub fn line(&self) -> Line {
+        let best = (0..self.len()).min_by_key(|gateway| self.score(*gateway));
+        let best = best.and_then(|gateway| self.gateways.get(gateway));
+        best.map_or_else(Line::default, |state| {
+            Line::new(state.latency_ms, state.rate)
+        })
+    }
+
     /// When this gateway may be asked again.
     pub(super) fn ready_at_ms(&self, gateway: usize) -> u64 {
         self.gateways
@@ -240,5 +247,28 @@ impl GatewayPool {
             .saturating_mul(1 << doublings)
             .min(self.policy.backoff_cap_ms);
         state.ready_at_ms = state.ready_at_ms.max(now_ms.saturating_add(backoff));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_line_is_that_of_the_best_gateway() {
+        let gateways = ["http://near", "http://far"].map(|url| Gateway::parse(url).unwrap());
+        let mut pool = GatewayPool::new([], Policy::default());
+        assert_eq!(pool.line(), Line::default());
+        pool.gateways = GatewayPool::new(gateways, Policy::default()).gateways;
+        assert_eq!(pool.line(), Line::default());
+        pool.first_byte(1, 25);
+        pool.finished(1, 10_000_000, 500);
+        assert_eq!(pool.line(), Line::new(Some(25), Some(20_000_000)));
+        // Short answers say nothing of the rate.
+        pool.first_byte(0, 5);
+        pool.finished(0, 100, 500);
+        assert_eq!(pool.line(), Line::new(Some(25), Some(20_000_000)));
+        pool.finished(0, 30_000_000, 500);
+        assert_eq!(pool.line(), Line::new(Some(5), Some(60_000_000)));
     }
 }

@@ -196,6 +196,7 @@ impl Tray {
                     let stored = pieces.finish(item)?;
                     Representation {
                         index: Some(stored.index),
+                        small: stored.small,
                         ..representation(compressor, stored.cid, stored.size, stored.hash)
                     }
                 }
@@ -229,6 +230,7 @@ fn representation(
         file_hash,
         cid,
         index: None,
+        small: None,
         tree: None,
         published: false,
     }
@@ -270,6 +272,7 @@ pub(super) fn take(
             file_hash: hash,
             cid: stored.cid,
             index: None,
+            small: None,
             tree: None,
             published: false,
         }),

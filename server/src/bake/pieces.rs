@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use interplanar_core::cid::Cid;
 use interplanar_core::dedup::{
-    Cut, Cutter, Dag, Entry, IndexBuilder, MAX_PIECE, Parameters, References, frame,
+    Cut, Cutter, Dag, Entry, IndexBuilder, MAX_PIECE, Parameters, References, SmallPieces, frame,
 };
 use interplanar_core::hash::{Sha256, Sha256Hasher};
 use interplanar_core::store_path::HASH_PART;
@@ -34,6 +34,7 @@ pub(super) struct Pieces {
     cutter: Cutter,
     dag: Dag,
     index: IndexBuilder,
+    small: SmallPieces,
     batch: Batch,
     hasher: Sha256Hasher,
     /// In the order of the NAR.
@@ -47,6 +48,8 @@ pub(super) struct Stored {
     pub(super) cid: Cid,
     /// Root of the chunk index.
     pub(super) index: Cid,
+    /// Root of the file of the small pieces, if there are some.
+    pub(super) small: Option<Cid>,
     pub(super) size: u64,
     pub(super) hash: Sha256,
 }
@@ -75,6 +78,7 @@ impl Pieces {
             cutter: Cutter::new(parameters, references),
             dag,
             index: IndexBuilder::new(parameters),
+            small: SmallPieces::default(),
             batch,
             hasher,
             next: VecDeque::new(),
@@ -116,10 +120,12 @@ impl Pieces {
         let batch = &mut self.batch;
         let built = self.dag.finish(&mut |block| batch.add(block));
         let index = self.index.finish(&mut |block| batch.add(block));
+        let small = self.small.finish(&mut |block| batch.add(block));
         self.batch.finish()?;
         Ok(Stored {
             cid: built.cid,
             index,
+            small: small.map(|built| built.cid),
             size: built.size,
             hash: self.hasher.finish(),
         })
@@ -163,6 +169,7 @@ impl Pieces {
             plain: pressed.plain,
             leaves: pressed.leaves.iter().map(digest).collect(),
         };
+        self.small.add(&entry, &mut |block| batch.add(block));
         self.index.add(entry, &mut |block| batch.add(block));
         pressed.leaves.into_iter().for_each(|leaf| batch.add(leaf));
     }

@@ -4,9 +4,10 @@
 //! { "version": 1, "storePath": "/gnu/store/…-hello", "narHash": "sha256:…", "narSize": 1272, "references": [],
 //!   "deriver": null, "system": null, "ca": null, "signatures": [], "narinfo": null,
 //!   "representations": [ { "compression": "zstd", "level": 3, "fileSize": 276, "fileHash": "sha256:…",
-//!                          "cid": "bafy…", "index": "bafy…", "tree": null, "published": false } ] }
+//!                          "cid": "bafy…", "index": "bafy…", "small": "bafy…", "tree": null, "published": false } ] }
 //! ```
-//! `index` is the chunk index of a deduplicating form; null or absent, the form is one stream. `tree` is the directory of
+//! `index` is the chunk index of a deduplicating form; null or absent, the form is one stream. `small` is the file of its small pieces, absent in
+//! records of before there was one. `tree` is the directory of
 //! the item's files, which share their blocks with that form of its NAR. `narinfo` is the text that a binary cache had; its signatures are kept by using it. `published` says that Kubo has pinned the CID.
 
 use interplanar_core::cid::{self, Cid};
@@ -47,6 +48,8 @@ pub struct Representation {
     pub cid: Cid,
     /// Root of the chunk index, if it is the deduplicating form.
     pub index: Option<Cid>,
+    /// Root of the file of its small pieces, if it has some.
+    pub small: Option<Cid>,
     /// Root of the item's files, if the form lies over their blocks.
     pub tree: Option<Cid>,
     /// Whether Kubo has pinned it.
@@ -56,7 +59,7 @@ pub struct Representation {
 impl Representation {
     /// Roots of its DAGs: the file, and what lies beside it.
     pub(super) fn roots(&self) -> impl Iterator<Item = Cid> + use<> {
-        [Some(self.cid), self.index, self.tree]
+        [Some(self.cid), self.index, self.small, self.tree]
             .into_iter()
             .flatten()
     }
@@ -163,6 +166,8 @@ struct StoredRepresentation {
     #[serde(default)]
     index: Option<String>,
     #[serde(default)]
+    small: Option<String>,
+    #[serde(default)]
     tree: Option<String>,
     published: bool,
 }
@@ -177,6 +182,7 @@ impl From<&Record> for Stored {
             file_hash: one.file_hash.to_string(),
             cid: one.cid.to_string(),
             index: one.index.map(|cid| cid.to_string()),
+            small: one.small.map(|cid| cid.to_string()),
             tree: one.tree.map(|cid| cid.to_string()),
             published: one.published,
         };
@@ -210,6 +216,7 @@ impl Stored {
                 file_hash: Sha256::parse(&one.file_hash).ok()?,
                 cid: cid::parse(&one.cid).ok()?,
                 index: parse(one.index.as_deref())?,
+                small: parse(one.small.as_deref())?,
                 tree: parse(one.tree.as_deref())?,
                 published: one.published,
             })

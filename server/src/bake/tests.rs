@@ -3,7 +3,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use interplanar_core::decompress::{Decoder, Limits};
-use interplanar_core::dedup::{Body, Entry, Index, frame};
+use interplanar_core::dedup::{Body, Entry, Index, SmallPieces, frame};
 use interplanar_core::hash::Sha256;
 use interplanar_core::nar::Listing;
 use interplanar_core::narinfo::Compression;
@@ -139,6 +139,32 @@ async fn the_chunk_index_tells_what_each_piece_is() {
     }
     assert!(plain == nar);
     assert!(pieces.len() > 3);
+}
+
+/// A client knows its root before it asks for it, and it is freed and published with the item.
+#[tokio::test]
+async fn the_small_pieces_are_a_file_beside_it() {
+    let dir = tree();
+    let source = source(&dir);
+    let item = only(&source);
+    let config = config(&dir.path().join("cache"), &["zstd:5", "zstd-whole"]);
+    let baker = Baker::open(source, config).unwrap();
+    let baked = baker.bake(item).await.unwrap();
+    let all = pieces(&baker, &baked);
+    let small = all.iter().filter(|piece| SmallPieces::has(piece));
+    let leaf = |piece: &Entry| baker.blocks().get(&piece.cids().next()?).ok()?;
+    let expected: Vec<u8> = small.filter_map(leaf).flatten().collect();
+    let [one, whole] = &baked.record.representations[..] else {
+        panic!("two forms");
+    };
+    assert_eq!(one.small, SmallPieces::of(&all).map(|built| built.cid));
+    assert_eq!(whole.small, None);
+    let root = one.small.unwrap();
+    assert!(baked.record.roots().contains(&root));
+    let hash_part = baked.record.item.store_path.hash_part();
+    let content = Content::new(&baker, hash_part, root, 0..expected.len() as u64);
+    let read: Vec<u8> = content.flat_map(|bytes| bytes.unwrap()).collect();
+    assert!(!read.is_empty() && read == expected);
 }
 
 /// Two items that share a file store it once.

@@ -21,6 +21,7 @@ Examples:
   interplanar get bafy… --output hello.nar.zst
   interplanar get ipfs://bafy… --unpack hello
   interplanar get /gnu/store/…-hello-2.12 --upstream https://cache.example.org --unpack hello --explain
+  interplanar get /gnu/store/…-hello-2.12 --upstream https://cache.example.org --prefer bytes
 A directory of IPFS becomes a folder. Exit codes: 3 when verification fails, 4 when nobody has it.")]
 pub struct Args {
     /// ipfs:// URL, CID, store path or its hash.

@@ -110,6 +110,7 @@ fn config(args: Args) -> Result<Config, Failure> {
         cache,
         cache_size: args.cache_size,
         installed: args.installed.stores(),
+        prefer: args.installed.prefer.into(),
         store_dir: args.store_dir,
         priority: args.priority,
     })

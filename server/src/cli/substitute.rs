@@ -1,5 +1,6 @@
 //! `interplanar substitute`: the command line of [`crate::substitute`], which only guix-daemon writes.
 
+use super::installed::PreferArg;
 use super::{Context, Failure};
 use crate::proxy::{self, Config, Proxy};
 use crate::store;
@@ -34,6 +35,9 @@ pub struct Args {
     /// Folder for the blocks of a download; they are removed with it.
     #[arg(long, value_name = "DIR", default_value = "/var/tmp")]
     pub temporary: PathBuf,
+    /// What should cost little where only the changed pieces of an item are fetched.
+    #[arg(long, value_enum, value_name = "WHAT", default_value_t)]
+    pub prefer: PreferArg,
 }
 
 const EXAMPLES: &str = "\
@@ -58,6 +62,7 @@ pub async fn run(args: Args, _context: Context) -> Result<(), Failure> {
         cache: temporary.path().to_path_buf(),
         cache_size: 1 << 30,
         installed: store::registered_under("/".as_ref()),
+        prefer: args.prefer.into(),
         store_dir: None,
         priority: 0,
     };

@@ -147,6 +147,7 @@ impl Access {
                 .unwrap_or_else(|| self.temporary.path().to_owned()),
             cache_size: u64::MAX,
             installed: self.args.installed.stores(),
+            prefer: self.args.installed.prefer.into(),
             store_dir: None,
             priority: 0,
         };

@@ -130,6 +130,13 @@ pub(super) struct FetchBlocks {
     record: PathBuf,
 }
 
+impl FetchBlocks {
+    /// Whether a block is kept. Blocking.
+    pub(super) fn has(&self, cid: &Cid) -> bool {
+        self.cache.blocks.has(cid).unwrap_or(false)
+    }
+}
+
 impl LocalBlocks for FetchBlocks {
     fn get(&self, cid: &Cid) -> Result<Option<Bytes>, BlocksError> {
         self.cache.blocks.get(cid)

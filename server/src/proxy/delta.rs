@@ -1,43 +1,38 @@
 //! A NAR rebuilt from pieces: those of installed items and kept blocks, and only the rest fetched.
 //!
 //! ```text
-//! ChunkIndex of the narinfo ─► index ─► Plan: what is in installed items │ kept blocks │ nowhere here ─► is it worth it?
+//! ChunkIndex of the narinfo ─► index ─► Plan: what is in installed items │ kept blocks │ nowhere here ─► Route: by which requests ─► is it worth it?
 //!                                         └─► pieces in order, those ahead fetched side by side, each hashed ─► the NAR, for the Checker
 //! ```
 //! Nothing is asked for where no installed item is of the same package; where one is, the cost of finding out is the index. Whatever goes wrong, the other
 //! sources go on from the same byte.
 
+use super::ahead::{Ahead, Files};
 use super::cache::{Cache, FetchBlocks};
 use super::metrics::Metrics;
 use crate::installed::{Installed, Pieces, Reader, Spot};
-use crate::net::client::fetch_block;
+use crate::net::client::{FetchStream, LocalBlocks as _, fetch_block, fetch_ipfs};
 use bytes::Bytes;
-use futures_util::FutureExt as _;
-use futures_util::future::{BoxFuture, Shared};
 use futures_util::stream::{BoxStream, StreamExt as _};
 use interplanar_core::block::Block;
 use interplanar_core::cid::{self, Cid, IpfsUrl};
-use interplanar_core::dedup::{self, Body, Entry, Index, Plan, Way};
-use interplanar_core::fetch::{GatewayPool, Options};
+use interplanar_core::dedup::{self, Body, Entry, Estimate, Index, Plan, Prefer, Route, Way};
+use interplanar_core::fetch::{ByteRange, GatewayPool, Line, Options};
 use interplanar_core::hash::Sha256;
 use interplanar_core::narinfo::Compression;
 use interplanar_core::relay::{Known, Place, Source};
-use std::collections::HashMap;
-use std::sync::{Arc, Mutex};
+use interplanar_core::unixfs::Budget;
+use std::ops::Range;
+use std::sync::{Arc, Mutex, PoisonError};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
-use tokio::task::JoinSet;
 
 /// Pieces that are put together at once.
 const AT_ONCE: usize = 32;
-/// Leaves that are fetched at once, wherever in the NAR they are: those of a rebuild are many and small, and cost a round trip each.
-const FETCHED_AT_ONCE: usize = 32;
 /// Bytes of pieces that may be ahead of the reader, in units of [`UNIT`].
 const AHEAD: usize = 256;
 const UNIT: u32 = 64 << 10;
 /// Pieces of an index at most: what a NAR of 256 GiB has, some 64 MiB of memory.
 const MAX_PIECES: usize = 1 << 18;
-/// The rebuilt NAR must cost less than so many percent of the smallest file that is offered.
-const WORTH: u64 = 90;
 
 /// The target of log lines that say why NARs are fetched as they are (`get --explain`).
 pub const EXPLAIN: &str = "interplanar_server::explain";
@@ -48,13 +43,11 @@ pub(super) struct Delta {
     pub(super) source: Source,
     entries: Vec<Entry>,
     ways: Vec<Way>,
-    /// Leaves to fetch, in the order of the NAR.
-    fetch: Vec<Cid>,
     parts: Parts,
 }
 
 /// Where blocks come from.
-struct Blocks {
+pub(super) struct Blocks {
     client: reqwest::Client,
     gateways: Arc<Mutex<GatewayPool>>,
     kept: FetchBlocks,
@@ -66,15 +59,13 @@ struct Parts {
     blocks: Arc<Blocks>,
     here: Pieces,
     readers: Vec<tokio::sync::Mutex<Option<Reader>>>,
-    /// Leaves that are being fetched into the kept blocks.
-    coming: HashMap<Cid, Coming>,
+    ahead: Ahead,
 }
-
-type Coming = Shared<BoxFuture<'static, ()>>;
 
 /// What a delta is made with.
 pub(super) struct Means<'a> {
     pub(super) installed: &'a Arc<Installed>,
+    pub(super) prefer: Prefer,
     pub(super) client: &'a reqwest::Client,
     pub(super) gateways: &'a Arc<Mutex<GatewayPool>>,
     pub(super) cache: &'a Arc<Cache>,
@@ -127,9 +118,12 @@ impl Delta {
         let kept = means.cache.blocks();
         let has = |cid: &Cid| kept.has(cid).unwrap_or(false);
         let plan = Plan::new(&entries, |plain| here.find(plain).is_some(), has);
+        let files = Files::of(&known.narinfo, &entries);
+        let (line, prefer) = (blocks.line(), means.prefer);
+        let route = Route::new(&plan.fetch, files.forms(), &line, prefer);
         let least = others.iter().filter_map(|one| one.file_size).min();
         let whole = least.unwrap_or(u64::MAX).min(known.narinfo.nar_size());
-        let worth = plan.bytes < whole / 100 * WORTH;
+        let worth = prefer.is_worth(&route.estimate, whole, &line);
         let from = format!("{:?}", here.items);
         tracing::info!(
             target: EXPLAIN,
@@ -138,22 +132,40 @@ impl Delta {
             pieces = entries.len(),
             here = plan.ways.iter().filter(|way| **way != Way::Fetch).count(),
             fetch = plan.bytes,
+            requests = route.estimate.requests(),
+            ranges = route.estimate.ranges,
+            with_all_around = route.estimate.bytes,
+            ms = route.estimate.time_us(&line) / 1000,
             whole,
-            "{}", if worth { "only what is not here is fetched" } else { "little of it is here, so all is fetched" }
+            whole_ms = Estimate::whole(whole).time_us(&line) / 1000,
+            round_trip_ms = line.round_trip_ms(),
+            bytes_per_second = line.rate(),
+            ?prefer,
+            "{}", if worth { "only what is not here is fetched" } else { "what is here saves too little, so all is fetched" }
         );
+        let blocks = Arc::new(blocks);
         worth.then(|| Self {
             source,
             entries,
             ways: plan.ways,
-            parts: Parts::new(blocks, here, &plan.fetch),
-            fetch: plan.fetch,
+            parts: Parts {
+                ahead: Ahead::new(&blocks, files, route, &plan.fetch),
+                readers: here
+                    .items
+                    .iter()
+                    .map(|one| Some(Reader::new(one.clone())))
+                    .map(tokio::sync::Mutex::new)
+                    .collect(),
+                blocks,
+                here,
+            },
         })
     }
 
     /// The NAR.
-    pub(super) fn open(self) -> BoxStream<'static, Result<Bytes, String>> {
+    pub(super) fn open(mut self) -> BoxStream<'static, Result<Bytes, String>> {
         let ahead = Arc::new(Semaphore::new(AHEAD));
-        let fetching = self.parts.fetch_ahead(&self.fetch);
+        let fetching = self.parts.ahead.begin();
         let parts = Arc::new(self.parts);
         let pieces = self.entries.into_iter().zip(self.ways);
         let pieces = futures_util::stream::iter(pieces).map(move |(entry, way)| {
@@ -199,10 +211,10 @@ impl Blocks {
         Ok((index, pieces))
     }
 
-    async fn block(&self, cid: Cid) -> Result<Bytes, String> {
+    pub(super) async fn block(&self, cid: Cid) -> Result<Bytes, String> {
         let store = Some(self.kept.clone());
         let gateways = Arc::clone(&self.gateways);
-        let mut stream = fetch_block(
+        let stream = fetch_block(
             &self.client,
             cid,
             Options::default(),
@@ -211,49 +223,77 @@ impl Blocks {
             |_| {},
         );
         let mut data = Vec::new();
-        while let Some(piece) = stream.next().await {
-            data.extend_from_slice(&piece.map_err(|error| error.to_string())?);
-        }
-        let network = stream.summary().map_or(0, |summary| summary.network_bytes);
-        self.metrics.ipfs_bytes.add(network);
+        self.read(stream, |piece| data.extend_from_slice(&piece))
+            .await?;
         Block::verify(cid, data.into())
             .map(|block| block.into_parts().1)
             .map_err(|error| error.to_string())
     }
+
+    /// Has the blocks of a range of a file kept.
+    pub(super) async fn range(
+        &self,
+        root: Cid,
+        range: Range<u64>,
+        blocks: u64,
+    ) -> Result<(), String> {
+        let options = Options {
+            range: Some(ByteRange {
+                from: range.start,
+                to: range.end.checked_sub(1),
+            }),
+            budget: Budget {
+                blocks,
+                output: range.end.saturating_sub(range.start),
+                ..Budget::default()
+            },
+            ..Options::default()
+        };
+        let (url, gateways) = (IpfsUrl::new(root), Arc::clone(&self.gateways));
+        let store = Some(self.kept.clone());
+        let stream = fetch_ipfs(&self.client, &url, options, gateways, store, |_| {});
+        self.read(stream, drop).await
+    }
+
+    async fn read(
+        &self,
+        mut stream: FetchStream,
+        mut take: impl FnMut(Bytes) + Send,
+    ) -> Result<(), String> {
+        while let Some(piece) = stream.next().await {
+            take(piece.map_err(|error| error.to_string())?);
+        }
+        let network = stream.summary().map_or(0, |summary| summary.network_bytes);
+        self.metrics.ipfs_bytes.add(network);
+        Ok(())
+    }
+
+    /// Whether a block is kept. Blocking.
+    pub(super) fn has(&self, cid: &Cid) -> bool {
+        self.kept.has(cid)
+    }
+
+    fn line(&self) -> Line {
+        let gateways = self.gateways.lock();
+        gateways.unwrap_or_else(PoisonError::into_inner).line()
+    }
+
+    /// A piece of which all leaves are kept.
+    async fn kept(self: &Arc<Self>, entry: &Entry) -> Option<Bytes> {
+        let (blocks, entry) = (Arc::clone(self), entry.clone());
+        let read = tokio::task::spawn_blocking(move || {
+            let mut compressed = Vec::new();
+            for cid in entry.cids() {
+                compressed.extend_from_slice(&blocks.kept.get(&cid).ok()??);
+            }
+            // What is wrong with it shows when it is fetched anew.
+            entry.open(&compressed).ok()
+        });
+        read.await.ok()?.map(Bytes::from)
+    }
 }
 
 impl Parts {
-    /// The leaves that nobody has here are fetched when [`Self::fetch_ahead`] is called, or when a piece needs them.
-    fn new(blocks: Blocks, here: Pieces, leaves: &[Cid]) -> Self {
-        let blocks = Arc::new(blocks);
-        let coming = |cid: &Cid| {
-            let (blocks, cid) = (Arc::clone(&blocks), *cid);
-            let fetched = async move {
-                // Whoever needs it asks once more, and says what is wrong.
-                let _ = blocks.block(cid).await;
-            };
-            (cid, fetched.boxed().shared())
-        };
-        let readers = here.items.iter().map(|one| Some(Reader::new(one.clone())));
-        Self {
-            coming: leaves.iter().map(coming).collect(),
-            readers: readers.map(tokio::sync::Mutex::new).collect(),
-            blocks,
-            here,
-        }
-    }
-
-    /// Begins to fetch, until the task is dropped.
-    fn fetch_ahead(&self, leaves: &[Cid]) -> JoinSet<()> {
-        let coming = leaves
-            .iter()
-            .filter_map(|cid| self.coming.get(cid).cloned());
-        let all = futures_util::stream::iter(coming.collect::<Vec<_>>());
-        let mut fetching = JoinSet::new();
-        fetching.spawn(all.buffer_unordered(FETCHED_AT_ONCE).collect());
-        fetching
-    }
-
     /// A piece, verified: from an installed item if it has it still, else of its leaves.
     async fn piece(self: &Arc<Self>, entry: Entry, way: Way) -> Result<Bytes, String> {
         if way == Way::Plain
@@ -262,11 +302,14 @@ impl Parts {
         {
             return Ok(piece);
         }
+        for cid in entry.cids() {
+            self.ahead.wait(&cid).await;
+        }
+        if let Some(piece) = self.blocks.kept(&entry).await {
+            return Ok(piece);
+        }
         let mut compressed = Vec::new();
         for cid in entry.cids() {
-            if let Some(coming) = self.coming.get(&cid) {
-                coming.clone().await;
-            }
             compressed.extend_from_slice(&self.blocks.block(cid).await?);
         }
         let plain = tokio::task::spawn_blocking(move || entry.open(&compressed)).await;

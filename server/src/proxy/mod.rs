@@ -21,6 +21,7 @@
 //!
 //! Restrictions: GET and HEAD; ranges only under `/ipfs/`.
 
+mod ahead;
 mod cache;
 mod delta;
 mod direct;
@@ -41,6 +42,7 @@ use crate::installed::Installed;
 use crate::net::client::http_client;
 use crate::store::{self, SourceSpec};
 use cache::Cache;
+use interplanar_core::dedup::Prefer;
 use interplanar_core::fetch::{self, GatewayPool, Policy};
 use interplanar_core::trust::TrustedKeys;
 use lookup::Lookup;
@@ -72,6 +74,8 @@ pub struct Config {
     pub cache_size: u64,
     /// Stores of this machine, whose items are not fetched anew where others share pieces with them.
     pub installed: Vec<SourceSpec>,
+    /// What a NAR that is put together of them should cost little of.
+    pub prefer: Prefer,
     /// Told to clients; if none, what an upstream tells.
     pub store_dir: Option<String>,
     /// Told to Nix clients.
@@ -144,7 +148,7 @@ impl Proxy {
                 gateways,
                 cache,
                 Arc::clone(&metrics),
-                installed,
+                installed.map(|installed| (installed, config.prefer)),
             )),
             metrics,
             keys: config.keys,

@@ -20,6 +20,7 @@ use http::StatusCode;
 use http::header::CONTENT_LENGTH;
 use http_body_util::BodyExt as _;
 use interplanar_core::cid::IpfsUrl;
+use interplanar_core::dedup::Prefer;
 use interplanar_core::fetch::{GatewayPool, Options};
 use interplanar_core::narinfo::Compression;
 use interplanar_core::relay::checker::{self, Gone, Sink, Stop};
@@ -52,7 +53,7 @@ pub(super) struct Nars {
     pub(super) gateways: Arc<Mutex<GatewayPool>>,
     pub(super) cache: Arc<Cache>,
     pub(super) metrics: Arc<Metrics>,
-    installed: Option<Arc<Installed>>,
+    installed: Option<(Arc<Installed>, Prefer)>,
     bad: Mutex<TtlCache<()>>,
     slots: Arc<Semaphore>,
 }
@@ -69,7 +70,7 @@ impl Nars {
         gateways: Arc<Mutex<GatewayPool>>,
         cache: Arc<Cache>,
         metrics: Arc<Metrics>,
-        installed: Option<Arc<Installed>>,
+        installed: Option<(Arc<Installed>, Prefer)>,
     ) -> Self {
         let bad = Mutex::new(TtlCache::new(MAX_BAD));
         Self {
@@ -183,7 +184,7 @@ impl Nars {
         sources: &[Source],
         gone: &CancellationToken,
     ) -> Option<Delta> {
-        let installed = self.installed.as_ref()?;
+        let (installed, prefer) = self.installed.as_ref()?;
         let (index, source) = delta::source(known)?;
         let is_bad = {
             let bad = self.bad.lock().unwrap_or_else(PoisonError::into_inner);
@@ -195,6 +196,7 @@ impl Nars {
         }
         let means = Means {
             installed,
+            prefer: *prefer,
             client: &self.client,
             gateways: &self.gateways,
             cache: &self.cache,

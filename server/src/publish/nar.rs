@@ -14,7 +14,7 @@ use crate::store::{Item, PreparedFile, SourceError};
 
 /// How a NAR can be had.
 enum Way {
-    Baked(Arc<Baked>, Representation),
+    Baked(Arc<Baked>, Box<Representation>),
     Prepared(PreparedFile),
     Live(Item, Compressor),
     Nowhere,
@@ -65,7 +65,7 @@ impl Inner {
                 record.representation(compression)
             };
             if let Some(one) = one.cloned() {
-                return Ok(Way::Baked(baked, one));
+                return Ok(Way::Baked(baked, Box::new(one)));
             }
         }
         let source = self.baker.source();

@@ -258,8 +258,15 @@ fn extra<'a>(
     offered: impl Iterator<Item = &'a Representation> + Clone,
 ) -> Vec<(&'static str, String)> {
     let index = offered.clone().find_map(|one| one.index);
+    // That of the form which the index is of.
+    let small = offered.clone().find(|one| one.index.is_some());
+    let small = small.and_then(|one| one.small);
     let tree = offered.clone().find_map(|one| one.tree);
-    let fields = [(dedup::FIELD, index), (dedup::TREE_FIELD, tree)];
+    let fields = [
+        (dedup::FIELD, index),
+        (dedup::SMALL_FIELD, small),
+        (dedup::TREE_FIELD, tree),
+    ];
     fields
         .into_iter()
         .filter_map(|(field, cid)| Some((field, cid?.to_string())))

@@ -46,6 +46,7 @@ impl Running {
             cache: cache.path().to_owned(),
             cache_size: 1 << 30,
             installed: Vec::new(),
+            prefer: interplanar_core::dedup::Prefer::default(),
             store_dir: None,
             priority: 30,
         };
