@@ -2,7 +2,7 @@
 
 use crate::blocks::BlockStore;
 use crate::cli::Failure;
-use crate::cli::installed::InstalledArgs;
+use crate::cli::installed::BesideArgs;
 use crate::net::client::{self, FetchStream, fetch_ipfs};
 use crate::proxy::{self, Config, Found, Proxy};
 use anyhow::anyhow;
@@ -39,7 +39,7 @@ pub struct AccessArgs {
     pub cache: Option<PathBuf>,
     /// What installed items are used for.
     #[command(flatten)]
-    pub installed: InstalledArgs,
+    pub installed: BesideArgs,
 }
 
 /// See [`AccessArgs`].
@@ -145,7 +145,7 @@ impl Access {
                 .clone()
                 .unwrap_or_else(|| self.temporary.path().to_owned()),
             cache_size: u64::MAX,
-            installed: self.args.installed.stores(),
+            installed: self.args.installed.config(),
             store_dir: None,
             priority: 0,
         };

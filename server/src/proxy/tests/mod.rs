@@ -45,7 +45,7 @@ impl Running {
             keys,
             cache: cache.path().to_owned(),
             cache_size: 1 << 30,
-            installed: Vec::new(),
+            installed: crate::installed::Config::default(),
             store_dir: None,
             priority: 30,
         };
