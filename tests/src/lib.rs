@@ -9,6 +9,7 @@
 //! - [`program::Program`]: the `interplanar` program under test;
 //! - [`relay::Relay`]: a counting, optionally hostile, HTTP relay in front of any of them;
 //! - [`liar::Liar`]: a gateway whose answers no relay could make;
+//! - [`versions`]: items that share most of their bytes;
 //! - [`web`]: the npm package, and scripts in Node that use it.
 //!
 //! A missing peer is a failure, never a skip: `scripts/peers` sets them up.
@@ -24,6 +25,7 @@ pub mod node;
 pub mod program;
 pub mod relay;
 pub mod root;
+pub mod versions;
 pub mod web;
 
 use std::path::{Path, PathBuf};

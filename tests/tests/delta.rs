@@ -4,67 +4,23 @@ use interplanar_core::cid;
 use interplanar_core::dedup::{self, Body, Index};
 use interplanar_core::hash::Sha256;
 use interplanar_core::narinfo::NarInfo;
-use interplanar_tests::cache;
 use interplanar_tests::guix::Guix;
 use interplanar_tests::kubo::Kubo;
 use interplanar_tests::nix::Nix;
+use interplanar_tests::output;
 use interplanar_tests::program::{Program, narinfo};
 use interplanar_tests::relay::{Fault, Relay};
-use interplanar_tests::root::Root;
-use interplanar_tests::{noise, output};
+use interplanar_tests::versions::{OWN, SHARED, add_to_guix, add_to_nix, publish};
 use std::collections::HashMap;
 use std::io::{BufRead, BufReader, Write};
 use std::net::TcpListener;
 use std::sync::Arc;
 
-/// Bytes that are the same in all versions, and those that aren't.
-const SHARED: usize = 5 << 20;
-const OWN: usize = 200_000;
-
-/// Files of some versions of a package, at /root/tool-VERSION.
-fn write(root: &Root, versions: &[&str]) {
-    for (version, seed) in versions.iter().zip(1..) {
-        let at = |name: &str| format!("/root/tool-{version}/{name}");
-        root.write(&at("lib/shared"), noise(0, SHARED));
-        root.write(&at("own"), noise(seed, OWN));
-        root.write(&at("bin/tool"), format!("#!/bin/sh\necho {version}\n"));
-    }
-}
-
-/// Adds them to the store, and gives their paths.
-fn add_to_guix(root: &Root, versions: &[&str]) -> Vec<String> {
-    write(root, versions);
-    let names: Vec<String> = versions
-        .iter()
-        .map(|one| format!("\"tool-{one}\""))
-        .collect();
-    root.write(
-        "/root/add.scm",
-        format!(
-            "(use-modules (guix store)) (define store (open-connection))
-             (for-each (lambda (name)
-                 (display (add-to-store store name #t \"sha256\" (string-append \"/root/\" name))) (newline))
-               '({}))",
-            names.join(" ")
-        ),
-    );
-    let said = output(root.command("guix").args(["repl", "--", "/root/add.scm"]));
-    said.lines().map(str::to_owned).collect()
-}
-
-fn publish(root: &Root, kubo: &Kubo, items: &[String], options: &[&str]) -> Program {
-    let publish = cache::publish(root, kubo, options);
-    for item in items {
-        narinfo(&publish.url, item, |text| text.contains("ipfs://"));
-    }
-    publish
-}
-
 #[test]
 fn guix_with_version_one_fetches_of_version_two_what_changed() {
     let kubo = Kubo::start();
     let machine = Guix::new();
-    let items = add_to_guix(&machine.root, &["1.0", "1.1"]);
+    let items = add_to_guix(&machine.root, &["tool-1.0", "tool-1.1"]);
     let key = machine.key();
     let publish = publish(&machine.root, &kubo, &items, &[]);
     let front = Relay::new(&publish.url, Fault::None);
@@ -131,14 +87,7 @@ fn guix_with_version_one_fetches_of_version_two_what_changed() {
 fn nix_with_version_one_fetches_of_version_two_what_changed() {
     let kubo = Kubo::start();
     let machine = Nix::new();
-    write(&machine.root, &["1.0", "1.1"]);
-    let add = |version: &str| {
-        let folder = format!("/root/tool-{version}");
-        output(machine.root.command("nix-store").args(["--add", &folder]))
-            .trim()
-            .to_owned()
-    };
-    let items = vec![add("1.0"), add("1.1")];
+    let items = add_to_nix(&machine, &["tool-1.0", "tool-1.1"]);
     let key = machine.key("cache.test-1");
     let publish = publish(&machine.root, &kubo, &items, &["--nix-key=/root/nix.sec"]);
     let gateway = Relay::new(&kubo.gateway_url(), Fault::None);
@@ -203,7 +152,7 @@ fn tampered(narinfos: HashMap<String, String>) -> String {
 fn lies_and_losses_cost_a_retry_and_never_a_wrong_byte() {
     let kubo = Kubo::start();
     let machine = Guix::new();
-    let items = add_to_guix(&machine.root, &["1.0", "1.1", "1.2"]);
+    let items = add_to_guix(&machine.root, &["tool-1.0", "tool-1.1", "tool-1.2"]);
     let key = machine.key();
     let publish = publish(&machine.root, &kubo, &items, &[]);
     let client = Guix::new();

@@ -1,8 +1,10 @@
 //! The options of whatever fetches store items, about what is installed.
 
-use crate::store::{self, SourceSpec};
+use super::proxy::cache_home;
+use crate::installed::{self, Config};
+use crate::store;
 use interplanar_core::dedup::Prefer;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// Which installed items are used.
 #[derive(Debug, Clone, clap::Args)]
@@ -40,13 +42,48 @@ impl From<PreferArg> for Prefer {
     }
 }
 
+/// [`InstalledArgs`] of commands that run beside a proxy.
+#[derive(Debug, Clone, clap::Args)]
+pub struct BesideArgs {
+    /// Which installed items are used.
+    #[command(flatten)]
+    pub installed: InstalledArgs,
+    /// Folder of an index of installed items, which a proxy keeps as "installed" in its cache folder [default: that of the user's proxy, else the one in
+    /// /var/cache, where it is there].
+    #[arg(long, value_name = "DIR")]
+    pub index: Option<PathBuf>,
+}
+
 impl InstalledArgs {
-    /// The stores whose items may have pieces of what is wanted.
+    /// The stores whose items may have pieces of what is wanted, also those that appear later.
     #[must_use]
-    pub fn stores(&self) -> Vec<SourceSpec> {
-        match self.no_delta {
+    pub fn config(&self) -> Config {
+        let stores = match self.no_delta {
             true => Vec::new(),
-            false => store::registered_under(&self.store_root),
+            false => store::registrable_under(&self.store_root),
+        };
+        Config {
+            stores,
+            ..Config::default()
         }
+    }
+}
+
+impl BesideArgs {
+    /// The stores that are there, and the index of a proxy.
+    #[must_use]
+    pub fn config(&self) -> Config {
+        let mut config = self.installed.config();
+        // This ends before another one could appear.
+        config.stores.retain(store::SourceSpec::is_there);
+        let system = || Some(Path::new("/var/cache/interplanar").join(super::proxy::CACHE));
+        let homes = [cache_home(), system()].into_iter().flatten();
+        let mut homes = homes.map(|home| home.join(installed::FOLDER));
+        let index = match &self.index {
+            Some(named) => Some(named.clone()),
+            None => homes.find(|dir| installed::is_index(dir)),
+        };
+        config.others = Vec::from_iter(index);
+        config
     }
 }

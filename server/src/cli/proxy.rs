@@ -2,6 +2,7 @@
 
 use super::installed::InstalledArgs;
 use super::{Context, Failure};
+use crate::installed;
 use crate::net::server;
 use crate::proxy::{self, Config, Proxy};
 use anyhow::anyhow;
@@ -42,6 +43,12 @@ pub struct Args {
     /// What installed items are used for.
     #[command(flatten)]
     pub installed: InstalledArgs,
+    /// Index installed items only as they are compared with what is wanted, not all of them in the background.
+    #[arg(long)]
+    pub no_index: bool,
+    /// How much the index of installed items may take, in bytes or with K, M, G or T behind: some 320 bytes for each MiB of them.
+    #[arg(long, value_name = "SIZE", default_value = "64M", value_parser = parse_size)]
+    pub index_size: u64,
     /// Store directory told to clients [default: the first upstream's].
     #[arg(long, value_name = "DIR")]
     pub store_dir: Option<String>,
@@ -109,8 +116,12 @@ fn config(args: Args) -> Result<Config, Failure> {
         keys,
         cache,
         cache_size: args.cache_size,
-        installed: args.installed.stores(),
         prefer: args.installed.prefer.into(),
+        installed: installed::Config {
+            max_bytes: args.index_size,
+            background: !args.no_index,
+            ..args.installed.config()
+        },
         store_dir: args.store_dir,
         priority: args.priority,
     })
@@ -151,7 +162,10 @@ fn names(urls: &[Url]) -> String {
     urls.iter().map(Url::as_str).collect::<Vec<_>>().join(" ")
 }
 
-fn cache_home() -> Option<PathBuf> {
+/// The proxy's folder in a folder of caches.
+pub(super) const CACHE: &str = "interplanar/proxy";
+
+pub(super) fn cache_home() -> Option<PathBuf> {
     let set = |name| {
         std::env::var_os(name)
             .filter(|value| !value.is_empty())
@@ -161,7 +175,7 @@ fn cache_home() -> Option<PathBuf> {
     let home = set("CACHE_DIRECTORY")
         .or_else(|| set("XDG_CACHE_HOME"))
         .or_else(|| set("HOME").map(|home| home.join(".cache")));
-    home.map(|home| home.join("interplanar/proxy"))
+    home.map(|home| home.join(CACHE))
 }
 
 /// Bytes, with an optional binary unit: `1048576`, `512K`, `20G`.

@@ -1,9 +1,8 @@
 //! `interplanar substitute`: the command line of [`crate::substitute`], which only guix-daemon writes.
 
-use super::installed::PreferArg;
+use super::installed::BesideArgs;
 use super::{Context, Failure};
 use crate::proxy::{self, Config, Proxy};
-use crate::store;
 use crate::substitute::{DaemonOptions, Substituter};
 use std::path::PathBuf;
 use url::Url;
@@ -35,9 +34,9 @@ pub struct Args {
     /// Folder for the blocks of a download; they are removed with it.
     #[arg(long, value_name = "DIR", default_value = "/var/tmp")]
     pub temporary: PathBuf,
-    /// What should cost little where only the changed pieces of an item are fetched.
-    #[arg(long, value_enum, value_name = "WHAT", default_value_t)]
-    pub prefer: PreferArg,
+    /// What installed items are used for.
+    #[command(flatten)]
+    pub installed: BesideArgs,
 }
 
 const EXAMPLES: &str = "\
@@ -61,8 +60,8 @@ pub async fn run(args: Args, _context: Context) -> Result<(), Failure> {
         keys: proxy::load_keys(Some(&args.guix_acl), &[]).map_err(Failure::usage)?,
         cache: temporary.path().to_path_buf(),
         cache_size: 1 << 30,
-        installed: store::registered_under("/".as_ref()),
-        prefer: args.prefer.into(),
+        prefer: args.installed.installed.prefer.into(),
+        installed: args.installed.config(),
         store_dir: None,
         priority: 0,
     };

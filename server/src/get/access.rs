@@ -2,7 +2,7 @@
 
 use crate::blocks::BlockStore;
 use crate::cli::Failure;
-use crate::cli::installed::InstalledArgs;
+use crate::cli::installed::BesideArgs;
 use crate::net::client::{self, FetchStream, TreeStream, fetch_block, fetch_ipfs, fetch_tree};
 use crate::proxy::{self, Config, Found, Proxy};
 use anyhow::anyhow;
@@ -40,7 +40,7 @@ pub struct AccessArgs {
     pub cache: Option<PathBuf>,
     /// What installed items are used for.
     #[command(flatten)]
-    pub installed: InstalledArgs,
+    pub installed: BesideArgs,
 }
 
 /// See [`AccessArgs`].
@@ -146,8 +146,8 @@ impl Access {
                 .clone()
                 .unwrap_or_else(|| self.temporary.path().to_owned()),
             cache_size: u64::MAX,
-            installed: self.args.installed.stores(),
-            prefer: self.args.installed.prefer.into(),
+            prefer: self.args.installed.installed.prefer.into(),
+            installed: self.args.installed.config(),
             store_dir: None,
             priority: 0,
         };

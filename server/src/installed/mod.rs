@@ -1,37 +1,83 @@
 //! Which pieces of a NAR are in store items that are installed already.
 //!
 //! ```text
-//! the item that is wanted ─► items of the same package (other versions, rebuilds) ─► their pieces, cut as the wanted one was
-//!                                                                                     └─► <dir>/<hash part>-<how it was cut>.pieces
+//! stores ─► indexer, in the background: items newest first, cut as publishers cut ─► index ─┐
+//! the item that is wanted ─┬─► items of the same package, cut now if need be ───────────────┼─► Pieces: item, offset, length
+//!                          └─► its chunk index: the pieces that are looked for ─────────────┘
 //! ```
-//! Only these items are looked at, since updates and rebuilds are what share pieces: so nothing is indexed that nobody asks for, and the first install of
-//! a package reads nothing. An index is made when it is first needed (a read of the item), kept in a file of 44 bytes a piece, and forgotten when all of
-//! them take more than [`MAX_BYTES`], the one that was used longest ago first. An item that has left the store is no candidate any more.
+//! `proxy` keeps the index ([`Installed::start`]) in `<cache>/installed/index.sqlite`; `get` and `substitute` read it beside it. What isn't indexed yet
+//! of the same package is cut when an item is wanted, for [`MAX_WAIT`] at most: then the first byte goes out without it.
 //!
-//! What an index says is a hint: whoever reads a piece hashes it, since items can be altered on disk.
+//! What an index says is a hint: whoever reads a piece hashes it, since items can be altered on disk, and indexes too.
 
-mod file;
+mod alike;
+mod cut;
+mod index;
+mod indexer;
+mod on_demand;
+mod pieces;
+mod quiet;
 mod reader;
+mod search;
+mod stores;
 #[cfg(test)]
 mod tests;
 
+pub use indexer::{Indexer, Progress};
+pub use quiet::Busy;
 pub use reader::Reader;
 
-use crate::atomic;
-use crate::store::{Item, Source, SourceError};
-use interplanar_core::dedup::{Cut, Cutter, Parameters, References};
+use crate::store::{Item, Source, SourceError, SourceSpec};
+use index::{Index, Look};
 use interplanar_core::hash::Sha256;
 use interplanar_core::nar::NarError;
-use interplanar_core::store_path::{HASH_PART, StorePath};
+use quiet::Quiet;
 use std::collections::HashMap;
-use std::io::{self, Write};
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
+use stores::Stores;
 
-/// Bytes that all indexes may take: some 1.5 million pieces, 500 GB of items.
+/// The folder of the index in a proxy's cache folder.
+pub const FOLDER: &str = "installed";
+/// Bytes that the index may take if nothing else is said: some 800,000 pieces, 200 GB of items.
 pub const MAX_BYTES: u64 = 64 << 20;
-/// Items that are looked at for one that is wanted.
-const MAX_CANDIDATES: usize = 4;
+/// How long the first byte of a NAR waits for items that are not indexed yet.
+pub const MAX_WAIT: Duration = Duration::from_secs(1);
+/// The smallest NAR that is compared with items of other packages: to ask costs one round trip, a tenth of what fetching it takes at some 20 Mbit/s.
+pub const MIN_STRANGER: u64 = 4 << 20;
+
+/// What is installed, and what is kept of it.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// Stores of this machine, there or not.
+    pub stores: Vec<SourceSpec>,
+    /// Bytes of the index.
+    pub max_bytes: u64,
+    /// Whether all of the stores is indexed in the background, or only what is compared.
+    pub background: bool,
+    /// Folders of indexes that other processes keep.
+    pub others: Vec<PathBuf>,
+}
+
+impl Default for Config {
+    /// No stores.
+    fn default() -> Self {
+        Self {
+            stores: Vec::new(),
+            max_bytes: MAX_BYTES,
+            background: false,
+            others: Vec::new(),
+        }
+    }
+}
+
+/// Whether a folder has an index.
+#[must_use]
+pub fn is_index(dir: &Path) -> bool {
+    dir.join(index::FILE).exists()
+}
 
 /// Where a piece is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -44,26 +90,24 @@ pub struct Spot {
     pub length: u32,
 }
 
-/// A piece of an installed item.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Piece {
-    plain: Sha256,
-    offset: u64,
-    length: u32,
-}
-
 /// The stores of this machine, and what is known of their items.
 pub struct Installed {
-    stores: Vec<Arc<dyn Source>>,
-    dir: PathBuf,
+    stores: Stores,
+    own: Arc<Index>,
+    others: Vec<Look>,
+    cutting: on_demand::Cutting,
+    quiet: Arc<Quiet>,
+    progress: Progress,
 }
 
 /// The pieces of the items that were looked at.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub struct Pieces {
     /// The items.
     pub items: Vec<Candidate>,
     spots: HashMap<Sha256, Spot>,
+    /// Where they were noted.
+    index: Option<Arc<Index>>,
 }
 
 /// An installed item that may have pieces of another one.
@@ -86,13 +130,21 @@ impl Pieces {
     pub fn find(&self, plain: &Sha256) -> Option<Spot> {
         self.spots.get(plain).copied()
     }
+
+    /// Forgets what was noted of an item that has not the pieces that it should have. Blocks.
+    pub fn distrust(&self, item: &Candidate) {
+        let Some(index) = &self.index else { return };
+        if let Err(error) = index.distrust(item.item.store_path.as_str()) {
+            tracing::warn!(%error, "the index of installed items can't be written");
+        }
+    }
 }
 
 /// Why an item can't be indexed.
 #[non_exhaustive]
 #[derive(Debug, thiserror::Error)]
 pub enum IndexError {
-    /// The item can't be read.
+    /// The item, or the index, can't be read.
     #[error(transparent)]
     Source(#[from] SourceError),
     /// It is no archive.
@@ -104,196 +156,75 @@ pub enum IndexError {
     /// The index can't be kept.
     #[error(transparent)]
     Io(#[from] io::Error),
+    /// There was no time for it.
+    #[error("it was given up, since the program ends")]
+    Stopped,
 }
 
 impl Installed {
-    /// The stores, and the folder of the indexes; made if it is missing. Blocks.
+    /// The stores of a configuration, and the index in a folder. Blocks.
     ///
     /// # Errors
-    /// The folder can't be used.
-    pub fn open(stores: Vec<Arc<dyn Source>>, dir: PathBuf) -> io::Result<Self> {
-        std::fs::create_dir_all(&dir)?;
-        atomic::sweep(&dir)?;
-        Ok(Self { stores, dir })
+    /// The index can't be used, or made.
+    pub fn open(config: &Config, dir: &Path) -> Result<Self, IndexError> {
+        let mut installed = Self::of(Vec::new(), dir, config.max_bytes)?;
+        installed.stores = Stores::new(Vec::new(), config.stores.clone());
+        let others = config.others.iter().filter_map(|dir| {
+            let look = Look::open(dir);
+            look.map_err(|error| tracing::debug!(%error, "the proxy's index can't be read"))
+                .ok()
+        });
+        installed.others = others.collect();
+        Ok(installed)
     }
 
-    /// Installed items of the same package, those of the very same name first. Blocks.
+    /// Open stores, and the index in a folder, of so many bytes at most. Blocks.
+    ///
+    /// # Errors
+    /// As [`Self::open`].
+    pub fn of(
+        stores: Vec<Arc<dyn Source>>,
+        dir: &Path,
+        max_bytes: u64,
+    ) -> Result<Self, IndexError> {
+        Ok(Self {
+            stores: Stores::new(stores, Vec::new()),
+            own: Arc::new(Index::open(dir, max_bytes)?),
+            others: Vec::new(),
+            cutting: on_demand::Cutting::default(),
+            quiet: Arc::default(),
+            progress: Progress::default(),
+        })
+    }
+
+    /// Indexes all of the stores in the background, until the handle is dropped.
+    ///
+    /// # Errors
+    /// There is no thread for it.
+    pub fn start(self: &Arc<Self>) -> io::Result<Indexer> {
+        Indexer::start(Arc::clone(self))
+    }
+
+    /// Keeps the background work quiet.
     #[must_use]
-    pub fn candidates(&self, wanted: &StorePath) -> Vec<Candidate> {
-        let package = package(wanted.name());
-        let mut candidates = Vec::new();
-        let stores = self.stores.iter();
-        for store in stores.filter(|store| store.store_dir() == wanted.directory()) {
-            let found = store.named(package).unwrap_or_else(|error| {
-                tracing::warn!(%error, "the store can't be searched");
-                Vec::new()
-            });
-            let others = found.into_iter().filter(|item| {
-                item.store_path != *wanted && self::package(item.store_path.name()) == package
-            });
-            candidates.extend(others.map(|item| Candidate {
-                store: Arc::clone(store),
-                item,
-            }));
-        }
-        // A stable sort: what was registered last stays first.
-        candidates.sort_by_key(|one| one.item.store_path.name() != wanted.name());
-        candidates.truncate(MAX_CANDIDATES);
-        candidates
+    pub fn busy(&self) -> Busy {
+        Busy::new(&self.quiet)
     }
 
-    /// The pieces of items, cut so. Blocks; reads an item whose index isn't there.
+    /// How far the background work is.
     #[must_use]
-    pub fn pieces(&self, candidates: Vec<Candidate>, parameters: &Parameters) -> Pieces {
-        let mut pieces = Pieces::default();
-        for candidate in candidates {
-            match self.index(&candidate, parameters) {
-                Ok(index) => {
-                    let item = pieces.items.len();
-                    for Piece {
-                        plain,
-                        offset,
-                        length,
-                    } in index
-                    {
-                        let spot = Spot {
-                            item,
-                            offset,
-                            length,
-                        };
-                        pieces.spots.entry(plain).or_insert(spot);
-                    }
-                    pieces.items.push(candidate);
-                }
-                Err(error) => {
-                    let item = candidate.item.store_path.as_str();
-                    tracing::warn!(item, %error, "an installed item can't be compared");
-                }
-            }
-        }
-        self.trim();
-        pieces
+    pub fn progress(&self) -> &Progress {
+        &self.progress
     }
 
-    fn index(
-        &self,
-        candidate: &Candidate,
-        parameters: &Parameters,
-    ) -> Result<Vec<Piece>, IndexError> {
-        let path = self.path(&candidate.item, parameters);
-        if let Some(index) = file::read(&path) {
-            return Ok(index);
-        }
-        let index = cut(candidate, parameters)?;
-        atomic::write(&path, &file::encode(&index))?;
-        Ok(index)
+    /// Whether items of other packages can be found for a NAR of this size, and it is worth asking. Blocks.
+    #[must_use]
+    pub fn knows_others(&self, nar_size: u64) -> bool {
+        let mut looks = self.looks();
+        nar_size >= MIN_STRANGER && looks.any(|look| matches!(look.is_empty(), Ok(false)))
     }
 
-    /// Named by what the pieces depend on.
-    fn path(&self, item: &Item, parameters: &Parameters) -> PathBuf {
-        let how = format!("{} {parameters:?}", item.nar_hash);
-        let how: String = Sha256::of(how.as_bytes()).as_bytes()[..8]
-            .iter()
-            .map(|byte| format!("{byte:02x}"))
-            .collect();
-        let hash_part = item.store_path.hash_part();
-        self.dir.join(format!("{hash_part}-{how}.pieces"))
-    }
-
-    /// Forgets the indexes that were used longest ago, if all take too much.
-    fn trim(&self) {
-        if let Err(error) = trim(&self.dir, MAX_BYTES) {
-            tracing::warn!(%error, "the indexes of installed items can't be trimmed");
-        }
-    }
-}
-
-fn trim(dir: &Path, most: u64) -> io::Result<()> {
-    let mut files = Vec::new();
-    for entry in std::fs::read_dir(dir)? {
-        let entry = entry?;
-        let data = entry.metadata()?;
-        files.push((data.modified()?, data.len(), entry.path()));
-    }
-    let mut taken: u64 = files.iter().map(|(_, length, _)| length).sum();
-    files.sort();
-    for (_, length, path) in files {
-        if taken <= most {
-            break;
-        }
-        std::fs::remove_file(path)?;
-        taken = taken.saturating_sub(length);
-    }
-    Ok(())
-}
-
-/// The package of a name: what stands before the version.
-fn package(name: &str) -> &str {
-    let version = name
-        .match_indices('-')
-        .find(|(at, _)| name[at + 1..].starts_with(|c: char| c.is_ascii_digit()));
-    version.map_or(name, |(at, _)| &name[..at])
-}
-
-/// Cuts an installed item.
-fn cut(candidate: &Candidate, parameters: &Parameters) -> Result<Vec<Piece>, IndexError> {
-    let item = &candidate.item;
-    let names = item
-        .references
-        .iter()
-        .filter_map(|name| name.get(..HASH_PART));
-    let references = References::new(names.chain([item.store_path.hash_part()]));
-    let mut cutting = Cutting {
-        cutter: Cutter::new(*parameters, references.unwrap_or_default()),
-        pieces: Vec::new(),
-        size: 0,
-        malformed: None,
-    };
-    let dumped = candidate.store.dump(item, &mut cutting);
-    if let Some(error) = cutting.malformed {
-        return Err(error.into());
-    }
-    dumped?;
-    cutting.cutter.finish()?;
-    if cutting.size != item.nar_size {
-        return Err(IndexError::Altered);
-    }
-    Ok(cutting.pieces)
-}
-
-struct Cutting {
-    cutter: Cutter,
-    pieces: Vec<Piece>,
-    size: u64,
-    malformed: Option<NarError>,
-}
-
-impl Write for Cutting {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        let mut input = bytes;
-        loop {
-            match self.cutter.push(&mut input) {
-                Ok(Some(Cut::Piece(piece))) => {
-                    let length = u32::try_from(piece.data.len()).map_err(io::Error::other)?;
-                    self.size += u64::from(length);
-                    self.pieces.push(Piece {
-                        plain: Sha256::of(&piece.data),
-                        offset: piece.offset,
-                        length,
-                    });
-                }
-                Ok(Some(Cut::Enter | Cut::Leave { .. })) => {}
-                Ok(None) => return Ok(bytes.len()),
-                Err(error) => {
-                    let words = error.to_string();
-                    self.malformed = Some(error);
-                    return Err(io::Error::other(words));
-                }
-            }
-        }
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
+    fn looks(&self) -> impl Iterator<Item = &Look> {
+        std::iter::once(self.own.look()).chain(&self.others)
     }
 }

@@ -4,8 +4,8 @@
 //! ChunkIndex of the narinfo ─► index ─► Plan: what is in installed items │ kept blocks │ nowhere here ─► Route: by which requests ─► is it worth it?
 //!                                         └─► pieces in order, those ahead fetched side by side, each hashed ─► the NAR, for the Checker
 //! ```
-//! Nothing is asked for where no installed item is of the same package; where one is, the cost of finding out is the index. Whatever goes wrong, the other
-//! sources go on from the same byte.
+//! Nothing is asked for where no installed item is of the same package, and the NAR is small or nothing is indexed; else the cost of finding out is the
+//! index. Whatever goes wrong, the other sources go on from the same byte.
 
 use super::ahead::{Ahead, Files};
 use super::cache::{Cache, FetchBlocks};
@@ -96,12 +96,16 @@ impl Delta {
             Arc::clone(means.installed),
             known.narinfo.store_path().clone(),
         );
-        let candidates = tokio::task::spawn_blocking(move || installed.candidates(&wanted));
-        let candidates = candidates.await.ok()?;
-        if candidates.is_empty() {
+        let nar_size = known.narinfo.nar_size();
+        let candidates = tokio::task::spawn_blocking(move || {
+            let candidates = installed.candidates(&wanted);
+            let any = !candidates.is_empty() || installed.knows_others(nar_size);
+            any.then_some(candidates)
+        });
+        let Some(candidates) = candidates.await.ok()? else {
             tracing::info!(target: EXPLAIN, item, "no other version of it is installed, so all is fetched");
             return None;
-        }
+        };
         let blocks = Blocks {
             client: means.client.clone(),
             gateways: Arc::clone(means.gateways),
@@ -113,7 +117,8 @@ impl Delta {
             .map_err(|error| tracing::warn!(item, error, "the chunk index is of no use"))
             .ok()?;
         let installed = Arc::clone(means.installed);
-        let pieces = move || installed.pieces(candidates, &read.parameters);
+        let wanted: Vec<_> = entries.iter().map(|one| (one.plain, one.length)).collect();
+        let pieces = move || installed.pieces(candidates, &read.parameters, &wanted);
         let here = tokio::task::spawn_blocking(pieces).await.ok()?;
         let kept = means.cache.blocks();
         let has = |cid: &Cid| kept.has(cid).unwrap_or(false);
@@ -333,11 +338,14 @@ impl Parts {
             *slot = Some(reader);
         } else {
             // It was altered, or its pieces stand in another order: the rest of its pieces is fetched.
-            let item = self.here.items.get(spot.item);
+            let item = self.here.items.get(spot.item).cloned();
             tracing::warn!(
                 ?item,
                 "an installed item has not the piece that it had, so it is used no more"
             );
+            let this = Arc::clone(self);
+            let distrust = move || item.iter().for_each(|item| this.here.distrust(item));
+            tokio::task::spawn_blocking(distrust);
         }
         let piece = piece?;
         self.blocks.metrics.installed_bytes.add(piece.len() as u64);

@@ -1,5 +1,6 @@
 //! Counters, and `/metrics` in the text format of Prometheus.
 
+use crate::installed::Progress;
 use std::fmt::Write as _;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -38,7 +39,7 @@ impl Counter {
 
 impl Metrics {
     /// The text that `/metrics` answers.
-    pub(super) fn text(&self) -> String {
+    pub(super) fn text(&self, index: Option<&Progress>) -> String {
         let table = [
             (
                 "narinfo_requests",
@@ -113,6 +114,46 @@ impl Metrics {
                 counter.get()
             );
         }
+        index.into_iter().for_each(|index| say(&mut text, index));
         text
+    }
+}
+
+/// The numbers of the index of installed items.
+fn say(text: &mut String, index: &Progress) {
+    let table = [
+        (
+            "items",
+            "gauge",
+            "Installed items in the index.",
+            &index.items,
+        ),
+        ("bytes", "gauge", "Bytes of the index.", &index.bytes),
+        (
+            "waiting",
+            "gauge",
+            "Installed items that are still to be indexed.",
+            &index.waiting,
+        ),
+        (
+            "cut_bytes_total",
+            "counter",
+            "Bytes of installed items that were indexed.",
+            &index.cut,
+        ),
+        (
+            "gone_total",
+            "counter",
+            "Items that left the index, as they are not installed any more.",
+            &index.gone,
+        ),
+    ];
+    for (name, kind, help, number) in table {
+        let _ = writeln!(
+            text,
+            "# HELP interplanar_proxy_index_{name} {help}\n# TYPE interplanar_proxy_index_{name} {kind}\n\
+             interplanar_proxy_index_{name} {}",
+            number.load(Ordering::Relaxed)
+        );
     }
 }

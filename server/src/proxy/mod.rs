@@ -16,8 +16,8 @@
 //!
 //! What is decided on the way is [`interplanar_core::relay`]'s; here are the sockets, the block store and the threads.
 //!
-//! Where a narinfo names a chunk index and another version of the item is installed, the NAR is rebuilt from what that one has, and only
-//! the rest is fetched ([`crate::installed`]).
+//! Where a narinfo names a chunk index and installed items have pieces of the NAR, it is rebuilt from them, and only the rest is fetched
+//! ([`crate::installed`]).
 //!
 //! Restrictions: GET and HEAD; ranges only under `/ipfs/`.
 
@@ -38,9 +38,8 @@ mod upstream;
 
 use crate::blocks::BlocksError;
 use crate::gateway::Gateway;
-use crate::installed::Installed;
+use crate::installed::{self, Indexer, Installed};
 use crate::net::client::http_client;
-use crate::store::{self, SourceSpec};
 use cache::Cache;
 use interplanar_core::dedup::Prefer;
 use interplanar_core::fetch::{self, GatewayPool, Policy};
@@ -73,7 +72,7 @@ pub struct Config {
     /// Bytes of blocks that are kept.
     pub cache_size: u64,
     /// Stores of this machine, whose items are not fetched anew where others share pieces with them.
-    pub installed: Vec<SourceSpec>,
+    pub installed: installed::Config,
     /// What a NAR that is put together of them should cost little of.
     pub prefer: Prefer,
     /// Told to clients; if none, what an upstream tells.
@@ -104,6 +103,9 @@ pub struct Proxy {
     store_dir: tokio::sync::OnceCell<String>,
     configured_store_dir: Option<String>,
     priority: u32,
+    installed: Option<Arc<Installed>>,
+    /// Ends with the proxy.
+    _indexer: Option<Indexer>,
 }
 
 impl Proxy {
@@ -134,6 +136,7 @@ impl Proxy {
             }
         };
         let installed = installed(&config);
+        let indexer = indexer(&config, installed.as_ref());
         let upstreams = Upstreams {
             client: client.clone(),
             upstreams: config.upstreams.into_iter().map(upstream).collect(),
@@ -148,32 +151,40 @@ impl Proxy {
                 gateways,
                 cache,
                 Arc::clone(&metrics),
-                installed.map(|installed| (installed, config.prefer)),
+                installed
+                    .clone()
+                    .map(|installed| (installed, config.prefer)),
             )),
             metrics,
             keys: config.keys,
             store_dir: tokio::sync::OnceCell::new(),
             configured_store_dir: config.store_dir,
             priority: config.priority,
+            installed,
+            _indexer: indexer,
         })
     }
 }
 
-/// What is installed; `None` where there is no store, or none that can be read: then all is fetched.
+/// What is installed; `None` where nobody asks for it, or nothing can be noted: then all is fetched.
 fn installed(config: &Config) -> Option<Arc<Installed>> {
-    let open = |spec: &SourceSpec| {
-        let opened = store::open(spec);
-        opened
-            .map_err(|error| tracing::warn!(%error, "a store of this machine can't be read, so its items are fetched anew"))
-            .ok()
-    };
-    let stores: Vec<_> = config.installed.iter().filter_map(open).collect();
-    if stores.is_empty() {
+    if config.installed.stores.is_empty() {
         return None;
     }
-    let opened = Installed::open(stores, config.cache.join("installed"));
-    opened
-        .map_err(|error| tracing::warn!(%error, "what is installed can't be noted"))
+    let dir = config.cache.join(installed::FOLDER);
+    Installed::open(&config.installed, &dir)
+        .map_err(
+            |error| tracing::warn!(%error, "what is installed can't be noted, so all is fetched"),
+        )
         .ok()
         .map(Arc::new)
+}
+
+/// Keeps the index, if that is wanted.
+fn indexer(config: &Config, installed: Option<&Arc<Installed>>) -> Option<Indexer> {
+    let installed = installed.filter(|_| config.installed.background)?;
+    installed
+        .start()
+        .map_err(|error| tracing::warn!(%error, "installed items aren't indexed"))
+        .ok()
 }

@@ -120,6 +120,10 @@ impl Nars {
         let Some(_permit) = gone.run_until_cancelled(self.slots.acquire()).await else {
             return;
         };
+        let _busy = self
+            .installed
+            .as_ref()
+            .map(|(installed, _)| installed.busy());
         let (hash, size) = (known.narinfo.nar_hash(), known.narinfo.nar_size());
         let item = known.narinfo.store_path().to_string();
         let mut checker = Checker::new(hash, size, MAX_WINDOW, sink);

@@ -3,6 +3,7 @@
 use super::Proxy;
 use crate::gateway::Gateway;
 use crate::inspect;
+use crate::installed::Installed;
 use crate::net::server::{self, Handler, Request, Response};
 use futures_util::future::BoxFuture;
 use http::header::{CACHE_CONTROL, CONTENT_LENGTH};
@@ -40,7 +41,8 @@ impl Proxy {
             "metrics" => server::full(
                 StatusCode::OK,
                 "text/plain; version=0.0.4; charset=utf-8",
-                self.metrics.text(),
+                self.metrics
+                    .text(self.installed.as_deref().map(Installed::progress)),
             ),
             path => {
                 if let Some(hash_part) = path.strip_suffix(".narinfo") {

@@ -1,6 +1,6 @@
-//! A store database that daemons write to while it is read here.
+//! A database that others write to while it is read here: those of the daemons, and the index of installed items ([`crate::installed`]).
 //!
-//! Both daemons keep theirs in SQLite's write-ahead mode. It is opened with `mode=ro`: readers never block the daemon, and see each of
+//! All of them are in SQLite's write-ahead mode. It is opened with `mode=ro`: readers never block the daemon, and see each of
 //! its transactions whole. That needs the `-wal` and `-shm` files, which exist while a daemon has the database open, or leave to create
 //! them. Where neither holds (a read-only folder and no daemon) the file is complete by itself and opened with `immutable=1`; then each
 //! reading checks, before and after, that no daemon has come to life meanwhile, and opens it anew if one has.
@@ -30,8 +30,10 @@ const URI: &AsciiSet = &NON_ALPHANUMERIC
 
 /// A database file, with one connection that is opened when needed.
 #[derive(Debug)]
-pub(super) struct Database {
+pub(crate) struct Database {
     path: PathBuf,
+    /// One that it must have.
+    table: &'static str,
     open: Mutex<Option<Open>>,
 }
 
@@ -43,16 +45,17 @@ struct Open {
 }
 
 impl Database {
-    /// Opens a database and checks that it is one.
-    pub(super) fn open(path: &Path) -> Result<Self, SourceError> {
+    /// Opens a database and checks that it is one, with this table.
+    pub(crate) fn open(path: &Path, table: &'static str) -> Result<Self, SourceError> {
         let database = Self {
             path: path.to_path_buf(),
+            table,
             open: Mutex::new(None),
         };
         if !path.is_file() {
             return Err(SourceError::NotAStore {
                 path: database.path,
-                expected: "a store database",
+                expected: "a database",
             });
         }
         database.read(|_| Ok(()))?;
@@ -61,7 +64,7 @@ impl Database {
 
     /// Reads within one transaction, so that all queries see the same state. A reading that fails or that was overtaken by a
     /// daemon is tried once more on a new connection, so `reading` may run twice.
-    pub(super) fn read<T>(
+    pub(crate) fn read<T>(
         &self,
         reading: impl Fn(&Transaction<'_>) -> Result<T, SourceError>,
     ) -> Result<T, SourceError> {
@@ -82,6 +85,11 @@ impl Database {
             *slot = Some(open);
         }
         result
+    }
+
+    /// Ends the connection: the file may be another one now.
+    pub(crate) fn disconnect(&self) {
+        *self.open.lock().unwrap_or_else(PoisonError::into_inner) = None;
     }
 
     fn is_current(&self, open: &Open) -> bool {
@@ -117,12 +125,12 @@ impl Database {
         let connection = Connection::open_with_flags(uri, flags)?;
         connection.busy_timeout(BUSY_TIMEOUT)?;
         connection.set_prepared_statement_cache_capacity(STATEMENTS);
-        // Opening reads nothing yet; this does, and finds whether the file is a store's and its log can be read.
-        connection.query_row(
-            "SELECT count(*) FROM (SELECT 1 FROM ValidPaths LIMIT 1)",
-            [],
-            |_| Ok(()),
-        )?;
+        // Opening reads nothing yet; this does, and finds whether the file is what it should be and its log can be read.
+        let probe = format!(
+            "SELECT count(*) FROM (SELECT 1 FROM {} LIMIT 1)",
+            self.table
+        );
+        connection.query_row(&probe, [], |_| Ok(()))?;
         Ok(connection)
     }
 }

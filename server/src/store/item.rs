@@ -28,6 +28,25 @@ pub struct Item {
     pub signatures: Vec<String>,
 }
 
+/// What a list of all items tells about one.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Brief {
+    /// Where it stands in the order of registration; what was registered later has more.
+    pub order: i64,
+    /// As in [`Item`].
+    pub store_path: StorePath,
+    /// As in [`Item`].
+    pub nar_hash: Sha256,
+    /// As in [`Item`].
+    pub nar_size: u64,
+    /// When it was registered, in seconds since 1970; 0 where that isn't known.
+    pub registered: u64,
+}
+
+/// Something that is another whenever items have come or gone.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Stamp(pub(super) i64, pub(super) i64);
+
 /// A build log, opened; how it is served is the publisher's affair.
 #[derive(Debug)]
 pub struct Log {

@@ -24,7 +24,7 @@ use interplanar_core::store_path::StorePath;
 
 pub mod binary_cache;
 mod build_log;
-mod database;
+pub(crate) mod database;
 mod derivation;
 mod error;
 pub mod guix_db;
@@ -35,7 +35,7 @@ pub mod registered;
 pub mod trees;
 
 pub use error::SourceError;
-pub use item::{Item, Log, Prepared, PreparedFile};
+pub use item::{Brief, Item, Log, Prepared, PreparedFile, Stamp};
 
 /// Most items that one call of [`Source::items`] gives, whatever was asked for.
 pub const MAX_PAGE: usize = 10_000;
@@ -85,6 +85,38 @@ pub trait Source: Send + Sync {
         Ok(items)
     }
 
+    /// Up to `limit` valid items (at most [`MAX_PAGE`]) whose NARs have at least `least` bytes, without derivations: what was registered last first, from
+    /// those before a [`Brief::order`] on. An empty page is the end.
+    ///
+    /// By default those of the first page of all, which is for small stores.
+    fn briefs(
+        &self,
+        least: u64,
+        before: Option<i64>,
+        limit: usize,
+    ) -> Result<Vec<Brief>, SourceError> {
+        let items = self.items(None, MAX_PAGE)?.into_iter().zip(0..);
+        let briefs = items.map(|(item, order)| Brief {
+            order,
+            store_path: item.store_path,
+            nar_hash: item.nar_hash,
+            nar_size: item.nar_size,
+            registered: 0,
+        });
+        let mut briefs: Vec<Brief> = briefs
+            .filter(|one| one.nar_size >= least && !one.store_path.name().ends_with(".drv"))
+            .filter(|one| before.is_none_or(|before| one.order < before))
+            .collect();
+        briefs.reverse();
+        briefs.truncate(limit);
+        Ok(briefs)
+    }
+
+    /// What tells whether items have come or gone since it was asked for last; by default they never do.
+    fn stamp(&self) -> Result<Stamp, SourceError> {
+        Ok(Stamp::default())
+    }
+
     /// The narinfo and compressed files that a binary cache has already; `None` for all other sources.
     fn prepared(&self, item: &Item) -> Option<Prepared> {
         let _ = item;
@@ -119,17 +151,35 @@ pub enum SourceSpec {
     },
 }
 
+impl SourceSpec {
+    /// Whether what it names is there, as far as that can be told without opening it.
+    #[must_use]
+    pub fn is_there(&self) -> bool {
+        match self {
+            Self::Guix { root } => guix_db::is_under(root),
+            Self::Nix { root } => nix_db::is_under(root),
+            Self::BinaryCache { dir } => dir.exists(),
+            Self::Trees { trees, .. } => trees.iter().all(|tree| tree.path.exists()),
+        }
+    }
+}
+
+/// The stores that a machine may have, there or not.
+#[must_use]
+pub fn registrable_under(root: &Path) -> Vec<SourceSpec> {
+    let root = root.to_path_buf();
+    vec![
+        SourceSpec::Guix { root: root.clone() },
+        SourceSpec::Nix { root },
+    ]
+}
+
 /// The stores of a machine: those whose database is under `root`.
 #[must_use]
 pub fn registered_under(root: &Path) -> Vec<SourceSpec> {
-    let root = root.to_path_buf();
-    let guix = (
-        guix_db::is_under(&root),
-        SourceSpec::Guix { root: root.clone() },
-    );
-    let nix = (nix_db::is_under(&root), SourceSpec::Nix { root });
-    let there = [guix, nix].into_iter().filter(|(there, _)| *there);
-    there.map(|(_, spec)| spec).collect()
+    let mut stores = registrable_under(root);
+    stores.retain(SourceSpec::is_there);
+    stores
 }
 
 /// Opens a store. Trees are hashed here, which takes as long as reading them.
@@ -143,4 +193,4 @@ pub fn open(spec: &SourceSpec) -> Result<Arc<dyn Source>, SourceError> {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

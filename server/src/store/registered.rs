@@ -12,7 +12,9 @@ use rusqlite::{OptionalExtension, Row, Transaction, params};
 
 use super::database::Database;
 use super::physical::{Root, is_hash_part};
-use super::{Item, Log, MAX_NAMED, MAX_PAGE, Source, SourceError, build_log, derivation};
+use super::{
+    Brief, Item, Log, MAX_NAMED, MAX_PAGE, Source, SourceError, Stamp, build_log, derivation,
+};
 use crate::nar_dump;
 
 /// Where a kind of store keeps what, as paths under the root.
@@ -58,7 +60,7 @@ struct Registered {
 impl RegisteredStore {
     pub(super) fn open(root: &Path, layout: &'static Layout) -> Result<Self, SourceError> {
         let root = Root::new(root);
-        let database = Database::open(&root.path(layout.database))?;
+        let database = Database::open(&root.path(layout.database), "ValidPaths")?;
         let any: Option<String> = database.read(|transaction| {
             Ok(transaction
                 .query_row("SELECT path FROM ValidPaths LIMIT 1", [], |row| row.get(0))
@@ -227,6 +229,38 @@ impl Source for RegisteredStore {
         Ok(items)
     }
 
+    fn briefs(
+        &self,
+        least: u64,
+        before: Option<i64>,
+        limit: usize,
+    ) -> Result<Vec<Brief>, SourceError> {
+        let least = i64::try_from(least).unwrap_or(i64::MAX);
+        let limit = i64::try_from(limit.min(MAX_PAGE)).unwrap_or(i64::MAX);
+        let before = before.unwrap_or(i64::MAX);
+        self.database.read(|transaction| {
+            let mut statement = transaction.prepare_cached(
+                "SELECT id, path, hash, narSize, registrationTime FROM ValidPaths \
+                 WHERE id < ?1 AND narSize >= ?2 AND path NOT LIKE '%.drv' ORDER BY id DESC LIMIT ?3",
+            )?;
+            let mut rows = statement.query(params![before, least, limit])?;
+            let mut briefs = Vec::new();
+            while let Some(row) = rows.next()? {
+                // A row that is wrong is spoken of where its item is asked for.
+                briefs.extend(brief(row));
+            }
+            Ok(briefs)
+        })
+    }
+
+    fn stamp(&self) -> Result<Stamp, SourceError> {
+        self.database.read(|transaction| {
+            let query = "SELECT ifnull(max(id), 0), count(*) FROM ValidPaths";
+            let mut statement = transaction.prepare_cached(query)?;
+            Ok(statement.query_row([], |row| Ok(Stamp(row.get(0)?, row.get(1)?)))?)
+        })
+    }
+
     fn items(&self, after: Option<&str>, limit: usize) -> Result<Vec<Item>, SourceError> {
         // All store paths lie between `<dir>/` and `<dir>0`, as `0` follows `/`.
         let to = format!("{}0", self.store_dir);
@@ -260,6 +294,18 @@ fn registered(row: &Row<'_>) -> rusqlite::Result<(i64, Registered)> {
         references: Vec::new(),
     };
     Ok((row.get(0)?, registered))
+}
+
+fn brief(row: &Row<'_>) -> Option<Brief> {
+    let text = |column: usize| row.get::<_, String>(column).ok();
+    let number = |column: usize| u64::try_from(row.get::<_, i64>(column).ok()?).ok();
+    Some(Brief {
+        order: row.get(0).ok()?,
+        store_path: StorePath::parse(&text(1)?).ok()?,
+        nar_hash: Sha256::parse(&text(2)?).ok()?,
+        nar_size: number(3)?,
+        registered: number(4).unwrap_or_default(),
+    })
 }
 
 fn references(transaction: &Transaction<'_>, id: i64) -> Result<Vec<String>, SourceError> {

@@ -18,10 +18,7 @@ mod tree;
 use interplanar_core::cid::Cid;
 use interplanar_core::dedup::{Body, Index, Parameters, Plan};
 use interplanar_core::nar::{Event, Parser};
-use interplanar_core::store_path::StorePath;
 use interplanar_server::bake::{Baker, Config, Record};
-use interplanar_server::installed::Installed;
-use interplanar_server::store::trees::{Tree, Trees};
 use interplanar_server::store::{Item, Source};
 use interplanar_tests::checkout;
 use sets::{Sets, Whole, compressed};
@@ -46,7 +43,6 @@ fn main() {
     for level in &levels {
         pairs.iter().for_each(|pair| rebuild(pair, *level));
     }
-    local();
     let sets = Arc::new(Sets::read(&data));
     println!(
         "{} packages, {} MB of NARs",
@@ -173,39 +169,6 @@ fn rebuild(pair: &rebuilds::Pair, level: u32) {
         times(whole),
         times(plain),
         times(packed),
-    );
-}
-
-/// How fast an installed item is cut, and how fast its pieces are found afterwards.
-fn local() {
-    let dir = tempfile::tempdir_in(checkout().join("target")).expect("a folder");
-    let path = dir.path().join("tool-1.0");
-    std::fs::create_dir(&path).expect("a folder");
-    let mut random = std::fs::File::open("/dev/urandom").expect("urandom");
-    for n in 0..64 {
-        let mut file = std::fs::File::create(path.join(format!("file-{n}"))).expect("a file");
-        let mut some = std::io::Read::take(&mut random, 16 << 20);
-        std::io::copy(&mut some, &mut file).expect("written");
-    }
-    let tree = Tree { path, name: None };
-    let source: Arc<dyn Source> = Arc::new(Trees::open(&[tree], "/gnu/store").expect("a tree"));
-    let installed = Installed::open(vec![source], dir.path().join("index")).expect("a folder");
-    let wanted = "/gnu/store/00000000000000000000000000000000-tool-1.1";
-    let wanted = StorePath::parse(wanted).expect("a store path");
-    let look = || {
-        let start = Instant::now();
-        let candidates = installed.candidates(&wanted);
-        let pieces = installed.pieces(candidates, &Parameters::default());
-        assert_eq!(pieces.items.len(), 1);
-        start.elapsed().as_secs_f64()
-    };
-    let first = look();
-    let mut later: Vec<f64> = (0..9).map(|_| look()).collect();
-    later.sort_by(f64::total_cmp);
-    println!(
-        "\nan installed item of 1 GiB: cut and hashed at {:.0} MB/s, found again in {:.1} ms",
-        1024.0 * 1.048_576 / first,
-        later[4] * 1000.0
     );
 }
 

@@ -45,7 +45,7 @@ impl Running {
             keys,
             cache: cache.path().to_owned(),
             cache_size: 1 << 30,
-            installed: Vec::new(),
+            installed: crate::installed::Config::default(),
             prefer: interplanar_core::dedup::Prefer::default(),
             store_dir: None,
             priority: 30,

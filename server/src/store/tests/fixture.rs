@@ -12,7 +12,7 @@ use tempfile::TempDir;
 use crate::nar_dump;
 use crate::store::Item;
 
-pub(super) const FIXTURES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../shared/fixtures");
+pub(crate) const FIXTURES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../shared/fixtures");
 
 /// The tables of guix-daemon 1.5.0.
 const GUIX: &str = "
@@ -32,18 +32,18 @@ const NIX: &str = "
     alter table ValidPaths add column ca text;";
 
 /// A store with a database under a root of its own, as a daemon keeps it.
-pub(super) struct Store {
-    pub(super) root: TempDir,
-    pub(super) database: Connection,
+pub(crate) struct Store {
+    pub(crate) root: TempDir,
+    pub(crate) database: Connection,
     dir: &'static str,
 }
 
 impl Store {
-    pub(super) fn guix() -> Self {
+    pub(crate) fn guix() -> Self {
         Self::new("var/guix/db", "/gnu/store", GUIX)
     }
 
-    pub(super) fn nix() -> Self {
+    pub(crate) fn nix() -> Self {
         Self::new("nix/var/nix/db", "/nix/store", &format!("{GUIX}{NIX}"))
     }
 
@@ -62,12 +62,17 @@ impl Store {
         }
     }
 
-    pub(super) fn physical(&self, path: &str) -> PathBuf {
+    pub(crate) fn physical(&self, path: &str) -> PathBuf {
         self.root.path().join(&path[1..])
     }
 
     /// Writes a file into the store and registers it.
-    pub(super) fn add(&self, base_name: &str, content: &str, deriver: Option<&str>) -> Item {
+    pub(crate) fn add(
+        &self,
+        base_name: &str,
+        content: impl AsRef<[u8]>,
+        deriver: Option<&str>,
+    ) -> Item {
         let path = format!("{}/{base_name}", self.dir);
         fs::write(self.physical(&path), content).unwrap();
         let mut nar = Vec::new();
@@ -91,7 +96,7 @@ impl Store {
         }
     }
 
-    pub(super) fn register(&self, path: &str, hash: &str, deriver: Option<&str>, size: i64) {
+    pub(crate) fn register(&self, path: &str, hash: &str, deriver: Option<&str>, size: i64) {
         self.database
             .execute(
                 "insert into ValidPaths (path, hash, registrationTime, deriver, narSize) values (?1, ?2, 1, ?3, ?4)",
@@ -100,7 +105,7 @@ impl Store {
             .unwrap();
     }
 
-    pub(super) fn refer(&self, from: &Item, to: &Item) {
+    pub(crate) fn refer(&self, from: &Item, to: &Item) {
         self.database
             .execute(
                 "insert into Refs select f.id, t.id from ValidPaths f, ValidPaths t where f.path = ?1 and t.path = ?2",
@@ -111,7 +116,7 @@ impl Store {
 }
 
 /// The tree whose store paths Nix 2.34.8 told (`nix-store --add`).
-pub(super) fn known_tree(dir: &Path) -> PathBuf {
+pub(crate) fn known_tree(dir: &Path) -> PathBuf {
     let tree = dir.join("tree");
     fs::create_dir_all(tree.join("sub/deep")).unwrap();
     fs::create_dir(tree.join("empty")).unwrap();

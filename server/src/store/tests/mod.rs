@@ -1,6 +1,6 @@
 //! Sources against databases with the daemons' schemas, real binary caches and known content addresses.
 
 mod cache;
-mod fixture;
+pub(crate) mod fixture;
 mod registered;
 mod trees;

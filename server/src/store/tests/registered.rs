@@ -265,3 +265,44 @@ fn a_read_only_folder_is_read_and_noticed_to_change() {
     assert_eq!(source.find(&HELLO[..32]).unwrap(), None);
     drop(kept);
 }
+
+#[test]
+fn a_list_has_the_newest_first_and_neither_derivations_nor_what_is_small_or_malformed() {
+    for store in [Store::guix(), Store::nix()] {
+        let open = store::registered_under(store.root.path());
+        let source = store::open(&open[0]).unwrap();
+        let before = source.stamp().unwrap();
+        let large = "x".repeat(1000);
+        let one = store.add(HELLO, &large, None);
+        store.add(DRV, &large, None);
+        store.add(TREE, "small", None);
+        let two = store.add(GREET, &large, None);
+        let dir = source.store_dir().to_owned();
+        store.register(&format!("{dir}/no-path"), "sha256:00", None, 5000);
+        let hash = format!("sha256:{}", "0".repeat(64));
+        store.register(&format!("{dir}/{}", "nor this"), &hash, None, 5000);
+        let names = |before, limit| {
+            let briefs = source.briefs(1000, before, limit).unwrap();
+            let paths = briefs.iter().map(|one| one.store_path.clone());
+            (
+                paths.collect::<Vec<_>>(),
+                briefs.last().map(|one| one.order),
+            )
+        };
+        let (all, last) = names(None, 10);
+        assert_eq!(all, [two.store_path.clone(), one.store_path.clone()]);
+        assert_eq!(names(last, 10), (vec![], None));
+        let briefs = source.briefs(1000, None, 10).unwrap();
+        assert_eq!(
+            (briefs[0].nar_hash, briefs[0].nar_size, briefs[0].registered),
+            (two.nar_hash, two.nar_size, 1)
+        );
+        // Whatever comes or goes shows.
+        let after = source.stamp().unwrap();
+        assert_ne!(before, after);
+        let remove = "delete from ValidPaths where path = ?1";
+        let path = one.store_path.as_str();
+        store.database.execute(remove, [path]).unwrap();
+        assert_ne!(after, source.stamp().unwrap());
+    }
+}
