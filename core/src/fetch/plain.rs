@@ -69,6 +69,23 @@ impl Plain {
         offset >= self.at
     }
 
+    /// Bytes up to the end of a block: of the last one that ends within `most`, else of the next one.
+    pub(super) fn best_read(&self, most: usize) -> Option<usize> {
+        let mut best = None;
+        let mut end = 0;
+        for span in &self.spans {
+            end = usize::try_from(span.size)
+                .unwrap_or(usize::MAX)
+                .saturating_add(end);
+            let read = end.saturating_sub(self.have.len());
+            if best.is_some() && read > most {
+                break;
+            }
+            best = Some(read.min(MAX_BLOCK));
+        }
+        best
+    }
+
     fn cut(&mut self) -> Cut {
         while !self.rest.is_empty() {
             let Some(span) = self.spans.front_mut() else {

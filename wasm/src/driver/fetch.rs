@@ -1,5 +1,6 @@
 //! The loop around the engine.
 
+use super::body::GATHER;
 use super::client::Client;
 use super::hashes::{self, Hashes};
 use super::requests::Requests;
@@ -260,7 +261,10 @@ impl Driver {
             return Poll::Ready(Woken::Hashed(ticket, digest));
         }
         let fetcher = &self.fetcher;
-        let wants = |id| fetcher.wants_data(id);
+        let wants = |id| {
+            let wants = fetcher.wants_data(id);
+            wants.then(|| fetcher.best_read(id, GATHER))
+        };
         if let Poll::Ready((id, input)) = self.requests.poll_next(context, wants) {
             return Poll::Ready(Woken::Request(id, input));
         }
