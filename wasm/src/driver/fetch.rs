@@ -2,7 +2,7 @@
 
 use super::body::GATHER;
 use super::client::Client;
-use super::hashes::{self, Hashes};
+use super::hashes::Hashes;
 use super::requests::Requests;
 use super::store::{Finished, LocalBlocks, Store};
 use super::time::{Alarm, Clock};
@@ -72,9 +72,10 @@ fn drive(
     store: Option<Rc<dyn LocalBlocks>>,
     on_event: impl FnMut(&Event) + 'static,
 ) -> FetchStream {
+    let hashes = Hashes::new();
     let options = Options {
         local: store.is_some(),
-        hash_outside: hashes::from(),
+        hash_outside: hashes.from(),
         ..options
     };
     let summary = Rc::default();
@@ -85,7 +86,7 @@ fn drive(
         clock: Clock::new(),
         alarm: Alarm::new(),
         requests: Requests::default(),
-        hashes: Hashes::default(),
+        hashes,
         store: Store::new(store),
         on_event: Box::new(on_event),
         summary: Rc::clone(&summary),

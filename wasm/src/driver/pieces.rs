@@ -5,7 +5,7 @@
 
 use super::body::Piece;
 use super::time::now_ms;
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use js_sys::Uint8Array;
 use std::cell::RefCell;
 use std::rc::Rc;
@@ -15,6 +15,9 @@ use web_sys::Response;
 
 /// For so many milliseconds pieces are gathered: the engine is to work while others come.
 const GATHER_MS: f64 = 10.0;
+/// Buffers that are kept to be filled again, and of how many bytes at least.
+const SPARE: usize = 2;
+const LEAST_SPARE: usize = 256 << 10;
 
 #[wasm_bindgen]
 extern "C" {
@@ -172,6 +175,7 @@ struct Gathered {
     since_ms: f64,
     /// Whether some were handed on already: the first one goes at once, it tells how far away the gateway is.
     begun: bool,
+    spare: Vec<Bytes>,
 }
 
 impl Gathered {
@@ -192,8 +196,8 @@ impl Gathered {
         if length == 0 {
             return None;
         }
-        let mut bytes = vec![0; length];
-        let mut rest = bytes.as_mut_slice();
+        let mut bytes = self.buffer(length);
+        let mut rest = bytes.as_mut();
         for piece in std::mem::take(&mut self.pieces) {
             let size = piece.length();
             let taken = size.min(u32::try_from(rest.len()).unwrap_or(u32::MAX));
@@ -210,6 +214,21 @@ impl Gathered {
         }
         self.bytes = self.bytes.saturating_sub(length);
         self.begun = true;
-        Some(bytes.into())
+        let bytes = bytes.freeze();
+        if length >= LEAST_SPARE {
+            // The oldest one may have a length that doesn't come again.
+            self.spare.truncate(SPARE - 1);
+            self.spare.insert(0, bytes.clone());
+        }
+        Some(bytes)
+    }
+
+    /// A buffer to be filled: one that nobody holds any more, or a new one, whose zeros cost as much as the copy does.
+    fn buffer(&mut self, length: usize) -> BytesMut {
+        let mut spare = self.spare.iter();
+        let free = spare.position(|spare| spare.len() == length && spare.is_unique());
+        let free = free.map(|at| self.spare.swap_remove(at));
+        free.and_then(|free| free.try_into_mut().ok())
+            .unwrap_or_else(|| BytesMut::zeroed(length))
     }
 }
