@@ -242,3 +242,33 @@ impl Fetcher {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::block::Block;
+
+    /// A stream that has come to where blocks of these sizes lie, with so much of the first one.
+    fn at(sizes: &[u64], have: usize) -> Plain {
+        let cid = *Block::raw(Bytes::new()).cid();
+        let mut plain = Plain::new(0);
+        plain.have.resize(have, 0);
+        plain.spans.extend(sizes.iter().map(|size| Span {
+            size: *size,
+            cid: Some(cid),
+        }));
+        plain
+    }
+
+    #[test]
+    fn reads_end_where_blocks_do() {
+        assert_eq!(at(&[], 0).best_read(250), None);
+        assert_eq!(at(&[100, 100, 100], 0).best_read(250), Some(200));
+        assert_eq!(at(&[100, 100, 100], 30).best_read(250), Some(170));
+        assert_eq!(at(&[100, 100, 100], 60).best_read(250), Some(240));
+        assert_eq!(at(&[100, 100], 0).best_read(50), Some(100));
+        assert_eq!(at(&[100, 100], 99).best_read(50), Some(1));
+        // What no block is long enough for is an error later; a buffer for it there is none.
+        assert_eq!(at(&[u64::MAX, 1], 0).best_read(50), Some(MAX_BLOCK));
+    }
+}
