@@ -1,10 +1,11 @@
-// One measurement in a fresh process: job { what, package, gateway, cids, root?, rounds?, file?, method?, size? }; result { ms, mib }: the last of
-// some rounds, the ones before it warm the compilers up; mib is the most memory that the process ever had.
+// One way of fetching in a fresh process: job { what, package, gateway, sets, warm, file?, method?, size? }; result { ms, mib }: the time of each set
+// after the first `warm` of them, which warm compilers and connections up; mib is the most memory that the process ever had.
+// A set is { cids } or { root, cids }: files, and the directory that they stand in.
 
 import { readFileSync } from "node:fs";
 import { interplanar, job, result } from "./lib.mjs";
 
-const { what, package: folder, gateway, cids, root, rounds = 3, file, method, size } = job();
+const { what, package: folder, gateway, sets, warm, file, method, size } = job();
 
 async function drain(stream) {
   let bytes = 0;
@@ -17,23 +18,30 @@ async function drain(stream) {
   }
 }
 
-const all = (get) => Promise.all(cids.map(get));
+/** All at once. */
+const together = ({ cids }, get) => Promise.all(cids.map(get));
+
+async function apart({ cids }, get) {
+  for (const cid of cids) {
+    await get(cid);
+  }
+}
 
 const ways = {
-  plain: () => () => all(async (cid) => drain((await fetch(`${gateway}/ipfs/${cid}`)).body)),
+  plain: () => (set) => together(set, async (cid) => drain((await fetch(`${gateway}/ipfs/${cid}`)).body)),
 
   async ours() {
     const { Gateways, fetchIpfs } = await interplanar(folder);
-    return () => {
+    return (set) => {
       const gateways = new Gateways([gateway]);
-      return all((cid) => drain(fetchIpfs(`ipfs://${cid}`, gateways)));
+      return together(set, (cid) => drain(fetchIpfs(`ipfs://${cid}`, gateways)));
     };
   },
 
   /** The same files as a directory. */
   async tree() {
     const { Gateways, fetchTree } = await interplanar(folder);
-    return async () => {
+    return async ({ root, cids }) => {
       const stream = fetchTree(`ipfs://${root}`, new Gateways([gateway]));
       let files = 0;
       for (const reader = stream.getReader(); ; ) {
@@ -49,11 +57,14 @@ const ways = {
     };
   },
 
-  theirs: (session) => async () => {
+  /** It keeps what it fetched: each set has a node of its own, which is made outside of what is timed. */
+  theirs: (session, all) => async () => {
     const { verifiedFetch } = await import("./verified-fetch.mjs");
-    const get = await verifiedFetch([gateway]);
-    await all(async (cid) => drain((await get(`ipfs://${cid}`, { session })).body));
-    return get.end;
+    return {
+      make: () => verifiedFetch([gateway]),
+      run: (set, get) => all(set, async (cid) => drain((await get(`ipfs://${cid}`, { session })).body)),
+      end: (get) => get.end(),
+    };
   },
 
   async decode() {
@@ -63,21 +74,23 @@ const ways = {
   },
 };
 
-const once = {
+const named = {
   plain: ways.plain,
   ours: ways.ours,
   "ours, as a tree": ways.tree,
-  "theirs, session": () => ways.theirs(true),
-  theirs: () => ways.theirs(false),
+  "theirs, session": ways.theirs(true, together),
+  "theirs, session, one after another": ways.theirs(true, apart),
+  theirs: ways.theirs(false, together),
   decode: ways.decode,
 };
-const run = await once[what]();
-let ms;
-for (let round = 0; round < rounds; round += 1) {
+const way = await named[what]();
+const { make, run, end } = typeof way === "function" ? { run: way } : way;
+const ms = [];
+for (const set of sets) {
+  const made = await make?.();
   const start = performance.now();
-  const end = await run();
-  ms = performance.now() - start;
-  // It keeps what it fetched: each round has a new one.
-  await (typeof end === "function" && end());
+  await run(set, made);
+  ms.push(performance.now() - start);
+  await end?.(made);
 }
-result({ ms, mib: process.resourceUsage().maxRSS / 1024 });
+result({ ms: ms.slice(warm), mib: process.resourceUsage().maxRSS / 1024 });

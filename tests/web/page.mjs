@@ -5,12 +5,13 @@ import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { chromium } from "playwright-core";
 
-/** Runs a function in such a page and gives what it gives. It is sent as text: it sees its argument and nothing else. */
-export async function inPage(folder, run, argument) {
+/** Runs a function in such a page and gives what it gives. It is sent as text: it sees its argument and nothing else. More scripts by their paths. */
+export async function inPage(folder, run, argument, scripts = {}) {
   const files = {
     "/": ["text/html", "<!DOCTYPE html><title>interplanar</title>"],
     "/interplanar.js": ["text/javascript", readFileSync(join(folder, "interplanar.js"))],
     "/interplanar_bg.wasm": ["application/wasm", readFileSync(join(folder, "interplanar_bg.wasm"))],
+    ...Object.fromEntries(Object.entries(scripts).map(([path, script]) => [path, ["text/javascript", script]])),
   };
   const server = createServer((request, response) => {
     const [type, content] = files[request.url] ?? ["text/plain", ""];

@@ -8,6 +8,7 @@ const made = JSON.parse(readFileSync(path, "utf8"));
 for (const name of ["node.js", "workerd.js"]) {
   copyFileSync(new URL(name, import.meta.url), join(folder, name));
 }
+shorten(["interplanar.js", "interplanar_bg.wasm", "interplanar_bg.wasm.d.ts"].map((name) => join(folder, name)));
 const types = "./interplanar.d.ts";
 writeFileSync(
   path,
@@ -33,3 +34,23 @@ writeFileSync(
     2,
   )}\n`,
 );
+
+/**
+ * Numbers in place of the hashes in the names that the module and its script share: of the same length, so that nothing moves, but a browser need
+ * not load a kilobyte that can't be compressed.
+ */
+function shorten(paths) {
+  const hashes = new Map();
+  const number = (hash) => {
+    if (!hashes.has(hash)) {
+      hashes.set(hash, String(hashes.size).padStart(hash.length, "0"));
+    }
+    return hashes.get(hash);
+  };
+  const script = readFileSync(paths[0], "latin1");
+  script.replace(/(?<=__wbg_\w+_|__invoke__h)[0-9a-f]{16}\b/g, number);
+  for (const path of paths) {
+    const text = readFileSync(path, "latin1");
+    writeFileSync(path, text.replace(/[0-9a-f]{16}/g, (hash) => hashes.get(hash) ?? hash), "latin1");
+  }
+}

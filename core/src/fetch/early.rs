@@ -90,7 +90,8 @@ impl Seen {
     }
 }
 
-fn prefix(cid: &Cid) -> u64 {
+/// Eight bytes of a digest: what is cheap to compare, and different for nearly all.
+pub(super) fn prefix(cid: &Cid) -> u64 {
     let digest = cid.hash().digest().iter().take(8);
     digest.fold(0, |value, byte| value.rotate_left(8) ^ u64::from(*byte))
 }

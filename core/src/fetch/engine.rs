@@ -236,14 +236,13 @@ impl Fetcher {
     /// Looks in the local store for what is wanted next.
     fn load(&mut self) {
         let mut asked = Vec::new();
-        for (index, cid) in self.wanted.order().iter().enumerate() {
+        for cid in self.wanted.are(Local::Unasked) {
             let more = self.loading.saturating_add(asked.len());
-            if more >= MAX_LOADS || (index > 0 && !self.has_room(more.saturating_add(1))) {
+            let first = self.wanted.first() == Some(cid);
+            if more >= MAX_LOADS || !(first || self.has_room(more.saturating_add(1))) {
                 break;
             }
-            if self.wanted.local(cid) == Some(Local::Unasked) {
-                asked.push(*cid);
-            }
+            asked.push(*cid);
         }
         for cid in asked {
             self.wanted.set_local(&cid, Local::Asked);
@@ -299,6 +298,16 @@ impl Fetcher {
             return false;
         }
         !request.is_stream() || self.held().saturating_add(MAX_BLOCK) <= self.options.max_buffer
+    }
+
+    /// How many bytes of this answer are best gathered before they are handed on, if they come quickly: about `most`, up to where a block
+    /// ends. Then no block has to be put together of two pieces.
+    #[must_use]
+    pub fn best_read(&self, id: RequestId, most: usize) -> usize {
+        let plain = self.requests.get(&id).and_then(Request::plain);
+        plain
+            .and_then(|plain| plain.best_read(most))
+            .unwrap_or(most)
     }
 
     /// Whether this block has come and waits for its hash, or a stream under way may still bring it.

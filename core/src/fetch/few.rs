@@ -39,6 +39,22 @@ impl<K: PartialEq, V> Few<K, V> {
         found.map(|(_, value)| value)
     }
 
+    /// As [`Self::get`], for whoever has a guess of its place.
+    pub(super) fn get_near(&self, guess: usize, key: &K) -> Option<&V> {
+        match self.0.get(guess) {
+            Some((own, value)) if own == key => Some(value),
+            _ => self.get(key),
+        }
+    }
+
+    /// As [`Self::get_mut`], for whoever has a guess of its place.
+    pub(super) fn get_mut_near(&mut self, guess: usize, key: &K) -> Option<&mut V> {
+        if self.0.get(guess).is_some_and(|(own, _)| own == key) {
+            return self.0.get_mut(guess).map(|(_, value)| value);
+        }
+        self.get_mut(key)
+    }
+
     pub(super) fn get_mut(&mut self, key: &K) -> Option<&mut V> {
         let found = self.0.iter_mut().find(|(own, _)| own == key);
         found.map(|(_, value)| value)

@@ -69,6 +69,23 @@ impl Plain {
         offset >= self.at
     }
 
+    /// Bytes up to the end of a block: of the last one that ends within `most`, else of the next one.
+    pub(super) fn best_read(&self, most: usize) -> Option<usize> {
+        let mut best = None;
+        let mut end = 0;
+        for span in &self.spans {
+            end = usize::try_from(span.size)
+                .unwrap_or(usize::MAX)
+                .saturating_add(end);
+            let read = end.saturating_sub(self.have.len());
+            if best.is_some() && read > most {
+                break;
+            }
+            best = Some(read.min(MAX_BLOCK));
+        }
+        best
+    }
+
     fn cut(&mut self) -> Cut {
         while !self.rest.is_empty() {
             let Some(span) = self.spans.front_mut() else {
@@ -223,5 +240,35 @@ impl Fetcher {
                 self.request_raw(gateway, &cid, pool);
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::block::Block;
+
+    /// A stream that has come to where blocks of these sizes lie, with so much of the first one.
+    fn at(sizes: &[u64], have: usize) -> Plain {
+        let cid = *Block::raw(Bytes::new()).cid();
+        let mut plain = Plain::new(0);
+        plain.have.resize(have, 0);
+        plain.spans.extend(sizes.iter().map(|size| Span {
+            size: *size,
+            cid: Some(cid),
+        }));
+        plain
+    }
+
+    #[test]
+    fn reads_end_where_blocks_do() {
+        assert_eq!(at(&[], 0).best_read(250), None);
+        assert_eq!(at(&[100, 100, 100], 0).best_read(250), Some(200));
+        assert_eq!(at(&[100, 100, 100], 30).best_read(250), Some(170));
+        assert_eq!(at(&[100, 100, 100], 60).best_read(250), Some(240));
+        assert_eq!(at(&[100, 100], 0).best_read(50), Some(100));
+        assert_eq!(at(&[100, 100], 99).best_read(50), Some(1));
+        // What no block is long enough for is an error later; a buffer for it there is none.
+        assert_eq!(at(&[u64::MAX, 1], 0).best_read(50), Some(MAX_BLOCK));
     }
 }

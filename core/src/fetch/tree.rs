@@ -10,6 +10,7 @@
 //! engine looks.
 
 use super::FetchError;
+use super::early::prefix;
 use super::target::Walk;
 use crate::block::Block;
 use crate::cid::{self, Cid};
@@ -97,7 +98,8 @@ pub(super) struct Tree {
     /// Blocks of the entries that come next.
     ahead: BTreeMap<Cid, Block>,
     ahead_bytes: u64,
-    small: BTreeMap<Cid, Block>,
+    /// By [`prefix`]: they are looked up for each entry that comes next, each time that a block comes.
+    small: BTreeMap<u64, Block>,
     small_bytes: usize,
     out: VecDeque<Piece>,
     out_bytes: u64,
@@ -157,7 +159,12 @@ impl Tree {
             self.ahead_bytes = self.ahead_bytes.saturating_sub(bytes);
             return Ok(Some(block));
         }
-        Ok(self.small.get(cid).cloned())
+        Ok(self.kept(cid, prefix(cid)).cloned())
+    }
+
+    /// A small block that came before.
+    fn kept(&self, cid: &Cid, key: u64) -> Option<&Block> {
+        self.small.get(&key).filter(|kept| kept.cid() == cid)
     }
 
     fn take_first(&mut self, wanted: &[Cid]) -> Result<Option<Block>, UnixFsError> {
@@ -263,12 +270,10 @@ impl Tree {
 
     fn keep(&mut self, block: &Block) {
         let bytes = self.small_bytes.saturating_add(block.data().len());
-        if block.data().len() <= SMALL
-            && bytes <= MAX_SMALL
-            && !self.small.contains_key(block.cid())
-        {
+        let key = prefix(block.cid());
+        if block.data().len() <= SMALL && bytes <= MAX_SMALL && !self.small.contains_key(&key) {
             self.small_bytes = bytes;
-            self.small.insert(*block.cid(), block.clone());
+            self.small.insert(key, block.clone());
         }
     }
 
@@ -286,12 +291,16 @@ impl Walk for Tree {
             At::File(walker) => walker.wants(max)?,
             At::Directory => Vec::new(),
         };
+        let mut keys: Vec<u64> = wanted.iter().map(prefix).collect();
         for cid in self.upcoming() {
             if wanted.len() >= max {
                 break;
             }
-            let here = self.ahead.contains_key(cid) || self.small.contains_key(cid);
-            if !here && cid::identity_data(cid).is_none() && !wanted.contains(cid) {
+            let key = prefix(cid);
+            let twice = keys.contains(&key) && wanted.contains(cid);
+            let here = self.ahead.contains_key(cid) || self.kept(cid, key).is_some();
+            if !twice && !here && cid::identity_data(cid).is_none() {
+                keys.push(key);
                 wanted.push(*cid);
             }
         }

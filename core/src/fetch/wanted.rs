@@ -38,12 +38,13 @@ pub(super) struct Wanted {
 }
 
 impl Wanted {
-    /// Takes over the new window; what stays in it keeps its state. New blocks start as `local`.
+    /// Takes over the new window; what stays in it keeps its state. New blocks start as `local`. What came is gone from `needs`, so the next
+    /// window mostly has the same places as they.
     pub(super) fn sync(&mut self, order: Vec<Cid>, local: Local) {
         self.round = self.round.wrapping_add(1);
         let round = self.round;
-        for cid in &order {
-            match self.needs.get_mut(cid) {
+        for (at, cid) in order.iter().enumerate() {
+            match self.needs.get_mut_near(at, cid) {
                 Some(need) => need.round = round,
                 None => self.needs.push(
                     *cid,
@@ -81,9 +82,17 @@ impl Wanted {
 
     /// The blocks that only gateways can give, in order.
     pub(super) fn missing(&self) -> impl Iterator<Item = &Cid> {
-        self.order
-            .iter()
-            .filter(|cid| self.local(cid) == Some(Local::Missing))
+        self.are(Local::Missing)
+    }
+
+    /// The blocks of which the local store says this, in order.
+    pub(super) fn are(&self, local: Local) -> impl Iterator<Item = &Cid> {
+        let order = self.order.iter().enumerate();
+        let are = order.filter(move |(at, cid)| {
+            let need = self.needs.get_near(*at, cid);
+            need.is_some_and(|need| need.local == local)
+        });
+        are.map(|(_, cid)| cid)
     }
 
     /// It came.

@@ -104,6 +104,37 @@ fn a_directory_comes_whole_in_one_request_in_node_and_in_chromium() {
     }
 }
 
+/// A directory of 32 files of 2 MiB; all of their content.
+fn much(repo: &Repo, seed: u64) -> (String, Vec<u8>) {
+    let (files, each) = (32, 2 << 20);
+    let all = content(files * each, seed);
+    let folder = repo.path().join(format!("much {seed}"));
+    std::fs::create_dir(&folder).expect("a folder");
+    for (n, bytes) in all.chunks(each).enumerate() {
+        std::fs::write(folder.join(format!("{n:02}")), bytes).expect("a file");
+    }
+    let mut add = repo.ipfs();
+    add.args(["add", "-Q", "-r", "--cid-version=1"]).arg(folder);
+    (output(&mut add).trim().to_owned(), all)
+}
+
+#[test]
+fn a_tree_that_nobody_reads_is_not_fetched_on_until_somebody_does() {
+    let repo = Repo::new();
+    let ((paused, all), (other, _)) = (much(&repo, 11), much(&repo, 12));
+    let kubo = Kubo::with(repo);
+    let job = json!({ "package": package(), "gateway": kubo.gateway_url(), "paused": paused, "other": other });
+    let result = node("pressure.mjs", &job);
+    assert_eq!(result["files"], json!(32), "{result}");
+    assert_eq!(result["bytes"], json!(all.len()), "{result}");
+    assert_eq!(result["sha256"], json!(Sha256::of(&all).to_hex()));
+    // The fetch holds 4 MiB, the stream and the connections some more; of 64 MiB another tree came all the same meanwhile.
+    let taken = result["taken"].as_u64().expect("a number");
+    assert!(taken < all.len() as u64 / 2, "{result}");
+    let sent = result["all"].as_u64().expect("a number");
+    assert!(sent > all.len() as u64, "{result}");
+}
+
 #[test]
 fn the_package_fetches_in_workerd() {
     let repo = Repo::new();

@@ -1,7 +1,8 @@
 //! The loop around the engine.
 
+use super::body::GATHER;
 use super::client::Client;
-use super::hashes::{self, Hashes};
+use super::hashes::Hashes;
 use super::requests::Requests;
 use super::store::{Finished, LocalBlocks, Store};
 use super::time::{Alarm, Clock};
@@ -71,9 +72,10 @@ fn drive(
     store: Option<Rc<dyn LocalBlocks>>,
     on_event: impl FnMut(&Event) + 'static,
 ) -> FetchStream {
+    let hashes = Hashes::new();
     let options = Options {
         local: store.is_some(),
-        hash_outside: hashes::from(),
+        hash_outside: hashes.from(),
         ..options
     };
     let summary = Rc::default();
@@ -84,7 +86,7 @@ fn drive(
         clock: Clock::new(),
         alarm: Alarm::new(),
         requests: Requests::default(),
-        hashes: Hashes::default(),
+        hashes,
         store: Store::new(store),
         on_event: Box::new(on_event),
         summary: Rc::clone(&summary),
@@ -260,7 +262,10 @@ impl Driver {
             return Poll::Ready(Woken::Hashed(ticket, digest));
         }
         let fetcher = &self.fetcher;
-        let wants = |id| fetcher.wants_data(id);
+        let wants = |id| {
+            let wants = fetcher.wants_data(id);
+            wants.then(|| fetcher.best_read(id, GATHER))
+        };
         if let Poll::Ready((id, input)) = self.requests.poll_next(context, wants) {
             return Poll::Ready(Woken::Request(id, input));
         }

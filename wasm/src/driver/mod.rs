@@ -27,6 +27,7 @@ mod fetch;
 mod filled;
 mod hashes;
 mod open;
+mod pieces;
 mod requests;
 mod small;
 mod store;

@@ -1,6 +1,6 @@
 //! A GET whose body is read as it comes.
 
-use super::body::Body;
+use super::body::{Body, GATHER};
 use super::client::{Abort, Client, header};
 use super::small::{HttpError, unreachable};
 use bytes::Bytes;
@@ -61,7 +61,7 @@ impl Opened {
     /// # Errors
     /// [`HttpError::Unreachable`] when the connection breaks.
     pub async fn next(&mut self) -> Result<Option<Bytes>, HttpError> {
-        let piece = poll_fn(|context| self.body.poll_next(context)).await;
+        let piece = poll_fn(|context| self.body.poll_next(context, GATHER)).await;
         let piece = piece.map_err(unreachable)?;
         if piece.is_none() {
             self.abort.disarm();

@@ -42,11 +42,11 @@ impl Requests {
         self.running.retain(|(running, _)| *running != id);
     }
 
-    /// The next input of any request that `wants` it.
+    /// The next input of any request that `wants` so many bytes of it, or none.
     pub(super) fn poll_next(
         &mut self,
         context: &mut Context<'_>,
-        wants: impl Fn(RequestId) -> bool,
+        wants: impl Fn(RequestId) -> Option<usize>,
     ) -> Poll<(RequestId, Input)> {
         let count = self.running.len();
         for offset in 0..count {
@@ -55,10 +55,10 @@ impl Requests {
                 continue;
             };
             let id = *id;
-            if !wants(id) {
+            let Some(best) = wants(id) else {
                 continue;
-            }
-            if let Poll::Ready(input) = request.poll_next(context) {
+            };
+            if let Poll::Ready(input) = request.poll_next(context, best) {
                 self.turn = index + 1;
                 if input.is_last() {
                     self.cancel(id);
@@ -79,14 +79,14 @@ enum Request {
 }
 
 impl Request {
-    fn poll_next(&mut self, context: &mut Context<'_>) -> Poll<Input> {
+    fn poll_next(&mut self, context: &mut Context<'_>, best: usize) -> Poll<Input> {
         Poll::Ready(match self {
             Self::Sent(sent) => match ready!(Pin::new(&mut sent.head).poll(context)) {
                 Ok(response) => self.answered(&response.unchecked_into()),
                 // What went wrong is hidden from scripts: a name, a route, a certificate, or a missing CORS header.
                 Err(_) => self.failed(Failure::Connect),
             },
-            Self::Answered(body, abort) => match ready!(body.poll_next(context)) {
+            Self::Answered(body, abort) => match ready!(body.poll_next(context, best)) {
                 Ok(Some(data)) => Input::Data(data),
                 Ok(None) => {
                     abort.disarm();

@@ -1,6 +1,6 @@
 //! Small things over HTTP: bounded, with retries, and with the time that their sender lets them be kept.
 
-use super::body::Body;
+use super::body::{Body, GATHER};
 use super::client::{Client, header};
 use super::time::sleep;
 use bytes::{Bytes, BytesMut};
@@ -82,7 +82,7 @@ async fn get_once(client: &Client, url: &str, limit: usize) -> Result<Small, Htt
     let [control, age] = ["Cache-Control", "Age"].map(|name| header(&response, name));
     let mut reader = Body::new(&response);
     let mut body = BytesMut::new();
-    while let Some(piece) = poll_fn(|context| reader.poll_next(context))
+    while let Some(piece) = poll_fn(|context| reader.poll_next(context, GATHER))
         .await
         .map_err(unreachable)?
     {
