@@ -2,6 +2,7 @@
 // on its disk; files are slices of it.
 
 import { get, pieces, Trouble } from './cache';
+import { options as fetching, pool } from './gateways';
 import { gatewaysFor } from './state';
 import { DecompressStream, fetchIpfs, Gateways, NarReader, ready, words, code } from './wasm';
 import type { Blocks, FetchEvent, NarEntry, NarInfo, NarInfoEntry } from './wasm';
@@ -58,10 +59,8 @@ export async function open(item: Item, source: NarInfoEntry, signal: AbortSignal
   if (item.file) return item.file.stream();
   if (item.blocks) return fetchIpfs(source.url, new Gateways([]), { signal, blocks: held(item.blocks) });
   if (isIpfs(source.url)) {
-    const gateways = gatewaysFor(item.cache);
-    if (gateways.length === 0) throw new Trouble('No gateway to ask', 'Name one under Gateways.');
-    const options = { signal, redirect: 'manual' as const, requestTimeoutMs: 30_000, patienceMs: 5_000 };
-    return fetchIpfs(source.url, new Gateways(gateways), onEvent ? { ...options, onEvent } : options);
+    const options = { ...fetching(signal), requestTimeoutMs: 30_000 };
+    return fetchIpfs(source.url, pool(gatewaysFor(item.cache)), onEvent ? { ...options, onEvent } : options);
   }
   const response = await get(new URL(source.url, item.cache ?? location.href).href, 'the NAR', signal);
   if (!response?.body) throw new Trouble('The NAR is not there', `${source.url} answers 404. The cache may be making it at this moment: try again.`);

@@ -4,6 +4,7 @@
 //   #/cache?cache=URL&name=TEXT            what a cache has
 //   #/item/<hash>[/<tab>]?cache=URL        an item: narinfo; tab: files, sources, references, compare
 //   #/item/<hash>/files?cache=URL&path=P   a file of it
+//   #/item/<hash>/compare?cache=URL&with=<hash>&in=URL   beside another item, of this cache or of that one
 //   #/item/<hash>?narinfo=TEXT             of a pasted narinfo
 //   #/ipfs/<cid>                           a NAR by its CID
 //   #/file/<count>                         a dropped file, which no address can name

@@ -81,7 +81,8 @@ export default async function ({ page, job, saw, go, look, main }) {
 
   saw.views = {};
   const read = async (name) => {
-    await page.getByText(/^Wrong: |^Read; |^No source/).first().waitFor();
+    // What was said aloud of another one may still be there.
+    await page.locator('main').getByText(/^Wrong: |^Read; |^No source/).first().waitFor();
     saw.views[name] = await main();
     await look(`files-${name}`);
   };

@@ -75,6 +75,6 @@ export async function itemView(main: HTMLElement, route: Route, signal: AbortSig
   if (tab === 'files') await filesView(panel, item, route.query.get('path') ?? undefined, (path) => at({ path }, 'files'), signal);
   else if (tab === 'sources') sourcesView(panel, item, signal);
   else if (tab === 'references') await referencesView(panel, item, signal);
-  else if (tab === 'compare') await compareView(panel, item, route.query.get('with') ?? undefined, (other) => at({ with: other }, 'compare'), signal);
+  else if (tab === 'compare') await compareView(panel, item, { hash: route.query.get('with') ?? undefined, cache: route.query.get('in') ?? undefined }, (other) => at({ with: other.hash, in: other.cache }, 'compare'), signal);
   else if (info) narinfoView(panel, item, info);
 }
