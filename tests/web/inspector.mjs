@@ -1,4 +1,4 @@
-// Drives a real Chromium through the inspector as a person would. The job: { scenario, url, screenshots, … } as tests/tests/inspector.rs writes
+// Drives a real Chromium through the inspector as a person would. The job: { scenario, url, screenshots, … } as tests/tests/inspector writes
 // it; what each scenario does with it stands in inspector/<scenario>.mjs. The result is what was seen, and what the browser complained of.
 import { mkdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';

@@ -112,3 +112,17 @@ export class Progress {
     this.words.textContent = total ? `${bytes(done)} of ${bytes(total)}` : bytes(done);
   }
 }
+
+/** A picture that is drawn for the width that it has, so that its text is as large as other text on a phone too. Its place is kept free until then. */
+export function sized(height: number, draw: (width: number) => Child): HTMLElement {
+  const place = h('div', { class: 'sized' });
+  place.style.height = `${height}px`;
+  let drawn = 0;
+  new ResizeObserver(() => {
+    const width = Math.floor(place.clientWidth);
+    if (width === 0 || width === drawn) return;
+    drawn = width;
+    replace(place, draw(width));
+  }).observe(place);
+  return place;
+}

@@ -39,6 +39,24 @@ export async function openFile(file: File): Promise<void> {
   go(address());
 }
 
+/** Takes files that are dropped anywhere on the page; without that the browser would leave the page for them. */
+export function takeDrops(failed: (error: unknown) => void): void {
+  const over = (yes: boolean) => document.body.classList.toggle('dropping', yes);
+  addEventListener('dragover', (event) => {
+    if (!event.dataTransfer?.types.includes('Files')) return;
+    event.preventDefault();
+    over(true);
+  });
+  addEventListener('dragleave', (event) => event.relatedTarget === null && over(false));
+  addEventListener('drop', (event) => {
+    const file = event.dataTransfer?.files[0];
+    over(false);
+    if (!file) return;
+    event.preventDefault();
+    openFile(file).catch(failed);
+  });
+}
+
 let count = 0;
 
 /** Another one for each file, so that a second one is another view. */

@@ -1,20 +1,28 @@
 // A closure as a picture: a column for each step away from the item, a circle for each member, of an area like its size.
 
 import type { Member } from './closure';
-import { bytes, s, visible } from './dom';
+import { bytes, s, sized, visible } from './dom';
 
-const [WIDTH, TOP, ROW] = [900, 30, 34];
+const [TOP, ROW] = [24, 34];
+/** Of a column, its names included; a closure that has more of them than fit is scrolled. */
+const COLUMN = 190;
 const MAX_CIRCLES = 120;
 
-export function graph(members: Member[], address: (base: string) => string): SVGElement {
+export function graph(members: Member[], address: (base: string) => string): HTMLElement {
   const drawn = [...members].sort((a, b) => a.depth - b.depth || b.narSize - a.narSize).slice(0, MAX_CIRCLES);
   const columns = Math.max(...drawn.map(({ depth }) => depth)) + 1;
   const rows = Array.from({ length: columns }, (_, depth) => drawn.filter((member) => member.depth === depth));
   const height = TOP * 2 + Math.max(...rows.map((row) => row.length)) * ROW;
+  const label = `Closure of ${members.length} items`;
+  return sized(height, (width) => picture(rows, Math.max(width, columns * COLUMN), height, label, address));
+}
+
+function picture(rows: Member[][], width: number, height: number, title: string, address: (base: string) => string): SVGElement {
+  const drawn = rows.flat();
   const largest = Math.max(1, ...drawn.map(({ narSize }) => narSize));
   const places = new Map<string, { x: number; y: number }>();
   rows.forEach((row, depth) => row.forEach((member, index) => {
-    places.set(member.base, { x: 40 + (depth * (WIDTH - 240)) / Math.max(1, columns - 1), y: height / 2 + (index - (row.length - 1) / 2) * ROW });
+    places.set(member.base, { x: 24 + (depth * (width - COLUMN)) / Math.max(1, rows.length - 1), y: height / 2 + (index - (row.length - 1) / 2) * ROW });
   }));
   const lines = drawn.flatMap(({ base, references }) => references.filter((other) => other !== base).flatMap((other) => {
     const [from, to] = [places.get(base), places.get(other)];
@@ -27,7 +35,7 @@ export function graph(members: Member[], address: (base: string) => string): SVG
     return s('a', { href: address(member.base), 'aria-label': `${label}, ${bytes(member.narSize)}, ${visible(member.says)}` },
       s('title', {}, `${label}: ${bytes(member.narSize)}. ${visible(member.says)}`),
       s('circle', { class: `node ${member.state}`, cx: place.x, cy: place.y, r }),
-      s('text', { x: place.x + r + 4, y: place.y + 4 }, label.length > 22 ? `${label.slice(0, 21)}…` : label));
+      s('text', { x: place.x + r + 5, y: place.y + 4 }, label.length > 20 ? `${label.slice(0, 19)}…` : label));
   });
-  return s('svg', { class: 'plot graph', viewBox: `0 0 ${WIDTH} ${height}`, role: 'group', 'aria-label': `Closure of ${members.length} items` }, ...lines, ...circles);
+  return s('svg', { class: 'plot graph', viewBox: `0 0 ${width} ${height}`, width, height, role: 'group', 'aria-label': title }, ...lines, ...circles);
 }

@@ -2,6 +2,7 @@
 // on its disk; files are slices of it.
 
 import { get, pieces, Trouble } from './cache';
+import { options as fetching, pool } from './gateways';
 import { gatewaysFor } from './state';
 import { DecompressStream, fetchIpfs, Gateways, NarReader, ready, words, code } from './wasm';
 import type { Blocks, FetchEvent, NarEntry, NarInfo, NarInfoEntry } from './wasm';
@@ -58,10 +59,8 @@ export async function open(item: Item, source: NarInfoEntry, signal: AbortSignal
   if (item.file) return item.file.stream();
   if (item.blocks) return fetchIpfs(source.url, new Gateways([]), { signal, blocks: held(item.blocks) });
   if (isIpfs(source.url)) {
-    const gateways = gatewaysFor(item.cache);
-    if (gateways.length === 0) throw new Trouble('No gateway to ask', 'Name one under Gateways.');
-    const options = { signal, redirect: 'manual' as const, requestTimeoutMs: 30_000, patienceMs: 5_000 };
-    return fetchIpfs(source.url, new Gateways(gateways), onEvent ? { ...options, onEvent } : options);
+    const options = { ...fetching(signal), requestTimeoutMs: 30_000 };
+    return fetchIpfs(source.url, pool(gatewaysFor(item.cache)), onEvent ? { ...options, onEvent } : options);
   }
   const response = await get(new URL(source.url, item.cache ?? location.href).href, 'the NAR', signal);
   if (!response?.body) throw new Trouble('The NAR is not there', `${source.url} answers 404. The cache may be making it at this moment: try again.`);
@@ -91,12 +90,16 @@ export interface Watch {
 /** Reads a NAR, from the first source that gives it. */
 export async function load(item: Item, watch: Watch): Promise<Nar> {
   const failed: string[] = [];
+  const unavailable = new Set<string>();
   for (const source of ordered(item)) {
+    // Where its compression is tried out, it is asked for once all the same.
+    if (unavailable.has(source.url)) continue;
     try {
       return await read(item, source, watch);
     } catch (error) {
       if (watch.signal.aborted) throw error;
       failed.push(`${source.url}: ${words(error)}`);
+      if (code(error)?.startsWith('FETCH_')) unavailable.add(source.url);
     }
   }
   if (failed.length === 0) throw new Trouble('No form that can be read here', 'The narinfo names no entry in none, gzip, zstd, lzip or xz.');

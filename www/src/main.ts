@@ -2,6 +2,7 @@
 
 import { Trouble } from './cache';
 import { h, problem, replace } from './dom';
+import { takeDrops } from './dropped';
 import { offline } from './offline';
 import { parse, type Route } from './route';
 import { words } from './wasm';
@@ -45,6 +46,7 @@ async function show(): Promise<void> {
   const route = parse(location.hash);
   const item = ['item', 'ipfs', 'file'].includes(route.parts[0] ?? '');
   if (!item) close();
+  const focused = document.activeElement;
   // Within an item the page stays where it is.
   const place = item ? `${route.parts[0]}/${route.parts[1]}` : location.hash;
   if (place !== shown) replace(main, h('p', { class: 'quiet', role: 'status' }, 'Loading…'));
@@ -59,9 +61,16 @@ async function show(): Promise<void> {
   document.title = title && route.parts.length > 0 ? `${title} · Cache inspector` : 'Cache inspector';
   // Whoever can't see that another page is there is taken to its beginning.
   if (shown !== undefined && place !== shown) main.focus({ preventScroll: true });
+  // What is still there keeps the focus, though the page was drawn anew around it.
+  else if (place === shown && focused instanceof HTMLElement && focused.isConnected && document.activeElement === document.body) focused.focus({ preventScroll: true });
   shown = place;
 }
 
+takeDrops((error) => {
+  main.querySelector('.undropped')?.remove();
+  main.prepend(h('div', { class: 'undropped' }, problem(error instanceof Trouble ? error.title : 'This can’t be opened', words(error))));
+  scrollTo(0, 0);
+});
 addEventListener('hashchange', () => void show());
 void show();
 offline();

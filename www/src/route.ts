@@ -4,8 +4,9 @@
 //   #/cache?cache=URL&name=TEXT            what a cache has
 //   #/item/<hash>[/<tab>]?cache=URL        an item: narinfo; tab: files, sources, references, compare
 //   #/item/<hash>/files?cache=URL&path=P   a file of it
+//   #/item/<hash>/compare?cache=URL&with=<hash>&in=URL   beside another item, of this cache or of that one
 //   #/item/<hash>?narinfo=TEXT             of a pasted narinfo
-//   #/ipfs/<cid>                           a NAR by its CID
+//   #/ipfs/<cid>[?cache=URL]               a NAR by its CID; that server is asked as well as the user’s gateways
 //   #/file/<count>                         a dropped file, which no address can name
 //   #/health?cache=URL  #/keys  #/gateways
 

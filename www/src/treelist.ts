@@ -16,11 +16,15 @@ export class TreeList {
   private at = 0;
   private filter = '';
   private drawn = '';
+  private scrolled = 0;
 
   constructor(private readonly nodes: Node[], label: string, private readonly chosen: (node: Node) => void) {
     this.space = h('div', { role: 'none' });
     this.element = h('div', { class: 'tree', role: 'tree', tabindex: 0, 'aria-label': label }, this.space);
-    this.element.addEventListener('scroll', () => this.draw(), { passive: true });
+    this.element.addEventListener('scroll', () => {
+      this.scrolled = this.element.scrollTop;
+      this.draw();
+    }, { passive: true });
     this.element.addEventListener('keydown', (event) => this.key(event));
     this.element.addEventListener('click', (event) => this.click(event));
     new ResizeObserver(() => this.draw()).observe(this.element);
@@ -38,6 +42,11 @@ export class TreeList {
     return this.rows.length;
   }
 
+  /** Scrolls to where it was: an element that is put elsewhere in the page forgets that. */
+  restore(): void {
+    this.element.scrollTop = this.scrolled;
+  }
+
   /** Shows what has this text in its path, with the folders above it. */
   find(text: string): void {
     this.filter = text.toLowerCase();
@@ -51,7 +60,7 @@ export class TreeList {
     const index = this.nodes.findIndex((node) => node.entry.path === path);
     const node = this.nodes[index];
     if (!node) return undefined;
-    for (let up = node.parent; up >= 0; up = this.nodes[up]?.parent ?? -1) this.open.add(up);
+    for (let up = node.entry.type === 'directory' ? index : node.parent; up >= 0; up = this.nodes[up]?.parent ?? -1) this.open.add(up);
     this.layout();
     this.move(this.rows.indexOf(index));
     return node;
@@ -127,8 +136,9 @@ export class TreeList {
     const index = this.rows[row];
     const node = index === undefined ? undefined : this.nodes[index];
     if (!node || index === undefined) return;
-    if (node.entry.type === 'directory') this.toggle(index, !this.open.has(index));
-    else this.chosen(node);
+    const closes = node.entry.type === 'directory' && this.open.has(index);
+    if (node.entry.type === 'directory' && !this.filter) this.toggle(index, !closes);
+    if (!closes) this.chosen(node);
   }
 
   private toggle(index: number, open: boolean): void {

@@ -2,8 +2,8 @@
 
 import init from '../../wasm/pkg/interplanar.js';
 
-export { blockLinks, CarReader, ChunkIndex, DecompressStream, Gateways, NarInfo, NarReader, TrustedKeys, fetchIpfs } from '../../wasm/pkg/interplanar.js';
-export type { Blocks, FetchEvent, InterplanarError, NarEntry, NarInfoEntry, NarInfoSignature } from '../../wasm/pkg/interplanar.js';
+export { blockLinks, CarReader, ChunkIndex, DecompressStream, Gateways, NarInfo, NarReader, NarSkim, TrustedKeys, fetchBlock, fetchIpfs, fetchOutline } from '../../wasm/pkg/interplanar.js';
+export type { Blocks, FetchEvent, FetchOptions, InterplanarError, NarEntry, NarInfoEntry, NarInfoSignature } from '../../wasm/pkg/interplanar.js';
 
 let loading: Promise<unknown> | undefined;
 

@@ -70,6 +70,13 @@ impl Fetcher {
         Self::with(target, options)
     }
 
+    /// What is in the directory at `url` and below it: an [`Action::Entry`] for each entry, in no particular order, and no content.
+    #[must_use]
+    pub fn outline(url: &IpfsUrl, options: Options) -> Self {
+        let target = Target::outline(url, &options);
+        Self::with(target, options)
+    }
+
     /// A fetch of one block, of any codec; its bytes are the content.
     #[must_use]
     pub fn block(cid: Cid, options: Options) -> Self {

@@ -21,6 +21,7 @@
 //! - What is wanted next is looked for in the local store first. Much missing: **one CAR** from the best gateway, from the first
 //!   missing byte on. Little missing, or left out of a CAR: block requests side by side, spread over the gateways.
 //! - **A directory with all below it** ([`Fetcher::tree`]) is one CAR as well: a request for each of a thousand small files would take a round trip each.
+//! - What is in a directory, without contents ([`Fetcher::outline`]), is block requests alone: no CAR has only that.
 //! - A near gateway is asked for **the plain file** instead, once the CAR has told where its leaves lie: it is cut there and each piece
 //!   verified as the block that it must be. That comes three times as fast out of Kubo ([`Options::near_ms`]).
 //! - Every block is hashed before it is used, by the engine or by its driver ([`Options::hash_outside`]). One that came before it was wanted waits, within a number of bytes.
@@ -78,6 +79,7 @@ mod gateway;
 mod input;
 mod line;
 mod options;
+mod outline;
 mod peers;
 mod plain;
 mod plan;
@@ -98,5 +100,6 @@ pub use gateway::{ACCEPT_CAR, ACCEPT_FILE, ACCEPT_RAW, Gateway, GatewayUrlError,
 pub use input::Input;
 pub use line::{Line, RATES, ROUND_TRIPS_MS};
 pub use options::{ByteRange, Options};
+pub use outline::MAX_OUTLINE;
 pub use pool::{GatewayPool, Policy, Report};
 pub use tree::{MAX_TREE_PATH, TreeEntry, TreeKind};

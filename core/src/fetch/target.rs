@@ -1,5 +1,6 @@
 //! What is fetched: first the path, then the file or the tree at its end.
 
+use super::outline::Outline;
 use super::tree::{Piece, Tree};
 use super::{ByteRange, FetchError, Options};
 use crate::block::Block;
@@ -50,6 +51,8 @@ pub(super) struct Target {
     budget: Budget,
     /// For a tree: how its walk begins, and how far it looks ahead.
     tree: Option<(Begin, usize)>,
+    /// Of the tree only the directories are wanted.
+    outline: bool,
 }
 
 impl Target {
@@ -63,6 +66,17 @@ impl Target {
         }
     }
 
+    /// A path, and the directories of the tree at its end.
+    pub(super) fn outline(url: &IpfsUrl, options: &Options) -> Self {
+        let begin: Begin = |root, budget, _| Box::new(Outline::new(root, budget));
+        Self {
+            tree: Some((begin, options.read_ahead)),
+            outline: true,
+            range: None,
+            ..Self::new(url, options)
+        }
+    }
+
     pub(super) fn new(url: &IpfsUrl, options: &Options) -> Self {
         let resolver = Resolver::new(url.cid, url.path.clone(), options.budget);
         Self {
@@ -72,6 +86,7 @@ impl Target {
             range: options.range,
             budget: options.budget,
             tree: None,
+            outline: false,
         }
     }
 
@@ -88,6 +103,7 @@ impl Target {
             range: None,
             budget: options.budget,
             tree: None,
+            outline: false,
         }
     }
 
@@ -96,9 +112,9 @@ impl Target {
         self.tree.is_some()
     }
 
-    /// Whether no CAR can bring what is wanted, since its DAG is of no concern.
+    /// Whether no CAR brings what is wanted and not much more, since most of its DAG is of no concern.
     pub(super) fn is_block(&self) -> bool {
-        matches!(self.stage, Stage::Block(_))
+        self.outline || matches!(self.stage, Stage::Block(_))
     }
 
     pub(super) fn root(&self) -> &Cid {

@@ -354,7 +354,7 @@ impl Walk for Tree {
 }
 
 /// Names lead nowhere but down.
-fn check(name: &[u8]) -> Result<(), UnixFsError> {
+pub(super) fn check(name: &[u8]) -> Result<(), UnixFsError> {
     let odd = name.is_empty() || name == b"." || name == b"..";
     if odd || name.contains(&b'/') || name.contains(&0) {
         return Err(UnixFsError::Name);

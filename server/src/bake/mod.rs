@@ -30,6 +30,7 @@ mod content;
 pub(crate) mod dag;
 mod encoder;
 mod error;
+mod ledger;
 mod oven;
 mod pieces;
 mod press;
@@ -59,6 +60,7 @@ pub use compressor::{Compressor, CompressorError};
 pub(crate) use content::Content;
 pub(crate) use encoder::Encoder;
 pub use error::BakeError;
+pub use ledger::Totals;
 pub use queue::Urgency;
 pub use record::{Record, Representation};
 pub use records::Baked;
@@ -366,6 +368,24 @@ impl Baker {
         if let Err(error) = self.inner.records.remove(hash_part) {
             tracing::error!(hash_part, %error, "its record can't be removed");
         }
+    }
+
+    /// Counts the baked items, for [`Self::space`]. Blocks.
+    ///
+    /// # Errors
+    /// The folder of records can't be read.
+    pub(crate) fn count(&self) -> Result<(), BakeError> {
+        self.inner.records.count(&self.inner.stopped)
+    }
+
+    /// What the baked items are together, once they were counted, and the bytes of the files that hold all blocks. Looks at a file for each
+    /// GiB, and at nothing else. Blocks.
+    ///
+    /// # Errors
+    /// The folder of blocks can't be read.
+    pub(crate) fn space(&self) -> Result<Option<(Totals, u64)>, BakeError> {
+        let disk = self.inner.blocks.disk_bytes()?;
+        Ok(self.inner.records.totals().map(|totals| (totals, disk)))
     }
 
     /// What was done and what is to be done.

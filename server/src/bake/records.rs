@@ -4,13 +4,14 @@ use std::collections::{HashMap, HashSet};
 use std::fs::{self, File};
 use std::io::ErrorKind;
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
 use tokio::sync::Notify;
 
+use super::ledger::{Ledger, Totals};
 use super::{BakeError, Record};
 use crate::{atomic, unix_time};
 
@@ -67,7 +68,7 @@ pub(super) struct Records {
     dir: PathBuf,
     memory: Mutex<Memory>,
     /// Held while a record changes, which takes as long as the disk does.
-    writing: Mutex<()>,
+    writing: Mutex<Ledger>,
     watched: Watched,
 }
 
@@ -202,17 +203,24 @@ impl Records {
 
     /// Writes a record to disk and into memory.
     pub(super) fn save(&self, record: Record) -> Result<Arc<Baked>, BakeError> {
-        let _writing = self.writing();
-        self.write(record)
+        let mut ledger = self.writing();
+        let before = self.get(record.item.store_path.hash_part());
+        self.write(record, before.as_deref(), &mut ledger)
     }
 
-    fn write(&self, record: Record) -> Result<Arc<Baked>, BakeError> {
+    fn write(
+        &self,
+        record: Record,
+        before: Option<&Baked>,
+        ledger: &mut Ledger,
+    ) -> Result<Arc<Baked>, BakeError> {
         let hash_part = record.item.store_path.hash_part().to_owned();
         let path = self.path(&hash_part);
         let json = record
             .to_json()
             .map_err(|error| BakeError::io(&path)(error.into()))?;
         atomic::write(&path, &json).map_err(BakeError::io(&path))?;
+        ledger.change(&hash_part, before.map(|one| &one.record), Some(&record));
         let mut memory = self.lock();
         memory.changes += 1;
         self.watched.note(&hash_part);
@@ -225,13 +233,13 @@ impl Records {
         hash_part: &str,
         change: impl FnOnce(&mut Record),
     ) -> Result<bool, BakeError> {
-        let _writing = self.writing();
+        let mut ledger = self.writing();
         let Some(baked) = self.get(hash_part) else {
             return Ok(false);
         };
         let mut record = baked.record.clone();
         change(&mut record);
-        self.write(record)?;
+        self.write(record, Some(&baked), &mut ledger)?;
         Ok(true)
     }
 
@@ -255,7 +263,8 @@ impl Records {
         may_go: impl FnOnce(&Baked) -> bool,
     ) -> Result<bool, BakeError> {
         let path = self.path(hash_part);
-        let _writing = self.writing();
+        let mut ledger = self.writing();
+        let before = self.get(hash_part);
         let removed = {
             // Until the file is gone nobody reads it into memory again.
             let mut memory = self.lock();
@@ -266,6 +275,10 @@ impl Records {
             memory.changes += 1;
             fs::remove_file(&path)
         };
+        let error = removed.as_ref().err();
+        if error.is_none_or(|error| error.kind() == ErrorKind::NotFound) {
+            ledger.change(hash_part, before.as_ref().map(|one| &one.record), None);
+        }
         self.watched.note(hash_part);
         match removed.and_then(|()| atomic::sync_folder(&self.dir)) {
             Err(error) if error.kind() != ErrorKind::NotFound => Err(BakeError::io(&path)(error)),
@@ -309,7 +322,29 @@ impl Records {
         self.dir.join(format!("{hash_part}.json"))
     }
 
-    fn writing(&self) -> MutexGuard<'_, ()> {
+    /// Counts all records, so that [`Self::totals`] knows their sums from then on; in small steps, between which records may change. Blocks.
+    pub(super) fn count(&self, stopped: &AtomicBool) -> Result<(), BakeError> {
+        {
+            let mut ledger = self.writing();
+            ledger.begin(self.all()?.into_iter());
+        }
+        while !stopped.load(Ordering::Relaxed) {
+            let mut ledger = self.writing();
+            let Some(hash_part) = ledger.next() else {
+                break;
+            };
+            let record = self.read(&hash_part);
+            ledger.count(&hash_part, record.as_ref());
+        }
+        Ok(())
+    }
+
+    /// What the items are together, once they were counted. Waits for a record that is being written.
+    pub(super) fn totals(&self) -> Option<Totals> {
+        self.writing().totals()
+    }
+
+    fn writing(&self) -> MutexGuard<'_, Ledger> {
         self.writing.lock().unwrap_or_else(PoisonError::into_inner)
     }
 

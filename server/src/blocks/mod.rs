@@ -251,16 +251,23 @@ impl BlockStore {
         Ok(right)
     }
 
+    /// Bytes of the pack files, dead ones and framing included. Costs a look at each file, of up to [`MAX_PACK`] bytes.
+    ///
+    /// # Errors
+    /// The folder cannot be read.
+    pub fn disk_bytes(&self) -> Result<u64, BlocksError> {
+        Ok(self.inner.packs.lengths()?.iter().sum())
+    }
+
     /// Counts what is stored. Costs a pass over the index.
     ///
     /// # Errors
     /// The index or the folder cannot be read.
     pub fn stats(&self) -> Result<Stats, BlocksError> {
         let mut stats = self.inner.index.stats()?;
-        for id in self.inner.packs.list()? {
-            stats.packs += 1;
-            stats.pack_bytes += self.inner.packs.length(id)?;
-        }
+        let packs = self.inner.packs.lengths()?;
+        stats.packs = packs.len() as u64;
+        stats.pack_bytes = packs.iter().sum();
         let (blocks, bytes) = self.inner.writer.as_ref().map_or((0, 0), Writer::pending);
         stats.blocks += blocks;
         stats.bytes += bytes;

@@ -66,6 +66,11 @@ impl Packs {
         Ok(ids)
     }
 
+    /// Bytes of each pack file.
+    pub(super) fn lengths(&self) -> Result<Vec<u64>, BlocksError> {
+        self.list()?.into_iter().map(|id| self.length(id)).collect()
+    }
+
     /// Bytes of a pack file; 0 if it is gone.
     pub(super) fn length(&self, id: u32) -> Result<u64, BlocksError> {
         let path = self.path(id);

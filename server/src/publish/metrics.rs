@@ -4,7 +4,7 @@ use std::fmt::Write;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::snapshot::SnapshotState;
-use crate::bake::{Counts, UploadState};
+use crate::bake::{Counts, Totals, UploadState};
 
 /// What is counted apart.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -40,6 +40,7 @@ impl Metrics {
     pub(super) fn text(
         &self,
         counts: Counts,
+        space: Option<(Totals, u64)>,
         upload: Option<&UploadState>,
         snapshots: Option<&SnapshotState>,
     ) -> String {
@@ -65,6 +66,12 @@ impl Metrics {
         metric("bakes_failed_total", "counter", counts.failed);
         metric("bakes_running", "gauge", counts.running as u64);
         metric("bakes_queued", "gauge", counts.queued as u64);
+        if let Some((totals, disk)) = space {
+            metric("items", "gauge", totals.items);
+            metric("nar_bytes", "gauge", totals.nar_bytes);
+            metric("offered_bytes", "gauge", totals.offered_bytes);
+            metric("disk_bytes", "gauge", disk);
+        }
         if let Some(upload) = upload {
             metric("kubo_up", "gauge", u64::from(upload.is_up()));
             metric("kubo_published_total", "counter", upload.published());
@@ -100,12 +107,13 @@ mod tests {
         metrics.count(Kind::Nar, true);
         metrics.count(Kind::Nar, true);
         metrics.count(Kind::NarInfo, false);
-        let text = metrics.text(Counts::default(), None, None);
+        let text = metrics.text(Counts::default(), None, None, None);
         assert!(text.contains("interplanar_requests_total{kind=\"nar\",result=\"found\"} 2\n"));
         assert!(text.contains("{kind=\"narinfo\",result=\"missed\"} 1\n"));
         assert!(
             text.contains("# TYPE interplanar_baked_total counter\ninterplanar_baked_total 0\n")
         );
-        assert!(!text.contains("kubo"));
+        // What nobody has counted is not said to be nothing.
+        assert!(!text.contains("kubo") && !text.contains("bytes"));
     }
 }

@@ -220,8 +220,14 @@ impl Publisher {
         })
     }
 
-    /// Starts publishing into Kubo and tidying the cache, if that was asked for. Needs a tokio runtime.
+    /// Starts counting what is there; and publishing into Kubo and tidying the cache, if that was asked for. Needs a tokio runtime.
     pub fn start(&self, shutdown: &Shutdown) {
+        let baker = self.inner.baker.clone();
+        tokio::task::spawn_blocking(move || {
+            if let Err(error) = baker.count() {
+                tracing::warn!(%error, "the items can't be counted: /metrics won't tell what they take");
+            }
+        });
         let upload = self
             .inner
             .upload
@@ -320,8 +326,11 @@ impl Inner {
                 .map(|keys| answers::ok(answers::FILE_TEXT, keys.clone())),
             Route::Health => Some(answers::ok(answers::TEXT, "ok\n")),
             Route::Metrics => {
+                let baker = self.baker.clone();
+                let space = blocking(move || baker.space().ok().flatten()).await;
                 let text = self.metrics.text(
                     self.baker.counts(),
+                    space,
                     self.uploaded.as_deref(),
                     self.snapshots.as_deref(),
                 );

@@ -1,7 +1,8 @@
-// Two versions of an item side by side, and how the cache does.
+// Two versions of an item side by side, of one cache and of two.
 
 export default async function ({ page, job, saw, go, look, main }) {
-  await go(`#/item/${job.old}/compare?cache=${encodeURIComponent(`${job.url}/`)}`);
+  const cache = encodeURIComponent(`${job.url}/`);
+  await go(`#/item/${job.old}/compare?cache=${cache}`);
   await page.getByRole('link', { name: 'tools-1.1' }).click();
   await page.getByText(/^An update transfers/).waitFor();
   await page.getByText(/added, .* removed/).waitFor();
@@ -10,9 +11,33 @@ export default async function ({ page, job, saw, go, look, main }) {
   await page.getByText(/^Compared byte by byte; both/).waitFor();
   saw.compared = await main();
   await look('compare', { fullPage: true });
-  await go(`#/cache?cache=${encodeURIComponent(`${job.url}/`)}`);
-  await page.getByRole('link', { name: 'Health' }).click();
-  await page.getByRole('img', { name: /^Bakes/ }).waitFor();
-  saw.health = { text: await main(), bakes: await page.getByRole('img', { name: /^Bakes/ }).getAttribute('aria-label'), requests: await page.getByRole('img', { name: /^Requests/ }).getAttribute('aria-label') };
-  await look('health');
+
+  // With what another cache has of it.
+  saw.across = {};
+  const other = page.getByLabel('The newer item: its store path or hash');
+  const within = page.getByLabel('In the cache');
+  const compared = async () => {
+    await page.getByText(/^An update transfers/).waitFor();
+    await page.getByText(/added, .* removed/).waitFor();
+    return main();
+  };
+  await go(`#/item/${job.old}/compare?cache=${cache}`);
+  await within.fill(job.other);
+  await page.getByRole('button', { name: 'Compare', exact: true }).click();
+  await page.getByRole('heading', { name: 'Items with a like name' }).waitFor();
+  await page.getByRole('link', { name: 'tools-1.1' }).click();
+  saw.across.text = await compared();
+  await look('compare-across', { fullPage: true });
+  await page.reload();
+  saw.across.reloaded = await compared();
+  await go(`#/item/${job.new}/compare?cache=${cache}`);
+  await within.fill(job.other);
+  await other.fill(job.new);
+  await page.getByRole('button', { name: 'Compare', exact: true }).click();
+  saw.across.same = await compared();
+  await look('compare-same');
+  await other.fill('0'.repeat(32));
+  await page.getByRole('button', { name: 'Compare', exact: true }).click();
+  await page.getByRole('alert').waitFor();
+  saw.across.none = await main();
 }

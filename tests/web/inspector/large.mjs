@@ -8,6 +8,15 @@ export default async function ({ page, context, job, saw, go, look, main }) {
     const { metrics } = await client.send('Performance.getMetrics');
     return metrics.find(({ name }) => name === 'JSHeapUsedSize').value;
   };
+  // What the browser itself says it keeps of the page's blobs: how many, and their bytes.
+  const blobs = await context.newPage();
+  const kept = async () => {
+    await client.send('HeapProfiler.collectGarbage');
+    await blobs.goto('chrome://blob-internals');
+    const lengths = await blobs.locator('body').innerText();
+    const sizes = [...lengths.matchAll(/Length:?\s*([\d,]+)/gi)].map(([, digits]) => Number(digits.replaceAll(',', '')));
+    return { count: sizes.length, bytes: sizes.reduce((sum, size) => sum + size, 0), text: lengths.slice(0, 300) };
+  };
   await page.addInitScript(() => {
     globalThis.long = [];
     new PerformanceObserver((list) => globalThis.long.push(...list.getEntries().map(({ duration }) => duration))).observe({ entryTypes: ['longtask'] });
@@ -15,6 +24,7 @@ export default async function ({ page, context, job, saw, go, look, main }) {
   await go('');
   await page.getByRole('heading', { level: 1 }).waitFor();
   saw.before = await memory();
+  saw.blobs = { before: await kept() };
   await go(`#/item/${job.hash}/files?cache=${encodeURIComponent(`${job.url}/`)}`);
   const tree = page.getByRole('tree', { name: 'Files' });
   await tree.waitFor();
@@ -38,9 +48,27 @@ export default async function ({ page, context, job, saw, go, look, main }) {
   saw.verified = await main();
   await look('files-large', { fullPage: true });
   saw.held = await memory();
+  saw.blobs.held = await kept();
+  // Into the folder of all files: its picture and its table, quick as well.
+  saw.folder = await page.evaluate(async () => {
+    const start = performance.now();
+    location.hash += '&path=many';
+    await new Promise((done) => {
+      const look = () => (document.querySelector('h2.trail a') && document.querySelector('svg.map') ? done() : requestAnimationFrame(look));
+      look();
+    });
+    return performance.now() - start;
+  });
+  await look('files-large-folder');
   await go('#/');
   await page.getByRole('heading', { name: 'What is in this cache, and who signed it?' }).waitFor();
   saw.after = await memory();
+  // The collector may need another turn to find the last of them.
+  for (let turn = 0; turn < 50; turn += 1) {
+    saw.blobs.after = await kept();
+    if (saw.blobs.after.count <= saw.blobs.before.count) break;
+    await page.evaluate(() => new Promise((done) => requestIdleCallback(done)));
+  }
   // A plain list of as many lines, for comparison.
   saw.plain = await page.evaluate((count) => {
     const start = performance.now();

@@ -8,7 +8,7 @@ export default async function ({ page, job, saw, go, look, main }) {
   await page.getByText('asking…').first().waitFor({ state: 'detached' });
   await page.waitForFunction(() => !document.body.innerText.includes('asking…'));
   saw.rows = {};
-  for (const [name, url] of Object.entries({ ...job.gateways, cache: job.url })) {
+  for (const [name, url] of Object.entries({ ...job.gateways, cache: job.url, named: `${job.named} named by the narinfo` })) {
     saw.rows[name] = await page.getByRole('row').filter({ has: page.getByRole('rowheader', { name: url }) }).getByRole('cell').allInnerTexts();
   }
   saw.http = await page.getByRole('row').filter({ hasText: 'nar/zstd/' }).getByRole('cell').allInnerTexts();

@@ -31,7 +31,7 @@ pub(super) struct Kind {
     pub(super) high_water: f64,
 }
 
-const CONTENT: Kind = Kind {
+pub(super) const CONTENT: Kind = Kind {
     bytes: true,
     high_water: 1_048_576.0,
 };

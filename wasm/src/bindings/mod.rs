@@ -1,5 +1,7 @@
 //! What JavaScript sees: the npm package.
 
+#[cfg(feature = "full")]
+mod block;
 mod blocks;
 #[cfg(feature = "full")]
 mod car;
@@ -18,10 +20,14 @@ mod nar;
 #[cfg(feature = "full")]
 mod narinfo;
 mod options;
+#[cfg(feature = "full")]
+mod skim;
 mod stream;
 #[cfg(feature = "full")]
 mod tree;
 
+#[cfg(feature = "full")]
+pub use block::block;
 pub use blocks::JsBlocks;
 #[cfg(feature = "full")]
 pub use car::{CarBlocks, CarReader};
@@ -38,11 +44,13 @@ pub use nar::{NarEntries, NarReader};
 #[cfg(feature = "full")]
 pub use narinfo::{NarInfo, NarInfoEntries, NarInfoSignatures, TrustedKeys};
 pub use options::FetchOptions;
+#[cfg(feature = "full")]
+pub use skim::NarSkim;
 #[cfg(feature = "zstd")]
 pub use stream::WritableStream;
 pub use stream::{Controller, ReadableStream};
 #[cfg(feature = "full")]
-pub use tree::{TreeStream, tree};
+pub use tree::{OutlineStream, TreeStream, outline, tree};
 
 use wasm_bindgen::prelude::*;
 

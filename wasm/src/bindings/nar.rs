@@ -101,43 +101,48 @@ impl NarReader {
 
     /// Everything read until now, depth first.
     pub fn entries(&self) -> Result<NarEntries, JsValue> {
-        let mut open: Vec<String> = Vec::new();
-        let mut entries = Vec::new();
-        for entry in self.listing.entries() {
-            open.truncate(entry.depth.saturating_sub(1));
-            if entry.depth > 0 {
-                open.push(text(&entry.name));
-            }
-            let mut line = Line {
-                path: open.join("/"),
-                ..Line::default()
-            };
-            match &entry.node {
-                Node::Directory => line.kind = "directory",
-                Node::File {
-                    executable,
-                    size,
-                    nar_offset,
-                } => {
-                    line.kind = "regular";
-                    line.executable = Some(*executable);
-                    line.size = Some(*size);
-                    line.nar_offset = Some(*nar_offset);
-                }
-                Node::Symlink { target } => {
-                    line.kind = "symlink";
-                    line.target = Some(text(target));
-                }
-            }
-            entries.push(line);
-        }
-        Ok(serde_wasm_bindgen::to_value(&entries)?.unchecked_into())
+        entries(&self.listing)
     }
 
     /// The listing as in Nix's `.ls` files: JSON.
     pub fn listing(&self) -> String {
         self.listing.to_json()
     }
+}
+
+/// The entries of a listing, for JavaScript.
+pub(super) fn entries(listing: &Listing) -> Result<NarEntries, JsValue> {
+    let mut open: Vec<String> = Vec::new();
+    let mut entries = Vec::new();
+    for entry in listing.entries() {
+        open.truncate(entry.depth.saturating_sub(1));
+        if entry.depth > 0 {
+            open.push(text(&entry.name));
+        }
+        let mut line = Line {
+            path: open.join("/"),
+            ..Line::default()
+        };
+        match &entry.node {
+            Node::Directory => line.kind = "directory",
+            Node::File {
+                executable,
+                size,
+                nar_offset,
+            } => {
+                line.kind = "regular";
+                line.executable = Some(*executable);
+                line.size = Some(*size);
+                line.nar_offset = Some(*nar_offset);
+            }
+            Node::Symlink { target } => {
+                line.kind = "symlink";
+                line.target = Some(text(target));
+            }
+        }
+        entries.push(line);
+    }
+    Ok(serde_wasm_bindgen::to_value(&entries)?.unchecked_into())
 }
 
 /// Names are bytes; those that aren't UTF-8 get replacement characters.

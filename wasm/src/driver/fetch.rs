@@ -64,6 +64,20 @@ pub fn fetch_tree(
     TreeStream(drive(client, fetcher, options, gateways, store, on_event))
 }
 
+/// Fetches the entries of the directory at `url` and of all below it, without contents and in no particular order. As [`fetch_ipfs`] in everything
+/// else.
+pub fn fetch_outline(
+    client: &Client,
+    url: &IpfsUrl,
+    options: Options,
+    gateways: Rc<RefCell<GatewayPool>>,
+    store: Option<Rc<dyn LocalBlocks>>,
+    on_event: impl FnMut(&Event) + 'static,
+) -> TreeStream {
+    let fetcher = |options| Fetcher::outline(url, options);
+    TreeStream(drive(client, fetcher, options, gateways, store, on_event))
+}
+
 fn drive(
     client: &Client,
     fetcher: impl FnOnce(Options) -> Fetcher,

@@ -1,38 +1,83 @@
 // Two items side by side: their files, and the blocks that they share.
 
 import { leaves, once, type Leaf } from '../blocks';
-import { get, hashPart, limited, list, narinfo, Trouble } from '../cache';
+import { cacheUrl, hashPart, list, narinfo, Trouble } from '../cache';
 import { compare, contents, type Change } from '../diff';
-import { bytes, h, name, problem, Progress, replace, s, say } from '../dom';
+import { bytes, h, name, problem, Progress, replace, s, say, sized } from '../dom';
 import { cid, isIpfs, load, type Item } from '../item';
+import { listings } from '../listing';
 import { go, link } from '../route';
-import { gatewaysFor } from '../state';
-import { fromListing } from '../tree';
+import { caches, gatewaysFor } from '../state';
+import { verdict } from '../trust';
 import { words, type NarEntry } from '../wasm';
 
-const MAX_LISTING = 64 << 20;
 const MAX_ROWS = 500;
 
-export async function compareView(place: HTMLElement, item: Item, other: string | undefined, address: (other: string) => string, signal: AbortSignal): Promise<void> {
-  const field = h('input', { id: 'other', type: 'text', spellcheck: 'false', value: other ?? '' });
+/** The other one: its hash, and the cache that it is of, if that is another. */
+export interface Other {
+  hash?: string | undefined;
+  cache?: string | undefined;
+}
+
+type Address = (other: Other) => string;
+
+const bare = (cache: string) => cache.replace(/\/$/, '');
+
+export async function compareView(place: HTMLElement, item: Item, other: Other, address: Address, signal: AbortSignal): Promise<void> {
   const outcome = h('div', {});
-  place.append(h('form', { onsubmit: (event) => {
-    event.preventDefault();
-    const hash = hashPart(field.value);
-    if (hash) go(address(hash));
-    else replace(outcome, problem('This names no item', 'Give a store path, or the 32 characters of its hash.'));
-  } }, h('label', { for: 'other' }, 'The newer item: its store path or hash'), h('div', { class: 'ask' }, field, h('button', { type: 'submit' }, 'Compare'))), outcome);
-  if (!item.cache || !item.info) return replace(outcome, h('p', { class: 'note' }, 'Only items of a cache can be compared.'));
-  if (!other) return suggest(outcome, item, address);
-  const info = await narinfo(item.cache, other, signal);
-  const newer: Item = { title: info.storePath.split('/').pop()?.slice(33) ?? '', cache: item.cache, info, sources: info.entries };
+  if (!item.cache || !item.info) {
+    place.append(h('p', { class: 'note' }, 'Only items of a cache can be compared.'));
+    return;
+  }
+  const cache = other.cache ?? item.cache;
+  place.append(form(item.cache, { hash: other.hash, cache }, outcome, address), outcome);
+  if (!other.hash) return suggest(outcome, item, cache, address);
+  const info = await narinfo(cache, other.hash, signal);
+  const newer: Item = { title: info.storePath.split('/').pop()?.slice(33) ?? '', cache, info, sources: info.entries };
   signal.addEventListener('abort', () => info.free());
-  replace(outcome, h('p', {}, 'From ', h('strong', {}, name(item.title)), ' to ', h('a', { href: link(['item', other], { cache: item.cache }) }, name(newer.title))));
   const shared = h('section', {});
   const files = h('section', {});
-  outcome.append(shared, files);
+  replace(outcome, head(item, newer), shared, files);
   await Promise.all([tell(shared, blocks(item, newer, signal)), tell(files, differences(item, newer, signal))]);
   say('Compared');
+}
+
+function form(own: string, other: Other, outcome: HTMLElement, address: Address): HTMLElement {
+  const field = h('input', { id: 'other', type: 'text', spellcheck: 'false', value: other.hash ?? '' });
+  const from = h('input', { id: 'other-cache', type: 'text', spellcheck: 'false', list: 'other-caches', value: bare(other.cache ?? own) });
+  const known = [...new Set([own, ...caches()])].map((cache) => h('option', { value: bare(cache) }));
+  return h('form', { class: 'pair', onsubmit: (event) => {
+    event.preventDefault();
+    try {
+      const cache = cacheUrl(from.value.trim() || own);
+      const hash = hashPart(field.value);
+      if (field.value.trim() && !hash) throw new Trouble('This names no item', 'Give a store path, or the 32 characters of its hash.');
+      go(address({ hash, cache: cache === own ? undefined : cache }));
+    } catch (error) {
+      replace(outcome, problem(error instanceof Trouble ? error.title : 'This can’t be compared', words(error)));
+    }
+  } }, h('div', {}, h('label', { for: 'other' }, 'The newer item: its store path or hash'), field),
+  h('div', {}, h('label', { for: 'other-cache' }, 'In the cache'), from, h('datalist', { id: 'other-caches' }, ...known)), h('button', { type: 'submit' }, 'Compare'));
+}
+
+/** Which two these are, and what their narinfos say of each other. */
+function head(item: Item, newer: Item): HTMLElement {
+  const { info, cache } = newer;
+  const apart = cache !== item.cache;
+  const hash = (info && hashPart(info.storePath)) ?? '';
+  const says = h('p', {}, 'From ', h('strong', {}, name(item.title)), apart && h('span', { class: 'quiet' }, ' in ', name(bare(item.cache ?? ''))),
+    ' to ', h('a', { href: link(['item', hash], { cache }) }, name(newer.title)), apart && h('span', { class: 'quiet' }, ' in ', name(bare(cache ?? ''))));
+  if (!apart || !info || !item.info) return says;
+  const { kind, title } = verdict(info);
+  return h('div', {}, says, agreement(item, newer), h('p', { class: `note ${kind}` }, h('strong', {}, name(title)), ', says the narinfo of the other cache.'));
+}
+
+/** Whether two caches have the same for one store path. */
+function agreement({ info }: Item, newer: Item): HTMLElement | null {
+  if (!info || info.storePath !== newer.info?.storePath) return null;
+  const same = info.narHash === newer.info.narHash;
+  return same ? h('p', { class: 'note good' }, h('strong', {}, 'Both caches have the same NAR for this store path.'), ' Its NarHash is the same.')
+    : h('p', { class: 'note bad', role: 'alert' }, h('strong', {}, 'The caches have different NARs for one store path.'), ' It was built twice with different results, or one of them was tampered with.');
 }
 
 async function tell(place: HTMLElement, work: Promise<HTMLElement>): Promise<void> {
@@ -44,13 +89,16 @@ async function tell(place: HTMLElement, work: Promise<HTMLElement>): Promise<voi
   }
 }
 
-/** Other items of nearly this name. */
-async function suggest(place: HTMLElement, item: Item, address: (other: string) => string): Promise<void> {
+/** Items of nearly this name. */
+async function suggest(place: HTMLElement, item: Item, cache: string, address: Address): Promise<void> {
   const stem = item.title.replace(/-?[0-9].*$/, '');
-  const page = item.cache && stem ? await list(item.cache, stem).catch(() => undefined) : undefined;
-  const others = (page?.items ?? []).map(({ path }) => path.split('/').pop() ?? '').filter((base) => !item.info?.storePath.endsWith(`/${base}`));
+  const page = stem ? await list(cache, stem).catch(() => undefined) : undefined;
+  const apart = cache !== item.cache;
+  const own = item.info?.storePath.split('/').pop();
+  const others = (page?.items ?? []).map(({ path }) => path.split('/').pop() ?? '').filter((base) => apart || base !== own);
   if (others.length === 0) return;
-  replace(place, h('h2', {}, 'Items with a like name'), h('ul', { class: 'rows' }, ...others.slice(0, 20).map((base) => h('li', {}, h('a', { href: address(base.slice(0, 32)) }, name(base.slice(33))), h('span', { class: 'hash' }, ` ${base.slice(0, 8)}…`)))));
+  const row = (base: string) => h('li', {}, h('a', { href: address({ hash: base.slice(0, 32), cache: apart ? cache : undefined }) }, name(base.slice(33))), h('span', { class: 'hash' }, ` ${base.slice(0, 8)}…`));
+  replace(place, h('h2', {}, 'Items with a like name', apart && h('span', { class: 'quiet' }, ' in ', name(bare(cache)))), h('ul', { class: 'rows' }, ...others.slice(0, 20).map(row)));
 }
 
 async function blocks(old: Item, newer: Item, signal: AbortSignal): Promise<HTMLElement> {
@@ -67,28 +115,40 @@ async function blocks(old: Item, newer: Item, signal: AbortSignal): Promise<HTML
   const has = new Set(after.map((leaf) => leaf.cid));
   return h('div', {}, h('h2', {}, 'Blocks'),
     h('p', { class: 'title' }, h('strong', {}, `An update transfers ${bytes(fresh)} of ${bytes(total)}.`), ` ${after.length - own.length} of ${after.length} blocks are shared.`),
+    h('ul', { class: 'legend' }, h('li', {}, swatch('shared'), 'shared'), h('li', {}, swatch('own'), 'only in this one')),
     picture([[old.title, before, has], [newer.title, after, had]]));
 }
 
+const swatch = (kind: string) => s('svg', { width: 14, height: 14, 'aria-hidden': 'true' }, s('rect', { class: kind, width: 14, height: 14 }));
+
 /** Each list of blocks as a band: shared ones in one colour, own ones in another. */
-function picture(bands: [string, Leaf[], Set<string>][]): SVGElement {
+function picture(bands: [string, Leaf[], Set<string>][]): HTMLElement {
   const longest = Math.max(1, ...bands.map(([, list]) => list.reduce((sum, { size }) => sum + size, 0)));
-  const scale = 900 / longest;
-  const rows = bands.flatMap(([title, list, other], row) => {
-    let x = 0;
-    return [s('text', { x: 0, y: row * 60 + 14 }, title), ...list.map(({ cid, size }) => {
-      const at = x;
-      x += size * scale;
-      return s('rect', { class: other.has(cid) ? 'shared' : 'own', x: at, y: row * 60 + 20, width: Math.max(0.5, size * scale - 0.5), height: 26 });
-    })];
+  const height = bands.length * 56;
+  return sized(height, (width) => {
+    const scale = width / longest;
+    const rows = bands.flatMap(([title, list, other], row) => {
+      let x = 0;
+      const boxes = list.map(({ cid, size }) => {
+        const at = x;
+        x += size * scale;
+        const shared = other.has(cid);
+        // What is not shared is what is looked for, be it ever so small.
+        return { shared, shape: s('rect', { class: shared ? 'shared' : 'own', x: Math.min(at, width - 3), y: row * 56 + 20, width: Math.max(shared ? 0.5 : 3, size * scale - 0.5), height: 24 }, s('title', {}, `${bytes(size)}, ${shared ? 'shared' : 'only here'}`)) };
+      });
+      boxes.sort((a, b) => Number(b.shared) - Number(a.shared));
+      return [s('text', { x: 0, y: row * 56 + 14 }, title), ...boxes.map(({ shape }) => shape)];
+    });
+    return s('svg', { class: 'plot', viewBox: `0 0 ${width} ${height}`, width, height, role: 'img', 'aria-label': 'The blocks of both items; shared ones are pale, own ones strong' }, ...rows);
   });
-  return s('svg', { class: 'plot', viewBox: '0 0 900 112', role: 'img', 'aria-label': 'The blocks of both items; shared ones are pale, own ones strong' }, ...rows);
 }
 
+/** The first list of files that there is, or what the NAR itself says. */
 async function listing(item: Item, signal: AbortSignal): Promise<NarEntry[]> {
-  const hash = item.info && hashPart(item.info.storePath);
-  const response = await get(`${item.cache ?? ''}${hash ?? ''}.ls`, 'the list of files', signal);
-  const found = response && fromListing(new TextDecoder().decode(await limited(response, MAX_LISTING)));
+  const enough = new AbortController();
+  let found: NarEntry[] | undefined = item.nar?.entries;
+  if (!found) await listings(item, { signal: AbortSignal.any([signal, enough.signal]), planted: ({ entries }) => (found ??= entries), progress() {} });
+  enough.abort();
   return found ?? (item.nar ??= await load(item, { signal, progress() {} })).entries;
 }
 

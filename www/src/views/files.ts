@@ -1,18 +1,19 @@
 // The tree of an item and one file of it. A listing of the cache is shown at once, as its word; the NAR, once it was read, as what it is.
 
-import { get, hashPart, limited, Trouble } from '../cache';
+import { Trouble } from '../cache';
 import { append, bytes, h, name, problem, Progress, replace, say, visible } from '../dom';
+import { folder, trail } from '../folder';
+import { pool } from '../gateways';
 import { content, load, type Item, type Nar } from '../item';
-import { chunkIndex, part } from '../part';
+import { listings, type Told } from '../listing';
+import { chunkIndex, fromPieces, fromTree, treeOf, type Part } from '../part';
 import { go } from '../route';
 import { show } from '../show';
-import { build, follow, fromListing, type Node } from '../tree';
+import { gatewaysFor } from '../state';
+import { build, follow, type Node } from '../tree';
 import { TreeList } from '../treelist';
-import { treemap } from '../treemap';
 import { verdict } from '../trust';
 import { words, type NarEntry } from '../wasm';
-
-const MAX_LISTING = 64 << 20;
 
 /** What is shown now, so that another path of the same item moves within it. */
 let shown: Files | undefined;
@@ -22,7 +23,8 @@ export async function filesView(place: HTMLElement, item: Item, path: string | u
   const files = shown;
   files.address = address;
   place.append(files.element);
-  await files.begin(signal);
+  files.restore();
+  await files.begin();
   if (!signal.aborted) await files.open(path, signal);
 }
 
@@ -41,46 +43,61 @@ class Files {
   private readonly tree = h('div', {});
   private readonly file = h('section', { class: 'file', 'aria-label': 'File' });
   private nodes: Node[] = [];
+  private cids = new Map<string, string>();
   private list: TreeList | undefined;
-  private held: (() => void)[] = [];
+  private readonly ending = new AbortController();
+  private beginning: Promise<void> | undefined;
   private loading: Promise<Nar> | undefined;
+  /** What the file that is shown holds. */
+  private held: (() => void)[] = [];
 
   constructor(readonly item: Item) {
     append(this.element, [this.state, h('div', { class: 'split' }, this.tree, this.file)]);
   }
 
   dispose(): void {
-    for (const work of this.held.splice(0)) work();
+    this.ending.abort();
+    this.release();
     delete this.item.nar;
   }
 
-  async begin(signal: AbortSignal): Promise<void> {
-    if (this.list) return;
-    const listing = await this.listing(signal);
-    if (listing && !signal.aborted) {
-      this.plant(listing);
-      replace(this.state, h('div', { class: 'note warn' }, h('strong', {}, 'The list of files is the cache’s word.'), ' No signature covers it. ',
-        h('button', { type: 'button', onclick: () => void this.nar().catch(() => {}) }, `Verify all (${this.download()})`)));
-    } else {
-      await this.nar();
-    }
+  private release(): void {
+    for (const work of this.held.splice(0)) work();
+  }
+
+  /** The page was drawn anew around it. */
+  restore(): void {
+    this.list?.restore();
+  }
+
+  /** Ends when there is a tree to show. */
+  begin(): Promise<void> {
+    return (this.beginning ??= this.plan().catch((error: unknown) => {
+      this.beginning = undefined;
+      throw error;
+    }));
+  }
+
+  private async plan(): Promise<void> {
+    const state = h('p', { class: 'quiet', role: 'status' }, 'Asking for the list of files…');
+    replace(this.state, state);
+    const signal = this.ending.signal;
+    const found = this.item.info && (await listings(this.item, { signal, planted: (told) => this.told(told), progress: (text) => (state.textContent = text) }));
+    if (!found && !signal.aborted) await this.nar();
+  }
+
+  /** A list is there, unless the NAR itself has come before it. */
+  private told({ entries, cids, kind, title, says }: Told): void {
+    if (this.item.nar || this.loading || this.ending.signal.aborted) return;
+    this.cids = cids;
+    this.plant(entries);
+    replace(this.state, h('div', { class: `note ask ${kind}`, role: kind === 'bad' ? 'alert' : undefined }, h('div', {}, h('strong', {}, title), h('p', {}, says)),
+      h('button', { type: 'button', onclick: () => void this.nar().catch(() => {}) }, `Verify all (${this.download()})`)));
   }
 
   private download(): string {
     const sizes = this.item.sources.flatMap(({ fileSize }) => fileSize ?? []);
     return bytes(sizes.length > 0 ? Math.min(...sizes) : (this.item.info?.narSize ?? 0));
-  }
-
-  private async listing(signal: AbortSignal) {
-    const hash = this.item.info && hashPart(this.item.info.storePath);
-    if (!hash || !this.item.cache || this.item.nar) return undefined;
-    try {
-      const response = await get(`${this.item.cache}${hash}.ls`, 'the list of files', signal);
-      return response && fromListing(new TextDecoder().decode(await limited(response, MAX_LISTING)));
-    } catch {
-      // The NAR itself says it as well.
-      return undefined;
-    }
   }
 
   /** The NAR, read once; progress and outcome are shown above the tree. */
@@ -93,9 +110,15 @@ class Files {
 
   private async read(): Promise<Nar> {
     const ending = new AbortController();
-    this.held.push(() => ending.abort());
+    this.ending.signal.addEventListener('abort', () => ending.abort());
     const bar = new Progress('Reading the NAR');
     const faults = h('ul', { class: 'quiet' });
+    const named = new Set<string>();
+    const fault = (gateway: string, error: unknown) => {
+      const text = `${gateway.replace(/\/$/, '')}: ${words(error)}. It was not used; another source was asked.`;
+      if (named.size < 20 && !named.has(text)) faults.append(h('li', { class: 'bad' }, visible(text)));
+      named.add(text);
+    };
     const stop = h('button', { type: 'button', class: 'plain', onclick: () => ending.abort() }, 'Stop');
     replace(this.state, bar.element, stop, faults);
     try {
@@ -103,10 +126,13 @@ class Files {
         signal: ending.signal,
         progress: (done, total) => bar.set(done, total),
         event: (event) => {
-          if (event.type === 'fault' && faults.childElementCount < 20) faults.append(h('li', { class: 'bad' }, `${event.gateway}: ${words(event.error)}. It was not used; another source was asked.`));
+          if (event.type === 'fault') fault(event.gateway, event.error);
         },
       });
       this.item.nar = nar;
+      // Those too that had been put aside before.
+      const asked = gatewaysFor(this.item.cache);
+      if (asked.length > 0) for (const { url, lastFault } of pool(asked).reports()) if (lastFault) fault(url, lastFault);
       this.outcome(nar, faults);
       this.plant(nar.entries);
       return nar;
@@ -134,32 +160,31 @@ class Files {
     // What is open in the tree stays open when the NAR says the same as the listing.
     if (same(this.nodes, nodes)) return;
     this.nodes = nodes;
-    const root = nodes[0];
     const list = new TreeList(nodes, 'Files', (node) => go(this.address(node.entry.path)));
     this.list = list;
     const field = h('input', { id: 'filter', type: 'search', placeholder: 'part of a path', autocomplete: 'off', oninput: () => {
       list.find(field.value.trim());
       say(`${list.length} rows`);
     } });
-    const map = treemap(nodes, (node) => go(this.address(node.entry.path)));
-    replace(this.tree, h('p', { class: 'quiet' }, `${(root?.files ?? 0).toLocaleString('en')} files, ${bytes(root?.size ?? 0)}`),
-      h('label', { for: 'filter' }, 'Filter'), field, h('div', { class: 'list' }, list.element), map && h('h2', {}, 'The largest files'), map);
+    const root = nodes[0];
+    replace(this.tree, h('label', { for: 'filter' }, 'Filter ', h('span', { class: 'quiet' }, `${(root?.files ?? 0).toLocaleString('en')} files, ${bytes(root?.size ?? 0)}`)),
+      field, h('div', { class: 'list' }, list.element));
     // Laid out as well: `make bench-web` reads what it took.
     void this.element.offsetHeight;
     performance.measure('tree', { start, end: performance.now() });
   }
 
   async open(path: string | undefined, signal: AbortSignal): Promise<void> {
-    const only = this.nodes.length === 1 ? this.nodes[0] : undefined;
-    const node = path === undefined ? only : this.list?.select(path);
-    if (!node) {
-      replace(this.file, h('p', { class: 'quiet' }, path === undefined ? 'Choose a file to see what is in it.' : 'There is no such path in this item.'));
-      return;
-    }
-    const title = h('h2', {}, name(node.entry.path || this.item.title));
-    if (node.entry.type === 'directory') return replace(this.file, title, h('p', {}, `A folder: ${node.files} files, ${bytes(node.size)}.`));
+    this.release();
+    const index = path === undefined ? 0 : this.nodes.findIndex((node) => node.entry.path === path);
+    const node = this.nodes[index];
+    if (!node) return replace(this.file, h('p', { class: 'quiet' }, 'There is no such path in this item.'));
+    if (path !== undefined) this.list?.select(path);
+    if (node.entry.type === 'directory') return replace(this.file, folder(this.nodes, index, this.item.title, (path) => this.address(path), go));
+    const title = trail(this.nodes, index, this.item.title, (one) => this.address(one.entry.path || undefined));
     if (node.entry.type === 'symlink') return replace(this.file, title, this.leads(node.entry.path, node.entry.target));
     if (!this.item.nar && (await this.alone(title, node.entry, signal))) return;
+    if (signal.aborted) return;
     replace(this.file, title, h('p', { class: 'quiet', role: 'status' }, 'To show it the NAR is read to its end.'));
     try {
       const nar = await this.nar();
@@ -172,21 +197,26 @@ class Files {
     }
   }
 
-  /** Shows a file by its pieces, where a chunk index tells them. */
+  /** Shows a file by itself: out of the folder on IPFS, or by its pieces where a chunk index tells them. */
   private async alone(title: HTMLElement, entry: File, signal: AbortSignal): Promise<boolean> {
-    const index = chunkIndex(this.item);
-    if (index === undefined || !this.list) return false;
-    replace(this.file, title, h('p', { class: 'quiet', role: 'status' }, 'Fetching the pieces that it is in…'));
-    try {
-      const { blob, fetched, blocks } = await part(this.item, index, entry, signal);
-      if (signal.aborted) return true;
-      const says = `${blocks} blocks of ${bytes(fetched)} were fetched for it, not the whole NAR. Each has the hash that its CID says, and each piece the one that the chunk index says. Not verified yet: that this is the NAR which was signed. “Verify all” does it.`;
-      await this.display(title, blob, entry, h('p', { class: 'note warn' }, says));
-      return true;
-    } catch {
-      // The whole NAR may come from where the pieces don't.
-      return signal.aborted;
+    const [cid, tree, index] = [this.cids.get(entry.path), treeOf(this.item), chunkIndex(this.item)];
+    const ways: [() => Promise<Part>, string][] = [];
+    if (cid !== undefined && tree !== undefined) ways.push([() => fromTree(this.item, cid, entry, signal), 'Each has the hash that its CID says, and the file’s own CID stands in the item’s folder on IPFS.']);
+    if (index !== undefined) ways.push([() => fromPieces(this.item, index, entry, signal), 'Each has the hash that its CID says, and each piece the one that the chunk index says.']);
+    for (const [fetch, checked] of ways) {
+      replace(this.file, title, h('p', { class: 'quiet', role: 'status' }, 'Fetching the blocks that it is in…'));
+      try {
+        const { blob, fetched, blocks } = await fetch();
+        if (signal.aborted) return true;
+        const says = `${blocks === 1 ? '1 block' : `${blocks} blocks`} of ${bytes(fetched)} were fetched for it, not the whole NAR. ${checked} Not verified yet: that this is the NAR which was signed. “Verify all” does it.`;
+        await this.display(title, blob, entry, h('p', { class: 'note warn' }, says));
+        return true;
+      } catch {
+        // The next way may still lead there, and the whole NAR at last.
+        if (signal.aborted) return true;
+      }
     }
+    return false;
   }
 
   private leads(path: string, target: string): HTMLElement {

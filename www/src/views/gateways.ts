@@ -24,8 +24,10 @@ function table(changed: () => void): HTMLElement {
   const mine = gateways();
   const said = h('div', {});
   const field = h('input', { id: 'gateway', type: 'text', spellcheck: 'false', placeholder: 'https://gateway.example.org' });
-  const keep = (url: string) => {
+  const keep = (text: string) => {
     said.replaceChildren();
+    // Nodes on one’s own machine have no certificate.
+    const url = /^https?:\/\//i.test(text) ? text : `${/^(localhost|127\.|\[::1\])/.test(text) ? 'http' : 'https'}://${text}`;
     try {
       new Gateways([url]).free();
       setGateways([...new Set([...gateways(), url.replace(/\/$/, '')])]);

@@ -41,10 +41,11 @@ async function make(kind: string | undefined, id: string, cache: string | undefi
     if (!item) throw new Trouble('No file is open', 'A file that was dropped is forgotten when the page is loaded anew. Drop it once more on the first page.');
     return item;
   }
-  if (kind === 'ipfs') return { title: id, sources: anyCompression(id) };
+  const from = cache ? { cache } : {};
+  if (kind === 'ipfs') return { title: id, sources: anyCompression(id), ...from };
   const info = text ? parse(new TextEncoder().encode(text)) : await narinfo(cache ?? '', id, signal);
   const title = info.storePath.split('/').pop()?.slice(33) ?? info.storePath;
-  return { title, info, sources: info.entries, ...(cache ? { cache } : {}) };
+  return { title, info, sources: info.entries, ...from };
 }
 
 /** Lets go of what is open. */
@@ -75,6 +76,6 @@ export async function itemView(main: HTMLElement, route: Route, signal: AbortSig
   if (tab === 'files') await filesView(panel, item, route.query.get('path') ?? undefined, (path) => at({ path }, 'files'), signal);
   else if (tab === 'sources') sourcesView(panel, item, signal);
   else if (tab === 'references') await referencesView(panel, item, signal);
-  else if (tab === 'compare') await compareView(panel, item, route.query.get('with') ?? undefined, (other) => at({ with: other }, 'compare'), signal);
+  else if (tab === 'compare') await compareView(panel, item, { hash: route.query.get('with') ?? undefined, cache: route.query.get('in') ?? undefined }, (other) => at({ with: other.hash, in: other.cache }, 'compare'), signal);
   else if (info) narinfoView(panel, item, info);
 }

@@ -27,11 +27,12 @@ function entries(item: Item): HTMLElement {
     const found = cid(entry.url);
     return h('tr', {}, h('td', {}, found ? 'IPFS' : 'HTTP'),
       h('td', { class: 'long' }, name(found ?? entry.url)),
-      h('td', {}, entry.compression), h('td', { class: 'number' }, entry.fileSize === undefined ? 'not said' : bytes(entry.fileSize)),
+      h('td', { 'data-of': 'Compression' }, entry.compression), h('td', { class: 'number', 'data-of': 'Download' }, entry.fileSize === undefined ? 'not said' : bytes(entry.fileSize)),
       h('td', {}, copy(entry.url, found ? 'the CID’s URL' : 'the URL')));
   });
-  return h('table', {}, h('caption', {}, 'Where the NAR can be had'),
-    h('thead', {}, h('tr', {}, ...['By', 'Address', 'Compression', 'Download', ''].map((title) => (title ? h('th', { scope: 'col' }, title) : h('td', {}))))),
+  const head = [['By', ''], ['Address', ''], ['Compression', ''], ['Download', 'number']];
+  return h('table', { class: 'stack' }, h('caption', {}, 'Where the NAR can be had'),
+    h('thead', {}, h('tr', {}, ...head.map(([title, kind]) => h('th', { scope: 'col', class: kind || undefined }, title)), h('td', {}))),
     h('tbody', {}, ...rows));
 }
 
@@ -47,10 +48,16 @@ function commands(item: Item, info: NarInfo): HTMLElement {
 }
 
 function fields(item: Item, text: string): HTMLElement {
-  const rows = lines(text).map(([key, value]) => h('div', { class: 'field' },
-    h('dt', {}, name(key)),
-    h('dd', {}, key === 'References' ? references(item, value) : h('code', {}, name(cut(value))),
-      h('p', { class: 'quiet' }, FIELDS[key] ?? 'A field that the inspector doesn’t know; clients skip it.'))));
+  // What a field means is said where it stands first.
+  const said = new Set<string>();
+  const rows = lines(text).map(([key, value]) => {
+    const known = said.has(key);
+    said.add(key);
+    const size = /Size$/.test(key) && /^\d+$/.test(value) && Number(value) >= 1024 ? h('span', { class: 'quiet' }, ` ${bytes(Number(value))}`) : null;
+    return h('div', { class: 'field' }, h('dt', {}, name(key)),
+      h('dd', {}, key === 'References' ? references(item, value) : h('code', {}, name(cut(value))), size,
+        !known && h('p', { class: 'quiet' }, FIELDS[key] ?? 'A field that the inspector doesn’t know; clients skip it.')));
+  });
   return h('dl', { class: 'fields' }, ...rows);
 }
 

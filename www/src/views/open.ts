@@ -81,13 +81,7 @@ function dropped(said: HTMLElement): HTMLElement {
   const input = h('input', { id: 'file', type: 'file', accept: '.narinfo,.nar,.zst,.gz,.xz,.lz,.zstd,.car' });
   const take = (file: File | undefined) => file && run(said, () => openFile(file));
   input.addEventListener('change', () => take(input.files?.[0]));
-  const zone = h('div', { class: 'drop' }, h('label', { for: 'file' }, 'A .narinfo, .nar (compressed or not) or .car file: choose it, or drop it here'), input);
-  zone.addEventListener('dragover', (event) => event.preventDefault());
-  zone.addEventListener('drop', (event) => {
-    event.preventDefault();
-    take(event.dataTransfer?.files[0]);
-  });
-  return zone;
+  return h('div', { class: 'drop' }, h('label', { for: 'file' }, 'A .narinfo, .nar (compressed or not) or .car file: choose it, or drop it anywhere on this page'), input);
 }
 
 /** The caches that are remembered, and the one that served this page. */

@@ -51,8 +51,8 @@ function sums({ members, more }: Closure, cache: string, signal: AbortSignal): H
 
 function table(members: Member[], address: (base: string) => string): HTMLElement {
   const rows = [...members].sort((a, b) => b.narSize - a.narSize).map((member) => h('tr', {},
-    h('td', {}, h('a', { href: address(member.base) }, name(member.base.slice(33)))), h('td', { class: 'number' }, member.state === 'bad' && member.narSize === 0 ? '' : bytes(member.narSize)),
-    h('td', { class: 'number' }, member.references.length), h('td', { class: 'number' }, member.depth), h('td', { class: member.state }, name(member.says)), h('td', {}, member.ipfs ? 'yes' : 'no')));
+    h('td', {}, h('a', { href: address(member.base) }, name(member.base.slice(33)))), h('td', { class: 'number', 'data-of': 'Size' }, member.state === 'bad' && member.narSize === 0 ? '' : bytes(member.narSize)),
+    h('td', { class: 'number', 'data-of': 'References' }, member.references.length), h('td', { class: 'number', 'data-of': 'Steps away' }, member.depth), h('td', { class: member.state }, name(member.says)), h('td', { 'data-of': 'On IPFS' }, member.ipfs ? 'yes' : 'no')));
   const head = [['Item', ''], ['Size', 'number'], ['References', 'number'], ['Steps away', 'number'], ['Signature', ''], ['On IPFS', '']];
-  return h('table', {}, h('caption', {}, 'Closure, the largest first'), h('thead', {}, h('tr', {}, ...head.map(([title, kind]) => h('th', { scope: 'col', class: kind || undefined }, title)))), h('tbody', {}, ...rows));
+  return h('table', { class: 'stack' }, h('caption', {}, 'Closure, the largest first'), h('thead', {}, h('tr', {}, ...head.map(([title, kind]) => h('th', { scope: 'col', class: kind || undefined }, title)))), h('tbody', {}, ...rows));
 }

@@ -11,19 +11,26 @@ import { fetchIpfs, Gateways, words } from '../wasm';
 export function sourcesView(place: HTMLElement, item: Item, signal: AbortSignal): void {
   const url = item.sources.map((entry) => entry.url).find(isIpfs) ?? item.sources.map((entry) => entry.url).find(cid);
   const gateways = gatewaysFor(item.cache);
-  const plain = item.sources.filter((entry) => !isIpfs(entry.url));
-  if (url) place.append(...byGateways(item, url, gateways, signal));
+  const plain = item.sources.filter((entry) => !isIpfs(entry.url) && !gatewayOf(entry.url));
+  // Those that the narinfo names are there to be asked as well; the race is between those of the user.
+  const named = item.sources.flatMap((entry) => gatewayOf(entry.url) ?? []).filter((gateway) => !gateways.includes(gateway));
+  if (url) place.append(...byGateways(item, url, gateways, [...new Set(named)], signal));
   else place.append(h('p', { class: 'note' }, 'This narinfo names no CID: the NAR is to be had by HTTP alone.'));
   if (plain.length > 0) place.append(byHttp(item, plain, signal));
 }
 
-function byGateways(item: Item, url: string, gateways: string[], signal: AbortSignal): Node[] {
+/** The gateway of an entry like `http://127.0.0.1:8080/ipfs/<cid>`. */
+function gatewayOf(url: string): string | undefined {
+  return /^(https?:\/\/.*)\/ipfs\/[a-zA-Z0-9]{46,}/i.exec(url)?.[1];
+}
+
+function byGateways(item: Item, url: string, gateways: string[], named: string[], signal: AbortSignal): Node[] {
   const edit = h('p', {}, h('a', { href: '#/gateways' }, 'Edit the list of gateways'));
-  if (gateways.length === 0) return [h('p', { class: 'note warn' }, 'There is no gateway to ask.'), edit];
-  const rows = gateways.map((gateway) => ({ gateway, cells: QUESTIONS.map(() => h('td', {}, 'asking…')) }));
-  const table = h('table', {}, h('caption', {}, 'Gateways, asked just now for ', h('code', {}, name(cid(url) ?? url))),
+  if (gateways.length + named.length === 0) return [h('p', { class: 'note warn' }, 'There is no gateway to ask.'), edit];
+  const rows = [...gateways, ...named].map((gateway) => ({ gateway, cells: QUESTIONS.map((title) => h('td', { 'data-of': title }, 'asking…')) }));
+  const table = h('table', { class: 'stack' }, h('caption', {}, 'Gateways, asked just now for ', h('code', {}, name(cid(url) ?? url))),
     h('thead', {}, h('tr', {}, h('th', { scope: 'col' }, 'Gateway'), ...QUESTIONS.map((title) => h('th', { scope: 'col' }, title)))),
-    h('tbody', {}, ...rows.map(({ gateway, cells }) => h('tr', {}, h('th', { scope: 'row', class: 'long' }, name(gateway)), ...cells))));
+    h('tbody', {}, ...rows.map(({ gateway, cells }) => h('tr', {}, h('th', { scope: 'row', class: 'long' }, name(gateway), named.includes(gateway) && h('span', { class: 'quiet' }, ' named by the narinfo')), ...cells))));
   for (const { gateway, cells } of rows) {
     void check(gateway, url, signal, (question, answer) => {
       const cell = cells[question];
@@ -31,7 +38,7 @@ function byGateways(item: Item, url: string, gateways: string[], signal: AbortSi
     });
   }
   const explain = h('p', { class: 'quiet' }, 'Honest: the beginning of the file was fetched from this gateway alone, and each block on the way has the hash that its CID says.');
-  return [table, explain, edit, race(item, url, gateways, signal)];
+  return gateways.length > 0 ? [table, explain, edit, race(item, url, gateways, signal)] : [table, explain, edit];
 }
 
 function tell(cell: HTMLElement, { kind, text }: Answer): void {
@@ -41,11 +48,11 @@ function tell(cell: HTMLElement, { kind, text }: Answer): void {
 
 function byHttp(item: Item, entries: Item['sources'], signal: AbortSignal): HTMLElement {
   const rows = entries.map((entry) => {
-    const cell = h('td', {}, 'asking…');
+    const cell = h('td', { 'data-of': 'State' }, 'asking…');
     void http(new URL(entry.url, item.cache ?? location.href).href, signal).then((answer) => tell(cell, answer));
-    return h('tr', {}, h('th', { scope: 'row', class: 'long' }, name(entry.url)), h('td', {}, entry.compression), cell);
+    return h('tr', {}, h('th', { scope: 'row', class: 'long' }, name(entry.url)), h('td', { 'data-of': 'Compression' }, entry.compression), cell);
   });
-  return h('table', {}, h('caption', {}, 'By HTTP'), h('thead', {}, h('tr', {}, ...['Address', 'Compression', 'State'].map((title) => h('th', { scope: 'col' }, title)))), h('tbody', {}, ...rows));
+  return h('table', { class: 'stack' }, h('caption', {}, 'By HTTP'), h('thead', {}, h('tr', {}, ...['Address', 'Compression', 'State'].map((title) => h('th', { scope: 'col' }, title)))), h('tbody', {}, ...rows));
 }
 
 function race(item: Item, url: string, gateways: string[], signal: AbortSignal): HTMLElement {

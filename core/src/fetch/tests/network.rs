@@ -203,6 +203,11 @@ impl Network {
         Run::new(self, 1_000_000).run(Fetcher::tree(url, options), &mut self.pool())
     }
 
+    /// Fetches an outline.
+    pub(super) fn fetch_outline(&self, url: &IpfsUrl, options: Options) -> Outcome {
+        Run::new(self, 1_000_000).run(Fetcher::outline(url, options), &mut self.pool())
+    }
+
     /// All blocks below a root, each before what it links to, each once.
     fn all(&self, root: Cid) -> Vec<Cid> {
         let (mut order, mut open) = (Vec::new(), Vec::from([root]));

@@ -20,7 +20,8 @@ const SMALL: Profile = Profile {
 fn directory(entries: &[(&str, Cid)], blocks: &mut Blocks) -> Cid {
     let mut directory = DirectoryBuilder::new(Version::V1);
     for (name, cid) in entries {
-        directory.add(String::from(*name).into(), *cid, 1);
+        let size = blocks.get(cid).map_or(1, |data| data.len() as u64);
+        directory.add(String::from(*name).into(), *cid, size);
     }
     let mut sink = |block: Block| {
         let (cid, data) = block.into_parts();
@@ -207,5 +208,117 @@ fn a_tree_stays_within_its_budget_and_its_names_lead_nowhere_else() {
     for name in ["..", ".", "", "a/b", "nul\0"] {
         let root = directory(&[(name, root)], &mut blocks);
         assert_eq!(fetch(root, all, &blocks), UnixFsError::Name, "{name:?}");
+    }
+}
+
+/// Entries by path, as they are compared.
+fn sorted(outcome: &Outcome) -> Vec<&TreeEntry> {
+    let mut entries: Vec<&TreeEntry> = outcome.entries.iter().map(|(entry, _)| entry).collect();
+    entries.sort_by(|one, other| one.path.cmp(&other.path));
+    entries
+}
+
+#[test]
+fn an_outline_has_the_entries_of_the_tree_and_costs_no_leaf() {
+    let (root, _, mut blocks) = tree();
+    let mut sink = |block: Block| {
+        let (cid, data) = block.into_parts();
+        blocks.insert(cid, data);
+    };
+    let link = crate::unixfs::symlink(b"a/deep", Version::V1, &mut sink).cid;
+    let hash = ::cid::multihash::Multihash::wrap(crate::cid::IDENTITY, b"inline").unwrap();
+    let inline = Cid::new_v1(crate::cid::RAW, hash);
+    let entries = [
+        ("again", root),
+        ("inline", inline),
+        ("link", link),
+        ("tree", root),
+    ];
+    let root = directory(&entries, &mut blocks);
+    let network = Network::new(blocks, &[Script::Honest, Script::Honest]);
+    let whole = network.fetch_tree(&at(root), Options::default());
+    let outcome = network.fetch_outline(&at(root), Options::default());
+    assert_eq!(outcome.result.as_ref().map(|_| ()), Ok(()));
+    assert_eq!(sorted(&outcome), sorted(&whole));
+    assert!(outcome.content.is_empty());
+    let asked: Vec<&str> = outcome
+        .requests
+        .iter()
+        .map(|(_, url, _)| url.as_str())
+        .collect();
+    assert!(
+        asked.iter().all(|url| url.ends_with("?format=raw")),
+        "{asked:?}"
+    );
+    let nodes = |entry: &&TreeEntry| entry.cid.codec() == crate::cid::DAG_PB;
+    let entries = sorted(&whole);
+    let nodes: alloc::collections::BTreeSet<Cid> = entries
+        .into_iter()
+        .filter(nodes)
+        .map(|entry| entry.cid)
+        .collect();
+    assert_eq!(asked.len(), nodes.len());
+    // Each directory ten times in the one above it.
+    let mut blocks = network.blocks;
+    let mut bomb = root;
+    for _ in 0..10 {
+        let names: Vec<String> = (0..10).map(|n| format!("{n}")).collect();
+        let entries: Vec<(&str, Cid)> = names.iter().map(|name| (name.as_str(), bomb)).collect();
+        bomb = directory(&entries, &mut blocks);
+    }
+    let network = Network::new(blocks, &[Script::Honest]);
+    let options = Options {
+        budget: Budget {
+            output: 1 << 20,
+            ..Budget::default()
+        },
+        ..Options::default()
+    };
+    let outcome = network.fetch_outline(&at(bomb), options);
+    let expected = FetchError::Walk(UnixFsError::BudgetOutput);
+    assert_eq!(outcome.result, Err(expected));
+}
+
+#[test]
+fn an_outline_of_a_sharded_directory_has_all_of_it_and_of_a_file_itself() {
+    let mut blocks = Blocks::new();
+    let one = build(SMALL, b"one", &mut blocks).cid;
+    let names: Vec<String> = (0..6000)
+        .map(|n| format!("a rather long name {n:05}"))
+        .collect();
+    let entries: Vec<(&str, Cid)> = names.iter().map(|name| (name.as_str(), one)).collect();
+    let shards = directory(&entries, &mut blocks);
+    let root = directory(&[("one", shards), ("other", shards)], &mut blocks);
+    let network = Network::new(blocks, &[Script::Honest]);
+    let outcome = network.fetch_outline(&at(root), Options::default());
+    assert_eq!(outcome.result.as_ref().map(|_| ()), Ok(()));
+    let entries = sorted(&outcome);
+    assert_eq!(entries.len(), 3 + 12_000);
+    assert_eq!(entries[2].kind, TreeKind::File { size: 3 });
+    let mut url = at(root);
+    url.path = vec!["one".into(), names[7].clone()];
+    let outcome = network.fetch_outline(&url, Options::default());
+    assert_eq!(outcome.entries.len(), 1);
+    assert_eq!(outcome.entries[0].0.path, "");
+}
+
+#[test]
+fn whatever_gateways_do_an_outline_is_whole_or_an_error() {
+    let (root, _, blocks) = tree();
+    let honest = Network::new(blocks.clone(), &[Script::Honest]);
+    let expected = honest.fetch_outline(&at(root), Options::default());
+    for script in [
+        Script::CorruptFrom(0),
+        Script::CorruptFrom(3),
+        Script::Hang,
+        Script::Html,
+    ] {
+        let network = Network::new(blocks.clone(), &[script.clone(), Script::Honest]);
+        let outcome = network.fetch_outline(&at(root), Options::default());
+        assert_eq!(outcome.result.as_ref().map(|_| ()), Ok(()), "{script:?}");
+        assert_eq!(sorted(&outcome), sorted(&expected), "{script:?}");
+        let alone = Network::new(blocks.clone(), std::slice::from_ref(&script));
+        let outcome = alone.fetch_outline(&at(root), Options::default());
+        assert!(outcome.result.is_err(), "{script:?}");
     }
 }

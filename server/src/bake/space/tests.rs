@@ -7,6 +7,7 @@ use interplanar_core::block::Block;
 use interplanar_core::cid::Cid;
 use tempfile::TempDir;
 
+use super::super::ledger::{Ledger, Totals};
 use super::super::snapshot::{Changes, Entry, InKubo};
 use super::super::{Baker, Config};
 use super::*;
@@ -433,4 +434,79 @@ async fn a_snapshot_that_lost_a_block_is_mended_or_forgotten() {
     let lost = cache.check(&mut |_| {}, &mut |_| None).unwrap();
     assert_eq!((lost.snapshots, lost.items.len()), (1, 0));
     assert_eq!(cache.snapshots.hold().root(), None);
+}
+
+#[tokio::test]
+async fn sums_over_all_items_are_kept_as_items_come_change_and_go() {
+    let baked = Baked::new([3 * HOUR, 2 * HOUR, HOUR]).await;
+    let config = Config {
+        compressors: vec!["zstd".parse().unwrap()],
+        workers: 1,
+        ..Config::new(baked.folder())
+    };
+    let baker = Baker::open(Arc::clone(&baked.source), config).unwrap();
+    assert_eq!(baker.space().unwrap(), None);
+    baker.count().unwrap();
+    let records = baked.items.iter().map(|item| {
+        let hash_part = item.store_path.hash_part();
+        baker.get(hash_part).unwrap()
+    });
+    let records: Vec<_> = records.collect();
+    let expected = |records: &[Arc<crate::bake::Baked>]| Totals {
+        items: records.len() as u64,
+        nar_bytes: records.iter().map(|one| one.record.item.nar_size).sum(),
+        offered_bytes: records
+            .iter()
+            .flat_map(|one| &one.record.representations)
+            .map(|form| form.file_size)
+            .sum(),
+    };
+    let (totals, disk) = baker.space().unwrap().unwrap();
+    assert_eq!(totals, expected(&records));
+    // Of three times two megabytes the disk has one.
+    assert!(totals.offered_bytes > 6_800_000, "{totals:?}");
+    assert!((2_900_000..3_200_000).contains(&disk), "{disk}");
+    let gone = baked.items[1].store_path.hash_part();
+    baker.inner.records.remove(gone).unwrap();
+    baker.inner.records.remove(gone).unwrap();
+    let left = [Arc::clone(&records[0]), Arc::clone(&records[2])];
+    assert_eq!(baker.space().unwrap().unwrap().0, expected(&left));
+    baker.bake(baked.items[1].clone()).await.unwrap();
+    assert_eq!(baker.space().unwrap().unwrap().0, expected(&records));
+    let kept = baked.items[0].store_path.hash_part();
+    let changed = baker.inner.records.update(kept, Record::unpublish);
+    assert!(changed.unwrap());
+    assert_eq!(baker.space().unwrap().unwrap().0, expected(&records));
+}
+
+#[tokio::test]
+async fn what_changes_while_it_is_counted_is_counted_once() {
+    let baked = Baked::new([HOUR; 3]).await;
+    let cache = Cache::open_read_only(&baked.folder()).unwrap();
+    let all = cache.shelves().all().unwrap();
+    let [one, two, three] = all.as_slice() else {
+        panic!("{}", all.len())
+    };
+    let count = |records: &[&Record]| {
+        let mut ledger = Ledger::default();
+        ledger.begin((0..records.len()).map(|index| index.to_string()));
+        for (index, record) in records.iter().enumerate() {
+            ledger.count(&index.to_string(), Some(record));
+        }
+        ledger.totals().unwrap()
+    };
+    let mut ledger = Ledger::default();
+    // Before the beginning the records themselves will tell.
+    ledger.change("one", None, Some(&one.record));
+    assert_eq!((ledger.totals(), ledger.next()), (None, None));
+    ledger.begin(["one", "two", "lost"].map(String::from).into_iter());
+    ledger.change("one", Some(&one.record), Some(&three.record));
+    ledger.change("two", Some(&two.record), None);
+    ledger.change("three", None, Some(&one.record));
+    assert_eq!(ledger.totals(), None);
+    assert_eq!(ledger.next().as_deref(), Some("lost"));
+    ledger.count("lost", None);
+    // Its turn has passed.
+    ledger.count("two", Some(&two.record));
+    assert_eq!(ledger.totals(), Some(count(&[&three.record, &one.record])));
 }
