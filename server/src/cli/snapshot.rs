@@ -6,7 +6,7 @@ use super::{Context, Failure};
 use crate::bake::dag::{Car, blocks_of};
 use crate::bake::snapshot::Snapshots;
 use crate::blocks::BlockStore;
-use crate::get::Bar;
+use crate::get::{Bar, Output};
 use crate::kubo::Kubo;
 use crate::net::server;
 use anyhow::{Context as _, anyhow};
@@ -25,6 +25,7 @@ use std::path::{Path, PathBuf};
 #[command(after_help = "\
 Examples:
   interplanar snapshot export --cache /var/cache/publish /media/stick/cache.car
+  interplanar snapshot export --cache /var/cache/publish - | ssh there 'cat > cache.car'
   interplanar snapshot import --cache /var/cache/interplanar /media/stick/cache.car
   interplanar publish --cache /var/cache/interplanar     (then: --substitute-urls=http://127.0.0.1:8080/ipfs/CID)
   interplanar snapshot import --ipfs-api /media/stick/cache.car
@@ -34,7 +35,7 @@ pub struct Args {
     /// What to do.
     #[arg(value_name = "export|import|show", value_enum)]
     action: Action,
-    /// The CAR file; for export also a folder, in which the file is named after the snapshot.
+    /// The CAR file; for export also a folder, in which the file is named after the snapshot, or `-` for standard output.
     #[arg(value_name = "FILE", required_if_eq_any = [("action", "export"), ("action", "import")])]
     file: Option<PathBuf>,
     /// Cache folder, as for `publish`.
@@ -132,40 +133,29 @@ fn export(file: &Path, cache: &Path, json: bool) -> Result<(), Failure> {
         return Err(lost_block(&lost));
     }
     let blocks = walked.cids.len();
-    let folder = path
-        .parent()
-        .filter(|folder| !folder.as_os_str().is_empty());
-    let folder = folder.unwrap_or(Path::new("."));
-    // It goes, if this fails.
-    let temporary = tempfile::NamedTempFile::new_in(folder);
-    let mut temporary = temporary.with_context(|| folder.display().to_string())?;
+    let out = Output::open(&path)?;
+    let to_stdout = matches!(out, Output::Stdout(_));
     let bar = Bar::new("exporting", None);
     let mut bytes = 0_u64;
-    let mut out = BufWriter::with_capacity(1 << 20, temporary.as_file_mut());
+    let mut out = BufWriter::with_capacity(1 << 20, out);
     for piece in Car::of(&store, &[root], walked.cids) {
         let piece = piece.map_err(|_| lost_block(&root))?;
         out.write_all(&piece)?;
         bytes += piece.len() as u64;
         bar.add(piece.len());
     }
-    out.flush()?;
-    drop(out);
-    temporary.as_file().sync_all()?;
-    temporary
-        .persist(&path)
-        .with_context(|| path.display().to_string())?;
+    let out = out.into_inner().map_err(|error| error.into_error())?;
+    out.finish()?;
     drop(bar);
-    if json {
-        let file = path.display().to_string();
-        println!(
-            "{}",
-            json!({ "root": root.to_string(), "file": file, "blocks": blocks, "bytes": bytes })
-        );
-    } else {
-        println!(
-            "{root}: {blocks} blocks, {bytes} bytes in {}",
-            path.display()
-        );
+    let file = path.display().to_string();
+    let said = match json {
+        true => json!({ "root": root.to_string(), "file": file, "blocks": blocks, "bytes": bytes })
+            .to_string(),
+        false => format!("{root}: {blocks} blocks, {bytes} bytes in {file}"),
+    };
+    match to_stdout {
+        true => eprintln!("{said}"),
+        false => println!("{said}"),
     }
     Ok(())
 }

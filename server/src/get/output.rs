@@ -49,7 +49,7 @@ impl Output {
         ))
     }
 
-    /// All is there.
+    /// All is there, also after a power cut: it may be a stick that is pulled next.
     ///
     /// # Errors
     /// It can't be written or renamed.
@@ -58,6 +58,7 @@ impl Output {
         if let Self::File(file, path) = self {
             let mode = std::os::unix::fs::PermissionsExt::from_mode(0o644);
             file.as_file().set_permissions(mode)?;
+            file.as_file().sync_all()?;
             file.persist(&path)
                 .with_context(|| path.display().to_string())?;
         }
