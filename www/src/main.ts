@@ -50,6 +50,12 @@ async function show(): Promise<void> {
   // Within an item the page stays where it is.
   const place = item ? `${route.parts[0]}/${route.parts[1]}` : location.hash;
   if (place !== shown) replace(main, h('p', { class: 'quiet', role: 'status' }, 'Loading…'));
+  // What is still there keeps the focus, though the page is drawn anew around it: at once, and not only when all has come.
+  const keep = () => {
+    const stays = place === shown && !signal.aborted && focused instanceof HTMLElement && focused.isConnected;
+    if (stays && document.activeElement === document.body) focused.focus({ preventScroll: true });
+  };
+  requestAnimationFrame(keep);
   try {
     await view(route, signal);
   } catch (error) {
@@ -61,8 +67,7 @@ async function show(): Promise<void> {
   document.title = title && route.parts.length > 0 ? `${title} · Cache inspector` : 'Cache inspector';
   // Whoever can't see that another page is there is taken to its beginning.
   if (shown !== undefined && place !== shown) main.focus({ preventScroll: true });
-  // What is still there keeps the focus, though the page was drawn anew around it.
-  else if (place === shown && focused instanceof HTMLElement && focused.isConnected && document.activeElement === document.body) focused.focus({ preventScroll: true });
+  else keep();
   shown = place;
 }
 

@@ -44,6 +44,7 @@ export default async function ({ page, job, saw, go, look, main }) {
   await page.keyboard.press('End');
   await page.keyboard.press('Enter');
   await file.getByRole('heading', { name: /share \/ readme.txt$/ }).waitFor();
+  await page.waitForFunction(() => document.activeElement?.getAttribute('role') === 'tree');
   saw.focused = await page.evaluate(() => document.activeElement?.getAttribute('role'));
   // On a phone, in the dark.
   await page.setViewportSize({ width: 390, height: 844 });
