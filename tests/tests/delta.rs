@@ -177,9 +177,8 @@ fn lies_and_losses_cost_a_retry_and_never_a_wrong_byte() {
         "/{}.narinfo",
         &items[1].rsplit('/').next().expect("a name")[..32]
     );
-    let mut names = ["a", "b", "c", "d", "e"].into_iter();
-    let mut install = |said_index: &str, expected: &str| {
-        let lie = text(&items[1]).replace(&two.to_string(), said_index);
+    let mut names = ["a", "b", "c", "d", "e", "f", "g"].into_iter();
+    let mut install_by = |lie: String, expected: &str| {
         let upstream = tampered(HashMap::from([(path.clone(), lie)]));
         let name = names.next().expect("a name");
         let proxy = Program::proxy(&client.root, name, &upstream, &[&kubo.gateway_url()], &[]);
@@ -188,6 +187,18 @@ fn lies_and_losses_cost_a_retry_and_never_a_wrong_byte() {
         assert_eq!(client.hash(&items[1]), machine.hash(&items[1]));
         assert!(proxy.log().contains(expected), "{}", proxy.log());
         client.delete(&[&items[1]]);
+    };
+    // Not the file of the small pieces; and not the .nar.zst that has the pieces: both are what ranges are asked of.
+    let truth = text(&items[1]);
+    let small = NarInfo::parse(truth.as_bytes()).expect("a narinfo");
+    let small = small.extra(dedup::SMALL_FIELD).expect("small pieces");
+    install_by(
+        truth.replace(small, &one.to_string()),
+        "is not what the chunk index makes it",
+    );
+    install_by(truth.replace(&zstd(&truth), &zstd(&text(&items[2]))), "");
+    let mut install = |said_index: &str, expected: &str| {
+        install_by(truth.replace(&two.to_string(), said_index), expected);
     };
     // Version 1.2 has the same size, and its pieces are all in order: only the NAR tells.
     assert_eq!(nar_size(&text(&items[1])), nar_size(&text(&items[2])));
@@ -206,7 +217,7 @@ fn lies_and_losses_cost_a_retry_and_never_a_wrong_byte() {
     std::fs::write(&shared, bytes).expect("root may");
     client
         .root
-        .sh("mkdir -p /var/cache/d && cp -r /var/cache/a/installed /var/cache/d/");
+        .sh("mkdir -p /var/cache/f && cp -r /var/cache/a/installed /var/cache/f/");
     install(&two.to_string(), "has not the piece that it had");
 
     // A piece that is nowhere any more but at the publisher.
@@ -227,10 +238,18 @@ fn lies_and_losses_cost_a_retry_and_never_a_wrong_byte() {
         output(kubo.ipfs().args(["pin", "rm", pinned]));
     }
     output(kubo.ipfs().args(["block", "rm", &leaf.to_string()]));
-    let proxy = Program::proxy(&client.root, "f", &publish.url, &[&kubo.gateway_url()], &[]);
+    let proxy = Program::proxy(&client.root, "h", &publish.url, &[&kubo.gateway_url()], &[]);
     let (ok, said) = client.install(&[&items[1]], &proxy.url);
     assert!(ok, "{said}\n{}", proxy.log());
     assert_eq!(client.hash(&items[1]), machine.hash(&items[1]));
+}
+
+/// The CID of the NAR that a narinfo names.
+fn zstd(text: &str) -> String {
+    let info = NarInfo::parse(text.as_bytes()).expect("a narinfo");
+    let mut urls = info.entries().iter().map(|entry| entry.url.as_str());
+    let cid = urls.find_map(|url| url.strip_prefix("ipfs://"));
+    cid.expect("an ipfs entry").to_owned()
 }
 
 fn nar_size(text: &str) -> u64 {
