@@ -243,11 +243,11 @@ fn an_index_that_lies_or_is_damaged_costs_a_retry_and_never_a_wrong_byte() {
         })
     };
     let log = lie("length", &|piece| piece[40] ^= 1);
-    assert!(log.contains("little of it is here"), "{log}");
+    assert!(log.contains("what is here saves too little"), "{log}");
     let log = lie("hash", &|piece| piece[0] ^= 1);
-    assert!(log.contains("little of it is here"), "{log}");
+    assert!(log.contains("what is here saves too little"), "{log}");
     let log = lie("end", &|piece| piece[36] = 1);
-    assert!(log.contains("little of it is here"), "{log}");
+    assert!(log.contains("what is here saves too little"), "{log}");
     let log = lie("offset", &|piece| piece[33] ^= 1);
     assert!(log.contains("has not the piece that it had"), "{log}");
     for (cache, keep) in [("none", 0), ("start", 100), ("half", 12_000)] {
