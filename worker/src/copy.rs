@@ -8,7 +8,7 @@
 //! A piece leaves when the cache has taken it, so nothing piles up. Only all of them make a copy: one that is given up, or whose length isn't
 //! what was said, is never found. The client gets its bytes whatever becomes of it.
 
-use crate::stream::{Buffer, FixedLengthStream, Pieces, Writer};
+use crate::stream::{Buffer, FixedLengthStream, IdentityTransformStream, Pieces, Writer};
 use bytes::Bytes;
 use futures_util::future::{Either, select};
 use futures_util::stream::{StreamExt as _, unfold};
@@ -59,7 +59,7 @@ impl Copy {
         put: impl FnOnce(&ReadableStream) -> Result<Promise, JsValue>,
     ) -> Result<Self, JsValue> {
         let stream = FixedLengthStream::new(length as f64)?;
-        let stream = stream.unchecked_into::<crate::stream::IdentityTransformStream>();
+        let stream = stream.unchecked_into::<IdentityTransformStream>();
         let writer = stream.writable().get_writer();
         Ok(Self {
             put: JsFuture::from(put(&stream.readable())?),

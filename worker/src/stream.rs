@@ -104,7 +104,7 @@ pub(crate) fn readable(
 }
 
 /// Whether this is workerd, where streams of a known length are written to.
-pub(crate) fn has_fixed_length() -> bool {
+fn has_fixed_length() -> bool {
     Reflect::has(&js_sys::global(), &"FixedLengthStream".into()).unwrap_or(false)
 }
 

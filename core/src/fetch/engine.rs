@@ -7,7 +7,7 @@ use super::peers::Peers;
 use super::plain::Plain;
 use super::request::{Body, Request, Requests};
 use super::target::Target;
-use super::tree::Piece;
+use super::tree::TreePiece;
 use super::wanted::{Local, Wanted};
 use super::{Action, Event, Fault, FetchError, GatewayPool, Options, RequestId, Summary};
 use crate::cid::{Cid, IpfsUrl, MAX_BLOCK};
@@ -35,7 +35,7 @@ pub struct Fetcher {
     pub(super) queue: VecDeque<Action>,
     pub(super) summary: Summary,
     /// What is next and not handed out.
-    ready: VecDeque<Piece>,
+    ready: VecDeque<TreePiece>,
     ready_bytes: u64,
     /// What is wanted may have changed.
     pub(super) dirty: bool,
@@ -138,8 +138,8 @@ impl Fetcher {
             if let Some(piece) = self.ready.pop_front() {
                 self.ready_bytes = self.ready_bytes.saturating_sub(piece.held());
                 return match piece {
-                    Piece::Entry(entry) => Action::Entry(entry),
-                    Piece::Content(content) => {
+                    TreePiece::Entry(entry) => Action::Entry(entry),
+                    TreePiece::Content(content) => {
                         let bytes = content.len() as u64;
                         self.summary.bytes = self.summary.bytes.saturating_add(bytes);
                         Action::Content(content)

@@ -102,4 +102,4 @@ pub use line::{Line, RATES, ROUND_TRIPS_MS};
 pub use options::{ByteRange, Options};
 pub use outline::MAX_OUTLINE;
 pub use pool::{GatewayPool, Policy, Report};
-pub use tree::{MAX_TREE_PATH, TreeEntry, TreeKind};
+pub use tree::{MAX_TREE_PATH, TreeEntry, TreeKind, TreePiece};

@@ -9,7 +9,7 @@
 
 use super::FetchError;
 use super::target::Walk;
-use super::tree::{MAX_TREE_PATH, Piece, TreeEntry, TreeKind, check};
+use super::tree::{MAX_TREE_PATH, TreeEntry, TreeKind, TreePiece, check};
 use crate::block::Block;
 use crate::cid::{self, Cid, RAW};
 use crate::unixfs::{Budget, Content, Entries, UnixFsError};
@@ -39,7 +39,7 @@ pub(super) struct Outline {
     open: BTreeMap<u64, (Bytes, Entries)>,
     opened: u64,
     budget: Budget,
-    out: VecDeque<Piece>,
+    out: VecDeque<TreePiece>,
     out_bytes: u64,
 }
 
@@ -66,7 +66,7 @@ impl Outline {
     }
 
     fn give(&mut self, path: Bytes, cid: Cid, kind: TreeKind) {
-        let piece = Piece::Entry(TreeEntry { path, cid, kind });
+        let piece = TreePiece::Entry(TreeEntry { path, cid, kind });
         self.out_bytes = self.out_bytes.saturating_add(piece.held());
         self.out.push_back(piece);
     }
@@ -193,7 +193,7 @@ impl Walk for Outline {
         Ok(())
     }
 
-    fn next(&mut self) -> Option<Piece> {
+    fn next(&mut self) -> Option<TreePiece> {
         let piece = self.out.pop_front()?;
         self.out_bytes = self.out_bytes.saturating_sub(piece.held());
         Some(piece)

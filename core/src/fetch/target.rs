@@ -1,7 +1,7 @@
 //! What is fetched: first the path, then the file or the tree at its end.
 
 use super::outline::Outline;
-use super::tree::{Piece, Tree};
+use super::tree::{Tree, TreePiece};
 use super::{ByteRange, FetchError, Options};
 use crate::block::Block;
 use crate::cid::{self, Cid, IpfsUrl};
@@ -16,7 +16,7 @@ pub(super) trait Walk: core::fmt::Debug + Send + Sync {
     fn wants(&mut self, max: usize) -> Result<Vec<Cid>, FetchError>;
     fn is_wanted(&self, cid: &Cid) -> bool;
     fn push(&mut self, block: Block) -> Result<(), UnixFsError>;
-    fn next(&mut self) -> Option<Piece>;
+    fn next(&mut self) -> Option<TreePiece>;
     fn is_done(&self) -> bool;
     fn buffered(&self) -> u64;
 }
@@ -187,7 +187,7 @@ impl Target {
         }
     }
 
-    pub(super) fn next(&mut self) -> Option<Piece> {
+    pub(super) fn next(&mut self) -> Option<TreePiece> {
         let content = match &mut self.stage {
             Stage::Path(_) => None,
             Stage::File(walker) => walker.next(),
@@ -200,7 +200,7 @@ impl Target {
                 }
             },
         };
-        content.map(Piece::Content)
+        content.map(TreePiece::Content)
     }
 
     pub(super) fn is_done(&self) -> bool {

@@ -54,14 +54,16 @@ pub enum TreeKind {
     },
 }
 
-/// What a walk gives out.
-#[derive(Debug)]
-pub(super) enum Piece {
-    Content(Bytes),
+/// What a tree is made of, in its order.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum TreePiece {
+    /// An entry.
     Entry(TreeEntry),
+    /// Bytes of the file that was the last entry.
+    Content(Bytes),
 }
 
-impl Piece {
+impl TreePiece {
     pub(super) fn held(&self) -> u64 {
         match self {
             Self::Content(bytes) => bytes.len() as u64,
@@ -101,7 +103,7 @@ pub(super) struct Tree {
     /// By [`prefix`]: they are looked up for each entry that comes next, each time that a block comes.
     small: BTreeMap<u64, Block>,
     small_bytes: usize,
-    out: VecDeque<Piece>,
+    out: VecDeque<TreePiece>,
     out_bytes: u64,
 }
 
@@ -201,7 +203,7 @@ impl Tree {
             }
         };
         let path = Bytes::copy_from_slice(&self.path);
-        self.give(Piece::Entry(TreeEntry { path, cid, kind }));
+        self.give(TreePiece::Entry(TreeEntry { path, cid, kind }));
         Ok(())
     }
 
@@ -212,7 +214,7 @@ impl Tree {
         };
         while let Some(bytes) = walker.next() {
             self.out_bytes = self.out_bytes.saturating_add(bytes.len() as u64);
-            self.out.push_back(Piece::Content(bytes));
+            self.out.push_back(TreePiece::Content(bytes));
         }
         if walker.is_done() {
             self.budget = walker.budget();
@@ -277,7 +279,7 @@ impl Tree {
         }
     }
 
-    fn give(&mut self, piece: Piece) {
+    fn give(&mut self, piece: TreePiece) {
         self.out_bytes = self.out_bytes.saturating_add(piece.held());
         self.out.push_back(piece);
     }
@@ -333,7 +335,7 @@ impl Walk for Tree {
         self.advance()
     }
 
-    fn next(&mut self) -> Option<Piece> {
+    fn next(&mut self) -> Option<TreePiece> {
         let piece = self.out.pop_front()?;
         self.out_bytes = self.out_bytes.saturating_sub(piece.held());
         Some(piece)

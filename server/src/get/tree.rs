@@ -3,11 +3,10 @@
 use super::access::failure;
 use super::{Access, Bar};
 use crate::cli::Failure;
-use crate::net::client::TreePiece;
 use anyhow::{Context as _, anyhow};
 use futures_util::StreamExt as _;
 use interplanar_core::cid::Cid;
-use interplanar_core::fetch::{Summary, TreeEntry, TreeKind};
+use interplanar_core::fetch::{Summary, TreeEntry, TreeKind, TreePiece};
 use interplanar_core::unixfs::{Budget, Content, DirEntry, Entries};
 use std::ffi::OsStr;
 use std::fs::File;

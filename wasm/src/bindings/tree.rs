@@ -4,9 +4,9 @@ use super::event::{number, object};
 use super::fetch::{Flow, Kind, flow, start};
 use super::gateways::Gateways;
 use super::options::FetchOptions;
-use crate::driver::{TreePiece, TreeStream as Tree, fetch_outline, fetch_tree};
+use crate::driver::{TreeStream as Tree, fetch_outline, fetch_tree};
 use interplanar_core::cid;
-use interplanar_core::fetch::{TreeEntry, TreeKind};
+use interplanar_core::fetch::{TreeEntry, TreeKind, TreePiece};
 use js_sys::Uint8Array;
 use wasm_bindgen::prelude::*;
 

@@ -11,7 +11,7 @@ use futures_util::stream::{LocalBoxStream, Stream, StreamExt as _, unfold};
 use interplanar_core::cid::{Cid, IpfsUrl};
 use interplanar_core::fetch::{
     Action, Event, FetchError, Fetcher, GatewayPool, HashTicket, Input, Options, RequestId,
-    Summary, TreeEntry,
+    Summary, TreePiece,
 };
 use interplanar_core::hash::Sha256;
 use std::cell::RefCell;
@@ -114,15 +114,6 @@ fn drive(
         content: content.boxed_local(),
         summary,
     }
-}
-
-/// What a tree is made of.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum TreePiece {
-    /// An entry.
-    Entry(TreeEntry),
-    /// Bytes of the file that was the last entry.
-    Content(Bytes),
 }
 
 /// The entries of a tree, each file followed by its content; see [`fetch_tree`].

@@ -34,9 +34,7 @@ mod store;
 mod time;
 
 pub use client::{Client, HttpCache, Redirect};
-pub use fetch::{
-    FetchStream, TreePiece, TreeStream, fetch_block, fetch_ipfs, fetch_outline, fetch_tree,
-};
+pub use fetch::{FetchStream, TreeStream, fetch_block, fetch_ipfs, fetch_outline, fetch_tree};
 pub use open::{Opened, open};
 pub use small::{HttpError, Small, get_small};
 pub use store::{LocalBlocks, NotKept};

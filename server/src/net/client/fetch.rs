@@ -7,10 +7,10 @@
 use super::hashes::{self, Hashes};
 use super::requests::Requests;
 use super::store::{Finished, LocalBlocks, Store};
-use super::streams::{FetchStream, Item, TreePiece, TreeStream};
+use super::streams::{FetchStream, Item, TreeStream};
 use http::header::{ACCEPT, RANGE};
 use interplanar_core::cid::{Cid, IpfsUrl};
-use interplanar_core::fetch::{Action, Event, Fetcher, GatewayPool, Options};
+use interplanar_core::fetch::{Action, Event, Fetcher, GatewayPool, Options, TreePiece};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 use tokio::sync::mpsc;

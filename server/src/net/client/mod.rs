@@ -19,7 +19,7 @@ use std::time::Duration;
 pub use fetch::{fetch_block, fetch_ipfs, fetch_tree};
 pub use small::{HttpError, Small, get_small};
 pub use store::LocalBlocks;
-pub use streams::{FetchStream, TreePiece, TreeStream};
+pub use streams::{FetchStream, TreeStream};
 
 /// Redirects followed for one request.
 pub const MAX_REDIRECTS: usize = 5;

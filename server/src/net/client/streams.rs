@@ -2,20 +2,11 @@
 
 use bytes::Bytes;
 use futures_util::Stream;
-use interplanar_core::fetch::{FetchError, Summary, TreeEntry};
+use interplanar_core::fetch::{FetchError, Summary, TreePiece};
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
-
-/// What a tree is made of.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum TreePiece {
-    /// An entry.
-    Entry(TreeEntry),
-    /// Bytes of the file that was the last entry.
-    Content(Bytes),
-}
 
 /// From the driver to the stream.
 pub(super) enum Item {
