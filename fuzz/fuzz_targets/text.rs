@@ -6,7 +6,7 @@ use interplanar_core::fetch::Gateway;
 use interplanar_core::ipns::{Name, Record};
 use interplanar_core::nar::Listing;
 use interplanar_core::narinfo::NarInfo;
-use interplanar_core::relay;
+use interplanar_core::install;
 use interplanar_core::signature::{guix, nix};
 use interplanar_core::store_path::StorePath;
 use interplanar_core::trust::{TrustedKeys, Unverified};
@@ -66,8 +66,8 @@ fuzz_target!(|data: &[u8]| {
         }
         6 => {
             drop(Gateway::parse(text));
-            let _ = relay::is_private(text);
-            drop(relay::join("https://cache.example.org/a/", text));
+            let _ = install::is_private(text);
+            drop(install::join("https://cache.example.org/a/", text));
             drop(StorePath::parse(text));
         }
         _ => {

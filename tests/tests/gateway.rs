@@ -33,7 +33,7 @@ const HEADERS: [&str; 13] = [
 ];
 
 fn fixtures() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared/fixtures/gateway/fixtures.car")
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/fixtures/gateway/fixtures.car")
 }
 
 fn read_car(car: &[u8]) -> (Vec<Cid>, Vec<(Cid, Bytes)>) {

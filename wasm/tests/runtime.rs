@@ -27,7 +27,7 @@ use wasm_bindgen_test::wasm_bindgen_test;
 
 macro_rules! fixture {
     ($name:literal) => {
-        include_bytes!(concat!("../../../shared/fixtures/", $name))
+        include_bytes!(concat!("../../tests/fixtures/", $name))
     };
 }
 

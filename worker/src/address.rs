@@ -1,6 +1,6 @@
 //! Whom the worker may ask.
 
-use interplanar_core::relay::{host, is_private};
+use interplanar_core::install::{host, is_private};
 
 /// Whether a URL of http or https may be asked; `allow_private` lets it reach hosts that are not public.
 pub(crate) fn may_ask(url: &str, allow_private: bool) -> bool {

@@ -3,8 +3,8 @@
 //!
 //! A cache is not trusted either: blocks and NARs are hashed and narinfos verified again when they are read.
 
+use crate::block_cache::BlockCache;
 use crate::copy::copied;
-use crate::shelf::Shelf;
 use crate::stream::Pieces;
 use bytes::Bytes;
 use futures_util::future::{FutureExt as _, LocalBoxFuture};
@@ -153,14 +153,14 @@ async fn bytes(response: Response) -> Option<Bytes> {
 
 /// The blocks of one fetch: those that the request has at hand, then those that are kept.
 pub(crate) struct Local {
-    pub(crate) shelf: Arc<Shelf>,
+    pub(crate) block_cache: Arc<BlockCache>,
     /// Where blocks are kept too; without it none are.
     pub(crate) kept: Option<Kept>,
 }
 
 impl LocalBlocks for Local {
     fn get(&self, cid: Cid) -> LocalBoxFuture<'static, Option<Bytes>> {
-        if let Some(data) = self.shelf.here(&cid) {
+        if let Some(data) = self.block_cache.here(&cid) {
             return std::future::ready(Some(data)).boxed_local();
         }
         match self.kept.clone() {

@@ -9,7 +9,7 @@
 //! | `/ipfs/<cid>[/path]` | what a trustless and path gateway answers, each block verified |
 //! | `/healthz`, `/version` | for those who watch over it |
 //!
-//! What is decided is [`interplanar_core::relay`]'s and [`interplanar_gateway`]'s, the same code as in the `interplanar` program; the
+//! What is decided is [`interplanar_core::install`]'s and [`interplanar_gateway`]'s, the same code as in the `interplanar` program; the
 //! fetch engine is driven by [`interplanar_wasm::driver`]. Here is what lies between them and a runtime: requests and responses, the
 //! Cache API, and limits of the platform.
 //!
@@ -20,6 +20,7 @@
 //! ```
 
 mod address;
+mod block_cache;
 pub mod config;
 mod copy;
 mod entry;
@@ -28,7 +29,6 @@ mod kept;
 mod memory;
 mod page;
 mod reply;
-mod shelf;
 mod stream;
 
 pub use entry::Worker;

@@ -8,7 +8,7 @@ use bytes::Bytes;
 fn fixture() -> Bytes {
     let path = concat!(
         env!("CARGO_MANIFEST_DIR"),
-        "/../../shared/fixtures/gateway/fixtures.car"
+        "/../tests/fixtures/gateway/fixtures.car"
     );
     Bytes::from(std::fs::read(path).unwrap())
 }

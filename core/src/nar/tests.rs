@@ -6,7 +6,7 @@ use std::vec::Vec;
 use std::{format, fs, vec};
 
 fn fixtures() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared/fixtures")
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/fixtures")
 }
 
 /// Every plain NAR that Guix 1.5.0 and Nix 2.34.8 wrote.

@@ -6,7 +6,7 @@ use std::string::ToString;
 use std::{format, fs, vec};
 
 fn fixtures() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared/fixtures")
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/fixtures")
 }
 
 /// Every narinfo that Guix 1.5.0 and Nix 2.34.8 wrote.

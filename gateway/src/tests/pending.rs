@@ -26,8 +26,7 @@ impl BlockSource for Slow {
 }
 
 fn fixtures() -> HashMap<Cid, Bytes> {
-    let path =
-        Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared/fixtures/gateway/fixtures.car");
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/fixtures/gateway/fixtures.car");
     let car = std::fs::read(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
     let (mut reader, mut input) = (Reader::new(), Bytes::from(car));
     let mut blocks = HashMap::new();

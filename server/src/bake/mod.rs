@@ -25,19 +25,19 @@
 //! # }
 //! ```
 
+mod block_writer;
 mod compressor;
 mod content;
 pub(crate) mod dag;
 mod encoder;
 mod error;
-mod ledger;
-mod oven;
+mod piece_compressor;
 mod pieces;
-mod press;
+mod pipeline;
 mod queue;
 mod record;
 mod records;
-mod sink;
+mod running_totals;
 pub mod snapshot;
 pub mod space;
 #[cfg(test)]
@@ -60,10 +60,10 @@ pub use compressor::{Compressor, CompressorError};
 pub(crate) use content::Content;
 pub(crate) use encoder::Encoder;
 pub use error::BakeError;
-pub use ledger::Totals;
 pub use queue::Urgency;
 pub use record::{Record, Representation};
 pub use records::Baked;
+pub use running_totals::Totals;
 pub use upload::{Upload, UploadState};
 
 use crate::atomic;
@@ -137,7 +137,7 @@ struct Inner {
     snapshots: Snapshots,
     listings: PathBuf,
     queue: Queue,
-    presses: Arc<press::Presses>,
+    compressor_pool: Arc<piece_compressor::CompressorPool>,
     stopped: Arc<AtomicBool>,
     baked: AtomicU64,
     failed: AtomicU64,
@@ -190,7 +190,7 @@ impl Baker {
             records,
             listings,
             queue: Queue::default(),
-            presses: Arc::default(),
+            compressor_pool: Arc::default(),
             stopped: Arc::default(),
             baked: AtomicU64::new(0),
             failed: AtomicU64::new(0),

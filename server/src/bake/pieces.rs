@@ -13,8 +13,8 @@ use interplanar_core::hash::{Sha256, Sha256Hasher};
 use interplanar_core::store_path::HASH_PART;
 
 use super::BakeError;
-use super::press::{Outcome, Pressed, Presses};
-use super::sink::{Batch, Shelf};
+use super::block_writer::{Batch, BlockWriter};
+use super::piece_compressor::{CompressedPiece, CompressorPool, Outcome};
 use crate::store::Item;
 
 /// Bytes that a bake may have in the works whatever others have.
@@ -30,7 +30,7 @@ enum Next {
 /// A file in the making.
 pub(super) struct Pieces {
     level: u32,
-    presses: Arc<Presses>,
+    compressor_pool: Arc<CompressorPool>,
     cutter: Cutter,
     dag: Dag,
     index: IndexBuilder,
@@ -58,8 +58,8 @@ impl Pieces {
     pub(super) fn new(
         item: &Item,
         level: u32,
-        (parameters, presses): (Parameters, &Arc<Presses>),
-        shelf: &Rc<RefCell<Shelf>>,
+        (parameters, compressor_pool): (Parameters, &Arc<CompressorPool>),
+        block_writer: &Rc<RefCell<BlockWriter>>,
     ) -> Result<Self, BakeError> {
         let own = item.store_path.hash_part();
         let references = item
@@ -68,13 +68,13 @@ impl Pieces {
             .filter_map(|name| name.get(..HASH_PART));
         let references =
             References::new(references.chain([own])).map_err(|error| malformed(item, &error))?;
-        let mut batch = Batch::new(shelf);
+        let mut batch = Batch::new(block_writer);
         let dag = Dag::new(&mut |block| batch.add(block));
         let mut hasher = Sha256Hasher::new();
         hasher.update(&frame::HEADER);
         Ok(Self {
             level,
-            presses: Arc::clone(presses),
+            compressor_pool: Arc::clone(compressor_pool),
             cutter: Cutter::new(parameters, references),
             dag,
             index: IndexBuilder::new(parameters),
@@ -96,13 +96,13 @@ impl Pieces {
                 Cut::Piece(piece) => {
                     let length = piece.data.len() as u64;
                     self.in_works += length;
-                    let outcome = self.presses.press(self.level, piece.data);
+                    let outcome = self.compressor_pool.compress(self.level, piece.data);
                     Next::Piece { length, outcome }
                 }
             };
             self.next.push_back(next);
             // A few pieces are every bake's, however many bakes there are.
-            while self.in_works > LEAST && self.presses.is_busy() {
+            while self.in_works > LEAST && self.compressor_pool.is_busy() {
                 self.settle()?;
             }
         }
@@ -149,7 +149,7 @@ impl Pieces {
         self.batch.settle()
     }
 
-    fn add(&mut self, pressed: Pressed) {
+    fn add(&mut self, pressed: CompressedPiece) {
         let batch = &mut self.batch;
         self.dag.add(&pressed.leaves, &mut |block| batch.add(block));
         for leaf in &pressed.leaves {

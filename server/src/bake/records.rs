@@ -11,7 +11,7 @@ use std::time::{Duration, SystemTime};
 use bytes::Bytes;
 use tokio::sync::Notify;
 
-use super::ledger::{Ledger, Totals};
+use super::running_totals::{RunningTotals, Totals};
 use super::{BakeError, Record};
 use crate::{atomic, unix_time};
 
@@ -68,7 +68,7 @@ pub(super) struct Records {
     dir: PathBuf,
     memory: Mutex<Memory>,
     /// Held while a record changes, which takes as long as the disk does.
-    writing: Mutex<Ledger>,
+    writing: Mutex<RunningTotals>,
     watched: Watched,
 }
 
@@ -203,16 +203,16 @@ impl Records {
 
     /// Writes a record to disk and into memory.
     pub(super) fn save(&self, record: Record) -> Result<Arc<Baked>, BakeError> {
-        let mut ledger = self.writing();
+        let mut running_totals = self.writing();
         let before = self.get(record.item.store_path.hash_part());
-        self.write(record, before.as_deref(), &mut ledger)
+        self.write(record, before.as_deref(), &mut running_totals)
     }
 
     fn write(
         &self,
         record: Record,
         before: Option<&Baked>,
-        ledger: &mut Ledger,
+        running_totals: &mut RunningTotals,
     ) -> Result<Arc<Baked>, BakeError> {
         let hash_part = record.item.store_path.hash_part().to_owned();
         let path = self.path(&hash_part);
@@ -220,7 +220,7 @@ impl Records {
             .to_json()
             .map_err(|error| BakeError::io(&path)(error.into()))?;
         atomic::write(&path, &json).map_err(BakeError::io(&path))?;
-        ledger.change(&hash_part, before.map(|one| &one.record), Some(&record));
+        running_totals.change(&hash_part, before.map(|one| &one.record), Some(&record));
         let mut memory = self.lock();
         memory.changes += 1;
         self.watched.note(&hash_part);
@@ -233,13 +233,13 @@ impl Records {
         hash_part: &str,
         change: impl FnOnce(&mut Record),
     ) -> Result<bool, BakeError> {
-        let mut ledger = self.writing();
+        let mut running_totals = self.writing();
         let Some(baked) = self.get(hash_part) else {
             return Ok(false);
         };
         let mut record = baked.record.clone();
         change(&mut record);
-        self.write(record, Some(&baked), &mut ledger)?;
+        self.write(record, Some(&baked), &mut running_totals)?;
         Ok(true)
     }
 
@@ -263,7 +263,7 @@ impl Records {
         may_go: impl FnOnce(&Baked) -> bool,
     ) -> Result<bool, BakeError> {
         let path = self.path(hash_part);
-        let mut ledger = self.writing();
+        let mut running_totals = self.writing();
         let before = self.get(hash_part);
         let removed = {
             // Until the file is gone nobody reads it into memory again.
@@ -277,7 +277,7 @@ impl Records {
         };
         let error = removed.as_ref().err();
         if error.is_none_or(|error| error.kind() == ErrorKind::NotFound) {
-            ledger.change(hash_part, before.as_ref().map(|one| &one.record), None);
+            running_totals.change(hash_part, before.as_ref().map(|one| &one.record), None);
         }
         self.watched.note(hash_part);
         match removed.and_then(|()| atomic::sync_folder(&self.dir)) {
@@ -325,16 +325,16 @@ impl Records {
     /// Counts all records, so that [`Self::totals`] knows their sums from then on; in small steps, between which records may change. Blocks.
     pub(super) fn count(&self, stopped: &AtomicBool) -> Result<(), BakeError> {
         {
-            let mut ledger = self.writing();
-            ledger.begin(self.all()?.into_iter());
+            let mut running_totals = self.writing();
+            running_totals.begin(self.all()?.into_iter());
         }
         while !stopped.load(Ordering::Relaxed) {
-            let mut ledger = self.writing();
-            let Some(hash_part) = ledger.next() else {
+            let mut running_totals = self.writing();
+            let Some(hash_part) = running_totals.next() else {
                 break;
             };
             let record = self.read(&hash_part);
-            ledger.count(&hash_part, record.as_ref());
+            running_totals.count(&hash_part, record.as_ref());
         }
         Ok(())
     }
@@ -344,7 +344,7 @@ impl Records {
         self.writing().totals()
     }
 
-    fn writing(&self) -> MutexGuard<'_, Ledger> {
+    fn writing(&self) -> MutexGuard<'_, RunningTotals> {
         self.writing.lock().unwrap_or_else(PoisonError::into_inner)
     }
 

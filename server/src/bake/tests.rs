@@ -14,7 +14,7 @@ use crate::store::binary_cache::BinaryCache;
 use crate::store::trees::{Tree, Trees};
 use crate::store::{Item, Source, SourceError};
 
-const FIXTURES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../shared/fixtures");
+const FIXTURES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../tests/fixtures");
 
 /// A folder with a tree of about 3 MiB that compresses somewhat.
 fn tree() -> TempDir {

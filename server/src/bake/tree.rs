@@ -6,7 +6,7 @@ use std::rc::Rc;
 use interplanar_core::dedup::{self, TreeBuilder};
 
 use super::BakeError;
-use super::sink::{Batch, Shelf};
+use super::block_writer::{Batch, BlockWriter};
 use crate::store::Item;
 
 /// Both in the making.
@@ -16,10 +16,10 @@ pub(super) struct Tree {
 }
 
 impl Tree {
-    pub(super) fn new(shelf: &Rc<RefCell<Shelf>>) -> Self {
+    pub(super) fn new(block_writer: &Rc<RefCell<BlockWriter>>) -> Self {
         Self {
             builder: TreeBuilder::new(),
-            batch: Batch::new(shelf),
+            batch: Batch::new(block_writer),
         }
     }
 

@@ -11,11 +11,11 @@ use std::time::Instant;
 use interplanar_core::cid::Cid;
 use interplanar_core::narinfo::Compression;
 
+use super::block_writer::BlockWriter;
 use super::dag::Alive;
-use super::oven;
+use super::pipeline;
 use super::queue::{Outcome, Turn};
 use super::record::{Record, Representation};
-use super::sink::Shelf;
 use super::{BakeError, Baked, Compressor, Inner};
 use crate::atomic;
 use crate::store::{Item, Prepared, SourceError};
@@ -63,13 +63,13 @@ impl Inner {
     }
 
     fn turn(&self, turn: &Turn) -> Outcome {
-        let shelf = Shelf::new(
+        let block_writer = BlockWriter::new(
             self.blocks.clone(),
             self.config.min_free,
             Arc::clone(&self.stopped),
         );
-        let shelf = Rc::new(RefCell::new(shelf));
-        let worked = catch_unwind(AssertUnwindSafe(|| self.bake(&turn.item, &shelf)));
+        let block_writer = Rc::new(RefCell::new(block_writer));
+        let worked = catch_unwind(AssertUnwindSafe(|| self.bake(&turn.item, &block_writer)));
         let outcome = worked.unwrap_or_else(|_| Err(BakeError::Compress("a panic".to_owned())));
         let path = turn.item.store_path.as_str();
         match &outcome {
@@ -84,16 +84,16 @@ impl Inner {
             }
         }
         if outcome.is_err() {
-            let new = shelf
+            let new = block_writer
                 .try_borrow_mut()
-                .map(|mut shelf| shelf.take_new())
+                .map(|mut block_writer| block_writer.take_new())
                 .unwrap_or_default();
             self.clean_up(turn, new);
         }
         outcome
     }
 
-    fn bake(&self, item: &Item, shelf: &Rc<RefCell<Shelf>>) -> Outcome {
+    fn bake(&self, item: &Item, block_writer: &Rc<RefCell<BlockWriter>>) -> Outcome {
         let hash_part = item.store_path.hash_part();
         let before = self.records.get(hash_part);
         if let Some(baked) = before.as_ref().filter(|b| self.is_complete(&b.record)) {
@@ -101,8 +101,8 @@ impl Inner {
         }
         let started = Instant::now();
         let record = match self.source.prepared(item).filter(|p| !p.files.is_empty()) {
-            Some(prepared) => self.take(item, &prepared, shelf)?,
-            None => self.compress(item, before.as_deref(), shelf)?,
+            Some(prepared) => self.take(item, &prepared, block_writer)?,
+            None => self.compress(item, before.as_deref(), block_writer)?,
         };
         // Everything that the record speaks of is durable before it is.
         self.blocks.flush()?;
@@ -119,14 +119,14 @@ impl Inner {
         &self,
         item: &Item,
         before: Option<&Baked>,
-        shelf: &Rc<RefCell<Shelf>>,
+        block_writer: &Rc<RefCell<BlockWriter>>,
     ) -> Result<Record, BakeError> {
         let before = before
             .map(|baked| &baked.record)
             .filter(|record| record.item.nar_hash == item.nar_hash);
         let missing = self.missing(before, item);
-        let press = (self.config.cut, &self.presses);
-        let baking = oven::bake(&*self.source, item, &missing, press, shelf)?;
+        let compressor_pool = (self.config.cut, &self.compressor_pool);
+        let baking = pipeline::bake(&*self.source, item, &missing, compressor_pool, block_writer)?;
         let has_tree = |all: &[Representation]| all.iter().any(|one| one.tree.is_some());
         // A listing with CIDs isn't replaced by one without.
         if has_tree(&baking.representations)
@@ -148,7 +148,7 @@ impl Inner {
         &self,
         item: &Item,
         prepared: &Prepared,
-        shelf: &Rc<RefCell<Shelf>>,
+        block_writer: &Rc<RefCell<BlockWriter>>,
     ) -> Result<Record, BakeError> {
         let mut representations: Vec<Representation> = Vec::new();
         let tree = self.wants_tree();
@@ -159,12 +159,18 @@ impl Inner {
             }
             let known = |one: &Representation| one.compression == file.entry.compression;
             if !representations.iter().any(known) {
-                representations.push(oven::take(&*self.source, item, file, shelf)?);
+                representations.push(pipeline::take(&*self.source, item, file, block_writer)?);
             }
         }
         if tree {
-            let press = (self.config.cut, &self.presses);
-            let baking = oven::bake(&*self.source, item, &[Compressor::TREE], press, shelf)?;
+            let compressor_pool = (self.config.cut, &self.compressor_pool);
+            let baking = pipeline::bake(
+                &*self.source,
+                item,
+                &[Compressor::TREE],
+                compressor_pool,
+                block_writer,
+            )?;
             self.save_listing(item, baking.listing.as_bytes())?;
             representations.extend(baking.representations);
         } else if let Some(path) = &prepared.listing {

@@ -1,7 +1,7 @@
-//! `interplanar run`: the command line of [`crate::tour`].
+//! `interplanar run`: the command line of [`crate::demo`].
 
 use super::{Context, Failure};
-use crate::tour::Tour;
+use crate::demo::Demo;
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 
@@ -30,7 +30,7 @@ pub struct Args {
     pub check: bool,
 }
 
-/// Runs the tour, then serves until a signal ends it.
+/// Runs the demo, then serves until a signal ends it.
 ///
 /// # Errors
 /// The step that failed.
@@ -39,12 +39,12 @@ pub async fn run(args: Args, context: Context) -> Result<(), Failure> {
     let temporary = tempfile::Builder::new()
         .prefix("interplanar-run-")
         .tempdir()?;
-    let tour = Tour {
+    let demo = Demo {
         tree: args.tree,
         cache: args.cache.unwrap_or_else(|| temporary.path().to_path_buf()),
         address: SocketAddr::new(args.listen, args.port),
     };
-    let serving = tour.run(shutdown.clone()).await?;
+    let serving = demo.run(shutdown.clone()).await?;
     if args.check || std::env::var("CI").is_ok_and(|value| value == "true") {
         shutdown.cancel();
     } else {

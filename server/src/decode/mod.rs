@@ -22,8 +22,8 @@
 
 use flate2::{Decompress, FlushDecompress, Status};
 use interplanar_core::decompress::{self, DecompressError, Limits};
+use interplanar_core::install::checker::Decode;
 use interplanar_core::narinfo::Compression;
-use interplanar_core::relay::checker::Decode;
 use zstd::stream::raw::{DParameter, InBuffer, Operation as _, OutBuffer};
 
 /// An output buffer of this length is full: take its content before the next call of [`Decoder::push`] or [`Decoder::finish`].

@@ -10,7 +10,7 @@ const LIMITS: Limits = Limits {
 fn fixture(path: &str) -> Vec<u8> {
     std::fs::read(
         Path::new(env!("CARGO_MANIFEST_DIR"))
-            .join("../../shared/fixtures")
+            .join("../tests/fixtures")
             .join(path),
     )
     .unwrap()

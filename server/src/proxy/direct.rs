@@ -3,8 +3,8 @@
 use super::Proxy;
 use crate::blocks::BlockStore;
 use crate::net::server::{Body, Response};
+use interplanar_core::install::{Answer, Known, is_hash_part};
 use interplanar_core::narinfo::NarInfo;
-use interplanar_core::relay::{Answer, Known, is_hash_part};
 use interplanar_core::trust::Verified;
 use std::sync::Arc;
 

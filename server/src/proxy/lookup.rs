@@ -3,7 +3,7 @@
 use super::metrics::Metrics;
 use super::ttl_cache::TtlCache;
 use super::upstream::Upstreams;
-use interplanar_core::relay::Answer;
+use interplanar_core::install::Answer;
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};

@@ -14,7 +14,7 @@
 //! HTTP from the upstream; whatever the source, it is decoded and hashed on its way, and a response that isn't right
 //! is never completed.
 //!
-//! What is decided on the way is [`interplanar_core::relay`]'s; here are the sockets, the block store and the threads.
+//! What is decided on the way is [`interplanar_core::install`]'s; here are the sockets, the block store and the threads.
 //!
 //! Where a narinfo names a chunk index and installed items have pieces of the NAR, it is rebuilt from them, and only the rest is fetched
 //! ([`crate::installed`]).

@@ -22,11 +22,11 @@ use http_body_util::BodyExt as _;
 use interplanar_core::cid::IpfsUrl;
 use interplanar_core::dedup::Prefer;
 use interplanar_core::fetch::{GatewayPool, Options};
-use interplanar_core::narinfo::Compression;
-use interplanar_core::relay::checker::{self, Gone, Sink, Stop};
-use interplanar_core::relay::{
+use interplanar_core::install::checker::{self, Gone, Sink, Stop};
+use interplanar_core::install::{
     self, BAD_FOR, BAD_HTTP_FOR, Known, Next, Pace, Place, Source, Trial, max_file_size,
 };
+use interplanar_core::narinfo::Compression;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 use tokio::sync::{Semaphore, mpsc, oneshot};
@@ -45,7 +45,7 @@ const MAX_BAD: usize = 10_000;
 const MAX_WINDOW: u64 = 128 << 20;
 
 type Checker = checker::Checker<Decoder, BodySink>;
-type Attempt = relay::Attempt<DecodeError>;
+type Attempt = install::Attempt<DecodeError>;
 
 /// What serving NARs needs.
 pub(super) struct Nars {
@@ -174,7 +174,7 @@ impl Nars {
         let sources = tokio::task::spawn_blocking(move || {
             let bad = this.bad.lock().unwrap_or_else(PoisonError::into_inner);
             let is_local = |url: &IpfsUrl| this.cache.blocks().has(&url.cid).unwrap_or(false);
-            relay::sources(&known, is_local, |name| {
+            install::sources(&known, is_local, |name| {
                 bad.get(&bad_key(&known, name), Instant::now()).is_some()
             })
         });
@@ -251,7 +251,7 @@ impl Nars {
 
     fn open_ipfs(&self, url: &IpfsUrl, size: u64) -> BoxStream<'static, Result<Bytes, String>> {
         let options = Options {
-            budget: relay::budget(size),
+            budget: install::budget(size),
             ..Options::default()
         };
         let blocks = Some(self.cache.for_fetch(&url.cid));

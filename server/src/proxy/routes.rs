@@ -8,7 +8,7 @@ use crate::net::server::{self, Handler, Request, Response};
 use futures_util::future::BoxFuture;
 use http::header::{CACHE_CONTROL, CONTENT_LENGTH};
 use http::{HeaderValue, Method, StatusCode};
-use interplanar_core::relay::{Answer, is_hash_part, parse_nar_name};
+use interplanar_core::install::{Answer, is_hash_part, parse_nar_name};
 use std::sync::Arc;
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! The caches behind the proxy: asks them for narinfos, all at once, and believes what [`interplanar_core::relay`] says is to be
+//! The caches behind the proxy: asks them for narinfos, all at once, and believes what [`interplanar_core::install`] says is to be
 //! believed. What isn't is logged.
 
 use super::directory::{Directory, File};
@@ -6,8 +6,8 @@ use super::metrics::Metrics;
 use crate::net::client::{HttpError, get_small};
 use futures_util::stream::{FuturesUnordered, StreamExt as _};
 use http::StatusCode;
+use interplanar_core::install::{self, Answer, Known, PATIENCE, Said};
 use interplanar_core::narinfo::MAX_NARINFO;
-use interplanar_core::relay::{self, Answer, Known, PATIENCE, Said};
 use interplanar_core::trust::TrustedKeys;
 use std::sync::Arc;
 use std::time::Duration;
@@ -37,7 +37,7 @@ impl Upstreams {
             .map(|(rank, url)| async move { (rank, self.ask_one(url, hash_part).await) })
             .collect();
         let mut answers: Vec<Option<Said>> = vec![None; self.upstreams.len()];
-        while !relay::is_settled(&answers) {
+        while !install::is_settled(&answers) {
             let next = if answers.iter().flatten().any(Said::is_found) {
                 tokio::time::timeout(PATIENCE, asking.next())
                     .await
@@ -50,7 +50,7 @@ impl Upstreams {
                 *answer = Some(said);
             }
         }
-        relay::summary(answers)
+        install::summary(answers)
     }
 
     async fn ask_one(&self, upstream: &Upstream, hash_part: &str) -> Said {
@@ -117,7 +117,7 @@ impl Upstreams {
                     File::Absent | File::Failed => continue,
                 },
             };
-            if let Some(directory) = relay::store_dir(&body) {
+            if let Some(directory) = install::store_dir(&body) {
                 return Some(directory.to_owned());
             }
         }

@@ -28,9 +28,9 @@ mod live;
 mod metrics;
 mod nar;
 mod narinfo;
+mod narinfo_writer;
 mod page;
 mod routes;
-mod scribe;
 mod snapshot;
 #[cfg(test)]
 mod tests;
@@ -55,9 +55,9 @@ use crate::store::Source;
 use answers::Phrase;
 use keys::Keys;
 use metrics::{Kind, Metrics};
+use narinfo_writer::NarinfoWriter;
 use page::Page;
 use routes::{NarPath, Route};
-use scribe::Scribe;
 pub use snapshot::SnapshotConfig;
 use snapshot::{Job, SnapshotState};
 use tokio::task::JoinHandle;
@@ -128,7 +128,7 @@ pub struct Publisher {
 struct Inner {
     baker: Baker,
     gateway: Gateway,
-    scribe: Scribe,
+    narinfo_writer: NarinfoWriter,
     cached: bool,
     bypass_threshold: u64,
     ttl: Option<u64>,
@@ -168,11 +168,11 @@ impl Publisher {
         let public_keys = public_keys(dialect, &config.keys);
         let trim = |url: &String| url.trim_end_matches('/').to_owned();
         let keys = Arc::new(config.keys);
-        let scribe = Scribe {
+        let narinfo_writer = NarinfoWriter {
             dialect,
             nar_path: NarPath::new(&config.nar_path),
             keys: Arc::clone(&keys),
-            host: scribe::host_name(),
+            host: narinfo_writer::host_name(),
             gateways: config.gateways.iter().map(trim).collect(),
             published_only: upload.is_some(),
         };
@@ -181,11 +181,11 @@ impl Publisher {
             .unwrap_or_else(|| cache_info(dialect, &store_dir));
         let snapshot = config.snapshot.map(|config| Job {
             baker: baker.clone(),
-            scribe: Arc::new(Scribe {
+            narinfo_writer: Arc::new(NarinfoWriter {
                 dialect,
                 nar_path: NarPath::new(snapshot::NARS),
                 keys,
-                host: scribe::host_name(),
+                host: narinfo_writer::host_name(),
                 gateways: Vec::new(),
                 published_only: upload.is_some(),
             }),
@@ -200,7 +200,7 @@ impl Publisher {
             inner: Arc::new(Inner {
                 gateway: Gateway::new(Arc::new(baker.blocks().clone())),
                 baker,
-                scribe,
+                narinfo_writer,
                 cached: config.cached,
                 bypass_threshold: config.bypass_threshold,
                 ttl: config.ttl,
@@ -302,7 +302,7 @@ impl Inner {
         if !matches!(*request.method(), Method::GET | Method::HEAD) {
             return answers::not_found(Phrase::NotFound, path, None);
         }
-        let route = routes::parse(path, &self.scribe.nar_path);
+        let route = routes::parse(path, &self.narinfo_writer.nar_path);
         let (kind, response) = match route {
             Route::NarInfo(hash) => (Kind::NarInfo, self.narinfo(&hash, path).await),
             Route::Nar {
@@ -349,8 +349,8 @@ impl Inner {
         let host = request.headers().get(header::HOST);
         let host = host.and_then(|host| host.to_str().ok());
         let page = Page {
-            host: &self.scribe.host,
-            dialect: self.scribe.dialect,
+            host: &self.narinfo_writer.host,
+            dialect: self.narinfo_writer.dialect,
             store_dir: self.baker.source().store_dir(),
             keys: &self.public_keys,
             url: &format!("http://{}", host.unwrap_or("localhost")),

@@ -94,7 +94,10 @@ impl Inner {
         self.baker.request(item.clone(), Urgency::Asked);
         if let Some(prepared) = source.prepared(&item).filter(|one| !one.files.is_empty()) {
             let ttl = Some(self.ttl.map_or(BAKING_TTL, |ttl| ttl.min(BAKING_TTL)));
-            return Ok(Found::Text(self.scribe.prepared(&item, &prepared)?, ttl));
+            return Ok(Found::Text(
+                self.narinfo_writer.prepared(&item, &prepared)?,
+                ttl,
+            ));
         }
         if !self.cached {
             return Ok(Found::Text(self.unbaked(&item)?, self.ttl));
@@ -111,7 +114,7 @@ impl Inner {
             return Ok(text.clone());
         }
         let compressors = self.baker.compressors(&baked.record.item);
-        let text = self.scribe.baked(&baked.record, &compressors)?;
+        let text = self.narinfo_writer.baked(&baked.record, &compressors)?;
         Ok(baked.narinfo.get_or_init(|| text).clone())
     }
 
@@ -122,7 +125,9 @@ impl Inner {
         if let Some(text) = known {
             return Ok(text);
         }
-        let text = self.scribe.unbaked(item, &self.baker.compressors(item))?;
+        let text = self
+            .narinfo_writer
+            .unbaked(item, &self.baker.compressors(item))?;
         let mut unbaked = self.lock_unbaked();
         if unbaked.len() >= MAX_UNBAKED {
             unbaked.clear();

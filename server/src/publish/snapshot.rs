@@ -18,7 +18,7 @@ use interplanar_core::hash::Sha256;
 use interplanar_core::ipns::Name;
 use tokio::time::{Instant, sleep, sleep_until, timeout};
 
-use super::scribe::Scribe;
+use super::narinfo_writer::NarinfoWriter;
 use super::upkeep::unpin;
 use crate::bake::dag::{Car, blocks_of};
 use crate::bake::snapshot::{Changes, Entry, InKubo, SnapshotError, fresh};
@@ -63,7 +63,7 @@ pub(super) struct SnapshotState {
 /// See the module.
 pub(super) struct Job {
     pub(super) baker: Baker,
-    pub(super) scribe: Arc<Scribe>,
+    pub(super) narinfo_writer: Arc<NarinfoWriter>,
     pub(super) kubo: Option<Kubo>,
     pub(super) config: SnapshotConfig,
     /// Files at the root.
@@ -144,7 +144,7 @@ impl Job {
         let unsure = std::mem::replace(&mut self.unsure, true);
         let maker = Maker {
             baker: self.baker.clone(),
-            scribe: Arc::clone(&self.scribe),
+            narinfo_writer: Arc::clone(&self.narinfo_writer),
             keep_for: self.config.keep_for,
             files: self.files.clone(),
             with_kubo: self.kubo.is_some(),
@@ -285,7 +285,7 @@ fn report(name: &Name, root: &Cid) {
 /// Makes the next snapshot; blocks.
 struct Maker {
     baker: Baker,
-    scribe: Arc<Scribe>,
+    narinfo_writer: Arc<NarinfoWriter>,
     keep_for: Duration,
     files: Vec<(&'static str, Vec<u8>)>,
     with_kubo: bool,
@@ -354,7 +354,9 @@ impl Maker {
     fn entry(&self, hash_part: &str) -> Option<Entry> {
         let baked = self.baker.get(hash_part)?;
         let compressors = self.baker.compressors(&baked.record.item);
-        let entry = self.scribe.in_snapshot(&baked.record, &compressors)?;
+        let entry = self
+            .narinfo_writer
+            .in_snapshot(&baked.record, &compressors)?;
         entry
             .inspect_err(|error| tracing::error!(hash_part, %error, "not in the snapshot"))
             .ok()
@@ -364,8 +366,8 @@ impl Maker {
     fn settings(&self) -> String {
         let mut text = format!(
             "1 {:?} {} {} {:?}",
-            self.scribe.dialect,
-            self.scribe.host,
+            self.narinfo_writer.dialect,
+            self.narinfo_writer.host,
             self.with_kubo,
             self.baker.requested()
         );

@@ -74,13 +74,13 @@ fn main() {
 }
 
 /// A baker of items in memory, and what it runs in.
-struct Oven {
+struct BakeBench {
     baker: Baker,
     runtime: tokio::runtime::Runtime,
     _dir: tempfile::TempDir,
 }
 
-impl Oven {
+impl BakeBench {
     fn new(sets: &Arc<Sets>, level: u32, cut: Parameters) -> Self {
         let dir = tempfile::tempdir_in(checkout().join("target")).expect("a folder");
         let config = Config {
@@ -111,23 +111,23 @@ impl Oven {
 
 /// Bakes all sets and prints what comes of it.
 fn row(name: &str, level: u32, cut: Parameters, sets: &Arc<Sets>, zstd: &Whole) {
-    let oven = Oven::new(sets, level, cut);
+    let bench = BakeBench::new(sets, level, cut);
     let start = Instant::now();
-    let old: Vec<Record> = sets.old.iter().map(|item| oven.bake(item)).collect();
+    let old: Vec<Record> = sets.old.iter().map(|item| bench.bake(item)).collect();
     let seconds = start.elapsed().as_secs_f64();
     let (mut held, mut pieces, mut first) = (HashSet::new(), 0, 0);
     for record in &old {
-        let (entries, _) = index(&oven.baker, record);
+        let (entries, _) = index(&bench.baker, record);
         pieces += entries.len();
         first += record.representations[0].file_size;
         held.extend(entries.iter().flat_map(|entry| entry.cids()));
     }
     let lacking = |items: &[Item]| -> f64 {
-        let bytes = items.iter().map(|item| oven.lacking(item, &held));
+        let bytes = items.iter().map(|item| bench.lacking(item, &held));
         bytes.sum::<u64>() as f64 / zstd.bytes as f64
     };
     let rebuild = lacking(&sets.rebuilt);
-    let both = oven.baker.blocks().stats().expect("counted").bytes as f64 / zstd.bytes as f64;
+    let both = bench.baker.blocks().stats().expect("counted").bytes as f64 / zstd.bytes as f64;
     let (update, elsewhere) = (lacking(&sets.new), lacking(&sets.elsewhere));
     println!(
         "| {name}, zstd -{level} | {:.3} | {update:.3} | {rebuild:.3} | {elsewhere:.3} | {both:.2} | {pieces} | {:.2} |",
@@ -145,10 +145,10 @@ fn rebuild(pair: &rebuilds::Pair, level: u32) {
         sets.add(&built.store_path, references, built.nar.clone())
     };
     let (old, new) = (add(&pair.old), add(&pair.new));
-    let oven = Oven::new(&Arc::new(sets), level, Parameters::default());
-    let held = index(&oven.baker, &oven.bake(&old)).0;
+    let bench = BakeBench::new(&Arc::new(sets), level, Parameters::default());
+    let held = index(&bench.baker, &bench.bake(&old)).0;
     let held = held.iter().flat_map(|entry| entry.cids()).collect();
-    let fetched = oven.lacking(&new, &held);
+    let fetched = bench.lacking(&new, &held);
     let before = files(&pair.old.nar);
     let changed: Vec<Vec<u8>> = files(&pair.new.nar)
         .into_iter()

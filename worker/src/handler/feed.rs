@@ -5,7 +5,7 @@
 
 use super::Task;
 use super::gateways::warn;
-use crate::shelf::Shelf;
+use crate::block_cache::BlockCache;
 use bytes::Bytes;
 use interplanar_core::block::Block;
 use interplanar_core::car::{Item, Reader};
@@ -37,8 +37,8 @@ impl Feed {
         path.map_or(Self::Over, Self::Asked)
     }
 
-    /// Reads until a block is on the shelf; whether it is.
-    pub(super) async fn bring(&mut self, task: &Task, cid: &Cid, shelf: &Shelf) -> bool {
+    /// Reads until a block is on the block_cache; whether it is.
+    pub(super) async fn bring(&mut self, task: &Task, cid: &Cid, block_cache: &BlockCache) -> bool {
         if let Self::Asked(path) = self {
             let path = std::mem::take(path);
             *self = Self::open(task, &path).await;
@@ -50,7 +50,7 @@ impl Feed {
             match car.next().await {
                 Ok(Some(block)) => {
                     let (found, data) = block.into_parts();
-                    shelf.put(found, Some(data));
+                    block_cache.put(found, Some(data));
                     if found == *cid {
                         return true;
                     }

@@ -2,11 +2,11 @@
 
 use super::Task;
 use super::feed::Feed;
+use crate::block_cache::BlockCache;
 use crate::config::Place;
 use crate::kept::{Kept, Local};
 use crate::page::{Problem, distrust};
 use crate::reply::{Body, Reply};
-use crate::shelf::Shelf;
 use crate::stream::Pieces;
 use bytes::Bytes;
 use futures_util::stream::{StreamExt as _, once, unfold};
@@ -24,8 +24,8 @@ const MAX_LOOKS: usize = 1024;
 
 impl Task {
     pub(super) async fn ipfs(&self, request: Request<()>) -> Result<Reply, Problem> {
-        let shelf = Arc::new(Shelf::default());
-        let source = Arc::clone(&shelf) as Arc<dyn BlockSource>;
+        let block_cache = Arc::new(BlockCache::default());
+        let source = Arc::clone(&block_cache) as Arc<dyn BlockSource>;
         let cached_only = gateway::only_if_cached(request.headers());
         let mut looks = 0;
         let answer = loop {
@@ -46,9 +46,9 @@ impl Task {
                     detail,
                 ));
             }
-            self.find(&pending, &shelf, cached_only).await?;
+            self.find(&pending, &block_cache, cached_only).await?;
         };
-        self.serve(answer, shelf).await
+        self.serve(answer, block_cache).await
     }
 
     /// Where blocks are kept: a browser's own; at the edge each would cost a request of the few that there are.
@@ -56,19 +56,24 @@ impl Task {
         (self.config().place == Place::Service).then(|| self.kept.clone())
     }
 
-    /// Puts a block on the shelf, or that there is none.
-    async fn find(&self, cid: &Cid, shelf: &Shelf, cached_only: bool) -> Result<(), Problem> {
+    /// Puts a block on the block_cache, or that there is none.
+    async fn find(
+        &self,
+        cid: &Cid,
+        block_cache: &BlockCache,
+        cached_only: bool,
+    ) -> Result<(), Problem> {
         let kept = self.keeps_blocks();
         if let Some(kept) = &kept
             && let Some(data) = kept.block(cid).await
             && let Ok(block) = Block::verify(*cid, data)
         {
             let (cid, data) = block.into_parts();
-            shelf.put(cid, Some(data));
+            block_cache.put(cid, Some(data));
             return Ok(());
         }
         if cached_only {
-            shelf.put(*cid, None);
+            block_cache.put(*cid, None);
             return Ok(());
         }
         let pool = self.pool().await;
@@ -79,7 +84,7 @@ impl Task {
             match piece {
                 Ok(piece) => data.extend_from_slice(&piece),
                 Err(FetchError::NotFound { .. } | FetchError::NoGateways { .. }) => {
-                    shelf.put(*cid, None);
+                    block_cache.put(*cid, None);
                     return Ok(());
                 }
                 Err(error) => return Err(unavailable(&error)),
@@ -89,11 +94,11 @@ impl Task {
             // That it can't be kept is no reason not to show it.
             let _ = kept.keep_block(cid, &data).await;
         }
-        shelf.put(*cid, Some(data.into()));
+        block_cache.put(*cid, Some(data.into()));
         Ok(())
     }
 
-    async fn serve(&self, answer: Answer, shelf: Arc<Shelf>) -> Result<Reply, Problem> {
+    async fn serve(&self, answer: Answer, block_cache: Arc<BlockCache>) -> Result<Reply, Problem> {
         let (parts, body) = answer.into_parts();
         let length = body.length();
         let body = match body {
@@ -101,8 +106,8 @@ impl Task {
             gateway::Body::Whole(bytes) => Body::Whole(bytes),
             body => {
                 let pieces = match body.file() {
-                    Some((cid, range)) => self.file(cid, range, shelf).await,
-                    None => self.steps(body, shelf),
+                    Some((cid, range)) => self.file(cid, range, block_cache).await,
+                    None => self.steps(body, block_cache),
                 };
                 Body::Stream(begun(pieces).await?, length)
             }
@@ -117,7 +122,12 @@ impl Task {
     }
 
     /// A file, or a part of it, by the engine.
-    async fn file(&self, cid: Cid, range: std::ops::Range<u64>, shelf: Arc<Shelf>) -> Problems {
+    async fn file(
+        &self,
+        cid: Cid,
+        range: std::ops::Range<u64>,
+        block_cache: Arc<BlockCache>,
+    ) -> Problems {
         let Some(last) = range.end.checked_sub(1).filter(|last| *last >= range.start) else {
             return futures_util::stream::empty().boxed_local();
         };
@@ -129,7 +139,7 @@ impl Task {
             ..self.options()
         };
         let local = Local {
-            shelf,
+            block_cache,
             kept: self.keeps_blocks(),
         };
         let pool = self.pool().await;
@@ -148,31 +158,34 @@ impl Task {
     }
 
     /// A CAR or a listing, step by step.
-    fn steps(&self, body: gateway::Body, shelf: Arc<Shelf>) -> Problems {
+    fn steps(&self, body: gateway::Body, block_cache: Arc<BlockCache>) -> Problems {
         let feed = Feed::new(body.as_car());
-        let state = (self.clone(), body, feed, shelf);
-        unfold(state, |(task, mut body, mut feed, shelf)| async move {
-            loop {
-                let piece = match body.next()? {
-                    Ok(bytes) => Ok(bytes),
-                    Err(Stop::Pending(cid)) => {
-                        if feed.bring(&task, &cid, &shelf).await {
-                            continue;
+        let state = (self.clone(), body, feed, block_cache);
+        unfold(
+            state,
+            |(task, mut body, mut feed, block_cache)| async move {
+                loop {
+                    let piece = match body.next()? {
+                        Ok(bytes) => Ok(bytes),
+                        Err(Stop::Pending(cid)) => {
+                            if feed.bring(&task, &cid, &block_cache).await {
+                                continue;
+                            }
+                            match task.find(&cid, &block_cache, false).await {
+                                Ok(()) => continue,
+                                Err(problem) => Err(problem),
+                            }
                         }
-                        match task.find(&cid, &shelf, false).await {
-                            Ok(()) => continue,
-                            Err(problem) => Err(problem),
-                        }
-                    }
-                    Err(Stop::Refused(refusal)) => Err(Problem::new(
-                        StatusCode::BAD_GATEWAY,
-                        "This is incomplete",
-                        refusal.to_string(),
-                    )),
-                };
-                return Some((piece, (task, body, feed, shelf)));
-            }
-        })
+                        Err(Stop::Refused(refusal)) => Err(Problem::new(
+                            StatusCode::BAD_GATEWAY,
+                            "This is incomplete",
+                            refusal.to_string(),
+                        )),
+                    };
+                    return Some((piece, (task, body, feed, block_cache)));
+                }
+            },
+        )
         .boxed_local()
     }
 }

@@ -6,8 +6,8 @@ use crate::page::Problem;
 use crate::reply::Reply;
 use futures_util::stream::StreamExt as _;
 use http::StatusCode;
+use interplanar_core::install::{Answer, is_hash_part};
 use interplanar_core::nar::{Listing, Parser};
-use interplanar_core::relay::{Answer, is_hash_part};
 
 impl Task {
     pub(super) async fn listing(&self, hash_part: &str) -> Result<Reply, Problem> {

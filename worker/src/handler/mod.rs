@@ -16,7 +16,7 @@ use http::header::{ALLOW, CACHE_CONTROL, HeaderName};
 use http::{HeaderMap, Method, Request, StatusCode};
 use interplanar_core::cid::Cid;
 use interplanar_core::fetch::{GatewayPool, Options};
-use interplanar_core::relay::Answer;
+use interplanar_core::install::Answer;
 use interplanar_wasm::driver::{Client, HttpCache, Redirect};
 use std::cell::RefCell;
 use std::rc::Rc;

@@ -7,10 +7,10 @@ use super::gateways::warn;
 use super::narinfo::unreachable_upstreams;
 use super::{Task, bare, not_found, shared_with_pages};
 use crate::address::may_ask;
+use crate::block_cache::BlockCache;
 use crate::kept::{self, Local};
 use crate::page::Problem;
 use crate::reply::{Body, Reply};
-use crate::shelf::Shelf;
 use crate::stream::Pieces;
 use bytes::Bytes;
 use futures_util::stream::{LocalBoxStream, StreamExt as _, once, unfold};
@@ -19,12 +19,12 @@ use http::header::{CACHE_CONTROL, CONTENT_LENGTH, CONTENT_TYPE};
 use interplanar_core::cid::IpfsUrl;
 use interplanar_core::decompress::{Decoder, DecompressError};
 use interplanar_core::fetch::Options;
-use interplanar_core::narinfo::Compression;
-use interplanar_core::relay::checker::{Checker, Stop};
-use interplanar_core::relay::{
+use interplanar_core::install::checker::{Checker, Stop};
+use interplanar_core::install::{
     self, Answer, Attempt, BAD_FOR, BAD_HTTP_FOR, Known, Next, Pace, Place, Source, Trial,
     max_file_size, parse_nar_name,
 };
+use interplanar_core::narinfo::Compression;
 use interplanar_wasm::driver::{Opened, fetch_ipfs, now_ms, open};
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -122,7 +122,7 @@ impl Delivery {
         let bad = task.shared.bad.borrow();
         let is_bad = |name: &str| bad.get(&bad_key(&known, name), now_ms).is_some();
         let allow_private = task.config().allow_private;
-        let named = relay::sources(&known, |_| false, is_bad)
+        let named = install::sources(&known, |_| false, is_bad)
             .into_iter()
             .filter(|source| match &source.place {
                 Place::Ipfs(_) => true,
@@ -310,11 +310,11 @@ impl Task {
         let opened = async move {
             let pool = task.pool().await;
             let options = Options {
-                budget: relay::budget(size),
+                budget: install::budget(size),
                 ..task.options()
             };
             let local = Local {
-                shelf: Arc::new(Shelf::default()),
+                block_cache: Arc::new(BlockCache::default()),
                 kept: task.keeps_blocks(),
             };
             let watch = Task::watch(&pool);

@@ -10,8 +10,8 @@ use futures_util::future::{Either, select};
 use futures_util::stream::{FuturesUnordered, StreamExt as _};
 use http::StatusCode;
 use interplanar_core::cid::{Cid, IpfsUrl};
+use interplanar_core::install::{self, Answer, Known, PATIENCE, Said, is_hash_part};
 use interplanar_core::narinfo::{MAX_NARINFO, NarInfo};
-use interplanar_core::relay::{self, Answer, Known, PATIENCE, Said, is_hash_part};
 use interplanar_wasm::driver::{HttpError, get_small, sleep};
 use std::pin::pin;
 use std::sync::Arc;
@@ -50,7 +50,7 @@ impl Task {
             .cpu_ms
             .map(|ms| ms.saturating_mul(BYTES_PER_MS));
         let too_large = limit.is_some_and(|limit| known.narinfo.nar_size() > limit);
-        let redirected = too_large.then(|| relay::redirect(known)).flatten();
+        let redirected = too_large.then(|| install::redirect(known)).flatten();
         redirected.unwrap_or_else(|| known.rewritten.clone())
     }
 
@@ -157,7 +157,7 @@ impl Task {
             .map(|(rank, url)| async move { (rank, self.ask_one(url, hash_part).await) })
             .collect();
         let mut said: Vec<Option<Said>> = vec![None; urls.len()];
-        while !relay::is_settled(&said) {
+        while !install::is_settled(&said) {
             let next = if said.iter().flatten().any(Said::is_found) {
                 match select(asking.next(), pin!(sleep(PATIENCE))).await {
                     Either::Left((next, _)) => next,
@@ -171,7 +171,7 @@ impl Task {
                 *place = Some(one);
             }
         }
-        relay::summary(said)
+        install::summary(said)
     }
 
     async fn ask_one(&self, upstream: &str, hash_part: &str) -> Said {
@@ -213,7 +213,7 @@ impl Task {
             let Ok(small) = get_small(&self.client, &url, MAX_NARINFO).await else {
                 continue;
             };
-            if let Some(told) = relay::store_dir(&small.body) {
+            if let Some(told) = install::store_dir(&small.body) {
                 *self.shared.store_dir.borrow_mut() = Some(told.to_owned());
                 return Some(told.to_owned());
             }

@@ -7,7 +7,7 @@ use interplanar_core::block::Block;
 use interplanar_core::cid::Cid;
 use tempfile::TempDir;
 
-use super::super::ledger::{Ledger, Totals};
+use super::super::running_totals::{RunningTotals, Totals};
 use super::super::snapshot::{Changes, Entry, InKubo};
 use super::super::{Baker, Config};
 use super::*;
@@ -488,25 +488,31 @@ async fn what_changes_while_it_is_counted_is_counted_once() {
         panic!("{}", all.len())
     };
     let count = |records: &[&Record]| {
-        let mut ledger = Ledger::default();
-        ledger.begin((0..records.len()).map(|index| index.to_string()));
+        let mut running_totals = RunningTotals::default();
+        running_totals.begin((0..records.len()).map(|index| index.to_string()));
         for (index, record) in records.iter().enumerate() {
-            ledger.count(&index.to_string(), Some(record));
+            running_totals.count(&index.to_string(), Some(record));
         }
-        ledger.totals().unwrap()
+        running_totals.totals().unwrap()
     };
-    let mut ledger = Ledger::default();
+    let mut running_totals = RunningTotals::default();
     // Before the beginning the records themselves will tell.
-    ledger.change("one", None, Some(&one.record));
-    assert_eq!((ledger.totals(), ledger.next()), (None, None));
-    ledger.begin(["one", "two", "lost"].map(String::from).into_iter());
-    ledger.change("one", Some(&one.record), Some(&three.record));
-    ledger.change("two", Some(&two.record), None);
-    ledger.change("three", None, Some(&one.record));
-    assert_eq!(ledger.totals(), None);
-    assert_eq!(ledger.next().as_deref(), Some("lost"));
-    ledger.count("lost", None);
+    running_totals.change("one", None, Some(&one.record));
+    assert_eq!(
+        (running_totals.totals(), running_totals.next()),
+        (None, None)
+    );
+    running_totals.begin(["one", "two", "lost"].map(String::from).into_iter());
+    running_totals.change("one", Some(&one.record), Some(&three.record));
+    running_totals.change("two", Some(&two.record), None);
+    running_totals.change("three", None, Some(&one.record));
+    assert_eq!(running_totals.totals(), None);
+    assert_eq!(running_totals.next().as_deref(), Some("lost"));
+    running_totals.count("lost", None);
     // Its turn has passed.
-    ledger.count("two", Some(&two.record));
-    assert_eq!(ledger.totals(), Some(count(&[&three.record, &one.record])));
+    running_totals.count("two", Some(&two.record));
+    assert_eq!(
+        running_totals.totals(),
+        Some(count(&[&three.record, &one.record]))
+    );
 }

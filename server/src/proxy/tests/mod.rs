@@ -6,7 +6,7 @@ use crate::net::client::tests::peers::{Files, Peer};
 use interplanar_core::signature::{guix, nix};
 
 fn fixture(path: &str) -> Vec<u8> {
-    let root = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../shared/fixtures");
+    let root = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../tests/fixtures");
     std::fs::read(root.join(path)).unwrap()
 }
 

@@ -1,7 +1,7 @@
 use super::*;
 use interplanar_core::hash::Sha256;
+use interplanar_core::install::{Known, is_hash_part, nar_path, parse_nar_name, redirect, rewrite};
 use interplanar_core::narinfo::{Compression, Entry, NarInfo};
-use interplanar_core::relay::{Known, is_hash_part, nar_path, parse_nar_name, redirect, rewrite};
 use interplanar_core::trust::Unverified;
 
 const NARINFOS: [&str; 6] = [

@@ -16,7 +16,7 @@ mod caches;
 mod narinfos;
 mod requests;
 
-const FIXTURES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../shared/fixtures");
+const FIXTURES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../tests/fixtures");
 
 /// A publisher of trees in a folder of its own.
 struct Fixture {

@@ -37,7 +37,7 @@ fn item(narinfo: &NarInfo) -> Item {
 fn unbaked_items_have_the_narinfos_of_guix_publish() {
     let keys = config(Path::new("/nonexistent")).keys;
     let public = keys.guix.as_ref().unwrap().1.public_key().clone();
-    let scribe = Scribe {
+    let narinfo_writer = NarinfoWriter {
         dialect: Dialect::Guix,
         nar_path: NarPath::new("nar"),
         keys: keys.into(),
@@ -61,7 +61,9 @@ fn unbaked_items_have_the_narinfos_of_guix_publish() {
         }
         seen += 1;
         let theirs = NarInfo::parse(&fs::read(&path).unwrap()).unwrap();
-        let text = scribe.unbaked(&item(&theirs), &compressors).unwrap();
+        let text = narinfo_writer
+            .unbaked(&item(&theirs), &compressors)
+            .unwrap();
         let ours = NarInfo::parse(&text).unwrap();
         assert_eq!(ours.signed_text(), theirs.signed_text());
         assert!(ours.guix_signature().unwrap().starts_with("1;vm;"));

@@ -12,7 +12,7 @@ use tempfile::TempDir;
 use crate::nar_dump;
 use crate::store::Item;
 
-pub(crate) const FIXTURES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../shared/fixtures");
+pub(crate) const FIXTURES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../tests/fixtures");
 
 /// The tables of guix-daemon 1.5.0.
 const GUIX: &str = "

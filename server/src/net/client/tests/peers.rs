@@ -83,7 +83,7 @@ pub(crate) struct Files {
 impl Files {
     pub(crate) fn folder(path: &str) -> Self {
         let root = PathBuf::from(env!("CARGO_MANIFEST_DIR"))
-            .join("../../shared/fixtures")
+            .join("../tests/fixtures")
             .join(path);
         let files = Self::default();
         let mut folders = vec![root.clone()];

@@ -1,4 +1,4 @@
-//! What the tour says: one line per step, with its time.
+//! What the demo says: one line per step, with its time.
 
 use crate::inspect;
 use crate::store::Item;

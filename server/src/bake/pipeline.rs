@@ -17,11 +17,11 @@ use interplanar_core::hash::{Sha256, Sha256Hasher};
 use interplanar_core::nar::{Listing, Parser};
 use interplanar_core::narinfo::Compression;
 
+use super::block_writer::{BlockWriter, Sink};
 use super::encoder::Encoder;
+use super::piece_compressor::CompressorPool;
 use super::pieces::Pieces;
-use super::press::Presses;
 use super::record::Representation;
-use super::sink::{Shelf, Sink};
 use super::tree::Tree;
 use super::{BakeError, Compressor};
 use crate::store::{Item, PreparedFile, Source, SourceError};
@@ -43,26 +43,26 @@ pub(super) fn bake(
     source: &dyn Source,
     item: &Item,
     compressors: &[Compressor],
-    presses: (Parameters, &Arc<Presses>),
-    shelf: &Rc<RefCell<Shelf>>,
+    compressor_pool: (Parameters, &Arc<CompressorPool>),
+    block_writer: &Rc<RefCell<BlockWriter>>,
 ) -> Result<Baking, BakeError> {
     std::thread::scope(|scope| {
         let (sender, receiver) = sync_channel(QUEUE);
         let reading = scope.spawn(move || read(source, item, sender));
-        let compressed = compress(item, compressors, presses, shelf, &receiver);
+        let compressed = compress(item, compressors, compressor_pool, block_writer, &receiver);
         // The reader ends when nobody listens any more.
         drop(receiver);
         let read = reading.join().unwrap_or_else(|_| {
             let path = item.store_path.as_str().to_owned();
             Err(BakeError::Source(SourceError::Unreadable(path)))
         });
-        let tray = match (compressed, read) {
+        let encoders = match (compressed, read) {
             // That nobody listened is the consequence of the other's error.
             (Err(error), _) => return Err(error),
             (Ok(_), Err(error)) => return Err(error),
-            (Ok(tray), Ok(())) => tray,
+            (Ok(encoders), Ok(())) => encoders,
         };
-        tray.finish(item, shelf)
+        encoders.finish(item, block_writer)
     })
 }
 
@@ -110,7 +110,7 @@ enum Stream {
 }
 
 /// The compressors with the whole NAR in them, not finished yet.
-struct Tray {
+struct Encoders {
     streams: Vec<(Compressor, Stream)>,
     parser: Parser,
     listing: Listing,
@@ -119,35 +119,35 @@ struct Tray {
 fn compress(
     item: &Item,
     compressors: &[Compressor],
-    presses: (Parameters, &Arc<Presses>),
-    shelf: &Rc<RefCell<Shelf>>,
+    compressor_pool: (Parameters, &Arc<CompressorPool>),
+    block_writer: &Rc<RefCell<BlockWriter>>,
     nar: &Receiver<Bytes>,
-) -> Result<Tray, BakeError> {
-    let failed = |error: io::Error| shelf.borrow_mut().cause(&error);
+) -> Result<Encoders, BakeError> {
+    let failed = |error: io::Error| block_writer.borrow_mut().cause(&error);
     let mut streams = Vec::with_capacity(compressors.len());
     for &compressor in compressors {
         let stream = if compressor.is_tree() {
-            Stream::Tree(Box::new(Tree::new(shelf)))
+            Stream::Tree(Box::new(Tree::new(block_writer)))
         } else if compressor.is_pieces() {
-            let pieces = Pieces::new(item, compressor.level(), presses, shelf)?;
+            let pieces = Pieces::new(item, compressor.level(), compressor_pool, block_writer)?;
             Stream::Pieces(Box::new(pieces))
         } else {
             // Uncompressed, the file's hash is the NAR's.
-            let sink = Sink::new(shelf, compressor.method() != Compression::None);
+            let sink = Sink::new(block_writer, compressor.method() != Compression::None);
             let encoder = Encoder::new(compressor, item.nar_size, sink).map_err(failed)?;
             Stream::Whole(Box::new(encoder))
         };
         streams.push((compressor, stream));
     }
-    let mut tray = Tray {
+    let mut encoders = Encoders {
         streams,
         parser: Parser::new(),
         listing: Listing::new(),
     };
     for piece in nar {
-        list(&mut tray.parser, &mut tray.listing, &piece)
+        list(&mut encoders.parser, &mut encoders.listing, &piece)
             .map_err(|reason| malformed(item, reason))?;
-        for (_, stream) in &mut tray.streams {
+        for (_, stream) in &mut encoders.streams {
             match stream {
                 Stream::Whole(encoder) => encoder.write_all(&piece).map_err(failed)?,
                 Stream::Pieces(pieces) => pieces.write(item, &piece)?,
@@ -155,7 +155,7 @@ fn compress(
             }
         }
     }
-    Ok(tray)
+    Ok(encoders)
 }
 
 fn list(
@@ -176,8 +176,12 @@ fn malformed(item: &Item, reason: impl ToString) -> BakeError {
     }
 }
 
-impl Tray {
-    fn finish(self, item: &Item, shelf: &Rc<RefCell<Shelf>>) -> Result<Baking, BakeError> {
+impl Encoders {
+    fn finish(
+        self,
+        item: &Item,
+        block_writer: &Rc<RefCell<BlockWriter>>,
+    ) -> Result<Baking, BakeError> {
         self.parser
             .finish()
             .map_err(|reason| malformed(item, reason))?;
@@ -187,7 +191,7 @@ impl Tray {
             representations.push(match stream {
                 Stream::Whole(encoder) => {
                     let finished = encoder.finish();
-                    let sink = finished.map_err(|error| shelf.borrow_mut().cause(&error))?;
+                    let sink = finished.map_err(|error| block_writer.borrow_mut().cause(&error))?;
                     let stored = sink.finish()?;
                     let hash = stored.hash.unwrap_or(item.nar_hash);
                     representation(compressor, stored.cid, stored.size, hash)
@@ -241,7 +245,7 @@ pub(super) fn take(
     source: &dyn Source,
     item: &Item,
     prepared: &PreparedFile,
-    shelf: &Rc<RefCell<Shelf>>,
+    block_writer: &Rc<RefCell<BlockWriter>>,
 ) -> Result<Representation, BakeError> {
     let expected = prepared.entry.file_hash;
     if expected.is_none() {
@@ -249,7 +253,7 @@ pub(super) fn take(
         check_nar(source, item)?;
     }
     let mut file = File::open(&prepared.path).map_err(BakeError::io(&prepared.path))?;
-    let mut sink = Sink::new(shelf, true);
+    let mut sink = Sink::new(block_writer, true);
     let mut buffer = vec![0; BUFFER];
     loop {
         let length = file
@@ -259,7 +263,7 @@ pub(super) fn take(
             break;
         };
         sink.write_all(bytes)
-            .map_err(|error| shelf.borrow_mut().cause(&error))?;
+            .map_err(|error| block_writer.borrow_mut().cause(&error))?;
     }
     let stored = sink.finish()?;
     let right = |hash: Sha256| expected.is_none_or(|expected| expected == hash);

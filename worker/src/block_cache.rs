@@ -1,6 +1,6 @@
 //! The blocks of one request, in memory: what is asked for is looked for once and read more than once.
 //!
-//! The oldest go when there are more than [`MAX_SHELF`] bytes, so that a walk over any DAG fits into a worker's memory.
+//! The oldest go when there are more than [`MAX_BLOCK_CACHE`] bytes, so that a walk over any DAG fits into a worker's memory.
 
 use bytes::Bytes;
 use interplanar_core::cid::Cid;
@@ -9,13 +9,13 @@ use std::collections::{HashMap, VecDeque};
 use std::sync::{Mutex, PoisonError};
 
 /// Bytes of blocks that are held, at most.
-pub(crate) const MAX_SHELF: usize = 16 << 20;
+pub(crate) const MAX_BLOCK_CACHE: usize = 16 << 20;
 /// What an entry costs beside its block.
 const OVERHEAD: usize = 256;
 
 /// See the module.
 #[derive(Debug, Default)]
-pub(crate) struct Shelf(Mutex<Blocks>);
+pub(crate) struct BlockCache(Mutex<Blocks>);
 
 #[derive(Debug, Default)]
 struct Blocks {
@@ -26,7 +26,7 @@ struct Blocks {
     bytes: usize,
 }
 
-impl Shelf {
+impl BlockCache {
     /// Adds a verified block, or that there is none to be had.
     pub(crate) fn put(&self, cid: Cid, data: Option<Bytes>) {
         let mut blocks = self.lock();
@@ -37,7 +37,7 @@ impl Shelf {
             return;
         }
         blocks.order.push_back(cid);
-        while blocks.bytes > MAX_SHELF && blocks.order.len() > 1 {
+        while blocks.bytes > MAX_BLOCK_CACHE && blocks.order.len() > 1 {
             let Some(oldest) = blocks.order.pop_front() else {
                 break;
             };
@@ -57,7 +57,7 @@ impl Shelf {
     }
 }
 
-impl BlockSource for Shelf {
+impl BlockSource for BlockCache {
     fn get(&self, cid: &Cid) -> Lookup<Bytes> {
         match self.lock().known.get(cid) {
             Some(Some(data)) => Lookup::Here(data.clone()),
@@ -74,20 +74,20 @@ mod tests {
 
     #[test]
     fn the_oldest_blocks_go_first() {
-        let shelf = Shelf::default();
+        let block_cache = BlockCache::default();
         let blocks: Vec<Block> = (0..20_u8)
             .map(|byte| Block::raw(vec![byte; 1 << 20].into()))
             .collect();
         for block in &blocks {
-            shelf.put(*block.cid(), Some(block.data().clone()));
+            block_cache.put(*block.cid(), Some(block.data().clone()));
         }
-        assert_eq!(shelf.get(blocks[0].cid()), Lookup::Pending);
-        assert!(matches!(shelf.get(blocks[19].cid()), Lookup::Here(_)));
-        assert!(shelf.lock().bytes <= MAX_SHELF);
+        assert_eq!(block_cache.get(blocks[0].cid()), Lookup::Pending);
+        assert!(matches!(block_cache.get(blocks[19].cid()), Lookup::Here(_)));
+        assert!(block_cache.lock().bytes <= MAX_BLOCK_CACHE);
         let absent = *Block::raw(Bytes::from_static(b"absent")).cid();
-        shelf.put(absent, None);
-        assert_eq!(shelf.get(&absent), Lookup::Absent);
-        shelf.put(absent, Some(Bytes::from_static(b"absent")));
-        assert!(shelf.here(&absent).is_some());
+        block_cache.put(absent, None);
+        assert_eq!(block_cache.get(&absent), Lookup::Absent);
+        block_cache.put(absent, Some(Bytes::from_static(b"absent")));
+        assert!(block_cache.here(&absent).is_some());
     }
 }

@@ -28,14 +28,14 @@ const MIN_JOB_LOG: u32 = 19;
 const IDLE: Duration = Duration::from_secs(2);
 
 /// Compresses at one level.
-struct Press {
+struct PieceCompressor {
     context: CCtx<'static>,
     level: u32,
     /// Binary logarithm of the window of the frame that is open.
     window: Option<u32>,
 }
 
-impl Press {
+impl PieceCompressor {
     fn new(level: u32) -> io::Result<Self> {
         let context = CCtx::try_create().ok_or(io::ErrorKind::OutOfMemory)?;
         Ok(Self {
@@ -45,7 +45,7 @@ impl Press {
         })
     }
 
-    fn press(&mut self, plain: &[u8]) -> io::Result<Vec<u8>> {
+    fn compress(&mut self, plain: &[u8]) -> io::Result<Vec<u8>> {
         // Tables for no more than the piece: they are cleared for each.
         let window = plain.len().next_power_of_two().ilog2();
         let window = window.clamp(*WINDOW_LOG.start(), *WINDOW_LOG.end());
@@ -101,7 +101,7 @@ fn code(code: usize) -> io::Error {
 }
 
 /// A piece as it is stored.
-pub(super) struct Pressed {
+pub(super) struct CompressedPiece {
     pub(super) leaves: Vec<Block>,
     /// SHA-256 of the plain bytes.
     pub(super) plain: Sha256,
@@ -111,13 +111,13 @@ pub(super) struct Pressed {
 
 /// What comes of a piece; an error also where the thread has panicked.
 pub(super) struct Outcome {
-    receiver: Receiver<io::Result<Pressed>>,
+    receiver: Receiver<io::Result<CompressedPiece>>,
     _share: Share,
 }
 
 impl Outcome {
     /// Waits for it.
-    pub(super) fn wait(self) -> io::Result<Pressed> {
+    pub(super) fn wait(self) -> io::Result<CompressedPiece> {
         let outcome = self.receiver.recv();
         outcome.unwrap_or_else(|_| Err(io::Error::other("a thread that compresses has ended")))
     }
@@ -138,7 +138,7 @@ impl Drop for Share {
 struct Job {
     level: u32,
     plain: Bytes,
-    reply: SyncSender<io::Result<Pressed>>,
+    reply: SyncSender<io::Result<CompressedPiece>>,
 }
 
 #[derive(Default)]
@@ -158,18 +158,18 @@ struct State {
 
 /// The threads that compress pieces, for all bakes together; begun when they are needed, and ended with this.
 #[derive(Default)]
-pub(super) struct Presses {
+pub(super) struct CompressorPool {
     queue: Arc<Queue>,
 }
 
-impl Drop for Presses {
+impl Drop for CompressorPool {
     fn drop(&mut self) {
         self.queue.lock().closed = true;
         self.queue.wake.notify_all();
     }
 }
 
-impl Presses {
+impl CompressorPool {
     /// How many there are: one per processor.
     fn count() -> usize {
         std::thread::available_parallelism().map_or(1, usize::from)
@@ -182,7 +182,7 @@ impl Presses {
     }
 
     /// Has a piece compressed.
-    pub(super) fn press(&self, level: u32, plain: Bytes) -> Outcome {
+    pub(super) fn compress(&self, level: u32, plain: Bytes) -> Outcome {
         let (reply, receiver) = sync_channel(1);
         let bytes = plain.len() as u64;
         self.queue.in_works.fetch_add(bytes, Ordering::Relaxed);
@@ -211,7 +211,7 @@ impl Presses {
         for number in 0..Self::count() {
             let queue = Arc::clone(&self.queue);
             let started = std::thread::Builder::new()
-                .name(format!("press-{number}"))
+                .name(format!("compress-{number}"))
                 .spawn(move || queue.work());
             if let Err(error) = started {
                 tracing::error!(%error, "a thread to compress in can't be started");
@@ -226,20 +226,20 @@ impl Queue {
     }
 
     fn work(&self) {
-        let mut press = None;
-        while let Some(job) = self.next(&mut press) {
-            let pressed = pressed(&mut press, job.level, &job.plain);
-            if pressed.is_err() {
+        let mut compressor = None;
+        while let Some(job) = self.next(&mut compressor) {
+            let compressed = compressed(&mut compressor, job.level, &job.plain);
+            if compressed.is_err() {
                 // Whatever it was, the next piece gets a fresh context.
-                press = None;
+                compressor = None;
             }
             // A bake that failed doesn't listen any more.
-            let _ = job.reply.send(pressed);
+            let _ = job.reply.send(compressed);
         }
     }
 
     /// Waits for a job; the context, which has tables of some 10 to 100 MB, goes if none comes for a while.
-    fn next(&self, press: &mut Option<Press>) -> Option<Job> {
+    fn next(&self, compressor: &mut Option<PieceCompressor>) -> Option<Job> {
         let mut state = self.lock();
         loop {
             if state.closed {
@@ -248,7 +248,7 @@ impl Queue {
             if let Some(job) = state.jobs.pop_front() {
                 return Some(job);
             }
-            if press.is_none() {
+            if compressor.is_none() {
                 state = self
                     .wake
                     .wait(state)
@@ -261,20 +261,24 @@ impl Queue {
                 .unwrap_or_else(PoisonError::into_inner);
             state = woken;
             if timeout.timed_out() {
-                *press = None;
+                *compressor = None;
             }
         }
     }
 }
 
-fn pressed(press: &mut Option<Press>, level: u32, plain: &[u8]) -> io::Result<Pressed> {
-    let press = match press {
-        Some(press) if press.level == level => press,
-        other => other.insert(Press::new(level)?),
+fn compressed(
+    compressor: &mut Option<PieceCompressor>,
+    level: u32,
+    plain: &[u8],
+) -> io::Result<CompressedPiece> {
+    let compressor = match compressor {
+        Some(compressor) if compressor.level == level => compressor,
+        other => other.insert(PieceCompressor::new(level)?),
     };
-    let compressed = press.press(plain)?;
+    let compressed = compressor.compress(plain)?;
     let length = |bytes: &[u8]| u32::try_from(bytes.len()).map_err(io::Error::other);
-    Ok(Pressed {
+    Ok(CompressedPiece {
         length: length(plain)?,
         compressed: length(&compressed)?,
         plain: Sha256::of(plain),
@@ -316,12 +320,18 @@ mod tests {
     #[test]
     fn a_piece_stands_anywhere_and_is_the_same_whatever_was_pressed_before() {
         for level in [1, 3, 9] {
-            let mut press = Press::new(level).unwrap();
+            let mut compressor = PieceCompressor::new(level).unwrap();
             let mut pieces = Vec::new();
             for (seed, length) in LENGTHS.iter().chain(LENGTHS.iter().rev()).enumerate() {
                 let plain = words(seed as u64, *length);
-                let piece = press.press(&plain).unwrap();
-                assert_eq!(Press::new(level).unwrap().press(&plain).unwrap(), piece);
+                let piece = compressor.compress(&plain).unwrap();
+                assert_eq!(
+                    PieceCompressor::new(level)
+                        .unwrap()
+                        .compress(&plain)
+                        .unwrap(),
+                    piece
+                );
                 let length = u32::try_from(*length).unwrap();
                 assert_eq!(frame::is_independent(&piece, length), Ok(true));
                 pieces.push((plain, piece));
@@ -341,11 +351,11 @@ mod tests {
     #[test]
     fn repeats_at_the_start_use_no_offset_from_before() {
         for level in [1, 3, 9, 19, 22] {
-            let mut press = Press::new(level).unwrap();
+            let mut compressor = PieceCompressor::new(level).unwrap();
             for period in [1, 4, 8] {
                 let mut plain = b"abcdefgh"[..period].repeat(100);
                 plain.extend(words(7, 500));
-                let piece = press.press(&plain).unwrap();
+                let piece = compressor.compress(&plain).unwrap();
                 let length = u32::try_from(plain.len()).unwrap();
                 assert_eq!(
                     frame::is_independent(&piece, length),
@@ -359,26 +369,26 @@ mod tests {
 
     #[test]
     fn presses_give_each_its_own() {
-        let presses = Presses::default();
+        let compressor_pool = CompressorPool::default();
         let plain = |n: u64| Bytes::from(words(n, 1000 * n as usize + 1));
         let outcomes: Vec<Outcome> = (0..50)
-            .map(|n| presses.press(n as u32 % 5 + 1, plain(n)))
+            .map(|n| compressor_pool.compress(n as u32 % 5 + 1, plain(n)))
             .collect();
         for (n, outcome) in outcomes.into_iter().enumerate() {
-            let pressed = outcome.wait().unwrap();
+            let compressed = outcome.wait().unwrap();
             let plain = plain(n as u64);
             assert_eq!(
-                (pressed.plain, pressed.length as usize),
+                (compressed.plain, compressed.length as usize),
                 (Sha256::of(&plain), plain.len())
             );
-            let piece: Vec<u8> = pressed
+            let piece: Vec<u8> = compressed
                 .leaves
                 .iter()
                 .flat_map(|leaf| leaf.data().to_vec())
                 .collect();
-            assert_eq!(piece.len(), pressed.compressed as usize);
+            assert_eq!(piece.len(), compressed.compressed as usize);
             assert_eq!(
-                frame::decode(&piece, pressed.length).as_deref(),
+                frame::decode(&piece, compressed.length).as_deref(),
                 Ok(&plain[..])
             );
         }

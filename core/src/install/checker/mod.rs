@@ -13,7 +13,7 @@
 //! use interplanar_core::decompress::Decoder;
 //! use interplanar_core::hash::Sha256;
 //! use interplanar_core::narinfo::Compression;
-//! use interplanar_core::relay::checker::Checker;
+//! use interplanar_core::install::checker::Checker;
 //! let mut checker = Checker::<Decoder, Vec<Bytes>>::new(Sha256::of(b"hello"), 5, 8 << 20, Vec::new());
 //! checker.begin(Compression::None).unwrap();
 //! checker.push(&Bytes::from_static(b"hello")).unwrap();

@@ -22,7 +22,7 @@ use crate::bake::{Compressor, Record, Representation};
 use crate::store::{Item, Prepared};
 
 /// Writes and signs narinfos.
-pub(super) struct Scribe {
+pub(super) struct NarinfoWriter {
     pub(super) dialect: Dialect,
     pub(super) nar_path: NarPath,
     pub(super) keys: Arc<Keys>,
@@ -45,7 +45,7 @@ struct Form {
     cid: Option<Cid>,
 }
 
-impl Scribe {
+impl NarinfoWriter {
     /// Of an item that isn't baked.
     pub(super) fn unbaked(
         &self,

@@ -4,7 +4,7 @@
 //! begin(names) ─► count(name, record), one by one ─► whole: Totals
 //!      change(name, before, after) whenever a record changes, also meanwhile
 //! ```
-//! Before [`Ledger::begin`] nothing is kept: what changed is in the records by then. A record that changes before its turn is counted as it is
+//! Before [`RunningTotals::begin`] nothing is kept: what changed is in the records by then. A record that changes before its turn is counted as it is
 //! after the change, and its turn is skipped.
 
 use std::collections::HashSet;
@@ -43,13 +43,13 @@ fn offered(record: &Record) -> u64 {
 
 /// The sums, and whose turn is still to come.
 #[derive(Debug, Default)]
-pub(super) struct Ledger {
+pub(super) struct RunningTotals {
     totals: Totals,
     /// Hash parts of records that are not counted yet; `None` before the beginning.
     uncounted: Option<HashSet<String>>,
 }
 
-impl Ledger {
+impl RunningTotals {
     /// Starts anew with these records, none of which may have changed since they were listed.
     pub(super) fn begin(&mut self, hash_parts: impl Iterator<Item = String>) {
         self.totals = Totals::default();

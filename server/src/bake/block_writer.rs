@@ -19,7 +19,7 @@ use crate::blocks::BlockStore;
 const BATCH: usize = 4 << 20;
 
 /// What one bake has put into the block store, and what it may do there.
-pub(super) struct Shelf {
+pub(super) struct BlockWriter {
     blocks: BlockStore,
     /// Bytes of the disk that stay free, whatever comes.
     min_free: u64,
@@ -31,7 +31,7 @@ pub(super) struct Shelf {
     failure: Option<BakeError>,
 }
 
-impl Shelf {
+impl BlockWriter {
     pub(super) fn new(blocks: BlockStore, min_free: u64, stopped: Arc<AtomicBool>) -> Self {
         Self {
             blocks,
@@ -79,17 +79,17 @@ fn free_bytes(dir: PathBuf) -> Result<u64, BakeError> {
     Ok(free.f_bavail.saturating_mul(free.f_frsize))
 }
 
-/// Blocks on their way to the shelf, many at once.
+/// Blocks on their way to the block_writer, many at once.
 pub(super) struct Batch {
-    shelf: Rc<RefCell<Shelf>>,
+    block_writer: Rc<RefCell<BlockWriter>>,
     blocks: Vec<Block>,
     bytes: usize,
 }
 
 impl Batch {
-    pub(super) fn new(shelf: &Rc<RefCell<Shelf>>) -> Self {
+    pub(super) fn new(block_writer: &Rc<RefCell<BlockWriter>>) -> Self {
         Self {
-            shelf: Rc::clone(shelf),
+            block_writer: Rc::clone(block_writer),
             blocks: Vec::new(),
             bytes: 0,
         }
@@ -106,15 +106,15 @@ impl Batch {
             return Ok(());
         }
         self.bytes = 0;
-        self.shelf.borrow_mut().put(&mut self.blocks)
+        self.block_writer.borrow_mut().put(&mut self.blocks)
     }
 
     pub(super) fn finish(mut self) -> Result<(), BakeError> {
-        self.shelf.borrow_mut().put(&mut self.blocks)
+        self.block_writer.borrow_mut().put(&mut self.blocks)
     }
 }
 
-/// A file in the making; several of one bake share a shelf.
+/// A file in the making; several of one bake share a block_writer.
 pub(super) struct Sink {
     builder: Builder,
     batch: Batch,
@@ -131,10 +131,10 @@ pub(super) struct Stored {
 }
 
 impl Sink {
-    pub(super) fn new(shelf: &Rc<RefCell<Shelf>>, hash: bool) -> Self {
+    pub(super) fn new(block_writer: &Rc<RefCell<BlockWriter>>, hash: bool) -> Self {
         Self {
             builder: Builder::new(SIZE_1048576_V1),
-            batch: Batch::new(shelf),
+            batch: Batch::new(block_writer),
             size: 0,
             hasher: hash.then(Sha256Hasher::new),
         }
@@ -161,7 +161,7 @@ impl Write for Sink {
             hasher.update(bytes);
         }
         if let Err(error) = self.batch.settle() {
-            self.batch.shelf.borrow_mut().failure = Some(error);
+            self.batch.block_writer.borrow_mut().failure = Some(error);
             return Err(io::Error::other("the block store refused"));
         }
         Ok(bytes.len())

@@ -40,7 +40,7 @@ const PATIENCE: Duration = Duration::from_secs(600);
 
 /// What to show.
 #[derive(Debug)]
-pub struct Tour {
+pub struct Demo {
     /// The tree to publish; if none, one that this machine has.
     pub tree: Option<PathBuf>,
     /// The cache folder.
@@ -49,13 +49,13 @@ pub struct Tour {
     pub address: SocketAddr,
 }
 
-/// A tour that succeeded and still serves.
+/// A demo that succeeded and still serves.
 pub struct Serving {
     server: JoinHandle<std::io::Result<()>>,
 }
 
 impl Serving {
-    /// Serves until the shutdown that the tour was given.
+    /// Serves until the shutdown that the demo was given.
     ///
     /// # Errors
     /// The server's.
@@ -64,7 +64,7 @@ impl Serving {
     }
 }
 
-impl Tour {
+impl Demo {
     /// Publishes, fetches back, verifies and compares.
     ///
     /// # Errors
