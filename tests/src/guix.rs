@@ -165,11 +165,18 @@ impl Guix {
             .to_owned()
     }
 
-    /// Stops the daemon and starts it with other variables.
-    pub fn restart(&mut self, variables: &[(&str, &str)]) {
+    /// Stops the daemon.
+    pub fn stop_daemon(&mut self) {
         self.root.sh("pkill guix-daemon || true");
         drop(self.daemon.kill());
         drop(self.daemon.wait());
+        let socket = self.root.path("/var/guix/daemon-socket/socket");
+        drop(std::fs::remove_file(socket));
+    }
+
+    /// Stops the daemon and starts it with other variables.
+    pub fn restart(&mut self, variables: &[(&str, &str)]) {
+        self.stop_daemon();
         self.daemon = start(&self.root, variables);
     }
 
@@ -220,7 +227,6 @@ impl Drop for Publish {
 
 fn start(root: &Root, variables: &[(&str, &str)]) -> Child {
     let socket = "/var/guix/daemon-socket/socket";
-    drop(std::fs::remove_file(root.path(socket)));
     let log = std::fs::File::create(root.path("/var/log/guix-daemon.log")).expect("a log");
     let child = root
         .command("guix-daemon")

@@ -9,6 +9,7 @@
 //! - [`program::Program`]: the `interplanar` program under test;
 //! - [`relay::Relay`]: a counting, optionally hostile, HTTP relay in front of any of them;
 //! - [`liar::Liar`]: a gateway whose answers no relay could make;
+//! - [`network`]: a network namespace for a test that needs well-known ports;
 //! - [`versions`]: items that share most of their bytes;
 //! - [`web`]: the npm package, and scripts in Node that use it.
 //!
@@ -20,6 +21,7 @@ pub mod guix;
 pub mod inspector;
 pub mod kubo;
 pub mod liar;
+pub mod network;
 pub mod nix;
 pub mod node;
 pub mod program;
