@@ -46,8 +46,8 @@ pub const MAX_STEP: usize = 2 << 20;
 pub struct Limits {
     /// Most bytes of output. One byte more is an error.
     pub max_output: u64,
-    /// Most bytes of window to keep. Data with a larger window are an error, unless `max_output` is
-    /// smaller.
+    /// Most bytes of window to keep. Data with a larger window is an error, unless `max_output` is
+    /// at most this.
     pub max_window: u64,
 }
 
@@ -58,7 +58,7 @@ pub enum DecompressError {
     /// This compression method has no decoder here.
     #[error("compression {} is not supported: expected none, gzip, zstd, lzip or xz", .0.as_str())]
     Unsupported(Compression),
-    /// The data use a feature of the format that has no decoder here.
+    /// The data uses a feature of the format that has no decoder here.
     #[error("byte {at}: {what} is not supported")]
     UnsupportedFeature {
         /// Offset near the feature.
@@ -66,7 +66,7 @@ pub enum DecompressError {
         /// The feature.
         what: &'static str,
     },
-    /// The data don't follow the format.
+    /// The data doesn't follow the format.
     #[error("byte {at}: expected {expected}")]
     Malformed {
         /// Offset near the fault.
@@ -82,7 +82,7 @@ pub enum DecompressError {
         /// The checksum or size.
         what: &'static str,
     },
-    /// The input ends before the compressed data do.
+    /// The input ends before the compressed data does.
     #[error("the compressed data is truncated at byte {at}")]
     Truncated {
         /// Offset at which the input ends.
@@ -95,9 +95,9 @@ pub enum DecompressError {
         limit: u64,
     },
     /// The window is larger than [`Limits::max_window`].
-    #[error("the data need a window of {window} bytes, but at most {limit} are allowed")]
+    #[error("the data needs a window of {window} bytes, but at most {limit} are allowed")]
     WindowLimit {
-        /// Bytes that the data need.
+        /// Bytes that the data needs.
         window: u64,
         /// The limit in bytes.
         limit: u64,
@@ -175,7 +175,7 @@ impl Decoder {
     /// until it returns `true`.
     ///
     /// # Errors
-    /// [`DecompressError::Truncated`] if the compressed data have not ended.
+    /// [`DecompressError::Truncated`] if the compressed data has not ended.
     pub fn finish(&mut self, out: &mut Vec<u8>) -> Result<bool, DecompressError> {
         let filled = out.len();
         self.push(&mut [].as_slice(), out)?;
@@ -234,7 +234,7 @@ impl FormatFault {
 }
 
 impl Limits {
-    /// Returns the window to keep for data that need `window` bytes. Bytes beyond the output limit
+    /// Returns the window to keep for data that needs `window` bytes. Bytes beyond the output limit
     /// are never used, so they need no window.
     fn window(&self, window: u64) -> Result<usize, FormatFault> {
         let limit = self.max_window;

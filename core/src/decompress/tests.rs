@@ -279,7 +279,7 @@ fn a_decompression_bomb_stops_at_the_limit_with_bounded_memory() {
         )
         .unwrap();
         let (mut input, mut out) = (packed.as_slice(), vec![]);
-        let fault = loop {
+        let error = loop {
             out.clear();
             let result = if input.is_empty() {
                 decoder.finish(&mut out).map(drop)
@@ -287,12 +287,12 @@ fn a_decompression_bomb_stops_at_the_limit_with_bounded_memory() {
                 decoder.push(&mut input, &mut out)
             };
             assert!(out.len() <= STEP + MAX_STEP);
-            if let Err(fault) = result {
-                break fault;
+            if let Err(error) = result {
+                break error;
             }
         };
         assert_eq!(
-            fault,
+            error,
             DecompressError::OutputLimit { limit: 1 << 20 },
             "{program:?}"
         );

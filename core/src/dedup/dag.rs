@@ -26,7 +26,7 @@
 use super::frame;
 use crate::block::Block;
 use crate::cid::Version;
-use crate::unixfs::{Built, LINKS, Layout};
+use crate::unixfs::{Built, Layout, MAX_LINKS};
 use alloc::vec::Vec;
 use bytes::Bytes;
 
@@ -138,7 +138,7 @@ impl Dag {
 }
 
 fn layout() -> Layout {
-    Layout::new(Version::V1, LINKS)
+    Layout::new(Version::V1, MAX_LINKS)
 }
 
 fn built_from_leaf(leaf: &Block) -> Built {

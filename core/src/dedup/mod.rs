@@ -50,6 +50,6 @@ pub use index::{
 pub use map::{PieceMap, Place};
 pub use plan::{Missing, Plan, Way, covering, parts_covering};
 pub use route::{Ask, Estimate, Form, Forms, MAX_RANGE, Prefer, Route};
-pub use scan::{Found, MAX_HASHES, ReferenceError, References};
+pub use scan::{MAX_HASHES, ReferenceError, ReferenceMatch, References};
 pub use small::{MAX_SMALL, SMALL_FIELD, SmallPieces};
 pub use tree::{MIN_TREE_FILE, TREE_FIELD, Tree, TreeBuilder, TreeError};

@@ -7,11 +7,11 @@
 //! overlap: the search continues after the last one found. Source: references.cc in Nix's libstore.
 //!
 //! ```
-//! use interplanar_core::dedup::{Found, References};
+//! use interplanar_core::dedup::{ReferenceMatch, References};
 //! let references = References::new(["zvknnn6gzcjdyb9hn5ffp4sx1ncjp45r"]).unwrap();
 //! let text = b"#!/gnu/store/zvknnn6gzcjdyb9hn5ffp4sx1ncjp45r-bash/bin/sh";
-//! assert_eq!(references.find(text, 0), Found::At(13));
-//! assert_eq!(references.find(text, 14), Found::NoneBefore(46));
+//! assert_eq!(references.find(text, 0), ReferenceMatch::At(13));
+//! assert_eq!(references.find(text, 14), ReferenceMatch::NoneBefore(46));
 //! ```
 
 use crate::nix_base32;
@@ -38,7 +38,7 @@ pub enum ReferenceError {
 
 /// The result of a search. Offsets count from the start of the window.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Found {
+pub enum ReferenceMatch {
     /// Start of the first reference.
     At(usize),
     /// No reference starts before this offset. An incomplete one may start after it.
@@ -81,9 +81,9 @@ impl References {
     /// Searches a window, starting at an offset. The result doesn't depend on how the bytes are
     /// split into windows, if each search starts at the offset that the last one returned.
     #[must_use]
-    pub fn find(&self, window: &[u8], from: usize) -> Found {
+    pub fn find(&self, window: &[u8], from: usize) -> ReferenceMatch {
         if self.hashes.is_empty() {
-            return Found::NoneBefore(window.len());
+            return ReferenceMatch::NoneBefore(window.len());
         }
         let mut at = from;
         // Compare backwards, so that one byte that is not a digit rules out all positions up to it.
@@ -97,15 +97,15 @@ impl References {
                 continue;
             }
             match self.in_digits(window, at) {
-                Found::At(at) => return Found::At(at),
-                Found::NoneBefore(next) => at = next,
+                ReferenceMatch::At(at) => return ReferenceMatch::At(at),
+                ReferenceMatch::NoneBefore(next) => at = next,
             }
         }
-        Found::NoneBefore(at)
+        ReferenceMatch::NoneBefore(at)
     }
 
     /// Searches a run of digits. The first [`HASH_PART`] bytes are known to be digits.
-    fn in_digits(&self, window: &[u8], from: usize) -> Found {
+    fn in_digits(&self, window: &[u8], from: usize) -> ReferenceMatch {
         let mut at = from;
         while let Some(candidate) = at
             .checked_add(HASH_PART)
@@ -113,18 +113,18 @@ impl References {
         {
             match candidate.last() {
                 Some(last) if is_digit(*last) => {}
-                _ => return Found::NoneBefore(at.saturating_add(HASH_PART)),
+                _ => return ReferenceMatch::NoneBefore(at.saturating_add(HASH_PART)),
             }
             if self
                 .hashes
                 .binary_search_by(|hash| hash.as_slice().cmp(candidate))
                 .is_ok()
             {
-                return Found::At(at);
+                return ReferenceMatch::At(at);
             }
             at = at.saturating_add(1);
         }
-        Found::NoneBefore(at)
+        ReferenceMatch::NoneBefore(at)
     }
 }
 
@@ -165,11 +165,11 @@ mod tests {
             end = bytes.len().min(end + step);
             loop {
                 match references.find(&bytes[..end], from) {
-                    Found::At(at) => {
+                    ReferenceMatch::At(at) => {
                         found.push(at);
                         from = at + HASH_PART;
                     }
-                    Found::NoneBefore(next) => {
+                    ReferenceMatch::NoneBefore(next) => {
                         from = next;
                         break;
                     }
@@ -235,7 +235,7 @@ mod tests {
         assert_eq!(References::new(many), Err(ReferenceError::TooMany));
         assert_eq!(
             References::default().find(ONE.as_bytes(), 0),
-            Found::NoneBefore(32)
+            ReferenceMatch::NoneBefore(32)
         );
     }
 }

@@ -31,7 +31,7 @@
 use super::index::Entry;
 use crate::block::Block;
 use crate::cid::Version;
-use crate::unixfs::{Built, LINKS, Layout};
+use crate::unixfs::{Built, Layout, MAX_LINKS};
 
 /// The narinfo field that holds the root of this file: `SmallPieces: bafy…`. It follows the signed
 /// fields. Like every CID it is a hint; it only says that somebody has the nodes.
@@ -51,7 +51,7 @@ pub struct SmallPieces {
 impl Default for SmallPieces {
     fn default() -> Self {
         Self {
-            layout: Layout::new(Version::V1, LINKS),
+            layout: Layout::new(Version::V1, MAX_LINKS),
             pieces: 0,
         }
     }

@@ -1,6 +1,6 @@
 //! The Nix archive (NAR): one store item as a stream of bytes.
 //!
-//! - [`Parser`]: turns pushed bytes into [`Event`]s. File data are slices of the input.
+//! - [`Parser`]: turns pushed bytes into [`Event`]s. File data is a slice of the input.
 //! - [`Encoder`]: turns events into bytes, so that `encode ∘ parse` is the identity.
 //! - [`Listing`]: the tree with the offset of each file, and Nix's `.ls` files.
 //! - [`Skim`]: builds a listing without reading the contents of files.

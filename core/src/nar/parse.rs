@@ -119,7 +119,7 @@ impl Parser {
     }
 
     /// Reads bytes from `input` up to the next event. Returns `None` if the input is used up and
-    /// more is needed. File data are slices of the input, never copies.
+    /// more is needed. File data is a slice of the input, never a copy.
     ///
     /// # Errors
     /// [`NarError`] with the offset of the first fault. The parser can't be used afterwards.
@@ -180,7 +180,7 @@ impl Parser {
                     };
                     // The string decides which event this is. The event borrows the string again
                     // below.
-                    match self.step(length)? {
+                    match self.advance(length)? {
                         PendingEvent::Silent => {}
                         PendingEvent::Plain(event) => return Ok(Some(event)),
                         PendingEvent::Name => {
@@ -342,7 +342,7 @@ impl Parser {
     }
 
     /// Advances the state by the string in `held`.
-    fn step(&mut self, length: usize) -> Result<PendingEvent, NarError> {
+    fn advance(&mut self, length: usize) -> Result<PendingEvent, NarError> {
         let at = self.start();
         let (state, next) = match (self.state, self.value(length)) {
             (ParserState::Magic, MAGIC) => (ParserState::NodeOpen, PendingEvent::Silent),

@@ -49,7 +49,8 @@ pub enum Step<'a> {
 /// let mut restore = Restore::new();
 /// assert_eq!(restore.step(Event::DirectoryStart), Some(Step::CreateDirectory { path: b"" }));
 /// assert_eq!(restore.step(Event::EntryStart { name: b"a" }), None);
-/// assert_eq!(restore.step(Event::Symlink { target: b"b" }), Some(Step::Symlink { path: b"a", target: b"b" }));
+/// let step = restore.step(Event::Symlink { target: b"b" });
+/// assert_eq!(step, Some(Step::Symlink { path: b"a", target: b"b" }));
 /// ```
 #[derive(Debug, Clone, Default)]
 pub struct Restore {

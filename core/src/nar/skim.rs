@@ -69,7 +69,7 @@ impl Skim {
             if has_content {
                 let content = usize::try_from(self.parser.skip_content()).ok();
                 match content.and_then(|content| rest.get(content..)) {
-                    Some(behind) => rest = behind,
+                    Some(after) => rest = after,
                     None => return Ok(()),
                 }
             }

@@ -50,7 +50,7 @@ pub(super) fn is_known(key: &str) -> bool {
 
 /// Returns the entries of a text that was parsed before.
 pub(super) fn entries_of(text: &str) -> Vec<Entry> {
-    let mut fields = Fields::default();
+    let mut fields = NarInfoFields::default();
     for (index, line) in lines(text).enumerate() {
         if is_entry(line.text) && fields.line(index.saturating_add(1), &line).is_err() {
             break;
@@ -83,7 +83,7 @@ struct EntryFields {
 
 /// The fields of a narinfo, while they are read.
 #[derive(Default)]
-struct Fields {
+struct NarInfoFields {
     store_path: Option<StorePath>,
     nar_hash: Option<Sha256>,
     nar_size: Option<u64>,
@@ -103,7 +103,7 @@ pub(super) fn read(bytes: &[u8]) -> Result<NarInfo, NarInfoError> {
     }
     let text =
         core::str::from_utf8(bytes).map_err(|error| NarInfoError::Utf8(error.valid_up_to()))?;
-    let mut fields = Fields::default();
+    let mut fields = NarInfoFields::default();
     for (index, line) in lines(text).enumerate() {
         fields.line(index.saturating_add(1), &line)?;
     }
@@ -125,7 +125,7 @@ pub(super) fn read(bytes: &[u8]) -> Result<NarInfo, NarInfoError> {
     })
 }
 
-impl Fields {
+impl NarInfoFields {
     fn line(&mut self, line: usize, at: &NarInfoLine<'_>) -> Result<(), NarInfoError> {
         let (key, value) = split(at.text).ok_or(NarInfoError::Syntax { line })?;
         match key {

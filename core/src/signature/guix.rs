@@ -297,7 +297,9 @@ impl Acl {
             let parts = entry.list("entry")?;
             let tag = Sexp::find(parts, "tag")?;
             let import = Sexp::find(tag, "guix")?;
-            let allowed = import.iter().any(|right| right.atom() == Some(b"import"));
+            let allowed = import
+                .iter()
+                .any(|permission| permission.atom() == Some(b"import"));
             let key = parts
                 .iter()
                 .find(|part| part.list("public-key").is_some())?;

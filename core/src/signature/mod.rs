@@ -1,4 +1,5 @@
-//! Signatures of narinfos: Nix's ([`nix`], Ed25519) and Guix's ([`guix`], ECDSA over the curve Ed25519).
+//! Signatures of narinfos: Nix's ([`nix`], Ed25519) and Guix's ([`guix`], ECDSA over the curve
+//! Ed25519).
 //!
 //! Both verify and sign. Secret keys are wiped when dropped, and `Debug` never shows them.
 

@@ -13,7 +13,7 @@ use alloc::vec::Vec;
 use bytes::BytesMut;
 
 /// Links of an inner node in Kubo: about 8 KiB of links.
-pub const LINKS: usize = 174;
+pub const MAX_LINKS: usize = 174;
 
 /// The options with which a file becomes a DAG.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -33,7 +33,7 @@ const fn profile(chunk: u32, cid_version: Version, raw_leaves: bool) -> Profile 
         chunk,
         cid_version,
         raw_leaves,
-        links: LINKS,
+        links: MAX_LINKS,
     }
 }
 

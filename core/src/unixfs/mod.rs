@@ -27,7 +27,7 @@ mod symlink;
 mod walk;
 
 pub use build::{
-    Builder, Built, LINKS, Profile, SIZE_262144_V0, SIZE_262144_V1, SIZE_1048576_V0,
+    Builder, Built, MAX_LINKS, Profile, SIZE_262144_V0, SIZE_262144_V1, SIZE_1048576_V0,
     SIZE_1048576_V1,
 };
 pub use data::{Data, Kind};

@@ -71,18 +71,18 @@ impl Resolver {
         if self.wants() != Some(*block.cid()) {
             return Err(UnixFsError::Unexpected);
         }
-        self.step(Content::decode(&block)?)?;
+        self.advance(Content::decode(&block)?)?;
         // Identity CIDs contain their data.
         while let Some(wanted) = self.wants()
             && let Some(data) = cid::identity_data(&wanted)
         {
             let content = Content::decode_as(wanted.codec(), &Bytes::copy_from_slice(data))?;
-            self.step(content)?;
+            self.advance(content)?;
         }
         Ok(())
     }
 
-    fn step(&mut self, content: Content) -> Result<(), UnixFsError> {
+    fn advance(&mut self, content: Content) -> Result<(), UnixFsError> {
         self.budget.blocks = self
             .budget
             .blocks

@@ -70,7 +70,7 @@ pub struct Span {
 
 /// A part of the content that was not pushed yet.
 #[derive(Debug, Clone)]
-struct Pending {
+struct PendingNode {
     cid: Cid,
     /// Offset of its content in the file.
     offset: u64,
@@ -81,7 +81,7 @@ struct Pending {
 
 #[derive(Debug, Clone)]
 enum ContentSlot {
-    Pending(Pending),
+    Pending(PendingNode),
     Data(Bytes),
 }
 
@@ -112,7 +112,7 @@ impl Walker {
     #[must_use]
     pub fn with_range(root: Cid, from: u64, to: Option<u64>, budget: Budget) -> Self {
         let end = to.map_or(u64::MAX, |to| to.saturating_add(1));
-        let root = ContentSlot::Pending(Pending {
+        let root = ContentSlot::Pending(PendingNode {
             cid: root,
             offset: 0,
             size: None,
@@ -357,7 +357,7 @@ impl Walker {
 
     fn expand(
         &mut self,
-        pending: &Pending,
+        pending: &PendingNode,
         content: Content,
     ) -> Result<Vec<ContentSlot>, UnixFsError> {
         let (data, children) = match content {
@@ -385,7 +385,7 @@ impl Walker {
                 if depth > self.budget.depth {
                     return Err(UnixFsError::BudgetDepth);
                 }
-                slots.push(ContentSlot::Pending(Pending {
+                slots.push(ContentSlot::Pending(PendingNode {
                     cid,
                     offset,
                     size: Some(size),

@@ -2,7 +2,7 @@
 //! other form clusters, with gaps between them.
 //!
 //! ```text
-//! space    := [cluster] *( gap cluster ) [gap]        a large file, or everything between two of them
+//! space    := [cluster] *( gap cluster ) [gap]    a large file, or everything between two of them
 //! cluster  := mark *( at most join bytes, mark )
 //! mark     := a reference, an ELF's head or section table, an entry that holds references,
 //!             an end of the space

@@ -5,8 +5,8 @@
 
 use super::cluster::{Clusters, Portion, PortionKind};
 use super::gear::Chunker;
-use super::{Rules, Window, elf};
-use crate::dedup::scan::Found;
+use super::{CutRules, InputWindow, elf};
+use crate::dedup::scan::ReferenceMatch;
 use crate::store_path::HASH_PART;
 use alloc::collections::VecDeque;
 
@@ -33,7 +33,7 @@ pub(super) struct FileCutter {
 
 impl FileCutter {
     /// Creates a cutter for a file whose content starts at `start` in the NAR.
-    pub(super) fn new(start: u64, size: u64, rules: &Rules) -> Self {
+    pub(super) fn new(start: u64, size: u64, rules: &CutRules) -> Self {
         Self {
             start,
             end: start.saturating_add(size),
@@ -48,7 +48,12 @@ impl FileCutter {
     }
 
     /// Processes the bytes that arrived. After the last byte of the file, all of it is cut.
-    pub(super) fn advance(&mut self, rules: &Rules, window: &Window<'_>, cuts: &mut VecDeque<u64>) {
+    pub(super) fn advance(
+        &mut self,
+        rules: &CutRules,
+        window: &InputWindow<'_>,
+        cuts: &mut VecDeque<u64>,
+    ) {
         let seen = window.end().min(self.end);
         let Some(mut marks) = self.marks.take().or_else(|| self.extents(window, seen)) else {
             return;
@@ -56,9 +61,11 @@ impl FileCutter {
         loop {
             let bytes = window.slice(self.scanned, seen);
             let (reference, scanned_to) = match rules.references.find(bytes, 0) {
-                Found::At(at) => (true, self.scanned.saturating_add(at as u64)),
-                Found::NoneBefore(_) if seen == self.end => (false, seen),
-                Found::NoneBefore(at) => (false, seen.min(self.scanned.saturating_add(at as u64))),
+                ReferenceMatch::At(at) => (true, self.scanned.saturating_add(at as u64)),
+                ReferenceMatch::NoneBefore(_) if seen == self.end => (false, seen),
+                ReferenceMatch::NoneBefore(at) => {
+                    (false, seen.min(self.scanned.saturating_add(at as u64)))
+                }
             };
             while let Some((start, end)) = marks.pop_front_if(|(start, _)| *start <= scanned_to) {
                 self.clusters.mark(start, end);
@@ -83,7 +90,7 @@ impl FileCutter {
     }
 
     /// Returns the marks from an ELF header, and the file's end.
-    fn extents(&self, window: &Window<'_>, seen: u64) -> Option<VecDeque<(u64, u64)>> {
+    fn extents(&self, window: &InputWindow<'_>, seen: u64) -> Option<VecDeque<(u64, u64)>> {
         let bytes = window.slice(self.start, seen);
         let size = self.end.saturating_sub(self.start);
         if bytes.len() < elf::HEADER && (bytes.len() as u64) < size {
@@ -98,7 +105,7 @@ impl FileCutter {
         Some(marks)
     }
 
-    fn cut(&mut self, rules: &Rules, window: &Window<'_>, cuts: &mut VecDeque<u64>) {
+    fn cut(&mut self, rules: &CutRules, window: &InputWindow<'_>, cuts: &mut VecDeque<u64>) {
         while let Some(portion) = self.portion.take().or_else(|| self.clusters.next()) {
             // An unknown reference may start after `scanned`.
             self.chunk(rules, window, portion.end.min(self.scanned), cuts);
@@ -116,7 +123,13 @@ impl FileCutter {
         }
     }
 
-    fn chunk(&mut self, rules: &Rules, window: &Window<'_>, limit: u64, cuts: &mut VecDeque<u64>) {
+    fn chunk(
+        &mut self,
+        rules: &CutRules,
+        window: &InputWindow<'_>,
+        limit: u64,
+        cuts: &mut VecDeque<u64>,
+    ) {
         while self.done < limit {
             let reference_end = |start: u64| start.saturating_add(HASH_PART as u64);
             while self

@@ -11,8 +11,8 @@
 //! in which the hashes of references are zeros.
 
 use super::cluster::{Clusters, PortionKind};
-use super::{Rules, Sizes, Window};
-use crate::dedup::scan::{Found, References};
+use super::{CutRules, InputWindow, Sizes};
+use crate::dedup::scan::{ReferenceMatch, References};
 use crate::murmur3;
 use crate::store_path::HASH_PART;
 use alloc::collections::VecDeque;
@@ -40,7 +40,7 @@ pub(super) struct GroupCutter {
 
 impl GroupCutter {
     /// Creates a cutter for a space that starts at this offset of the NAR.
-    pub(super) fn new(start: u64, rules: &Rules) -> Self {
+    pub(super) fn new(start: u64, rules: &CutRules) -> Self {
         Self {
             start,
             clusters: Clusters::new(start, rules.parameters.join()),
@@ -55,8 +55,8 @@ impl GroupCutter {
     pub(super) fn boundary(
         &mut self,
         at: u64,
-        rules: &Rules,
-        window: &Window<'_>,
+        rules: &CutRules,
+        window: &InputWindow<'_>,
         cuts: &mut VecDeque<u64>,
     ) {
         if at <= self.start {
@@ -77,8 +77,8 @@ impl GroupCutter {
     pub(super) fn finish(
         &mut self,
         at: u64,
-        rules: &Rules,
-        window: &Window<'_>,
+        rules: &CutRules,
+        window: &InputWindow<'_>,
         cuts: &mut VecDeque<u64>,
     ) {
         self.boundary(at, rules, window, cuts);
@@ -87,7 +87,7 @@ impl GroupCutter {
         self.cut(rules, cuts);
     }
 
-    fn cut(&mut self, rules: &Rules, cuts: &mut VecDeque<u64>) {
+    fn cut(&mut self, rules: &CutRules, cuts: &mut VecDeque<u64>) {
         while let Some(portion) = self.clusters.next() {
             while let Some(entry) = self.entries.pop_front_if(|entry| entry.end <= portion.end) {
                 self.add(entry, cuts);
@@ -122,12 +122,12 @@ impl GroupCutter {
 
 /// Returns the hash of an entry, and whether the entry holds references.
 fn digest(entry: &[u8], references: &References) -> (u64, bool) {
-    let Found::At(first) = references.find(entry, 0) else {
+    let ReferenceMatch::At(first) = references.find(entry, 0) else {
         return (murmur3::hash(entry), false);
     };
     let mut masked = Vec::from(entry);
-    let mut found = Found::At(first);
-    while let Found::At(at) = found {
+    let mut found = ReferenceMatch::At(first);
+    while let ReferenceMatch::At(at) = found {
         let end = at.saturating_add(HASH_PART);
         if let Some(digits) = masked.get_mut(at..end) {
             digits.fill(0);

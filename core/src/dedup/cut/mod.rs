@@ -90,19 +90,19 @@ pub enum Cut {
 
 /// The rules by which a NAR is cut.
 #[derive(Debug, Clone)]
-struct Rules {
+struct CutRules {
     parameters: Parameters,
     references: References,
     gear: Gear,
 }
 
 /// Bytes that were read and are in no piece yet.
-struct Window<'a> {
+struct InputWindow<'a> {
     start: u64,
     bytes: &'a [u8],
 }
 
-impl Window<'_> {
+impl InputWindow<'_> {
     fn end(&self) -> u64 {
         self.start.saturating_add(self.bytes.len() as u64)
     }
@@ -123,7 +123,7 @@ enum Space {
 /// Cuts one NAR.
 #[derive(Debug, Clone)]
 pub struct Cutter {
-    rules: Rules,
+    rules: CutRules,
     parser: Parser,
     space: Space,
     held: BytesMut,
@@ -169,7 +169,7 @@ impl Cutter {
     /// itself.
     #[must_use]
     pub fn new(parameters: Parameters, references: References) -> Self {
-        let rules = Rules {
+        let rules = CutRules {
             parameters,
             references,
             gear: Gear::new(),
@@ -226,7 +226,7 @@ impl Cutter {
     fn apply(&mut self, step: CutterEvent) {
         let at = self.parser.position();
         let (rules, cuts) = (&self.rules, &mut self.cuts);
-        let window = Window {
+        let window = InputWindow {
             start: self.offset,
             bytes: &self.held,
         };

@@ -24,7 +24,8 @@ fn percent(bytes: u64, percent: u64) -> u64 {
 pub enum Prefer {
     /// A balance of both: few bytes, unless more bytes save much time. It re-downloads bytes that
     /// exist here up to a tenth of the missing bytes, or up to what the line transfers in one round
-    /// trip. It fetches the whole file if that is more than a second quicker.
+    /// trip. It fetches the whole file if a delta saves at most a tenth of the bytes, or takes more
+    /// than a second longer.
     #[default]
     Balance,
     /// Fewest bytes, for metered connections.

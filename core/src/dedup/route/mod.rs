@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! missing leaves, in order
-//!   ─► groups: all of the .nar.zst │ small pieces from their own file, the others from the .nar.zst
+//!   ─► groups: all of the .nar.zst │ small pieces from their own file, others from the .nar.zst
 //!   ─► ranges::cut of each group, at several prices of a request ─► requests: leaf │ range
 //!   ─► Prefer::choose, by bytes and time on this Line ─► Route
 //!   ─► Prefer::is_worth, in comparison with the whole

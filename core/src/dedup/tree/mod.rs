@@ -48,7 +48,7 @@ mod tests;
 use crate::block::Block;
 use crate::cid::{Cid, Version};
 use crate::nar::{Event, NarError, Parser};
-use crate::unixfs::{Builder, Built, LINKS, Layout, SIZE_1048576_V1, UnixFsError};
+use crate::unixfs::{Builder, Built, Layout, MAX_LINKS, SIZE_1048576_V1, UnixFsError};
 use alloc::boxed::Box;
 use alloc::vec::Vec;
 use directories::Directories;
@@ -162,7 +162,7 @@ impl Default for Views {
     fn default() -> Self {
         Self {
             run: Run::default(),
-            nar: Layout::new(Version::V1, LINKS),
+            nar: Layout::new(Version::V1, MAX_LINKS),
             directories: Directories::default(),
             file: OpenFile::Small(Vec::new()),
         }
