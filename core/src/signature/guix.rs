@@ -11,6 +11,14 @@
 //! ```
 //! Only keys of an ACL with the tag `(guix import)` are trusted. Sources: guix/pki.scm and
 //! guix/narinfo.scm of Guix 1.5.0.
+//!
+//! ```
+//! use interplanar_core::signature::guix::{SecretKey, Signature};
+//! let key = SecretKey::from_seed(&[7; 32]).unwrap();
+//! let line = key.sign("host", b"text").to_string();
+//! let signature = Signature::parse(&line).unwrap();
+//! assert_eq!(key.public_key().verify(b"text", &signature), Ok(()));
+//! ```
 
 use super::sexp::{Sexp, hex};
 use super::{SignatureError, ecdsa};

@@ -1,5 +1,20 @@
 //! Resolves a path: from a root to the CID at the end of the path, through plain and sharded
 //! directories.
+//!
+//! ```
+//! use interplanar_core::block::Block;
+//! use interplanar_core::cid::Version;
+//! use interplanar_core::unixfs::{Budget, DirectoryBuilder, Resolver};
+//! let (file, mut blocks) = (Block::raw("hello".into()), vec![]);
+//! let mut builder = DirectoryBuilder::new(Version::V1);
+//! builder.add("a".into(), *file.cid(), 5);
+//! let directory = builder.finish(&mut |block| blocks.push(block)).unwrap();
+//!
+//! let mut resolver = Resolver::new(directory.cid, vec!["a".into()], Budget::default());
+//! assert_eq!(resolver.wants(), Some(directory.cid));
+//! resolver.push(blocks.remove(0)).unwrap();
+//! assert_eq!(resolver.resolved().unwrap().cid, *file.cid());
+//! ```
 
 use super::{Budget, Content, Kind, UnixFsError, hamt};
 use crate::block::Block;
