@@ -1,9 +1,13 @@
-//! Nix's base-32: digits `0-9a-z` without `e`, `o`, `t`, `u`; the bits of the bytes from the last to the first.
+//! Nix's base-32 encoding.
+//!
+//! The digits are `0-9a-z` without `e`, `o`, `t` and `u`. The bits of the bytes are written from
+//! the last to the first.
 //!
 //! ```text
-//! digits := ⌈bytes × 8 / 5⌉; the first digit holds the highest bits of the last byte, and its unused bits are zero
+//! number of digits := ⌈bytes × 8 / 5⌉
 //! ```
-//! Source: libutil's base-nix-32 of Nix.
+//! The first digit holds the highest bits of the last byte; its unused bits are zero. Source:
+//! base-nix-32 in Nix's libutil.
 //!
 //! ```
 //! use interplanar_core::nix_base32::{decode, encode};
@@ -14,25 +18,25 @@
 use alloc::string::String;
 use alloc::vec::Vec;
 
-/// The digits by value.
+/// The digits, ordered by value.
 pub const ALPHABET: &[u8; 32] = b"0123456789abcdfghijklmnpqrsvwxyz";
 
-/// Why a text is no Nix base-32.
+/// Why a text is not Nix base-32.
 #[non_exhaustive]
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Base32Error {
-    /// No bytes have so many digits.
-    #[error("{0} digits of base-32 are no whole number of bytes")]
+    /// No number of bytes encodes to this many digits.
+    #[error("{0} base-32 digits don't encode a whole number of bytes")]
     Length(usize),
-    /// A character that is no digit, at this byte.
-    #[error("not a digit of Nix base-32 at byte {0}")]
+    /// A character that is not a digit, at this byte.
+    #[error("character at byte {0} is not a Nix base-32 digit")]
     Digit(usize),
     /// Bits beyond the last byte are set.
-    #[error("the first digit of base-32 has bits that belong to no byte")]
+    #[error("the first base-32 digit has bits that belong to no byte")]
     Padding,
 }
 
-/// Encodes bytes.
+/// Encodes bytes as base-32 digits.
 #[must_use]
 pub fn encode(bytes: &[u8]) -> String {
     let digits = bytes.len().saturating_mul(8).div_ceil(5);
@@ -51,10 +55,10 @@ fn digit_at(bytes: &[u8], digit: usize) -> u8 {
     ALPHABET.get(value).copied().unwrap_or(b'0')
 }
 
-/// Decodes digits.
+/// Decodes base-32 digits to bytes.
 ///
 /// # Errors
-/// [`Base32Error`] with the place of the first fault.
+/// [`Base32Error`] with the position of the first fault.
 pub fn decode(text: &str) -> Result<Vec<u8>, Base32Error> {
     let length = text.len().saturating_mul(5) / 8;
     if length.saturating_mul(8).div_ceil(5) != text.len() {
@@ -95,7 +99,7 @@ mod tests {
     }
 
     #[test]
-    fn faults_are_named() {
+    fn malformed_texts_give_exact_errors() {
         assert_eq!(decode("0"), Err(Base32Error::Length(1)));
         assert_eq!(decode("0e"), Err(Base32Error::Digit(1)));
         assert_eq!(decode("z0"), Err(Base32Error::Padding));

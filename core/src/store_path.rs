@@ -1,14 +1,17 @@
-//! Store paths: `<store directory>/<32 digits of base-32>-<name>`.
+//! Store paths: `<store directory>/<32 base-32 digits>-<name>`.
 //!
 //! ```text
 //! name := 1–211 of [0-9a-zA-Z+-._?=], not starting with "."
 //! ```
-//! Any absolute store directory is taken. Source: libstore's path.cc of Nix; Guix has the same but for the leading dot.
+//! Any absolute store directory is accepted. Source: path.cc in Nix's libstore. Guix has the same
+//! rules, except that it allows a leading dot.
 //!
 //! ```
 //! use interplanar_core::store_path::StorePath;
 //! let path = StorePath::parse("/gnu/store/zvknnn6gzcjdyb9hn5ffp4sx1ncjp45r-hello.txt").unwrap();
-//! assert_eq!((path.directory(), path.hash_part(), path.name()), ("/gnu/store", "zvknnn6gzcjdyb9hn5ffp4sx1ncjp45r", "hello.txt"));
+//! assert_eq!(path.directory(), "/gnu/store");
+//! assert_eq!(path.hash_part(), "zvknnn6gzcjdyb9hn5ffp4sx1ncjp45r");
+//! assert_eq!(path.name(), "hello.txt");
 //! ```
 
 use crate::hash::Sha256;
@@ -16,44 +19,44 @@ use crate::nix_base32;
 use alloc::string::String;
 use core::fmt;
 
-/// Digits of a store path's hash.
+/// Number of digits in the hash part.
 pub const HASH_PART: usize = 32;
 /// Longest name, in bytes (Nix).
 pub const MAX_NAME: usize = 211;
-/// Longest store path that is looked at, in bytes (the kernel's `PATH_MAX`).
+/// Longest store path that is accepted, in bytes (the kernel's `PATH_MAX`).
 pub const MAX_PATH: usize = 4096;
 
-/// Why a text is no store path.
+/// Why a text is not a store path.
 #[non_exhaustive]
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum StorePathError {
-    /// The store directory is not absolute, or has empty, `.` or `..` parts.
+    /// The store directory is not absolute, or one of its parts is empty, `.` or `..`.
     #[error("expected an absolute store directory")]
     Directory,
-    /// Not 32 digits of Nix base-32 and a dash.
-    #[error("expected 32 digits of base-32 and a dash after the store directory")]
+    /// The base name doesn't start with 32 Nix base-32 digits and a dash.
+    #[error("expected 32 base-32 digits and a dash after the store directory")]
     Hash,
-    /// An empty name, one above [`MAX_NAME`], or one that starts with a dot.
-    #[error("the name of a store item has 1 to 211 characters and no leading dot")]
+    /// The name is empty, longer than [`MAX_NAME`] or starts with a dot.
+    #[error("the name of a store item must have 1 to 211 characters and no leading dot")]
     Name,
-    /// A character that names can't have, at this byte of the name.
+    /// The name holds a character that is not allowed, at this byte.
     #[error("character not allowed in the name of a store item, at byte {0}")]
     Character(usize),
-    /// Longer than [`MAX_PATH`].
-    #[error("store path of {0} bytes is too long")]
+    /// The path is longer than [`MAX_PATH`].
+    #[error("store path of {0} bytes is too long (at most 4096)")]
     TooLong(usize),
 }
 
-/// A store path whose parts were checked.
+/// A store path with checked parts.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct StorePath {
     text: String,
-    /// Where the base name starts.
+    /// Byte at which the base name starts.
     base: usize,
 }
 
 impl StorePath {
-    /// Parses a whole store path; its directory is all before the last slash.
+    /// Parses a whole store path. The store directory is everything before the last slash.
     ///
     /// # Errors
     /// [`StorePathError`] for the first part that is malformed.
@@ -62,7 +65,7 @@ impl StorePath {
         Self::in_directory(directory, base_name)
     }
 
-    /// A base name in a store directory.
+    /// Joins a store directory and a base name.
     ///
     /// # Errors
     /// As [`StorePath::parse`].
@@ -92,7 +95,8 @@ impl StorePath {
         })
     }
 
-    /// The path of content that is added as it is, as `nix-store --add` and Guix's `add-to-store` (recursive, SHA-256) give it.
+    /// Computes the store path of content that is added unchanged, as `nix-store --add` and Guix's
+    /// `add-to-store` (recursive, SHA-256) do.
     ///
     /// # Errors
     /// As [`StorePath::parse`], for the directory and the name.
@@ -104,20 +108,20 @@ impl StorePath {
     ) -> Result<Self, StorePathError> {
         check_directory(directory)?;
         check_name(name)?;
-        let mut kind = String::from("source");
+        let mut prefix = String::from("source");
         let mut sorted: alloc::vec::Vec<&Self> = references.iter().collect();
         sorted.sort();
         for reference in sorted {
-            kind.push(':');
-            kind.push_str(reference.as_str());
+            prefix.push(':');
+            prefix.push_str(reference.as_str());
         }
-        let inner = alloc::format!("{kind}:sha256:{}:{directory}:{name}", nar_hash.to_hex());
+        let inner = alloc::format!("{prefix}:sha256:{}:{directory}:{name}", nar_hash.to_hex());
         let digest = Sha256::of(inner.as_bytes());
-        // The digest is folded to 20 bytes.
+        // The digest is folded to 20 bytes with XOR.
         let mut folded = [0_u8; 20];
         for (byte, index) in digest.as_bytes().iter().zip((0..20).cycle()) {
-            if let Some(place) = folded.get_mut::<usize>(index) {
-                *place ^= byte;
+            if let Some(slot) = folded.get_mut::<usize>(index) {
+                *slot ^= byte;
             }
         }
         Self::in_directory(
@@ -126,13 +130,13 @@ impl StorePath {
         )
     }
 
-    /// The whole path.
+    /// Returns the whole path.
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.text
     }
 
-    /// The store directory, such as `/gnu/store`.
+    /// Returns the store directory, such as `/gnu/store`.
     #[must_use]
     pub fn directory(&self) -> &str {
         self.text
@@ -140,19 +144,19 @@ impl StorePath {
             .unwrap_or_default()
     }
 
-    /// Hash part, dash and name.
+    /// Returns the hash part, the dash and the name.
     #[must_use]
     pub fn base_name(&self) -> &str {
         self.text.get(self.base..).unwrap_or_default()
     }
 
-    /// The 32 digits.
+    /// Returns the 32 digits of the hash part.
     #[must_use]
     pub fn hash_part(&self) -> &str {
         self.base_name().get(..HASH_PART).unwrap_or_default()
     }
 
-    /// What follows the dash.
+    /// Returns the name: everything after the dash.
     #[must_use]
     pub fn name(&self) -> &str {
         self.base_name()
@@ -177,8 +181,8 @@ fn check_directory(directory: &str) -> Result<(), StorePathError> {
     let parts = directory
         .strip_prefix('/')
         .ok_or(StorePathError::Directory)?;
-    let sound = |part: &str| !matches!(part, "" | "." | "..") && !part.contains(['\n', '\0']);
-    if parts.split('/').all(sound) {
+    let valid = |part: &str| !matches!(part, "" | "." | "..") && !part.contains(['\n', '\0']);
+    if parts.split('/').all(valid) {
         Ok(())
     } else {
         Err(StorePathError::Directory)
@@ -203,7 +207,7 @@ mod tests {
     const HASH: &str = "zvknnn6gzcjdyb9hn5ffp4sx1ncjp45r";
 
     #[test]
-    fn any_store_directory_is_taken() {
+    fn any_store_directory_is_accepted() {
         for directory in ["/gnu/store", "/nix/store", "/home/me/store"] {
             let text = std::format!("{directory}/{HASH}-x_1.0+b?=");
             let path = StorePath::parse(&text).unwrap();
@@ -215,7 +219,7 @@ mod tests {
     }
 
     #[test]
-    fn faults_are_named() {
+    fn malformed_paths_give_exact_errors() {
         let parse = |text: &str| StorePath::parse(&text.replace('#', HASH)).unwrap_err();
         assert_eq!(parse("#-x"), StorePathError::Directory);
         assert_eq!(parse("gnu/#-x"), StorePathError::Directory);
@@ -229,9 +233,9 @@ mod tests {
         assert_eq!(parse("/gnu/store/#-a b"), StorePathError::Character(1));
     }
 
-    /// The fixtures' tree, which `nix copy` wrote with `CA: fixed:r:sha256:…`, and Guix's of the same NAR.
+    /// The paths that `nix copy` (`CA: fixed:r:sha256:…`) and Guix gave to the same NAR.
     #[test]
-    fn content_addresses_are_those_of_nix_and_guix() {
+    fn content_addressed_paths_equal_those_of_nix_and_guix() {
         let hash =
             Sha256::parse("sha256:0dzcznf6ic1ia641rv82ihgq0dhps4k8rva4ryl327416ygfvpww").unwrap();
         let of = |directory| StorePath::content_addressed(directory, "tree", &hash, &[]).unwrap();

@@ -1,13 +1,16 @@
-//! Trust as types: an [`Unverified`] value becomes a [`Verified`] one only by the check that earns it.
+//! Trust as types: an [`Unverified`] value becomes [`Verified`] only if it passes its check.
 //!
-//! For a narinfo that check is a signature by one of [`TrustedKeys`]. It covers StorePath, NarHash, NarSize and References (and, in Guix's
-//! dialect, Deriver); entries stay hints.
+//! The check of a narinfo is a signature by one of the [`TrustedKeys`]. The signature covers
+//! StorePath, NarHash, NarSize and References, and in Guix's dialect also Deriver. The entries stay
+//! hints.
 //!
 //! ```
 //! use interplanar_core::narinfo::NarInfo;
 //! use interplanar_core::trust::{TrustError, TrustedKeys, Unverified};
-//! let text = "StorePath: /nix/store/bnfap3gvj3v0k345a5zkxwyd38m1f2s5-tree\nURL: nar/x.nar\nCompression: none\n\
-//!     NarHash: sha256:0dzcznf6ic1ia641rv82ihgq0dhps4k8rva4ryl327416ygfvpww\nNarSize: 1272\nReferences: \n";
+//! let text = "StorePath: /nix/store/bnfap3gvj3v0k345a5zkxwyd38m1f2s5-tree\n\
+//!     URL: nar/x.nar\nCompression: none\n\
+//!     NarHash: sha256:0dzcznf6ic1ia641rv82ihgq0dhps4k8rva4ryl327416ygfvpww\n\
+//!     NarSize: 1272\nReferences: \n";
 //! let info = Unverified::new(NarInfo::parse(text.as_bytes()).unwrap());
 //! assert_eq!(TrustedKeys::default().verify(info).unwrap_err(), TrustError::Unsigned);
 //! ```
@@ -18,30 +21,30 @@ use alloc::string::String;
 use alloc::vec::Vec;
 use core::ops::Deref;
 
-/// A value that nobody vouches for yet.
+/// A value that was not checked yet.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Unverified<T>(T);
 
 impl<T> Unverified<T> {
-    /// A value from anywhere.
+    /// Wraps a value from any source.
     #[must_use]
     pub fn new(value: T) -> Self {
         Self(value)
     }
 
-    /// A look at the value, for what needs no trust.
+    /// Borrows the value, for uses that need no trust.
     #[must_use]
     pub fn peek(&self) -> &T {
         &self.0
     }
 }
 
-/// A value that was checked.
+/// A value that passed its check.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Verified<T>(T);
 
 impl<T> Verified<T> {
-    /// The value; what is done to it afterwards is not checked again.
+    /// Unwraps the value. Later changes to it are not checked.
     #[must_use]
     pub fn into_inner(self) -> T {
         self.0
@@ -60,41 +63,42 @@ impl<T> Deref for Verified<T> {
 #[non_exhaustive]
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum TrustError {
-    /// It has no signature.
+    /// The narinfo has no signature.
     #[error("the narinfo is not signed")]
     Unsigned,
-    /// None of its signatures is by a trusted key.
+    /// No signature of the narinfo is by a trusted key.
     #[error("the narinfo is signed by {signer}, which is not a trusted key")]
     UnknownKey {
-        /// The name of a Nix key, or the fingerprint of a Guix key; printable.
+        /// The name of the Nix key, or the fingerprint of the Guix key; printable.
         signer: String,
     },
-    /// It names a trusted key, but that key did not sign this.
-    #[error("bad signature in the name of {signer}")]
+    /// The signature names a trusted key, but that key did not make it.
+    #[error("the signature in the name of {signer} is wrong")]
     Bad {
-        /// As above.
+        /// The name of the Nix key, or the fingerprint of the Guix key; printable.
         signer: String,
     },
-    /// Its signature can't be read.
-    #[error("malformed signature")]
+    /// The signature can't be parsed.
+    #[error("the narinfo's signature is malformed")]
     Malformed,
 }
 
-/// One signature of a narinfo, and what comes of checking it.
+/// One signature of a narinfo and the result of its check.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Checked {
-    /// The name of a Nix key, or the fingerprint of a Guix key; printable. Empty of a signature that can't be read.
+    /// The name of the Nix key, or the fingerprint of the Guix key; printable. Empty if the
+    /// signature can't be parsed.
     pub signer: String,
-    /// Whether a trusted key made it.
+    /// `Ok` if a trusted key made the signature.
     pub result: Result<(), TrustError>,
 }
 
-/// The keys whose signatures count.
+/// The keys that are trusted to sign narinfos.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct TrustedKeys {
-    /// Of Guix.
+    /// Guix keys.
     pub guix: Vec<guix::PublicKey>,
-    /// Of Nix.
+    /// Nix keys.
     pub nix: Vec<nix::PublicKey>,
 }
 
@@ -108,35 +112,37 @@ impl Checked {
 }
 
 impl TrustedKeys {
-    /// Whether there is none.
+    /// Returns whether there are no keys.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.guix.is_empty() && self.nix.is_empty()
     }
 
-    /// Checks a narinfo's signatures: one right signature by a trusted key is enough.
+    /// Checks the signatures of a narinfo. One correct signature by a trusted key is enough.
     ///
     /// # Errors
-    /// [`TrustError`], the gravest that was found.
+    /// [`TrustError`]. A wrong signature in the name of a trusted key takes precedence over other
+    /// errors.
     pub fn verify(&self, info: Unverified<NarInfo>) -> Result<Verified<NarInfo>, TrustError> {
         self.check(&info.0)?;
         Ok(Verified(info.0))
     }
 
     fn check(&self, info: &NarInfo) -> Result<(), TrustError> {
-        let mut fault = TrustError::Unsigned;
+        let mut worst = TrustError::Unsigned;
         for checked in self.signatures(info) {
             match checked.result {
                 Ok(()) => return Ok(()),
-                Err(TrustError::Bad { signer }) => fault = TrustError::Bad { signer },
-                Err(error) if !matches!(fault, TrustError::Bad { .. }) => fault = error,
+                Err(TrustError::Bad { signer }) => worst = TrustError::Bad { signer },
+                Err(error) if !matches!(worst, TrustError::Bad { .. }) => worst = error,
                 Err(_) => {}
             }
         }
-        Err(fault)
+        Err(worst)
     }
 
-    /// Checks each signature of a narinfo by itself, for whoever shows them: that of Guix first, then those of Nix in their order.
+    /// Checks every signature of a narinfo and returns each result: first Guix's, then Nix's in
+    /// their order.
     pub fn signatures<'a>(&'a self, info: &'a NarInfo) -> impl Iterator<Item = Checked> + 'a {
         let guix = info.guix_signature().zip(info.signed_text());
         let guix = guix.map(|(value, text)| self.guix_result(value, text));
@@ -179,8 +185,8 @@ impl TrustedKeys {
             if keys.peek().is_none() {
                 return Err(TrustError::UnknownKey { signer });
             }
-            let right = keys.any(|key| key.verify(fingerprint.as_bytes(), &signature).is_ok());
-            if right {
+            let correct = keys.any(|key| key.verify(fingerprint.as_bytes(), &signature).is_ok());
+            if correct {
                 Ok(())
             } else {
                 Err(TrustError::Bad { signer })

@@ -1,4 +1,4 @@
-//! CRC-32 (gzip, lzip, xz) and CRC-64 (xz), reflected, eight bits at a time.
+//! CRC-32 (gzip, lzip, xz) and CRC-64 (xz): reflected, eight bits at a time.
 
 macro_rules! crc {
     ($name:ident, $number:ty, $polynomial:literal, $doc:literal) => {
@@ -9,7 +9,7 @@ macro_rules! crc {
         impl $name {
             #[expect(
                 clippy::indexing_slicing,
-                reason = "runs at compile time, where a fault is an error"
+                reason = "runs at compile time, where an out-of-range index is a build error"
             )]
             const TABLE: [$number; 256] = {
                 let mut table = [0; 256];
@@ -50,21 +50,16 @@ macro_rules! crc {
     };
 }
 
-crc!(
-    Crc32,
-    u32,
-    0xedb8_8320,
-    "CRC-32 of bytes that come in pieces."
-);
+crc!(Crc32, u32, 0xedb8_8320, "Computes a CRC-32 incrementally.");
 crc!(
     Crc64,
     u64,
     0xc96c_5795_d787_0f42,
-    "CRC-64 of bytes that come in pieces."
+    "Computes a CRC-64 incrementally."
 );
 
 impl Crc32 {
-    /// Of all bytes at once.
+    /// Computes the CRC of all bytes at once.
     pub(super) fn of(bytes: &[u8]) -> u32 {
         let mut crc = Self::new();
         crc.update(bytes);
@@ -77,7 +72,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn check_values_are_the_published_ones() {
+    fn crcs_equal_the_published_check_values() {
         assert_eq!(Crc32::of(b"123456789"), 0xcbf4_3926);
         let mut crc = Crc64::new();
         crc.update(b"123456789");

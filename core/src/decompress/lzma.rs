@@ -1,26 +1,27 @@
-//! The LZMA decoder that lzip and LZMA2 share: range decoder, probabilities and window. Source: the LZMA specification (lzma-specification.txt)
-//! and the lzip format's draft.
+//! The LZMA decoder that lzip and LZMA2 share: range decoder, probabilities and window. Sources:
+//! the LZMA specification (lzma-specification.txt) and the draft of the lzip format.
 //!
-//! It decodes symbol by symbol from a slice; a symbol takes at most [`MAX_SYMBOL`] bytes, so with that many bytes in the slice it never runs
-//! dry. That is what makes it a push decoder without a copy of its state. lzma-rust2, which is as fast, pulls from a reader and
-//! can't be fed in pieces.
+//! It decodes symbol by symbol from a slice. A symbol uses at most [`MAX_SYMBOL`] bytes, so a slice
+//! with that many bytes always holds a whole symbol. This makes it a push decoder that never has to
+//! copy its state. The crate lzma-rust2 is as fast, but it pulls from a reader and can't be fed in
+//! pieces.
 
 use alloc::boxed::Box;
 use alloc::vec::Vec;
 
-/// Most bytes of input that one symbol takes.
+/// Most input bytes that one symbol uses.
 pub(super) const MAX_SYMBOL: usize = 20;
-/// Longest match.
+/// Longest match, in bytes.
 const MAX_MATCH: usize = 273;
 
 type Prob = u16;
 const HALF: Prob = 1024;
 
-/// Data that no encoder writes.
+/// The input is not valid LZMA data.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Corrupt;
 
-/// The window, as large as was asked for but never larger than what was put into it.
+/// The window: at most as large as requested, and never larger than its content.
 #[derive(Debug)]
 pub(super) struct Window {
     bytes: Vec<u8>,
@@ -37,7 +38,7 @@ impl Window {
         }
     }
 
-    /// Forgets all.
+    /// Empties the window.
     pub(super) fn reset(&mut self) {
         self.bytes.clear();
         self.at = 0;
@@ -49,7 +50,7 @@ impl Window {
 
     fn put(&mut self, byte: u8) {
         match self.bytes.get_mut(self.at) {
-            Some(place) => *place = byte,
+            Some(slot) => *slot = byte,
             None => self.bytes.push(byte),
         }
         self.at = self.at.wrapping_add(1);
@@ -62,11 +63,11 @@ impl Window {
         bytes.iter().for_each(|byte| self.put(*byte));
     }
 
-    /// The byte `distance` + 1 back.
+    /// Returns the byte `distance` + 1 positions back.
     fn back(&self, distance: usize) -> Option<u8> {
         let index = match self.at.checked_sub(distance.wrapping_add(1)) {
             Some(index) => index,
-            // Beyond the start: from the other end, when the window went round.
+            // Before the start of the buffer: continue from its end, if the window has wrapped.
             None => self
                 .bytes
                 .len()
@@ -81,14 +82,14 @@ impl Window {
 }
 
 /// The range decoder over a slice of input.
-pub(super) struct Range<'a> {
+pub(super) struct RangeDecoder<'a> {
     range: u32,
     code: u32,
     input: &'a [u8],
     used: usize,
 }
 
-/// What is kept of a range decoder between two slices.
+/// The state of a range decoder between two slices.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct RangeState {
     range: u32,
@@ -96,7 +97,7 @@ pub(super) struct RangeState {
 }
 
 impl RangeState {
-    /// From the first five bytes of a stream.
+    /// Reads the first five bytes of a stream.
     pub(super) fn new(bytes: [u8; 5]) -> Result<Self, Corrupt> {
         let [zero, code @ ..] = bytes;
         if zero != 0 {
@@ -109,8 +110,8 @@ impl RangeState {
         }
     }
 
-    pub(super) fn over(self, input: &[u8]) -> Range<'_> {
-        Range {
+    pub(super) fn resume(self, input: &[u8]) -> RangeDecoder<'_> {
+        RangeDecoder {
             range: self.range,
             code: self.code,
             input,
@@ -118,13 +119,13 @@ impl RangeState {
         }
     }
 
-    /// At the end of a stream nothing is left.
+    /// Returns whether the stream has ended: no code bits are left.
     pub(super) fn is_finished(self) -> bool {
         self.code == 0
     }
 }
 
-impl Range<'_> {
+impl RangeDecoder<'_> {
     pub(super) fn state(&self) -> RangeState {
         RangeState {
             range: self.range,
@@ -132,7 +133,7 @@ impl Range<'_> {
         }
     }
 
-    /// Bytes of the slice that were taken.
+    /// Returns the number of bytes used from the slice.
     pub(super) fn used(&self) -> usize {
         self.used
     }
@@ -164,7 +165,7 @@ impl Range<'_> {
         bit
     }
 
-    /// A number from a tree of probabilities, most significant bit first.
+    /// Decodes a number with a tree of probabilities, most significant bit first.
     #[inline(always)]
     fn tree(&mut self, probs: &mut [Prob], bits: u32) -> u32 {
         let mut node = 1_u32;
@@ -177,7 +178,7 @@ impl Range<'_> {
         node.wrapping_sub(1_u32.wrapping_shl(bits))
     }
 
-    /// The same, least significant bit first.
+    /// Decodes a number like [`Self::tree`], least significant bit first.
     fn reverse_tree(&mut self, probs: &mut [Prob], bits: u32) -> u32 {
         let (mut node, mut value) = (1_u32, 0_u32);
         for shift in 0..bits {
@@ -191,7 +192,7 @@ impl Range<'_> {
         value
     }
 
-    /// Bits without probabilities.
+    /// Decodes bits that have no probabilities.
     fn direct(&mut self, bits: u32) -> u32 {
         let mut value = 0_u32;
         for _ in 0..bits {
@@ -207,9 +208,9 @@ impl Range<'_> {
     }
 }
 
-/// Lengths of matches.
+/// Decodes the lengths of matches.
 #[derive(Debug, Clone)]
-struct Length {
+struct LengthDecoder {
     choice: Prob,
     choice2: Prob,
     low: [[Prob; 8]; 16],
@@ -217,7 +218,7 @@ struct Length {
     high: [Prob; 256],
 }
 
-impl Length {
+impl LengthDecoder {
     fn new() -> Self {
         Self {
             choice: HALF,
@@ -228,7 +229,7 @@ impl Length {
         }
     }
 
-    fn decode(&mut self, range: &mut Range<'_>, pos_state: usize) -> u32 {
+    fn decode(&mut self, range: &mut RangeDecoder<'_>, pos_state: usize) -> u32 {
         if range.bit(&mut self.choice) == 0 {
             return self
                 .low
@@ -258,11 +259,11 @@ struct Probs {
     slot: [[Prob; 64]; 4],
     special: [Prob; 128],
     align: [Prob; 16],
-    length: Length,
-    rep_length: Length,
+    length: LengthDecoder,
+    rep_length: LengthDecoder,
 }
 
-/// lc, lp and pb of a stream.
+/// The parameters lc, lp and pb of a stream.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Properties {
     pub(super) lc: u32,
@@ -270,7 +271,7 @@ pub(super) struct Properties {
     pub(super) pb: u32,
 }
 
-/// The decoder without input and output.
+/// The decoder, without its input and output.
 pub(super) struct Lzma {
     properties: Properties,
     probs: Box<Probs>,
@@ -280,12 +281,12 @@ pub(super) struct Lzma {
     position: u64,
 }
 
-/// What a symbol was.
+/// The result of decoding one symbol.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Symbol {
-    /// Bytes went out.
+    /// The symbol produced output.
     Output,
-    /// The mark of the end.
+    /// The symbol was the end mark.
     End,
 }
 
@@ -304,8 +305,8 @@ impl Lzma {
             slot: [[HALF; 64]; 4],
             special: [HALF; 128],
             align: [HALF; 16],
-            length: Length::new(),
-            rep_length: Length::new(),
+            length: LengthDecoder::new(),
+            rep_length: LengthDecoder::new(),
         };
         let literal = (0..literals).map(half).collect();
         Self {
@@ -318,10 +319,10 @@ impl Lzma {
         }
     }
 
-    /// Decodes one symbol; `out` grows by at most 273 bytes.
+    /// Decodes one symbol. `out` grows by at most 273 bytes.
     pub(super) fn symbol(
         &mut self,
-        range: &mut Range<'_>,
+        range: &mut RangeDecoder<'_>,
         window: &mut Window,
         out: &mut Vec<u8>,
     ) -> Result<Symbol, Corrupt> {
@@ -346,7 +347,7 @@ impl Lzma {
         } else if let Some(length) = self.repeat(range, window, pos_state)? {
             length
         } else {
-            // One byte of the last distance.
+            // One byte at the last distance.
             self.state = if state < 7 { 9 } else { 11 };
             1
         };
@@ -356,7 +357,7 @@ impl Lzma {
 
     fn literal(
         &mut self,
-        range: &mut Range<'_>,
+        range: &mut RangeDecoder<'_>,
         window: &mut Window,
         out: &mut Vec<u8>,
     ) -> Result<(), Corrupt> {
@@ -403,8 +404,8 @@ impl Lzma {
         Ok(())
     }
 
-    /// A match with a distance of its own; `None` for the mark of the end.
-    fn new_match(&mut self, range: &mut Range<'_>, pos_state: usize) -> Option<u32> {
+    /// Decodes a match with a new distance. Returns `None` for the end mark.
+    fn new_match(&mut self, range: &mut RangeDecoder<'_>, pos_state: usize) -> Option<u32> {
         let [rep0, rep1, rep2, _] = self.reps;
         let length = self.probs.length.decode(range, pos_state);
         let group = length.wrapping_sub(2).min(3) as usize;
@@ -419,7 +420,8 @@ impl Lzma {
             let bits = (slot >> 1).wrapping_sub(1);
             let base = (2 | slot & 1).wrapping_shl(bits);
             if slot < 14 {
-                // The trees of all slots stand one behind another; each starts at its base less its slot.
+                // The trees of all slots are stored in sequence; each starts at its base minus its
+                // slot.
                 let start = base.wrapping_sub(slot) as usize;
                 let probs = self.probs.special.get_mut(start..).unwrap_or_default();
                 base.wrapping_add(range.reverse_tree(probs, bits))
@@ -437,10 +439,11 @@ impl Lzma {
         Some(length)
     }
 
-    /// A match with one of the last distances; `None` for a single byte of the last one.
+    /// Decodes a match that reuses one of the last distances. Returns `None` for a single byte at
+    /// the last distance.
     fn repeat(
         &mut self,
-        range: &mut Range<'_>,
+        range: &mut RangeDecoder<'_>,
         window: &Window,
         pos_state: usize,
     ) -> Result<Option<u32>, Corrupt> {

@@ -1,24 +1,26 @@
-//! LZMA2: LZMA in chunks of at most 64 KiB of input and 2 MiB of output, each held whole and decoded at once. Source: the xz format and
-//! the LZMA SDK.
+//! LZMA2: LZMA in chunks of at most 64 KiB of input and 2 MiB of output. Each chunk is buffered and
+//! decoded as a whole. Sources: the xz format and the LZMA SDK.
 //!
 //! ```text
-//! chunk := 00 | (01 | 02) size(2) bytes | control(80…ff) unpacked(2) packed(2) [properties(1)] stream
+//! chunk := 00
+//!        | (01 | 02) size(2) bytes
+//!        | control(80…ff) unpacked(2) packed(2) [properties(1)] stream
 //! ```
 
-use super::Fault;
+use super::FormatFault;
 use super::lzma::{Lzma, Properties, RangeState, Symbol, Window};
 use alloc::vec::Vec;
 
-/// Longest chunk with its header.
+/// Longest chunk with its header, in bytes.
 pub(super) const MAX_CHUNK: usize = (1 << 16) + 6;
-const CORRUPT: Fault = Fault::Malformed("an LZMA2 chunk");
+const CORRUPT: FormatFault = FormatFault::Malformed("an LZMA2 chunk");
 
-/// Where the data of an LZMA2 stream stand.
+/// Decodes the chunks of one LZMA2 stream.
 pub(super) struct Lzma2 {
     lzma: Option<Lzma>,
     properties: Option<Properties>,
     window: Window,
-    /// The window was reset once, as the first chunk must.
+    /// Whether the window was reset once, as the first chunk must do.
     started: bool,
 }
 
@@ -32,7 +34,8 @@ impl Lzma2 {
         }
     }
 
-    /// Bytes of the chunk that starts with these bytes; `None` when more of it is needed to say.
+    /// Returns the length in bytes of the chunk that starts with these bytes. Returns `None` if
+    /// more bytes are needed to know it.
     pub(super) fn chunk_length(bytes: &[u8]) -> Option<usize> {
         let number = |at: usize| {
             let pair: [u8; 2] = bytes.get(at..at.saturating_add(2))?.try_into().ok()?;
@@ -48,8 +51,8 @@ impl Lzma2 {
         }
     }
 
-    /// Decodes a whole chunk; whether it was the last one.
-    pub(super) fn chunk(&mut self, chunk: &[u8], out: &mut Vec<u8>) -> Result<bool, Fault> {
+    /// Decodes a whole chunk. Returns whether it was the last one.
+    pub(super) fn chunk(&mut self, chunk: &[u8], out: &mut Vec<u8>) -> Result<bool, FormatFault> {
         match chunk {
             [0] => Ok(true),
             [control @ (1 | 2), _, _, bytes @ ..] => {
@@ -79,7 +82,7 @@ impl Lzma2 {
         size: usize,
         mut rest: &[u8],
         out: &mut Vec<u8>,
-    ) -> Result<(), Fault> {
+    ) -> Result<(), FormatFault> {
         let reset = control >> 5 & 3;
         if reset == 3 {
             self.window.reset();
@@ -98,7 +101,7 @@ impl Lzma2 {
         }
         let lzma = self.lzma.as_mut().ok_or(CORRUPT)?;
         let (head, stream) = rest.split_first_chunk::<5>().ok_or(CORRUPT)?;
-        let mut range = RangeState::new(*head).map_err(|_| CORRUPT)?.over(stream);
+        let mut range = RangeState::new(*head).map_err(|_| CORRUPT)?.resume(stream);
         let end = out.len().saturating_add(size);
         while out.len() < end {
             match lzma.symbol(&mut range, &mut self.window, out) {
@@ -111,8 +114,8 @@ impl Lzma2 {
     }
 }
 
-/// lc + lp is at most 4 in LZMA2.
-fn properties(byte: u8) -> Result<Properties, Fault> {
+/// Decodes a properties byte. In LZMA2, lc + lp is at most 4.
+fn properties(byte: u8) -> Result<Properties, FormatFault> {
     let number = u32::from(byte);
     let (lc, lp, pb) = (number % 9, number / 9 % 5, number / 45);
     if pb > 4 || lc.saturating_add(lp) > 4 {

@@ -1,13 +1,17 @@
-//! Decompression of NARs, pushed and bounded: none, gzip, zstd, lzip and xz.
+//! Decompresses NARs with bounded memory, from pushed input: none, gzip, zstd, lzip and xz.
 //!
-//! All take their input in pieces of any size, and concatenated members, frames or streams as one. Checksums and sizes inside the
-//! formats are checked. Memory is the format's window and at most 192 KiB of input. bzip2 and br are named and refused.
+//! Every decoder accepts input in pieces of any size. It decodes concatenated members, frames or
+//! streams as one. It checks the checksums and sizes in the format. It needs the format's window
+//! and buffers at most 192 KiB of input. bzip2 and br are refused by name.
 //!
 //! ```
 //! use interplanar_core::decompress::{Decoder, Limits};
 //! use interplanar_core::narinfo::Compression;
-//! let gzip = [31, 139, 8, 0, 0, 0, 0, 0, 0, 3, 203, 72, 205, 201, 201, 7, 0, 134, 166, 16, 54, 5, 0, 0, 0];
-//! let mut decoder = Decoder::new(Compression::Gzip, Limits { max_output: 100, max_window: 1 << 23 }).unwrap();
+//! let gzip = [
+//!     31, 139, 8, 0, 0, 0, 0, 0, 0, 3, 203, 72, 205, 201, 201, 7, 0, 134, 166, 16, 54, 5, 0, 0, 0,
+//! ];
+//! let limits = Limits { max_output: 100, max_window: 1 << 23 };
+//! let mut decoder = Decoder::new(Compression::Gzip, limits).unwrap();
 //! let (mut input, mut out) = (&gzip[..], vec![]);
 //! while !input.is_empty() {
 //!     decoder.push(&mut input, &mut out).unwrap();
@@ -18,7 +22,7 @@
 
 mod crc;
 mod gzip;
-mod held;
+mod input_buffer;
 mod lzip;
 mod lzma;
 mod lzma2;
@@ -31,17 +35,19 @@ use crate::narinfo::Compression;
 use alloc::boxed::Box;
 use alloc::vec::Vec;
 
-/// Output after which [`Decoder::push`] returns, so that a caller can hand it on; one call may give up to [`MAX_STEP`] more.
+/// Bytes of output after which [`Decoder::push`] returns, so that the caller can pass them on. One
+/// call may produce up to [`MAX_STEP`] bytes more.
 pub const STEP: usize = 256 << 10;
-/// Most output between two looks at [`STEP`]: an LZMA2 chunk.
+/// Most bytes of output between two comparisons with [`STEP`]: one LZMA2 chunk.
 pub const MAX_STEP: usize = 2 << 20;
 
-/// What a decoder may use.
+/// Limits on what a decoder may use.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Limits {
-    /// Bytes of output; one more is an error.
+    /// Most bytes of output. One byte more is an error.
     pub max_output: u64,
-    /// Bytes of window that are kept. Data that ask for more are an error, unless their output is bounded by less.
+    /// Most bytes of window to keep. Data with a larger window is an error, unless `max_output` is
+    /// at most this.
     pub max_window: u64,
 }
 
@@ -49,51 +55,51 @@ pub struct Limits {
 #[non_exhaustive]
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum DecompressError {
-    /// A method that has no decoder here.
+    /// This compression method has no decoder here.
     #[error("compression {} is not supported: expected none, gzip, zstd, lzip or xz", .0.as_str())]
     Unsupported(Compression),
-    /// Something in the format that has no decoder here.
+    /// The data uses a feature of the format that has no decoder here.
     #[error("byte {at}: {what} is not supported")]
     UnsupportedFeature {
-        /// Where.
+        /// Offset near the feature.
         at: u64,
-        /// What.
+        /// The feature.
         what: &'static str,
     },
-    /// Not the format.
+    /// The data doesn't follow the format.
     #[error("byte {at}: expected {expected}")]
     Malformed {
-        /// Near where.
+        /// Offset near the fault.
         at: u64,
-        /// What should be there.
+        /// What the format requires.
         expected: &'static str,
     },
-    /// A checksum or size in the data is not that of the output.
-    #[error("byte {at}: {what} does not match")]
+    /// A checksum or size in the data doesn't match the output.
+    #[error("byte {at}: {what} does not match the data")]
     Mismatch {
-        /// Near where.
+        /// Offset near the fault.
         at: u64,
-        /// Which.
+        /// The checksum or size.
         what: &'static str,
     },
-    /// The input ends inside of the data.
-    #[error("the compressed data ends at byte {at}, inside of it")]
+    /// The input ends before the compressed data does.
+    #[error("the compressed data is truncated at byte {at}")]
     Truncated {
-        /// Where.
+        /// Offset at which the input ends.
         at: u64,
     },
-    /// More output than allowed.
-    #[error("more than {limit} bytes of output")]
+    /// The output is larger than [`Limits::max_output`].
+    #[error("the output is larger than {limit} bytes")]
     OutputLimit {
-        /// The limit.
+        /// The limit in bytes.
         limit: u64,
     },
-    /// A larger window than allowed.
-    #[error("a window of {window} bytes; {limit} are allowed")]
+    /// The window is larger than [`Limits::max_window`].
+    #[error("the data needs a window of {window} bytes, but at most {limit} are allowed")]
     WindowLimit {
-        /// What the data want.
+        /// Bytes that the data needs.
         window: u64,
-        /// The limit.
+        /// The limit in bytes.
         limit: u64,
     },
 }
@@ -115,7 +121,7 @@ pub struct Decoder {
 }
 
 impl Decoder {
-    /// Starts.
+    /// Creates a decoder for a compression method.
     ///
     /// # Errors
     /// [`DecompressError::Unsupported`] for bzip2 and br.
@@ -138,11 +144,12 @@ impl Decoder {
         })
     }
 
-    /// Takes from `input` and appends to `out`, until the input is used up or [`STEP`] bytes are appended: call it until
-    /// the input is empty.
+    /// Reads from `input` and appends to `out`, until the input is used up or [`STEP`] bytes were
+    /// appended. Call it until the input is empty.
     ///
     /// # Errors
-    /// [`DecompressError`]; what was appended before is right, but the decoder can't be used afterwards.
+    /// [`DecompressError`]. Output appended before the error is correct. The decoder can't be used
+    /// afterwards.
     pub fn push(&mut self, input: &mut &[u8], out: &mut Vec<u8>) -> Result<(), DecompressError> {
         let (had, filled) = (input.len(), out.len());
         let result = match &mut self.method {
@@ -164,10 +171,11 @@ impl Decoder {
         result.map_err(|fault| fault.at(self.consumed))
     }
 
-    /// Says that no more input comes, and appends what is left, about [`STEP`] bytes at once: call it until it says `true`.
+    /// Ends the input and appends the remaining output, about [`STEP`] bytes per call. Call it
+    /// until it returns `true`.
     ///
     /// # Errors
-    /// [`DecompressError::Truncated`] when the data are not over.
+    /// [`DecompressError::Truncated`] if the compressed data has not ended.
     pub fn finish(&mut self, out: &mut Vec<u8>) -> Result<bool, DecompressError> {
         let filled = out.len();
         self.push(&mut [].as_slice(), out)?;
@@ -176,10 +184,10 @@ impl Decoder {
         }
         let over = match &self.method {
             Method::None => true,
-            Method::Gzip(gzip) => gzip.is_over(),
-            Method::Zstd(zstd) => zstd.is_over(),
-            Method::Lzip(lzip) => lzip.is_over(),
-            Method::Xz(xz) => xz.is_over(),
+            Method::Gzip(gzip) => gzip.may_end(),
+            Method::Zstd(zstd) => zstd.may_end(),
+            Method::Lzip(lzip) => lzip.may_end(),
+            Method::Xz(xz) => xz.may_end(),
         };
         if over {
             Ok(true)
@@ -188,7 +196,7 @@ impl Decoder {
         }
     }
 
-    /// Bytes of output until now.
+    /// Returns the number of bytes of output so far.
     #[must_use]
     pub fn produced(&self) -> u64 {
         self.produced
@@ -205,16 +213,16 @@ impl Decoder {
     }
 }
 
-/// A fault of a format, before it is known where.
+/// A fault in the format, without its offset.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Fault {
+enum FormatFault {
     Malformed(&'static str),
     Mismatch(&'static str),
     Feature(&'static str),
     Window { window: u64, limit: u64 },
 }
 
-impl Fault {
+impl FormatFault {
     fn at(self, at: u64) -> DecompressError {
         match self {
             Self::Malformed(expected) => DecompressError::Malformed { at, expected },
@@ -226,13 +234,14 @@ impl Fault {
 }
 
 impl Limits {
-    /// The window to keep for data that ask for `window`: what lies beyond the output limit is never looked at.
-    fn window(&self, window: u64) -> Result<usize, Fault> {
+    /// Returns the window to keep for data that needs `window` bytes. Bytes beyond the output limit
+    /// are never used, so they need no window.
+    fn window(&self, window: u64) -> Result<usize, FormatFault> {
         let limit = self.max_window;
         let needed = window.min(self.max_output).max(1);
         if needed > limit {
-            return Err(Fault::Window { window, limit });
+            return Err(FormatFault::Window { window, limit });
         }
-        usize::try_from(needed).map_err(|_| Fault::Window { window, limit })
+        usize::try_from(needed).map_err(|_| FormatFault::Window { window, limit })
     }
 }

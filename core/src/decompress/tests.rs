@@ -42,7 +42,7 @@ fn decode(
     Ok(out)
 }
 
-/// Each fixture's method, packed bytes and NAR.
+/// Returns the compression method, compressed bytes and NAR of each fixture.
 fn real() -> Vec<(Compression, Vec<u8>, Vec<u8>)> {
     let mut all = vec![];
     for method in [Compression::Gzip, Compression::Zstd, Compression::Lzip] {
@@ -83,7 +83,7 @@ fn real_files_decode_in_pieces_of_any_size() {
 }
 
 #[test]
-fn several_members_are_one() {
+fn concatenated_members_decode_as_one() {
     for (method, packed, nar) in real() {
         assert_eq!(
             decode(method, &packed.repeat(3), 100, LIMITS),
@@ -107,9 +107,10 @@ fn every_truncation_is_an_error() {
     }
 }
 
-/// gzip's header has a time, flags and an operating system that nothing checks; its deflated data end with unused bits.
+/// Nothing checks the time, flags and operating system in a gzip header, nor the unused last bits
+/// of its deflated data.
 #[test]
-fn no_flipped_byte_goes_by_unnoticed() {
+fn every_flipped_byte_that_a_checksum_covers_is_noticed() {
     for (method, packed, nar) in real() {
         for at in 0..packed.len() {
             let mut flipped = packed.clone();
@@ -153,9 +154,9 @@ fn more_output_than_allowed_is_an_error() {
 }
 
 #[test]
-fn bytes_that_are_no_member_are_an_error() {
+fn bytes_after_the_last_member_are_an_error() {
     for (method, mut packed, _) in real() {
-        packed.extend_from_slice(b"junk behind the data");
+        packed.extend_from_slice(b"junk after the data");
         let result = decode(method, &packed, 50, LIMITS);
         assert!(
             matches!(result, Err(DecompressError::Malformed { .. })),
@@ -165,7 +166,7 @@ fn bytes_that_are_no_member_are_an_error() {
 }
 
 #[test]
-fn methods_without_a_decoder_are_named() {
+fn methods_without_a_decoder_are_refused_by_name() {
     for method in [Compression::Bzip2, Compression::Br] {
         assert_eq!(
             Decoder::new(method, LIMITS).err(),
@@ -191,7 +192,7 @@ fn pack(program: &[&str], bytes: &[u8]) -> Vec<u8> {
     out.stdout
 }
 
-/// Text, zeros, noise and repetitions at many distances.
+/// Generates text, zeros, noise and repetitions at many distances.
 fn mixed(length: usize) -> Vec<u8> {
     let mut bytes = Vec::with_capacity(length);
     let mut seed = Sha256::of(b"mixed");
@@ -219,7 +220,7 @@ fn mixed(length: usize) -> Vec<u8> {
 }
 
 #[test]
-fn what_real_compressors_write_decodes() {
+fn output_of_real_compressors_decodes() {
     let programs: [(Compression, &[&str]); 12] = [
         (Compression::Gzip, &["gzip", "-1c"]),
         (Compression::Gzip, &["gzip", "-9c"]),
@@ -260,7 +261,7 @@ fn what_real_compressors_write_decodes() {
 }
 
 #[test]
-fn a_bomb_stops_at_the_limit_with_little_memory() {
+fn a_decompression_bomb_stops_at_the_limit_with_bounded_memory() {
     let zeros = vec![0; 64 << 20];
     for (method, program) in [
         (Compression::Gzip, ["gzip", "-9c"]),
@@ -278,7 +279,7 @@ fn a_bomb_stops_at_the_limit_with_little_memory() {
         )
         .unwrap();
         let (mut input, mut out) = (packed.as_slice(), vec![]);
-        let fault = loop {
+        let error = loop {
             out.clear();
             let result = if input.is_empty() {
                 decoder.finish(&mut out).map(drop)
@@ -286,12 +287,12 @@ fn a_bomb_stops_at_the_limit_with_little_memory() {
                 decoder.push(&mut input, &mut out)
             };
             assert!(out.len() <= STEP + MAX_STEP);
-            if let Err(fault) = result {
-                break fault;
+            if let Err(error) = result {
+                break error;
             }
         };
         assert_eq!(
-            fault,
+            error,
             DecompressError::OutputLimit { limit: 1 << 20 },
             "{program:?}"
         );

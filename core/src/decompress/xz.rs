@@ -1,33 +1,37 @@
 //! xz: streams of blocks with checks, an index and a footer. Source: the .xz file format, 1.2.0.
 //!
 //! ```text
-//! stream := fd "7zXZ" 00 flags(2) crc32(4)  block*  index  crc32(4) backward size(4) flags(2) "YZ"     file := stream (stream | padding(4 × n))*
-//! block  := header  LZMA2 chunks  padding to 4  check
-//! index  := 00 records (unpadded size, unpacked size)* padding to 4 crc32(4)
+//! file   := stream (stream | padding(4 × n))*
+//! stream := fd "7zXZ" 00 flags(2) crc32(4) block* index footer
+//! block  := header LZMA2-chunks padding-to-4 check
+//! index  := 00 count record* padding-to-4 crc32(4)
+//! record := unpadded-size unpacked-size
+//! footer := crc32(4) backward-size(4) flags(2) "YZ"
 //! ```
-//! Restrictions: the filter LZMA2 alone, which is what `xz` and Nix write; checks none, CRC-32, CRC-64 and SHA-256.
+//! Restrictions: the only filter is LZMA2, as `xz` and Nix write it. The checks are none, CRC-32,
+//! CRC-64 and SHA-256.
 
 use super::crc::{Crc32, Crc64};
-use super::held::Held;
+use super::input_buffer::InputBuffer;
 use super::lzma2::{Lzma2, MAX_CHUNK};
-use super::{Fault, Limits, STEP};
+use super::{FormatFault, Limits, STEP};
 use crate::hash::{Sha256, Sha256Hasher};
 use alloc::vec::Vec;
 
 const MAGIC: [u8; 6] = [0xfd, b'7', b'z', b'X', b'Z', 0];
-/// Length of a stream header and of a footer.
+/// Bytes of a stream header, and of a footer.
 const FRAME: usize = 12;
-/// Longest block header.
+/// Longest block header, in bytes.
 const MAX_HEADER: usize = 1024;
-/// Id of the LZMA2 filter.
+/// Identifier of the LZMA2 filter.
 const LZMA2: u64 = 0x21;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum State {
-    /// Before a stream that need not come: padding may.
+enum XzState {
+    /// After a stream: another stream, padding or the end of the input may follow.
     Between,
     StreamHeader,
-    /// A block or the index.
+    /// A block or the index must follow.
     Block,
     Chunks,
     BlockPadding,
@@ -43,7 +47,7 @@ enum State {
     Footer,
 }
 
-enum Check {
+enum BlockCheck {
     None,
     Crc32(Crc32),
     Crc64(Crc64),
@@ -51,19 +55,19 @@ enum Check {
 }
 
 pub(super) struct Xz {
-    state: State,
-    held: Held,
+    state: XzState,
+    held: InputBuffer,
     /// The stream's flags, which its footer repeats.
     flags: [u8; 2],
     lzma2: Lzma2,
-    check: Check,
-    /// Bytes of the block's header, of its chunks, and of its output.
+    check: BlockCheck,
+    /// Bytes of the block's header, of its chunks and of its output.
     header: u64,
     packed: u64,
     unpacked: u64,
-    /// What the block's header says of both.
+    /// Sizes of the chunks and of the output according to the block's header.
     claimed: [Option<u64>; 2],
-    /// A hash over the sizes of the blocks, and their number, to compare the index with.
+    /// The number of blocks and a hash over their sizes, to compare with the index.
     blocks: (u64, Sha256Hasher),
     index: Sha256Hasher,
     index_crc: Crc32,
@@ -73,11 +77,11 @@ pub(super) struct Xz {
 impl Xz {
     pub(super) fn new() -> Self {
         Self {
-            state: State::StreamHeader,
-            held: Held::default(),
+            state: XzState::StreamHeader,
+            held: InputBuffer::default(),
             flags: [0; 2],
             lzma2: Lzma2::new(1),
-            check: Check::None,
+            check: BlockCheck::None,
             header: 0,
             packed: 0,
             unpacked: 0,
@@ -94,7 +98,7 @@ impl Xz {
         input: &mut &[u8],
         out: &mut Vec<u8>,
         limits: &Limits,
-    ) -> Result<(), Fault> {
+    ) -> Result<(), FormatFault> {
         let start = out.len();
         while out.len().saturating_sub(start) < STEP {
             if !self.advance(input, out, limits)? {
@@ -104,50 +108,50 @@ impl Xz {
         Ok(())
     }
 
-    /// Whether the data may end here.
-    pub(super) fn is_over(&self) -> bool {
-        self.state == State::Between && self.held.bytes().is_empty()
+    /// Returns whether the input may end here.
+    pub(super) fn may_end(&self) -> bool {
+        self.state == XzState::Between && self.held.bytes().is_empty()
     }
 
-    /// One step; whether there was enough input for it.
+    /// Advances by one step. Returns whether there was enough input for it.
     fn advance(
         &mut self,
         input: &mut &[u8],
         out: &mut Vec<u8>,
         limits: &Limits,
-    ) -> Result<bool, Fault> {
+    ) -> Result<bool, FormatFault> {
         match self.state {
-            State::Between => self.between(input),
-            State::StreamHeader => self.stream_header(input),
-            State::Block => self.block_header(input, limits),
-            State::Chunks => self.chunks(input, out),
-            State::BlockPadding => self.padding(input, self.packed, State::Check),
-            State::Check => self.block_check(input),
-            State::IndexCount => self.index_count(input),
-            State::IndexRecord {
+            XzState::Between => self.between(input),
+            XzState::StreamHeader => self.stream_header(input),
+            XzState::Block => self.block_header(input, limits),
+            XzState::Chunks => self.chunks(input, out),
+            XzState::BlockPadding => self.padding(input, self.packed, XzState::Check),
+            XzState::Check => self.block_check(input),
+            XzState::IndexCount => self.index_count(input),
+            XzState::IndexRecord {
                 left,
                 first,
                 second,
             } => self.index_record(input, left, first, second),
-            State::IndexPadding => self.padding(input, self.index_size, State::IndexCrc),
-            State::IndexCrc => self.index_crc(input),
-            State::Footer => self.footer(input),
+            XzState::IndexPadding => self.padding(input, self.index_size, XzState::IndexCrc),
+            XzState::IndexCrc => self.index_crc(input),
+            XzState::Footer => self.footer(input),
         }
     }
 
-    fn between(&mut self, input: &mut &[u8]) -> Result<bool, Fault> {
+    fn between(&mut self, input: &mut &[u8]) -> Result<bool, FormatFault> {
         if !self.held.fill(input, 4) {
             return Ok(false);
         }
         if self.held.array() == Some([0; 4]) {
             self.held.consume(4);
         } else {
-            self.state = State::StreamHeader;
+            self.state = XzState::StreamHeader;
         }
         Ok(true)
     }
 
-    fn stream_header(&mut self, input: &mut &[u8]) -> Result<bool, Fault> {
+    fn stream_header(&mut self, input: &mut &[u8]) -> Result<bool, FormatFault> {
         if !self.held.fill(input, FRAME) {
             return Ok(false);
         }
@@ -155,29 +159,29 @@ impl Xz {
         let (magic, rest) = header.split_at(6);
         let (flags, crc) = rest.split_at(2);
         if magic != MAGIC || crc != Crc32::of(flags).to_le_bytes() {
-            return Err(Fault::Malformed("an xz stream header"));
+            return Err(FormatFault::Malformed("an xz stream header"));
         }
         self.flags = flags.try_into().unwrap_or_default();
         self.new_check()?;
         self.blocks = Default::default();
         self.index = Sha256Hasher::new();
         self.held.consume(FRAME);
-        self.state = State::Block;
+        self.state = XzState::Block;
         Ok(true)
     }
 
-    fn new_check(&mut self) -> Result<(), Fault> {
+    fn new_check(&mut self) -> Result<(), FormatFault> {
         self.check = match self.flags {
-            [0, 0] => Check::None,
-            [0, 1] => Check::Crc32(Crc32::new()),
-            [0, 4] => Check::Crc64(Crc64::new()),
-            [0, 10] => Check::Sha256(Sha256Hasher::new()),
-            _ => return Err(Fault::Feature("this kind of check in xz")),
+            [0, 0] => BlockCheck::None,
+            [0, 1] => BlockCheck::Crc32(Crc32::new()),
+            [0, 4] => BlockCheck::Crc64(Crc64::new()),
+            [0, 10] => BlockCheck::Sha256(Sha256Hasher::new()),
+            _ => return Err(FormatFault::Feature("this type of check in xz")),
         };
         Ok(())
     }
 
-    fn block_header(&mut self, input: &mut &[u8], limits: &Limits) -> Result<bool, Fault> {
+    fn block_header(&mut self, input: &mut &[u8], limits: &Limits) -> Result<bool, FormatFault> {
         if !self.held.fill(input, 1) {
             return Ok(false);
         }
@@ -187,7 +191,7 @@ impl Xz {
             self.index_crc.update(&[0]);
             self.index_size = 1;
             self.held.consume(1);
-            self.state = State::IndexCount;
+            self.state = XzState::IndexCount;
             return Ok(true);
         }
         let length = usize::from(first)
@@ -202,7 +206,7 @@ impl Xz {
             .split_at_checked(length.saturating_sub(4))
             .unwrap_or_default();
         if crc != Crc32::of(fields).to_le_bytes() {
-            return Err(Fault::Mismatch("the CRC-32 of an xz block header"));
+            return Err(FormatFault::Mismatch("the CRC-32 of an xz block header"));
         }
         let (claimed, dictionary) = block_fields(fields)?;
         self.lzma2 = Lzma2::new(limits.window(dictionary)?);
@@ -210,12 +214,12 @@ impl Xz {
         self.header = length as u64;
         self.held.consume(length);
         self.new_check()?;
-        self.state = State::Chunks;
+        self.state = XzState::Chunks;
         Ok(true)
     }
 
-    fn chunks(&mut self, input: &mut &[u8], out: &mut Vec<u8>) -> Result<bool, Fault> {
-        // The header says how long the chunk is.
+    fn chunks(&mut self, input: &mut &[u8], out: &mut Vec<u8>) -> Result<bool, FormatFault> {
+        // The chunk's header holds the length of the chunk.
         let mut wanted = 1_usize;
         let length = loop {
             if !self.held.fill(input, wanted) {
@@ -237,34 +241,39 @@ impl Xz {
         let produced = out.get(start..).unwrap_or_default();
         self.unpacked = self.unpacked.saturating_add(produced.len() as u64);
         match &mut self.check {
-            Check::None => {}
-            Check::Crc32(crc) => crc.update(produced),
-            Check::Crc64(crc) => crc.update(produced),
-            Check::Sha256(hasher) => hasher.update(produced),
+            BlockCheck::None => {}
+            BlockCheck::Crc32(crc) => crc.update(produced),
+            BlockCheck::Crc64(crc) => crc.update(produced),
+            BlockCheck::Sha256(hasher) => hasher.update(produced),
         }
         if last {
             let [packed, unpacked] = self.claimed;
             let differs =
                 |claimed: Option<u64>, actual| claimed.is_some_and(|claimed| claimed != actual);
             if differs(packed, self.packed) || differs(unpacked, self.unpacked) {
-                return Err(Fault::Mismatch("the size of an xz block"));
+                return Err(FormatFault::Mismatch("the size of an xz block"));
             }
-            self.state = State::BlockPadding;
+            self.state = XzState::BlockPadding;
         }
         Ok(true)
     }
 
-    /// Zeros up to a multiple of 4.
-    fn padding(&mut self, input: &mut &[u8], length: u64, then: State) -> Result<bool, Fault> {
+    /// Reads zeros up to a multiple of 4 bytes.
+    fn padding(
+        &mut self,
+        input: &mut &[u8],
+        length: u64,
+        then: XzState,
+    ) -> Result<bool, FormatFault> {
         let count = (length.wrapping_neg() % 4) as usize;
         if !self.held.fill(input, count) {
             return Ok(false);
         }
         let zeros = self.held.bytes().get(..count).unwrap_or_default();
         if zeros.iter().any(|byte| *byte != 0) {
-            return Err(Fault::Malformed("zeros as padding in xz"));
+            return Err(FormatFault::Malformed("zeros as padding in xz"));
         }
-        if then == State::IndexCrc {
+        if then == XzState::IndexCrc {
             self.index_crc.update(zeros);
             self.index_size = self.index_size.saturating_add(count as u64);
         }
@@ -273,28 +282,28 @@ impl Xz {
         Ok(true)
     }
 
-    fn block_check(&mut self, input: &mut &[u8]) -> Result<bool, Fault> {
+    fn block_check(&mut self, input: &mut &[u8]) -> Result<bool, FormatFault> {
         let size = match &self.check {
-            Check::None => 0,
-            Check::Crc32(_) => 4,
-            Check::Crc64(_) => 8,
-            Check::Sha256(_) => 32,
+            BlockCheck::None => 0,
+            BlockCheck::Crc32(_) => 4,
+            BlockCheck::Crc64(_) => 8,
+            BlockCheck::Sha256(_) => 32,
         };
         if !self.held.fill(input, size) {
             return Ok(false);
         }
         let stored = self.held.bytes().get(..size).unwrap_or_default();
-        let right = match core::mem::replace(&mut self.check, Check::None) {
-            Check::None => true,
-            Check::Crc32(crc) => stored == crc.value().to_le_bytes(),
-            Check::Crc64(crc) => stored == crc.value().to_le_bytes(),
-            Check::Sha256(hasher) => stored == hasher.finish().as_bytes(),
+        let matches = match core::mem::replace(&mut self.check, BlockCheck::None) {
+            BlockCheck::None => true,
+            BlockCheck::Crc32(crc) => stored == crc.value().to_le_bytes(),
+            BlockCheck::Crc64(crc) => stored == crc.value().to_le_bytes(),
+            BlockCheck::Sha256(hasher) => stored == hasher.finish().as_bytes(),
         };
-        if !right {
-            return Err(Fault::Mismatch("the check of an xz block"));
+        if !matches {
+            return Err(FormatFault::Mismatch("the check of an xz block"));
         }
         self.held.consume(size);
-        // What the index says of the block.
+        // The sizes that the index must repeat for this block.
         let unpadded = self
             .header
             .saturating_add(self.packed)
@@ -302,21 +311,23 @@ impl Xz {
         self.blocks.0 = self.blocks.0.saturating_add(1);
         self.blocks.1.update(&unpadded.to_le_bytes());
         self.blocks.1.update(&self.unpacked.to_le_bytes());
-        self.state = State::Block;
+        self.state = XzState::Block;
         Ok(true)
     }
 
-    fn index_count(&mut self, input: &mut &[u8]) -> Result<bool, Fault> {
+    fn index_count(&mut self, input: &mut &[u8]) -> Result<bool, FormatFault> {
         let Some(left) = self.index_number(input)? else {
             return Ok(false);
         };
         if left != self.blocks.0 {
-            return Err(Fault::Mismatch("the number of blocks in xz's index"));
+            return Err(FormatFault::Mismatch(
+                "the number of blocks in the xz index",
+            ));
         }
         self.state = if left == 0 {
-            State::IndexPadding
+            XzState::IndexPadding
         } else {
-            State::IndexRecord {
+            XzState::IndexRecord {
                 left,
                 first: 0,
                 second: false,
@@ -331,12 +342,12 @@ impl Xz {
         left: u64,
         first: u64,
         second: bool,
-    ) -> Result<bool, Fault> {
+    ) -> Result<bool, FormatFault> {
         let Some(number) = self.index_number(input)? else {
             return Ok(false);
         };
         self.state = if !second {
-            State::IndexRecord {
+            XzState::IndexRecord {
                 left,
                 first: number,
                 second: true,
@@ -345,8 +356,8 @@ impl Xz {
             self.index.update(&first.to_le_bytes());
             self.index.update(&number.to_le_bytes());
             match left.saturating_sub(1) {
-                0 => State::IndexPadding,
-                left => State::IndexRecord {
+                0 => XzState::IndexPadding,
+                left => XzState::IndexRecord {
                     left,
                     first: 0,
                     second: false,
@@ -356,7 +367,7 @@ impl Xz {
         Ok(true)
     }
 
-    fn index_number(&mut self, input: &mut &[u8]) -> Result<Option<u64>, Fault> {
+    fn index_number(&mut self, input: &mut &[u8]) -> Result<Option<u64>, FormatFault> {
         let mut wanted = 1_usize;
         loop {
             if !self.held.fill(input, wanted) {
@@ -372,11 +383,11 @@ impl Xz {
             }
             wanted = wanted.saturating_add(1);
             if wanted > 9 {
-                return Err(Fault::Malformed("a number in xz's index"));
+                return Err(FormatFault::Malformed("a number in the xz index"));
             }
         }
         let (number, length) =
-            vli(self.held.bytes()).ok_or(Fault::Malformed("a number in xz's index"))?;
+            vli(self.held.bytes()).ok_or(FormatFault::Malformed("a number in the xz index"))?;
         self.index_crc
             .update(self.held.bytes().get(..length).unwrap_or_default());
         self.index_size = self.index_size.saturating_add(length as u64);
@@ -384,24 +395,24 @@ impl Xz {
         Ok(Some(number))
     }
 
-    fn index_crc(&mut self, input: &mut &[u8]) -> Result<bool, Fault> {
+    fn index_crc(&mut self, input: &mut &[u8]) -> Result<bool, FormatFault> {
         if !self.held.fill(input, 4) {
             return Ok(false);
         }
         if self.held.array() != Some(self.index_crc.value().to_le_bytes()) {
-            return Err(Fault::Mismatch("the CRC-32 of xz's index"));
+            return Err(FormatFault::Mismatch("the CRC-32 of the xz index"));
         }
         let hash = |hasher: &mut Sha256Hasher| -> Sha256 { core::mem::take(hasher).finish() };
         if hash(&mut self.blocks.1) != hash(&mut self.index) {
-            return Err(Fault::Mismatch("the sizes in xz's index"));
+            return Err(FormatFault::Mismatch("the sizes in the xz index"));
         }
         self.held.consume(4);
         self.index_size = self.index_size.saturating_add(4);
-        self.state = State::Footer;
+        self.state = XzState::Footer;
         Ok(true)
     }
 
-    fn footer(&mut self, input: &mut &[u8]) -> Result<bool, Fault> {
+    fn footer(&mut self, input: &mut &[u8]) -> Result<bool, FormatFault> {
         if !self.held.fill(input, FRAME) {
             return Ok(false);
         }
@@ -411,25 +422,26 @@ impl Xz {
             .saturating_add(1)
             .saturating_mul(4);
         let [first, second] = flags;
-        let right = [y, z] == *b"YZ"
+        let valid = [y, z] == *b"YZ"
             && flags == self.flags
             && backward == self.index_size
             && [a, b, c, d] == Crc32::of(&[e, f, g, h, first, second]).to_le_bytes();
-        if !right {
-            return Err(Fault::Malformed("an xz stream footer"));
+        if !valid {
+            return Err(FormatFault::Malformed("an xz stream footer"));
         }
         self.held.consume(FRAME);
-        self.state = State::Between;
+        self.state = XzState::Between;
         Ok(true)
     }
 }
 
-/// A block header's claims of packed and unpacked size, and its dictionary's size.
-fn block_fields(fields: &[u8]) -> Result<([Option<u64>; 2], u64), Fault> {
-    let malformed = Fault::Malformed("an xz block header");
+/// Returns the packed and unpacked size that a block header claims, and its dictionary size, in
+/// bytes.
+fn block_fields(fields: &[u8]) -> Result<([Option<u64>; 2], u64), FormatFault> {
+    let malformed = FormatFault::Malformed("an xz block header");
     let flags = *fields.get(1).ok_or(malformed)?;
     if flags & 0x3f != 0 {
-        return Err(Fault::Feature("a filter of xz other than LZMA2"));
+        return Err(FormatFault::Feature("a filter of xz other than LZMA2"));
     }
     let mut rest = fields.get(2..).ok_or(malformed)?;
     let mut number = || {
@@ -441,7 +453,7 @@ fn block_fields(fields: &[u8]) -> Result<([Option<u64>; 2], u64), Fault> {
     let unpacked = (flags & 0x80 != 0).then(&mut number).transpose()?;
     let (filter, size) = (number()?, number()?);
     if filter != LZMA2 {
-        return Err(Fault::Feature("a filter of xz other than LZMA2"));
+        return Err(FormatFault::Feature("a filter of xz other than LZMA2"));
     }
     let (coded, padding) = rest.split_first().filter(|_| size == 1).ok_or(malformed)?;
     if padding.iter().any(|byte| *byte != 0) || *coded > 40 {
@@ -454,7 +466,7 @@ fn block_fields(fields: &[u8]) -> Result<([Option<u64>; 2], u64), Fault> {
     Ok(([packed, unpacked], dictionary))
 }
 
-/// A variable-length integer and its length.
+/// Reads a variable-length integer. Returns it and its length in bytes.
 fn vli(bytes: &[u8]) -> Option<(u64, usize)> {
     crate::dag_pb::protobuf::varint(bytes)
         .filter(|(number, length)| *number < 1 << 63 && *length <= 9)

@@ -1,23 +1,24 @@
-//! Zstandard: frames, one after another, and skippable ones between them. Source: RFC 8878.
+//! Zstandard: frames in sequence, with skippable frames between them. Source: RFC 8878.
 //!
-//! ruzstd decodes whole blocks, so input is held until a block is there: 128 KiB at most. Frame headers are read here too, for the
-//! window's limit and the content's size.
+//! ruzstd decodes whole blocks, so the input is buffered until a block is complete: at most 128
+//! KiB. This module reads frame headers too, because it checks the window limit and the content
+//! size.
 
-use super::held::Held;
-use super::{Fault, Limits, STEP};
+use super::input_buffer::InputBuffer;
+use super::{FormatFault, Limits, STEP};
 use alloc::vec::Vec;
 use ruzstd::decoding::FrameDecoder;
 
-/// A block and its header, and the checksum behind the last one.
+/// Longest block with its header and the checksum after the last block, in bytes.
 const MAX_BLOCK: usize = (128 << 10) + 3 + 4;
-/// Longest frame header.
+/// Longest frame header, in bytes.
 const MAX_HEADER: usize = 18;
 const MAGIC: u32 = 0xfd2f_b528;
 const SKIPPABLE: u32 = 0x184d_2a50;
 
 #[derive(Debug, Clone, Copy)]
-enum State {
-    /// Before a frame; the first one must come.
+enum ZstdState {
+    /// Before a frame. `first` means that the input may not end here.
     Start {
         first: bool,
     },
@@ -32,8 +33,8 @@ enum State {
 }
 
 pub(super) struct Zstd {
-    state: State,
-    held: Held,
+    state: ZstdState,
+    held: InputBuffer,
     decoder: FrameDecoder,
     chunk: Vec<u8>,
 }
@@ -42,8 +43,8 @@ impl Zstd {
     pub(super) fn new() -> Self {
         let chunk = alloc::vec![0; 128 << 10];
         Self {
-            state: State::Start { first: true },
-            held: Held::default(),
+            state: ZstdState::Start { first: true },
+            held: InputBuffer::default(),
             decoder: FrameDecoder::new(),
             chunk,
         }
@@ -54,24 +55,24 @@ impl Zstd {
         input: &mut &[u8],
         out: &mut Vec<u8>,
         limits: &Limits,
-    ) -> Result<(), Fault> {
+    ) -> Result<(), FormatFault> {
         let start = out.len();
         while out.len().saturating_sub(start) < STEP {
-            let went_on = match self.state {
-                State::Start { .. } => self.start(input, limits)?,
-                State::Skip { left } => self.skip(input, left),
-                State::Frame { .. } => self.frame(input, out)?,
+            let progressed = match self.state {
+                ZstdState::Start { .. } => self.start(input, limits)?,
+                ZstdState::Skip { left } => self.skip(input, left),
+                ZstdState::Frame { .. } => self.frame(input, out)?,
             };
-            if !went_on {
+            if !progressed {
                 break;
             }
         }
         Ok(())
     }
 
-    /// Whether the data may end here.
-    pub(super) fn is_over(&self) -> bool {
-        matches!(self.state, State::Start { first: false }) && self.held.bytes().is_empty()
+    /// Returns whether the input may end here.
+    pub(super) fn may_end(&self) -> bool {
+        matches!(self.state, ZstdState::Start { first: false }) && self.held.bytes().is_empty()
     }
 
     fn skip(&mut self, input: &mut &[u8], left: u64) -> bool {
@@ -84,14 +85,14 @@ impl Zstd {
             .saturating_sub(held as u64)
             .saturating_sub(direct as u64);
         self.state = if left == 0 {
-            State::Start { first: false }
+            ZstdState::Start { first: false }
         } else {
-            State::Skip { left }
+            ZstdState::Skip { left }
         };
         left == 0
     }
 
-    fn start(&mut self, input: &mut &[u8], limits: &Limits) -> Result<bool, Fault> {
+    fn start(&mut self, input: &mut &[u8], limits: &Limits) -> Result<bool, FormatFault> {
         if !self.held.fill(input, 5) {
             return Ok(false);
         }
@@ -103,29 +104,30 @@ impl Zstd {
             }
             let [_, _, _, _, length @ ..] = self.held.array::<8>().unwrap_or_default();
             self.held.consume(8);
-            self.state = State::Skip {
+            self.state = ZstdState::Skip {
                 left: u64::from(u32::from_le_bytes(length)),
             };
             return Ok(true);
         }
         if magic != MAGIC {
-            return Err(Fault::Malformed("a zstd frame"));
+            return Err(FormatFault::Malformed("a zstd frame"));
         }
         let length = header_length(descriptor);
         if !self.held.fill(input, length) {
             return Ok(false);
         }
-        let (window, content) =
-            sizes(self.held.bytes(), descriptor).ok_or(Fault::Malformed("a zstd frame header"))?;
-        // A window beyond what the frame or the caller lets out is never looked at, but ruzstd goes by the header.
+        let (window, content) = sizes(self.held.bytes(), descriptor)
+            .ok_or(FormatFault::Malformed("a zstd frame header"))?;
+        // Bytes beyond the content size or the output limit need no window. But ruzstd follows the
+        // header.
         limits.window(window.min(content.unwrap_or(u64::MAX)))?;
         self.decoder.set_max_window_size(window);
         let mut header = self.held.bytes().get(..length).unwrap_or_default();
         self.decoder
             .init(&mut header)
-            .map_err(|_| Fault::Malformed("a zstd frame header"))?;
+            .map_err(|_| FormatFault::Malformed("a zstd frame header"))?;
         self.held.consume(length);
-        self.state = State::Frame {
+        self.state = ZstdState::Frame {
             produced: 0,
             content,
             checksum: descriptor & 4 != 0,
@@ -133,8 +135,8 @@ impl Zstd {
         Ok(true)
     }
 
-    fn frame(&mut self, input: &mut &[u8], out: &mut Vec<u8>) -> Result<bool, Fault> {
-        let State::Frame {
+    fn frame(&mut self, input: &mut &[u8], out: &mut Vec<u8>) -> Result<bool, FormatFault> {
+        let ZstdState::Frame {
             produced,
             content,
             checksum,
@@ -146,7 +148,8 @@ impl Zstd {
             self.end(produced, content, checksum)?;
             return Ok(true);
         }
-        // Never more than what is needed, so that the bytes behind the frame are not taken for a block.
+        // Buffer only the bytes of the next block, so that bytes after the frame are not read as a
+        // block.
         if !self.decoder.is_finished() && self.decoder.can_collect() == 0 {
             let wanted = self.wanted(input)?;
             let enough = wanted <= self.held.bytes().len() || self.held.fill(input, wanted);
@@ -157,15 +160,15 @@ impl Zstd {
         let (used, written) = self
             .decoder
             .decode_from_to(self.held.bytes(), &mut self.chunk)
-            .map_err(|_| Fault::Malformed("a zstd block"))?;
+            .map_err(|_| FormatFault::Malformed("a zstd block"))?;
         let used = used.min(self.held.bytes().len());
         self.held.consume(used);
         out.extend_from_slice(self.chunk.get(..written).unwrap_or_default());
         let produced = produced.saturating_add(written as u64);
         if content.is_some_and(|content| produced > content) {
-            return Err(Fault::Mismatch("zstd's content size"));
+            return Err(FormatFault::Mismatch("the content size of a zstd frame"));
         }
-        self.state = State::Frame {
+        self.state = ZstdState::Frame {
             produced,
             content,
             checksum,
@@ -173,8 +176,9 @@ impl Zstd {
         Ok(used > 0 || written > 0)
     }
 
-    /// Bytes of the next block with its header, and with the checksum behind the last one.
-    fn wanted(&mut self, input: &mut &[u8]) -> Result<usize, Fault> {
+    /// Returns the length in bytes of the next block with its header, and with the checksum after
+    /// the last block.
+    fn wanted(&mut self, input: &mut &[u8]) -> Result<usize, FormatFault> {
         if !self.held.fill(input, 3) {
             return Ok(MAX_BLOCK);
         }
@@ -184,35 +188,40 @@ impl Zstd {
         let body = match header >> 1 & 3 {
             1 => 1,
             0 | 2 => size,
-            _ => return Err(Fault::Malformed("a zstd block")),
+            _ => return Err(FormatFault::Malformed("a zstd block")),
         };
-        let State::Frame { checksum, .. } = self.state else {
+        let ZstdState::Frame { checksum, .. } = self.state else {
             return Ok(MAX_BLOCK);
         };
         let tail = if header & 1 == 1 && checksum { 4 } else { 0 };
         let whole = body.saturating_add(3).saturating_add(tail);
         if whole > MAX_BLOCK {
-            Err(Fault::Malformed("a zstd block of at most 128 KiB"))
+            Err(FormatFault::Malformed("a zstd block of at most 128 KiB"))
         } else {
             Ok(whole)
         }
     }
 
-    fn end(&mut self, produced: u64, content: Option<u64>, checksum: bool) -> Result<(), Fault> {
+    fn end(
+        &mut self,
+        produced: u64,
+        content: Option<u64>,
+        checksum: bool,
+    ) -> Result<(), FormatFault> {
         if content.is_some_and(|content| content != produced) {
-            return Err(Fault::Mismatch("zstd's content size"));
+            return Err(FormatFault::Mismatch("the content size of a zstd frame"));
         }
         if checksum
             && self.decoder.get_checksum_from_data() != self.decoder.get_calculated_checksum()
         {
-            return Err(Fault::Mismatch("zstd's checksum"));
+            return Err(FormatFault::Mismatch("the checksum of a zstd frame"));
         }
-        self.state = State::Start { first: false };
+        self.state = ZstdState::Start { first: false };
         Ok(())
     }
 }
 
-/// Length of a frame header by its descriptor.
+/// Returns the length of a frame header in bytes, given its descriptor.
 fn header_length(descriptor: u8) -> usize {
     let single = descriptor & 0x20 != 0;
     let dictionary = [0, 1, 2, 4]
@@ -232,7 +241,7 @@ fn header_length(descriptor: u8) -> usize {
     length.min(MAX_HEADER)
 }
 
-/// A header's window and, if it says it, the content's size.
+/// Returns the window of a frame header and the content size, if the header has it. Both in bytes.
 fn sizes(header: &[u8], descriptor: u8) -> Option<(u64, Option<u64>)> {
     let single = descriptor & 0x20 != 0;
     let mut rest = header.get(5..)?;

@@ -1,13 +1,14 @@
 //! The UnixFS file of a deduplicating NAR: the frame's header, the pieces, the frame's tail.
 //!
 //! ```text
-//! leaf      := raw block of at most 1 MiB; a longer piece has several, full but for the last
+//! leaf      := raw block of at most 1 MiB; a longer piece has several, all full except the last
 //! root      := balanced( header leaf, children, tail leaf )
 //! child     := leaf | directory
-//! directory := balanced( children )       the pieces that start in a directory of the NAR that takes at least 64 KiB
+//! directory := balanced( children )  the pieces that start in a NAR directory of at least 64 KiB
 //! ```
-//! Balanced is Kubo's layout: up to 174 links in a node. A directory that occurs in two NARs has the same nodes in both, and one that changes
-//! leaves the nodes of its neighbours as they were. Header and tail are the same blocks for all NARs. Any UnixFS reader reads the file.
+//! Balanced means Kubo's layout: up to 174 links in a node. A directory that occurs in two NARs has
+//! the same nodes in both. If one directory changes, the nodes of its neighbours stay the same.
+//! Header and tail are the same blocks for all NARs. Any UnixFS reader can read the file.
 //!
 //! ```
 //! use interplanar_core::dedup::{Dag, frame, leaves};
@@ -18,25 +19,26 @@
 //! dag.add(&piece, &mut sink);
 //! let built = dag.finish(&mut sink);
 //! assert_eq!(built.size as usize, frame::HEADER.len() + 1_500_000 + frame::TAIL.len());
-//! // The header, the tail and the root; the leaves are the caller's already.
+//! // The header, the tail and the root. The caller already has the leaves.
 //! assert_eq!((piece.len(), blocks.len()), (2, 3));
 //! ```
 
 use super::frame;
 use crate::block::Block;
 use crate::cid::Version;
-use crate::unixfs::{Built, LINKS, Layout};
+use crate::unixfs::{Built, Layout, MAX_LINKS};
 use alloc::vec::Vec;
 use bytes::Bytes;
 
-/// Longest leaf, in bytes: half of what a block may have (design.md).
+/// Longest leaf, in bytes: half of the largest block (docs/design.md).
 pub const MAX_LEAF: usize = 1 << 20;
-/// A directory of fewer bytes has no node of its own, unless its pieces need one.
+/// A directory with fewer bytes gets no node of its own, unless its pieces need one.
 pub const MIN_DIRECTORY: u64 = 64 << 10;
-/// Directories with nodes of their own inside of each other at most, so that a DAG stays far from the depth that readers allow.
+/// Most directories with their own nodes nested in each other. It keeps the DAG far from the depth
+/// that readers allow.
 pub const MAX_NESTED: usize = 16;
 
-/// The leaves of a compressed piece.
+/// Splits a compressed piece into its leaves.
 #[must_use]
 pub fn leaves(mut piece: Bytes) -> Vec<Block> {
     let mut leaves = Vec::new();
@@ -50,14 +52,14 @@ pub fn leaves(mut piece: Bytes) -> Vec<Block> {
 #[derive(Debug, Clone)]
 pub struct Dag {
     root: Layout,
-    /// Of the open directories, the innermost last.
+    /// Layouts of the open directories, the innermost last.
     open: Vec<Layout>,
-    /// Open directories that are too deep for a node.
+    /// Number of open directories that are nested too deeply for a node.
     deeper: usize,
 }
 
 impl Dag {
-    /// Starts a file with the frame's header.
+    /// Starts a file with the header of the frame.
     #[must_use]
     pub fn new(sink: &mut impl FnMut(Block)) -> Self {
         let mut dag = Self {
@@ -65,18 +67,18 @@ impl Dag {
             open: Vec::new(),
             deeper: 0,
         };
-        dag.constant(&frame::HEADER, sink);
+        dag.add_constant_leaf(&frame::HEADER, sink);
         dag
     }
 
-    /// Adds a piece by its leaves; nodes that are full go to `sink`.
+    /// Adds a piece by its leaves. Sends full nodes to `sink`.
     pub fn add(&mut self, leaves: &[Block], sink: &mut impl FnMut(Block)) {
         for leaf in leaves {
-            self.child(of_leaf(leaf), sink);
+            self.add_child(built_from_leaf(leaf), sink);
         }
     }
 
-    /// The following pieces start in a directory.
+    /// Starts a directory: the pieces that follow belong to it.
     pub fn enter(&mut self) {
         if self.open.len() < MAX_NESTED {
             self.open.push(layout());
@@ -85,7 +87,7 @@ impl Dag {
         }
     }
 
-    /// The innermost directory ends, which took `size` bytes of the NAR.
+    /// Ends the innermost directory, which took `size` bytes of the NAR.
     pub fn leave(&mut self, size: u64, sink: &mut impl FnMut(Block)) {
         if let Some(deeper) = self.deeper.checked_sub(1) {
             self.deeper = deeper;
@@ -97,37 +99,37 @@ impl Dag {
         match directory.children() {
             Some(children) if size < MIN_DIRECTORY => {
                 for child in children {
-                    self.child(*child, sink);
+                    self.add_child(*child, sink);
                 }
             }
             _ => {
                 if let Some(built) = directory.finish(sink) {
-                    self.child(built, sink);
+                    self.add_child(built, sink);
                 }
             }
         }
     }
 
-    /// Ends the file with the frame's tail; the root goes to `sink` at last.
+    /// Ends the file with the tail of the frame. Sends the root to `sink` last.
     pub fn finish(mut self, sink: &mut impl FnMut(Block)) -> Built {
         self.deeper = 0;
         while !self.open.is_empty() {
             self.leave(u64::MAX, sink);
         }
-        let tail = self.constant(&frame::TAIL, sink);
-        // With its two leaves there is a root.
+        let tail = self.add_constant_leaf(&frame::TAIL, sink);
+        // Header and tail are two leaves, so there is a root.
         self.root.finish(sink).unwrap_or(tail)
     }
 
-    fn constant(&mut self, bytes: &'static [u8], sink: &mut impl FnMut(Block)) -> Built {
+    fn add_constant_leaf(&mut self, bytes: &'static [u8], sink: &mut impl FnMut(Block)) -> Built {
         let leaf = Block::raw(Bytes::from_static(bytes));
-        let built = of_leaf(&leaf);
+        let built = built_from_leaf(&leaf);
         sink(leaf);
-        self.child(built, sink);
+        self.add_child(built, sink);
         built
     }
 
-    fn child(&mut self, child: Built, sink: &mut impl FnMut(Block)) {
+    fn add_child(&mut self, child: Built, sink: &mut impl FnMut(Block)) {
         self.open
             .last_mut()
             .unwrap_or(&mut self.root)
@@ -136,10 +138,10 @@ impl Dag {
 }
 
 fn layout() -> Layout {
-    Layout::new(Version::V1, LINKS)
+    Layout::new(Version::V1, MAX_LINKS)
 }
 
-fn of_leaf(leaf: &Block) -> Built {
+fn built_from_leaf(leaf: &Block) -> Built {
     let size = leaf.data().len() as u64;
     Built {
         cid: *leaf.cid(),
@@ -159,14 +161,14 @@ mod tests {
 
     type Blocks = HashMap<Cid, Block>;
 
-    enum Step {
+    enum DagStep {
         Piece(u64, usize),
         Enter,
         Leave(u64),
     }
-    use Step::{Enter, Leave, Piece};
+    use DagStep::{Enter, Leave, Piece};
 
-    fn build(steps: &[Step]) -> (Built, Blocks, Vec<u8>) {
+    fn build(steps: &[DagStep]) -> (Built, Blocks, Vec<u8>) {
         let mut blocks = Blocks::new();
         let mut expected = frame::HEADER.to_vec();
         let mut sink = |block: Block| drop(blocks.insert(*block.cid(), block));
@@ -189,7 +191,7 @@ mod tests {
         (built, blocks, expected)
     }
 
-    fn deep(levels: usize) -> Vec<Step> {
+    fn deep(levels: usize) -> Vec<DagStep> {
         let mut steps = vec![];
         for level in 0..levels {
             steps.extend([Enter, Piece(level as u64 + 1, 10)]);
@@ -200,12 +202,12 @@ mod tests {
         steps
     }
 
-    fn many(pieces: u64) -> Vec<Step> {
+    fn many(pieces: u64) -> Vec<DagStep> {
         (1..=pieces).map(|seed| Piece(seed, 9)).collect()
     }
 
     #[test]
-    fn a_walker_reads_the_frame_whatever_the_directories() {
+    fn a_walker_reads_the_frame_with_any_directories() {
         let nested = [
             Enter,
             Piece(1, 50),
@@ -232,9 +234,9 @@ mod tests {
         }
     }
 
-    /// Without directories it is the file that any balanced builder makes of the same leaves.
+    /// Without directories, the file equals that of any balanced builder with the same leaves.
     #[test]
-    fn the_layout_is_kubos() {
+    fn the_layout_equals_that_of_kubo() {
         use crate::unixfs::{Builder, Profile, SIZE_1048576_V1};
         let leaf = vec![7; frame::HEADER.len()];
         let mut builder = Builder::new(Profile {
@@ -244,12 +246,12 @@ mod tests {
         let mut layout = layout();
         for _ in 0..31_000 {
             builder.push(&leaf, &mut drop);
-            layout.add(of_leaf(&Block::raw(leaf.clone().into())), &mut drop);
+            layout.add(built_from_leaf(&Block::raw(leaf.clone().into())), &mut drop);
         }
         assert_eq!(layout.finish(&mut drop), Some(builder.finish(&mut drop)));
     }
 
-    /// Whatever a NAR has besides, the nodes of a directory are the same.
+    /// The nodes of a directory don't depend on the rest of the NAR.
     #[test]
     fn a_directory_in_two_nars_has_the_same_nodes() {
         let of = |before: u64| {
@@ -274,11 +276,11 @@ mod tests {
     }
 
     #[test]
-    fn a_small_directory_has_no_node() {
+    fn a_small_directory_has_no_node_of_its_own() {
         let flat = build(&[Piece(1, 9), Piece(2, 9)]).0;
         let small = [Piece(1, 9), Enter, Piece(2, 9), Leave(MIN_DIRECTORY - 1)];
         assert_eq!(build(&small).0, flat);
-        // Nor has one of a single piece, or of none.
+        // A directory with one piece, or with none, has no node either.
         let single = [
             Enter,
             Leave(1 << 20),

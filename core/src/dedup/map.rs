@@ -1,18 +1,23 @@
-//! Where in a NAR which piece lies: a chunk index of which only the parts that are needed are loaded.
+//! Finds the piece that holds a byte of a NAR. Loads only the needed parts of the chunk index.
 //!
 //! ```
-//! use interplanar_core::block::Block;
 //! use interplanar_core::dedup::{Entry, IndexBuilder, Parameters, Place, PieceMap};
 //! use interplanar_core::hash::Sha256;
 //! let mut blocks = vec![];
 //! let mut index = IndexBuilder::new(Parameters::default());
-//! let piece = Entry { offset: 0, length: 100, compressed: 50, plain: Sha256::of(b"plain"), leaves: vec![Sha256::of(b"leaf")] };
+//! let piece = Entry {
+//!     offset: 0,
+//!     length: 100,
+//!     compressed: 50,
+//!     plain: Sha256::of(b"plain"),
+//!     leaves: vec![Sha256::of(b"leaf")],
+//! };
 //! index.add(piece.clone(), &mut |block| blocks.push(block));
 //! index.finish(&mut |block| blocks.push(block));
 //! let map = PieceMap::new(blocks.last().unwrap(), 100).unwrap();
 //! assert_eq!(map.place(99), Some(Place::Piece(&piece)));
 //! assert_eq!(map.place(100), None);
-//! // An index of another NAR than the one that was signed.
+//! // The index must be of a NAR with the signed size.
 //! assert!(PieceMap::new(blocks.last().unwrap(), 101).is_err());
 //! ```
 
@@ -22,7 +27,8 @@ use crate::block::Block;
 use crate::cid::Cid;
 use alloc::vec::Vec;
 
-/// The pieces of one NAR, as far as they are loaded: memory is the root of the index and one part.
+/// The pieces of one NAR, as far as they are loaded. Keeps the root of the index and one part in
+/// memory.
 #[derive(Debug, Clone)]
 pub struct PieceMap {
     parts: Vec<Part>,
@@ -30,20 +36,20 @@ pub struct PieceMap {
     pieces: Vec<Entry>,
 }
 
-/// Where a byte of a NAR is.
+/// The location of a byte of a NAR.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Place<'a> {
-    /// In this piece.
+    /// The byte is in this piece.
     Piece(&'a Entry),
-    /// In a piece of a part of the index that must be loaded first.
+    /// The byte is in a piece of this part of the index, which must be loaded first.
     Part(Cid),
 }
 
 impl PieceMap {
-    /// Reads the root of an index, of a NAR that is signed to be of this size.
+    /// Reads the root of the index of a NAR with this signed size.
     ///
     /// # Errors
-    /// [`IndexError`] where it is none, or of a NAR of another size.
+    /// [`IndexError`] if the block is not an index, or is one of a NAR with another size.
     pub fn new(root: &Block, nar_size: u64) -> Result<Self, IndexError> {
         let index = Index::of_nar(root.data(), nar_size)?;
         let (parts, pieces) = match index.body {
@@ -53,7 +59,7 @@ impl PieceMap {
         Ok(Self { parts, pieces })
     }
 
-    /// Where the byte at an offset is; `None` behind the end.
+    /// Returns the location of the byte at an offset. Returns `None` after the end.
     #[must_use]
     pub fn place(&self, at: u64) -> Option<Place<'_>> {
         let range = at..at.saturating_add(1);
@@ -64,10 +70,10 @@ impl PieceMap {
         Some(Place::Part(part.cid))
     }
 
-    /// Loads a part in place of the one that is loaded; a block that is no part is left out.
+    /// Loads a part in place of the loaded one. Ignores a block that is not a part of this index.
     ///
     /// # Errors
-    /// [`IndexError`] where its pieces are not those that the root says.
+    /// [`IndexError`] if the pieces don't match what the root says about the part.
     pub fn load(&mut self, block: &Block) -> Result<(), IndexError> {
         if let Some(part) = self.parts.iter().find(|part| part.cid == *block.cid()) {
             self.pieces = part.decode(block.data())?;
@@ -103,7 +109,7 @@ mod tests {
         let root = builder.finish(&mut sink);
         let mut map = PieceMap::new(&blocks[&root], 3 * count).unwrap();
         let mut loaded = 0;
-        // There and back again.
+        // Forward and back.
         for at in [0, 3, 3 * count - 1, 4] {
             if let Some(Place::Part(cid)) = map.place(at) {
                 map.load(&blocks[&cid]).unwrap();
@@ -116,7 +122,7 @@ mod tests {
             assert_eq!(piece.plain, Sha256::of(&(at / 3).to_le_bytes()));
         }
         assert_eq!((loaded, map.place(3 * count)), (3, None));
-        // A block that is no part changes nothing.
+        // A block that is not a part changes nothing.
         map.load(&Block::raw("".into())).unwrap();
         assert!(matches!(map.place(0), Some(Place::Piece(_))));
         assert_eq!(

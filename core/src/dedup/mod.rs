@@ -1,20 +1,30 @@
-//! The deduplicating NAR: pieces of a NAR that its neighbours have too, as one zstd frame and one UnixFS file.
+//! The deduplicating NAR: a NAR cut into pieces that similar NARs share, as one zstd frame and one
+//! UnixFS file.
 //!
 //! ```text
-//! NAR ─► Cutter ─► pieces ─► compressed, each on its own ─► leaves ─► Dag: the .nar.zst      header leaf, pieces, tail leaf
-//!                     └────────── hashed ─────────────────────┴────► IndexBuilder: the chunk index beside it
+//! NAR ─► Cutter ─► pieces ─► each compressed alone ─► leaves ─► Dag: the .nar.zst
+//!                     │                                 │
+//!                     └──────────── hashed ─────────────┴─────► IndexBuilder: the chunk index
 //! ```
-//! - [`Cutter`]: where a NAR is cut, around [`References`] and by content;
-//! - [`frame`]: the zstd frame that is made of pieces compressed on their own, and their decoding one by one;
-//! - [`Dag`]: the UnixFS file of that frame;
-//! - [`Index`]: what each piece is;
-//! - [`SmallPieces`]: the small pieces once more, as a file of their own;
-//! - [`PieceMap`]: which piece has a byte of the NAR; [`Plan`]: which pieces are to be fetched; [`Route`]: by which requests;
-//! - [`TreeBuilder`]: the other form, the plain NAR over the blocks of its files, which a UnixFS directory shares.
+//! The `.nar.zst` consists of a header leaf, the pieces and a tail leaf.
 //!
-//! All are without I/O. Compressing is the caller's: it needs a library that can forbid repeat offsets.
+//! - [`Cutter`]: decides where a NAR is cut, around [`References`] and by content.
+//! - [`frame`]: the zstd frame made of pieces that are compressed alone, and how to decode one
+//!   piece.
+//! - [`Dag`]: the UnixFS file of that frame.
+//! - [`Index`]: the chunk index, which lists the pieces.
+//! - [`SmallPieces`]: a second file that holds only the small pieces.
+//! - [`PieceMap`]: finds the piece that holds a byte of the NAR.
+//! - [`Plan`]: lists the pieces that must be fetched.
+//! - [`Route`]: the requests that fetch them.
+//! - [`TreeBuilder`]: the other form, a plain NAR over the blocks of its files. A UnixFS directory
+//!   of the item shares these blocks.
+//!
+//! Nothing here does I/O or compresses. The caller compresses pieces with a library that can forbid
+//! repeat offsets.
 
-/// The field of a narinfo, behind what is signed, that holds the CID of a chunk index: `ChunkIndex: bafy…`. It is a hint like any CID.
+/// The narinfo field that holds the CID of a chunk index: `ChunkIndex: bafy…`. It follows the
+/// signed fields. Like every CID it is a hint.
 pub const FIELD: &str = "ChunkIndex";
 
 mod cut;
@@ -40,6 +50,6 @@ pub use index::{
 pub use map::{PieceMap, Place};
 pub use plan::{Missing, Plan, Way, covering, parts_covering};
 pub use route::{Ask, Estimate, Form, Forms, MAX_RANGE, Prefer, Route};
-pub use scan::{Found, MAX_HASHES, ReferenceError, References};
+pub use scan::{MAX_HASHES, ReferenceError, ReferenceMatch, References};
 pub use small::{MAX_SMALL, SMALL_FIELD, SmallPieces};
 pub use tree::{MIN_TREE_FILE, TREE_FIELD, Tree, TreeBuilder, TreeError};

@@ -1,10 +1,14 @@
-//! What to fetch: which pieces cover a range of the NAR, and which of them are here already.
+//! Which pieces cover a range of the NAR, and which of them must be fetched.
 //!
 //! ```
 //! use interplanar_core::dedup::{Entry, Plan, Way, covering};
 //! use interplanar_core::hash::Sha256;
 //! let piece = |offset, name: &[u8]| Entry {
-//!     offset, length: 100, compressed: 50, plain: Sha256::of(name), leaves: vec![Sha256::of(&[name, b".zst"].concat())],
+//!     offset,
+//!     length: 100,
+//!     compressed: 50,
+//!     plain: Sha256::of(name),
+//!     leaves: vec![Sha256::of(&[name, b".zst"].concat())],
 //! };
 //! let pieces = [piece(0, b"old"), piece(100, b"new"), piece(200, b"far")];
 //! let wanted = covering(&pieces, 50..150);
@@ -24,71 +28,72 @@ use alloc::collections::BTreeSet;
 use alloc::vec::Vec;
 use core::ops::Range;
 
-/// The pieces, out of consecutive ones, that have bytes of a range of the NAR.
+/// Returns those of consecutive pieces that hold bytes of a range of the NAR.
 #[must_use]
 pub fn covering(pieces: &[Entry], range: Range<u64>) -> &[Entry] {
-    within(pieces, range, |piece| (piece.offset, piece.end()))
+    overlapping(pieces, range, |piece| (piece.offset, piece.end()))
 }
 
-/// The parts of an index that have the pieces of a range of the NAR.
+/// Returns those parts of an index whose pieces hold bytes of a range of the NAR.
 #[must_use]
 pub fn parts_covering(parts: &[Part], range: Range<u64>) -> &[Part] {
     let end = |part: &Part| part.offset.saturating_add(part.length);
-    within(parts, range, |part| (part.offset, end(part)))
+    overlapping(parts, range, |part| (part.offset, end(part)))
 }
 
-fn within<T>(all: &[T], range: Range<u64>, place: impl Fn(&T) -> (u64, u64)) -> &[T] {
+fn overlapping<T>(all: &[T], range: Range<u64>, extent: impl Fn(&T) -> (u64, u64)) -> &[T] {
     if range.is_empty() {
         return &[];
     }
-    let first = all.partition_point(|one| place(one).1 <= range.start);
-    let end = all.partition_point(|one| place(one).0 < range.end);
+    let first = all.partition_point(|one| extent(one).1 <= range.start);
+    let end = all.partition_point(|one| extent(one).0 < range.end);
     all.get(first..end).unwrap_or_default()
 }
 
-/// How a piece is had.
+/// The source of a piece.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Way {
-    /// Its bytes are here, in a store item or in an earlier piece of the same NAR.
+    /// This machine has its bytes: in a store item, or in an earlier piece of the same NAR.
     Plain,
-    /// All its leaves are here.
+    /// This machine has all its leaves.
     Blocks,
-    /// Leaves of it must be fetched.
+    /// PieceOffsets least one of its leaves must be fetched.
     Fetch,
 }
 
-/// A leaf that is not here.
+/// A leaf that this machine lacks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Missing {
-    /// The leaf.
+    /// CID of the leaf.
     pub cid: Cid,
-    /// Its bytes: 1 to [`MAX_LEAF`].
+    /// Bytes of the leaf: 1 to [`MAX_LEAF`].
     pub length: u64,
-    /// Where it starts in the `.nar.zst`.
+    /// Offset in the `.nar.zst`.
     pub offset: u64,
-    /// Where it starts in the file of the small pieces, if it is one.
+    /// Offset in the file of the small pieces, if the leaf is a small piece.
     pub small: Option<u64>,
 }
 
-/// How pieces of a NAR are had.
+/// The source of each piece of a NAR.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Plan {
-    /// For each piece.
+    /// The source of each piece, in order.
     pub ways: Vec<Way>,
     /// Leaves to fetch, in the order of the NAR, each once.
     pub fetch: Vec<Missing>,
-    /// Bytes of these leaves.
+    /// Bytes of the leaves to fetch.
     pub bytes: u64,
 }
 
-/// Where the next piece starts in both files.
-struct At {
+/// Offsets of the next piece in both files.
+struct PieceOffsets {
     offset: u64,
     small: u64,
 }
 
 impl Plan {
-    /// Asks for each piece whether its bytes are here, and if not, for each of its leaves whether the block is.
+    /// Plans the pieces. Asks for each piece whether its bytes exist here, and otherwise for each
+    /// of its leaves whether the block does.
     pub fn new(
         pieces: &[Entry],
         mut has_plain: impl FnMut(&Sha256) -> bool,
@@ -96,12 +101,12 @@ impl Plan {
     ) -> Self {
         let mut plan = Self::default();
         let (mut planned, mut fetched) = (BTreeSet::new(), BTreeSet::new());
-        let mut at = At {
+        let mut at = PieceOffsets {
             offset: frame::HEADER.len() as u64,
             small: 0,
         };
         for piece in pieces {
-            // A NAR may have the same piece twice.
+            // A NAR may contain the same piece twice.
             let again = !planned.insert(piece.plain);
             let way = if again || has_plain(&piece.plain) {
                 Way::Plain
@@ -121,7 +126,7 @@ impl Plan {
     fn leaves(
         &mut self,
         piece: &Entry,
-        at: &At,
+        at: &PieceOffsets,
         fetched: &mut BTreeSet<Sha256>,
         has_block: &mut impl FnMut(&Cid) -> bool,
     ) -> Way {
@@ -167,7 +172,7 @@ mod tests {
     }
 
     #[test]
-    fn every_range_has_exactly_the_pieces_that_it_touches() {
+    fn a_range_is_covered_by_exactly_the_pieces_that_overlap_it() {
         let pieces = [
             piece(0, 3, b"a", 1),
             piece(3, 1, b"b", 1),
@@ -196,7 +201,7 @@ mod tests {
     }
 
     #[test]
-    fn only_what_is_not_here_is_fetched_and_that_once() {
+    fn only_missing_leaves_are_fetched_and_each_once() {
         let large = piece(0, 3 << 20, b"large", (1 << 20) + 7);
         let pieces = [
             large.clone(),

@@ -1,62 +1,63 @@
-//! The scanner for references: finds the hashes of store paths in any bytes.
+//! The scanner for references: finds the hash parts of store paths in arbitrary bytes.
 //!
 //! ```text
 //! reference := 32 digits of Nix base-32 that are the hash part of a known store path
 //! ```
-//! Whatever stands around the digits doesn't matter, as in Nix's and Guix's own scanners. References don't overlap: after one, the search goes
-//! on behind it. Source: libstore's references.cc of Nix.
+//! The bytes around the digits don't matter, as in Nix's and Guix's own scanners. References don't
+//! overlap: the search continues after the last one found. Source: references.cc in Nix's libstore.
 //!
 //! ```
-//! use interplanar_core::dedup::{Found, References};
+//! use interplanar_core::dedup::{ReferenceMatch, References};
 //! let references = References::new(["zvknnn6gzcjdyb9hn5ffp4sx1ncjp45r"]).unwrap();
 //! let text = b"#!/gnu/store/zvknnn6gzcjdyb9hn5ffp4sx1ncjp45r-bash/bin/sh";
-//! assert_eq!(references.find(text, 0), Found::At(13));
-//! assert_eq!(references.find(text, 14), Found::NoneBefore(46));
+//! assert_eq!(references.find(text, 0), ReferenceMatch::At(13));
+//! assert_eq!(references.find(text, 14), ReferenceMatch::NoneBefore(46));
 //! ```
 
 use crate::nix_base32;
 use crate::store_path::HASH_PART;
 use alloc::vec::Vec;
 
-/// Hash parts that a scanner looks for at most: the references that a narinfo may have, and the item itself.
+/// Most hash parts of a scanner: as many references as a narinfo may have, plus the item itself.
 pub const MAX_HASHES: usize = 65_537;
 
-/// Why texts are no hash parts.
+/// Why a list of hash parts is refused.
 #[non_exhaustive]
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum ReferenceError {
-    /// Not 32 digits of Nix base-32; its place among the hash parts, from 0.
-    #[error("hash part {index} is not 32 digits of Nix base-32")]
+    /// A hash part is not 32 digits of Nix base-32.
+    #[error("hash part {index} is not 32 Nix base-32 digits")]
     HashPart {
-        /// Which one.
+        /// Its index in the list, from 0.
         index: usize,
     },
-    /// More than [`MAX_HASHES`].
+    /// There are more than [`MAX_HASHES`].
     #[error("more than {MAX_HASHES} hash parts")]
     TooMany,
 }
 
-/// What a search led to. Offsets count from the start of the window.
+/// The result of a search. Offsets count from the start of the window.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Found {
-    /// The first reference starts here.
+pub enum ReferenceMatch {
+    /// Start of the first reference.
     At(usize),
-    /// No reference starts before this; behind it one may start of which the rest has not come.
+    /// No reference starts before this offset. An incomplete one may start after it.
     NoneBefore(usize),
 }
 
-/// The hash parts to look for.
+/// The hash parts to search for.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct References {
-    /// Sorted, each once.
+    /// The hash parts, sorted and without duplicates.
     hashes: Vec<[u8; HASH_PART]>,
 }
 
 impl References {
-    /// Takes the hash parts of an item's references and of the item itself, in any order.
+    /// Creates a scanner for the hash parts of an item's references and of the item itself, in any
+    /// order.
     ///
     /// # Errors
-    /// [`ReferenceError`] for what is no hash part, or too many.
+    /// [`ReferenceError`] if a text is not a hash part, or there are too many.
     pub fn new<'a>(hash_parts: impl IntoIterator<Item = &'a str>) -> Result<Self, ReferenceError> {
         let mut hashes = Vec::new();
         for (index, text) in hash_parts.into_iter().enumerate() {
@@ -77,15 +78,16 @@ impl References {
         Ok(Self { hashes })
     }
 
-    /// Searches a window from an offset on. The same bytes give the same references however they are split into windows, as long as
-    /// the next search begins where this one says.
+    /// Searches a window, starting at an offset. The result doesn't depend on how the bytes are
+    /// split into windows, if each search starts at the offset that the last one returned.
     #[must_use]
-    pub fn find(&self, window: &[u8], from: usize) -> Found {
+    pub fn find(&self, window: &[u8], from: usize) -> ReferenceMatch {
         if self.hashes.is_empty() {
-            return Found::NoneBefore(window.len());
+            return ReferenceMatch::NoneBefore(window.len());
         }
         let mut at = from;
-        // Backwards, so that one byte that is no digit rules out all places before it at once: most bytes are never looked at.
+        // Compare backwards, so that one byte that is not a digit rules out all positions up to it.
+        // Most bytes are never read.
         while let Some(candidate) = at
             .checked_add(HASH_PART)
             .and_then(|end| window.get(at..end))
@@ -95,15 +97,15 @@ impl References {
                 continue;
             }
             match self.in_digits(window, at) {
-                Found::At(at) => return Found::At(at),
-                Found::NoneBefore(next) => at = next,
+                ReferenceMatch::At(at) => return ReferenceMatch::At(at),
+                ReferenceMatch::NoneBefore(next) => at = next,
             }
         }
-        Found::NoneBefore(at)
+        ReferenceMatch::NoneBefore(at)
     }
 
-    /// Searches a run of digits, of which the first [`HASH_PART`] are known to be digits.
-    fn in_digits(&self, window: &[u8], from: usize) -> Found {
+    /// Searches a run of digits. The first [`HASH_PART`] bytes are known to be digits.
+    fn in_digits(&self, window: &[u8], from: usize) -> ReferenceMatch {
         let mut at = from;
         while let Some(candidate) = at
             .checked_add(HASH_PART)
@@ -111,22 +113,22 @@ impl References {
         {
             match candidate.last() {
                 Some(last) if is_digit(*last) => {}
-                _ => return Found::NoneBefore(at.saturating_add(HASH_PART)),
+                _ => return ReferenceMatch::NoneBefore(at.saturating_add(HASH_PART)),
             }
             if self
                 .hashes
                 .binary_search_by(|hash| hash.as_slice().cmp(candidate))
                 .is_ok()
             {
-                return Found::At(at);
+                return ReferenceMatch::At(at);
             }
             at = at.saturating_add(1);
         }
-        Found::NoneBefore(at)
+        ReferenceMatch::NoneBefore(at)
     }
 }
 
-/// For each byte whether it is a digit.
+/// Whether each byte value is a digit.
 const DIGITS: [bool; 256] = {
     let mut digits = [false; 256];
     let mut rest: &[u8] = nix_base32::ALPHABET;
@@ -156,18 +158,18 @@ mod tests {
     const ONE: &str = "zvknnn6gzcjdyb9hn5ffp4sx1ncjp45r";
     const TWO: &str = "0123456789abcdfghijklmnpqrsvwxyz";
 
-    /// All references, with the window growing by `step` bytes.
+    /// Returns all references, with a window that grows by `step` bytes.
     fn scan(references: &References, bytes: &[u8], step: usize) -> Vec<usize> {
         let (mut found, mut from, mut end) = (vec![], 0, 0);
         while end < bytes.len() {
             end = bytes.len().min(end + step);
             loop {
                 match references.find(&bytes[..end], from) {
-                    Found::At(at) => {
+                    ReferenceMatch::At(at) => {
                         found.push(at);
                         from = at + HASH_PART;
                     }
-                    Found::NoneBefore(next) => {
+                    ReferenceMatch::NoneBefore(next) => {
                         from = next;
                         break;
                     }
@@ -178,9 +180,9 @@ mod tests {
     }
 
     #[test]
-    fn references_are_found_wherever_they_stand_and_however_the_window_grows() {
+    fn references_are_found_at_any_position_and_with_any_window() {
         let references = References::new([TWO, ONE]).unwrap();
-        // Alone, side by side, inside a longer run of digits, and almost.
+        // Alone, adjacent, inside a longer run of digits, and with one digit missing or wrong.
         let text = std::format!(
             "{ONE}-x {TWO}{ONE} abc{TWO}xyz {}o {}",
             &ONE[1..],
@@ -192,9 +194,9 @@ mod tests {
         }
     }
 
-    /// A straightforward scanner agrees, over bytes of which most are digits.
+    /// A simple scanner agrees, on bytes of which most are digits.
     #[test]
-    fn a_plain_search_finds_the_same() {
+    fn a_simple_search_finds_the_same() {
         let references = References::new([ONE, TWO]).unwrap();
         let mut state = 1_u32;
         let mut text = vec![];
@@ -224,7 +226,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_hash_part_is_an_error() {
+    fn malformed_hash_parts_are_errors() {
         let of = |text: &str| References::new([ONE, text]);
         assert_eq!(of("short"), Err(ReferenceError::HashPart { index: 1 }));
         let with_e: String = TWO.replace('0', "e");
@@ -233,7 +235,7 @@ mod tests {
         assert_eq!(References::new(many), Err(ReferenceError::TooMany));
         assert_eq!(
             References::default().find(ONE.as_bytes(), 0),
-            Found::NoneBefore(32)
+            ReferenceMatch::NoneBefore(32)
         );
     }
 }

@@ -1,37 +1,44 @@
-//! The small pieces of a NAR once more, one after the other: a file over the same leaves, of which a client takes in one request what it would else ask for
-//! leaf by leaf.
+//! A second file that holds only the small pieces of a NAR, over the same leaves. With it a client
+//! fetches small pieces in one request instead of one request per leaf.
 //!
 //! ```text
 //! the .nar.zst      header │ small │ large │ small │ large │ large │ small │ tail
 //! the small pieces           small           small                   small
 //! ```
-//! What a rebuild changes are small pieces between large ones that stay: references, heads, section tables. A range of the `.nar.zst` that has them all has everything
-//! else as well; a range of this file has hardly more than them. It costs its nodes, some 50 bytes for each small piece. Its layout is that of
-//! [`Dag`](super::Dag) without directories, so its root follows from the index: a client knows what it is before it asks for it.
+//! A rebuild changes small pieces between large ones that stay: references, heads, section tables.
+//! A range of the `.nar.zst` with all of them holds everything else as well. A range of this file
+//! holds little more than them. The file costs its nodes: about 50 bytes for each small piece. Its
+//! layout is that of [`Dag`](super::Dag) without directories. So the client computes its root from
+//! the index before it requests the file.
 //!
 //! ```
 //! use interplanar_core::dedup::{Entry, MAX_SMALL, SmallPieces};
 //! use interplanar_core::hash::Sha256;
 //! let piece = |compressed, name: &[u8]| Entry {
-//!     offset: 0, length: compressed, compressed, plain: Sha256::of(name), leaves: vec![Sha256::of(name)],
+//!     offset: 0,
+//!     length: compressed,
+//!     compressed,
+//!     plain: Sha256::of(name),
+//!     leaves: vec![Sha256::of(name)],
 //! };
 //! let pieces = [piece(100, b"a"), piece(MAX_SMALL + 1, b"large"), piece(7, b"b")];
 //! let built = SmallPieces::of(&pieces).unwrap();
 //! assert_eq!(built.size, 107);
-//! // One alone is asked for by itself.
+//! // A single small piece needs no such file.
 //! assert_eq!(SmallPieces::of(&pieces[..2]), None);
 //! ```
 
 use super::index::Entry;
 use crate::block::Block;
 use crate::cid::Version;
-use crate::unixfs::{Built, LINKS, Layout};
+use crate::unixfs::{Built, Layout, MAX_LINKS};
 
-/// The field of a narinfo, behind what is signed, that holds the root of this file: `SmallPieces: bafy…`. It is a hint like any CID: what it says is only
-/// that somebody has the nodes.
+/// The narinfo field that holds the root of this file: `SmallPieces: bafy…`. It follows the signed
+/// fields. Like every CID it is a hint; it only says that somebody has the nodes.
 pub const SMALL_FIELD: &str = "SmallPieces";
 
-/// Longest small piece, in bytes of the frame: what a line of 20 Mbit/s carries in a round trip of 25 ms.
+/// Longest small piece, in compressed bytes: what a connection of 20 Mbit/s transfers in a round
+/// trip of 25 ms.
 pub const MAX_SMALL: u32 = 64 << 10;
 
 /// Builds the file from the pieces of a NAR.
@@ -44,26 +51,26 @@ pub struct SmallPieces {
 impl Default for SmallPieces {
     fn default() -> Self {
         Self {
-            layout: Layout::new(Version::V1, LINKS),
+            layout: Layout::new(Version::V1, MAX_LINKS),
             pieces: 0,
         }
     }
 }
 
 impl SmallPieces {
-    /// Whether a piece stands in the file.
+    /// Returns whether the file holds this piece.
     #[must_use]
     pub fn has(piece: &Entry) -> bool {
         piece.compressed <= MAX_SMALL
     }
 
-    /// Takes the next piece of the NAR; nodes that are full go to `sink`.
+    /// Adds the next piece of the NAR, if it is small. Sends full nodes to `sink`.
     pub fn add(&mut self, piece: &Entry, sink: &mut impl FnMut(Block)) {
         if !Self::has(piece) {
             return;
         }
         let size = u64::from(piece.compressed);
-        // It is shorter than a leaf may be.
+        // A small piece has a single leaf, because it is shorter than the longest leaf.
         if let Some(cid) = piece.cids().next() {
             let built = Built {
                 cid,
@@ -75,7 +82,8 @@ impl SmallPieces {
         }
     }
 
-    /// Ends the file; the root goes to `sink` at last. There is none for fewer than two pieces.
+    /// Ends the file. Sends the root to `sink` last. Returns `None` if the NAR has fewer than two
+    /// small pieces.
     pub fn finish(self, sink: &mut impl FnMut(Block)) -> Option<Built> {
         match self.pieces {
             0 | 1 => None,
@@ -83,7 +91,7 @@ impl SmallPieces {
         }
     }
 
-    /// The file that belongs to all pieces of a NAR.
+    /// Computes the root of the file from all pieces of a NAR.
     #[must_use]
     pub fn of(pieces: &[Entry]) -> Option<Built> {
         let mut small = Self::default();
@@ -104,9 +112,9 @@ mod tests {
     use std::collections::HashMap;
     use std::vec::Vec;
 
-    /// Any reader of UnixFS reads it, and its root follows from the index alone.
+    /// Any UnixFS reader can read it, and its root follows from the index alone.
     #[test]
-    fn it_is_the_small_pieces_in_order() {
+    fn the_file_is_the_small_pieces_in_order() {
         let lengths = (1..700_u64).map(|n| match n % 7 {
             0 => MAX_SMALL as usize + 1,
             3 => MAX_SMALL as usize,

@@ -1,4 +1,5 @@
-//! All of it together: a NAR is cut, compressed, laid out and indexed, and read back in every way.
+//! Tests of the whole module: a NAR is cut, compressed, laid out, indexed, and read back in every
+//! way.
 
 use super::cut::tests::{cuts, item, nar, tiny};
 use super::frame::tests::compress;
@@ -22,7 +23,7 @@ const AFTER: [&str; 2] = [
     "agkhnj5wmbrb40rigsyf6ynkdi22d89g",
 ];
 
-/// The content of a file of blocks.
+/// Reads the content of a UnixFS file.
 pub(in crate::dedup) fn read(root: Cid, blocks: &HashMap<Cid, Block>) -> Vec<u8> {
     let mut walker = Walker::new(root, Budget::default());
     let mut read = vec![];
@@ -130,7 +131,8 @@ fn any_range_is_decoded_from_the_pieces_that_cover_it() {
     }
 }
 
-/// With the old item installed, or its blocks cached, only the pieces around references are fetched.
+/// If the old item is installed, or its blocks are cached, only pieces around references are
+/// fetched.
 #[test]
 fn an_update_fetches_what_changed() {
     let (old, new) = (bake(BEFORE, tiny()), bake(AFTER, tiny()));
@@ -140,7 +142,7 @@ fn an_update_fetches_what_changed() {
     let from_cache = Plan::new(&new.entries, |_| false, cached);
     let all = Plan::new(&new.entries, |_| false, |_| false);
     assert_eq!(from_store.fetch, from_cache.fetch);
-    // The item is full of references, and hashes don't compress.
+    // The item has many references, and hashes don't compress.
     assert!(
         from_store.bytes * 4 < all.bytes,
         "{} of {}",

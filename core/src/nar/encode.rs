@@ -1,45 +1,51 @@
-//! The writer: the parser's events in, the bytes of the archive out.
+//! The encoder: turns the parser's events into the bytes of an archive.
 
 use super::wire::{MAGIC, MAX_DEPTH, is_name, is_target, padding};
 use super::{Event, NarError};
 use alloc::vec::Vec;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum State {
+enum EncoderState {
     Start,
-    /// A node is to be written.
+    /// A node must follow.
     Node,
-    /// An entry, or the end of the directory.
+    /// An entry or the end of the directory must follow.
     Directory,
-    /// Content of a file.
+    /// Content of a file must follow.
     File {
         left: u64,
         size: u64,
     },
-    /// The end of an entry.
+    /// The end of an entry must follow.
     Entry,
-    /// The node of the root is written.
+    /// The node of the root is written; only the end may follow.
     Root,
     Done,
 }
 
-/// Writes one archive; what the grammar doesn't have is refused.
+/// Writes one archive. Refuses events that the grammar doesn't allow.
 ///
 /// ```
 /// use interplanar_core::nar::{Encoder, Event, Parser};
-/// let mut nar = vec![];
-/// let mut encoder = Encoder::new();
-/// for event in [Event::FileStart { executable: false, size: 2, offset: 0 }, Event::FileData(b"hi"), Event::FileEnd, Event::End] {
+/// let events = [
+///     Event::FileStart { executable: false, size: 2, offset: 0 },
+///     Event::FileData(b"hi"),
+///     Event::FileEnd,
+///     Event::End,
+/// ];
+/// let (mut encoder, mut nar) = (Encoder::new(), vec![]);
+/// for event in events {
 ///     encoder.write(event, &mut nar).unwrap();
 /// }
 /// let (mut parser, mut input) = (Parser::new(), nar.as_slice());
-/// assert_eq!(parser.push(&mut input), Ok(Some(Event::FileStart { executable: false, size: 2, offset: 96 })));
+/// let start = Event::FileStart { executable: false, size: 2, offset: 96 };
+/// assert_eq!(parser.push(&mut input), Ok(Some(start)));
 /// ```
 #[derive(Debug, Clone)]
 pub struct Encoder {
-    state: State,
+    state: EncoderState,
     at: u64,
-    /// For each open directory the name of its last entry.
+    /// Name of the last entry, for each open directory.
     open: Vec<Vec<u8>>,
 }
 
@@ -54,27 +60,27 @@ impl Encoder {
     #[must_use]
     pub fn new() -> Self {
         Self {
-            state: State::Start,
+            state: EncoderState::Start,
             at: 0,
             open: Vec::new(),
         }
     }
 
-    /// Bytes that were written.
+    /// Returns the number of bytes written.
     #[must_use]
     pub fn position(&self) -> u64 {
         self.at
     }
 
-    /// Appends what an event stands for. The `offset` of a [`Event::FileStart`] means nothing here.
+    /// Appends the bytes of an event. Ignores the `offset` of an [`Event::FileStart`].
     ///
     /// # Errors
-    /// [`NarError`] where the grammar doesn't have it; nothing was appended then.
+    /// [`NarError`] if the grammar doesn't allow the event here. Nothing is appended then.
     pub fn write(&mut self, event: Event<'_>, out: &mut Vec<u8>) -> Result<(), NarError> {
         let before = out.len();
-        if self.state == State::Start {
+        if self.state == EncoderState::Start {
             string(out, MAGIC);
-            self.state = State::Node;
+            self.state = EncoderState::Node;
         }
         match self.append(event, out) {
             Ok(()) => {
@@ -90,10 +96,10 @@ impl Encoder {
         }
     }
 
-    /// Counts bytes of a file's content that the caller writes itself, to save a copy.
+    /// Counts content bytes of a file that the caller writes itself, which saves a copy.
     ///
     /// # Errors
-    /// [`NarError::Misplaced`] for more than the file has.
+    /// [`NarError::Misplaced`] if the file has fewer bytes left.
     pub fn skip_data(&mut self, length: u64) -> Result<(), NarError> {
         self.data(length)?;
         self.at = self.at.saturating_add(length);
@@ -106,15 +112,15 @@ impl Encoder {
 
     fn append(&mut self, event: Event<'_>, out: &mut Vec<u8>) -> Result<(), NarError> {
         self.state = match (self.state, event) {
-            (State::Node, Event::DirectoryStart) => {
+            (EncoderState::Node, Event::DirectoryStart) => {
                 if self.open.len() >= MAX_DEPTH {
                     return Err(NarError::Depth { at: self.at });
                 }
                 self.open.push(Vec::new());
                 strings(out, &[b"(", b"type", b"directory"]);
-                State::Directory
+                EncoderState::Directory
             }
-            (State::Node, Event::Symlink { target }) => {
+            (EncoderState::Node, Event::Symlink { target }) => {
                 if !is_target(target) {
                     return Err(NarError::Target { at: self.at });
                 }
@@ -122,7 +128,7 @@ impl Encoder {
                 self.after_node()
             }
             (
-                State::Node,
+                EncoderState::Node,
                 Event::FileStart {
                     executable, size, ..
                 },
@@ -133,52 +139,52 @@ impl Encoder {
                 }
                 strings(out, &[b"contents"]);
                 out.extend_from_slice(&size.to_le_bytes());
-                State::File { left: size, size }
+                EncoderState::File { left: size, size }
             }
-            (State::File { .. }, Event::FileData(bytes)) => {
+            (EncoderState::File { .. }, Event::FileData(bytes)) => {
                 self.data(bytes.len() as u64)?;
                 out.extend_from_slice(bytes);
                 self.state
             }
-            (State::File { left: 0, size }, Event::FileEnd) => {
+            (EncoderState::File { left: 0, size }, Event::FileEnd) => {
                 zeros(out, size);
                 strings(out, &[b")"]);
                 self.after_node()
             }
-            (State::Directory, Event::EntryStart { name }) => {
+            (EncoderState::Directory, Event::EntryStart { name }) => {
                 self.name(name)?;
                 strings(out, &[b"entry", b"(", b"name", name, b"node"]);
-                State::Node
+                EncoderState::Node
             }
-            (State::Directory, Event::DirectoryEnd) => {
+            (EncoderState::Directory, Event::DirectoryEnd) => {
                 self.open.pop();
                 strings(out, &[b")"]);
                 self.after_node()
             }
-            (State::Entry, Event::EntryEnd) => {
+            (EncoderState::Entry, Event::EntryEnd) => {
                 strings(out, &[b")"]);
-                State::Directory
+                EncoderState::Directory
             }
-            (State::Root, Event::End) => State::Done,
+            (EncoderState::Root, Event::End) => EncoderState::Done,
             _ => return Err(self.misplaced()),
         };
         Ok(())
     }
 
-    fn after_node(&self) -> State {
+    fn after_node(&self) -> EncoderState {
         if self.open.is_empty() {
-            State::Root
+            EncoderState::Root
         } else {
-            State::Entry
+            EncoderState::Entry
         }
     }
 
     fn data(&mut self, length: u64) -> Result<(), NarError> {
-        let State::File { left, size } = self.state else {
+        let EncoderState::File { left, size } = self.state else {
             return Err(self.misplaced());
         };
         let left = left.checked_sub(length).ok_or(self.misplaced())?;
-        self.state = State::File { left, size };
+        self.state = EncoderState::File { left, size };
         Ok(())
     }
 
@@ -208,7 +214,7 @@ fn string(out: &mut Vec<u8>, bytes: &[u8]) {
     zeros(out, length);
 }
 
-/// The padding behind a string of this length.
+/// Appends the padding of a string with this length.
 fn zeros(out: &mut Vec<u8>, length: u64) {
     (0..padding(length)).for_each(|_| out.push(0));
 }

@@ -1,69 +1,69 @@
-//! Why bytes are no archive.
+//! Why bytes are not an archive.
 
-/// Offsets count bytes from the start of the archive.
+/// An error in an archive. Offsets count bytes from the start of the archive.
 #[non_exhaustive]
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum NarError {
-    /// Another string than the grammar has here.
+    /// The string is not one that the grammar allows here.
     #[error("byte {at}: expected {expected}")]
     Token {
-        /// Where the string starts.
+        /// Offset at which the string starts.
         at: u64,
-        /// What the grammar has.
+        /// The strings that the grammar allows.
         expected: &'static str,
     },
-    /// Padding that is not zero.
+    /// The padding is not zero.
     #[error("byte {at}: padding is not zero")]
     Padding {
-        /// Where the padding starts.
+        /// Offset at which the padding starts.
         at: u64,
     },
-    /// A name that no directory entry may have.
-    #[error("byte {at}: not a name of a directory entry")]
+    /// A directory entry can't have this name.
+    #[error("byte {at}: invalid name of a directory entry")]
     Name {
-        /// Where the name starts.
+        /// Offset at which the name starts.
         at: u64,
     },
-    /// A name that doesn't come after the one before it.
-    #[error("byte {at}: names are not strictly increasing")]
+    /// A name doesn't sort after the one before it.
+    #[error("byte {at}: names of directory entries are not strictly increasing")]
     Order {
-        /// Where the name starts.
+        /// Offset at which the name starts.
         at: u64,
     },
-    /// A target that no symlink may have.
-    #[error("byte {at}: not a target of a symlink")]
+    /// A symlink can't have this target.
+    #[error("byte {at}: invalid target of a symlink")]
     Target {
-        /// Where the target starts.
+        /// Offset at which the target starts.
         at: u64,
     },
-    /// Directories deeper than [`super::MAX_DEPTH`].
-    #[error("byte {at}: directories are too deep")]
+    /// Directories are nested deeper than [`super::MAX_DEPTH`].
+    #[error("byte {at}: directories are nested too deeply (at most 64)")]
     Depth {
-        /// Where the directory starts.
+        /// Offset at which the directory starts.
         at: u64,
     },
-    /// Bytes behind the archive.
-    #[error("byte {at}: bytes behind the archive")]
+    /// Bytes follow the end of the archive.
+    #[error("byte {at}: bytes follow the end of the archive")]
     Trailing {
-        /// Where they start.
+        /// Offset at which they start.
         at: u64,
     },
-    /// The archive ends too early.
-    #[error("the archive ends at byte {at}, inside of it")]
+    /// The input ends before the archive does.
+    #[error("the archive is truncated at byte {at}")]
     Truncated {
-        /// Where it ends.
+        /// Offset at which the input ends.
         at: u64,
     },
-    /// More entries than [`super::MAX_ENTRIES`].
+    /// The listing would have more entries than [`super::MAX_ENTRIES`].
     #[error("byte {at}: too many entries")]
     TooMany {
-        /// Where the entry starts.
+        /// Offset at which the entry starts.
         at: u64,
     },
-    /// A writer was told to write what the grammar doesn't have here.
-    #[error("byte {at}: this can't be written here")]
+    /// The encoder got an event that the grammar doesn't allow here.
+    #[error("byte {at}: the grammar doesn't allow this event here")]
     Misplaced {
-        /// Where it would have stood.
+        /// Offset at which the event would be written.
         at: u64,
     },
 }

@@ -1,12 +1,15 @@
-//! The listing of an archive: its tree with the offset of each file, as in Nix's `.ls` files, version 1.
+//! The listing of an archive: its tree, with the offset of each file. Reads and writes Nix's `.ls`
+//! files, version 1.
 //!
 //! ```text
 //! {"version":1,"root":NODE}
-//! NODE := {"type":"regular","size":N,"narOffset":N[,"executable":true]} | {"type":"symlink","target":T}
+//! NODE := {"type":"regular","size":N,"narOffset":N[,"executable":true]}
+//!       | {"type":"symlink","target":T}
 //!       | {"type":"directory","entries":{NAME:NODE,…}}
 //! ```
-//! Beside Nix's fields an entry may have its `"cid"`, where the item is on IPFS as a tree; whoever doesn't know the field ignores it.
-//! Names that are not UTF-8 are written with replacement characters, since JSON has no bytes. Source: Nix 2.34 (`nix copy` with `write-nar-listing`).
+//! An entry may have one more field than Nix's: `"cid"`, if the item is on IPFS as a tree. Readers
+//! that don't know the field ignore it. JSON has no bytes, so names that are not UTF-8 are written
+//! with replacement characters. Source: Nix 2.34 (`nix copy` with `write-nar-listing`).
 
 use super::{Event, MAX_DEPTH, NarError};
 use crate::cid::Cid;
@@ -18,23 +21,23 @@ use serde::{Deserialize, Serialize};
 /// Most entries of a listing.
 pub const MAX_ENTRIES: usize = 4 << 20;
 
-/// What stands at a path.
+/// The file, directory or symlink at a path.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Node {
-    /// A directory; its entries follow in the listing, one level deeper.
+    /// A directory. Its entries follow in the listing, one level deeper.
     Directory,
     /// A file.
     File {
-        /// Whether it may be run.
+        /// Whether the file is executable.
         executable: bool,
         /// Bytes of its content.
         size: u64,
-        /// Where its content starts in the archive.
+        /// Offset of its content in the archive.
         nar_offset: u64,
     },
     /// A symbolic link.
     Symlink {
-        /// Where it leads.
+        /// Target of the link.
         target: Vec<u8>,
     },
 }
@@ -42,34 +45,34 @@ pub enum Node {
 /// An entry of a listing.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ListEntry {
-    /// Directories above it; 0 is the root.
+    /// Number of directories above it; 0 for the root.
     pub depth: usize,
-    /// Its name; the root's is empty.
+    /// Its name; empty for the root.
     pub name: Vec<u8>,
-    /// What it is.
+    /// The file, directory or symlink itself.
     pub node: Node,
 }
 
-/// The tree of an archive, depth first, in the archive's order.
+/// The tree of an archive, depth first, in the order of the archive.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Listing {
     entries: Vec<ListEntry>,
-    /// Of the entry that is open.
+    /// Name of the entry that is being read.
     name: Vec<u8>,
     depth: usize,
 }
 
 impl Listing {
-    /// Starts without anything.
+    /// Creates an empty listing.
     #[must_use]
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// Takes the parser's next event.
+    /// Adds the parser's next event.
     ///
     /// # Errors
-    /// [`NarError::TooMany`].
+    /// [`NarError::TooMany`] after [`MAX_ENTRIES`] entries.
     pub fn push(&mut self, event: Event<'_>) -> Result<(), NarError> {
         match event {
             Event::EntryStart { name } => {
@@ -111,13 +114,14 @@ impl Listing {
         Ok(())
     }
 
-    /// Everything, depth first; the root is the first.
+    /// Returns all entries, depth first, the root first.
     #[must_use]
     pub fn entries(&self) -> &[ListEntry] {
         &self.entries
     }
 
-    /// What stands at a path of names with slashes between; the empty path is the root. Links are not followed.
+    /// Finds the entry at a path of names separated by slashes. The empty path is the root.
+    /// Symlinks are not followed.
     #[must_use]
     pub fn lookup(&self, path: &[u8]) -> Option<&ListEntry> {
         let mut rest = self.entries.as_slice();
@@ -129,7 +133,7 @@ impl Listing {
         {
             let depth = index.saturating_add(1);
             rest = rest.get(1..)?;
-            // Only what is below: up to the next entry on the level above.
+            // Search only below this entry: up to the next entry of a higher level.
             let below = rest
                 .iter()
                 .position(|entry| entry.depth < depth)
@@ -144,25 +148,25 @@ impl Listing {
         Some(found)
     }
 
-    /// The `.ls` text.
+    /// Returns the `.ls` text.
     #[must_use]
     pub fn to_json(&self) -> String {
         self.to_json_with(&[])
     }
 
-    /// The `.ls` text with the CIDs of the entries, in their order, as further fields.
+    /// Returns the `.ls` text with the CIDs of the entries, in their order, in the field `cid`.
     #[must_use]
     pub fn to_json_with(&self, cids: &[Cid]) -> String {
-        let mut open: Vec<Open> = Vec::new();
+        let mut open: Vec<OpenDirectory> = Vec::new();
         let mut root = None;
         for (index, entry) in self.entries.iter().enumerate() {
             let cid = cids.get(index).map(ToString::to_string);
             while open.len() > entry.depth {
-                close(&mut open, &mut root);
+                close_directory(&mut open, &mut root);
             }
             let name = String::from_utf8_lossy(&entry.name).into_owned();
             match &entry.node {
-                Node::Directory => open.push(Open {
+                Node::Directory => open.push(OpenDirectory {
                     name,
                     cid,
                     entries: BTreeMap::new(),
@@ -172,26 +176,31 @@ impl Listing {
                     size,
                     nar_offset,
                 } => {
-                    let file = Json::Regular {
+                    let file = JsonNode::Regular {
                         executable: *executable,
                         nar_offset: *nar_offset,
                         size: *size,
                         cid,
                     };
-                    place(&mut open, &mut root, name, file);
+                    insert(&mut open, &mut root, name, file);
                 }
                 Node::Symlink { target } => {
                     let target = String::from_utf8_lossy(target).into_owned();
-                    place(&mut open, &mut root, name, Json::Symlink { target, cid });
+                    insert(
+                        &mut open,
+                        &mut root,
+                        name,
+                        JsonNode::Symlink { target, cid },
+                    );
                 }
             }
         }
         while !open.is_empty() {
-            close(&mut open, &mut root);
+            close_directory(&mut open, &mut root);
         }
-        let file = Ls {
+        let file = LsFile {
             version: 1,
-            root: root.unwrap_or(Json::Directory {
+            root: root.unwrap_or(JsonNode::Directory {
                 entries: BTreeMap::new(),
                 cid: None,
             }),
@@ -199,13 +208,14 @@ impl Listing {
         serde_json::to_string(&file).unwrap_or_default()
     }
 
-    /// Reads a `.ls` text; `None` for what is none, is of another version, or is deeper than an archive may be.
+    /// Reads a `.ls` text. Returns `None` if it is malformed, has another version, or is nested
+    /// deeper than an archive may be.
     #[must_use]
     pub fn from_json(text: &str) -> Option<Self> {
-        // serde_json refuses more than 128 levels, so this recursion of its own is bounded.
-        let file: Ls = serde_json::from_str(text)
+        // serde_json refuses more than 128 levels, which bounds its recursion.
+        let file: LsFile = serde_json::from_str(text)
             .ok()
-            .filter(|file: &Ls| file.version == 1)?;
+            .filter(|file: &LsFile| file.version == 1)?;
         let mut listing = Self::new();
         let mut open = Vec::from([(0_usize, String::new(), file.root)]);
         while let Some((depth, name, json)) = open.pop() {
@@ -213,7 +223,7 @@ impl Listing {
                 return None;
             }
             let (node, entries) = match json {
-                Json::Regular {
+                JsonNode::Regular {
                     executable,
                     nar_offset,
                     size,
@@ -226,13 +236,13 @@ impl Listing {
                     },
                     BTreeMap::new(),
                 ),
-                Json::Symlink { target, .. } => (
+                JsonNode::Symlink { target, .. } => (
                     Node::Symlink {
                         target: target.into_bytes(),
                     },
                     BTreeMap::new(),
                 ),
-                Json::Directory { entries, .. } => (Node::Directory, entries),
+                JsonNode::Directory { entries, .. } => (Node::Directory, entries),
             };
             listing.depth = depth;
             listing.name = name.into_bytes();
@@ -249,35 +259,35 @@ impl Listing {
     }
 }
 
-/// A directory whose entries have not all come.
-struct Open {
+/// A directory whose entries are still being added.
+struct OpenDirectory {
     name: String,
     cid: Option<String>,
-    entries: BTreeMap<String, Json>,
+    entries: BTreeMap<String, JsonNode>,
 }
 
-fn place(open: &mut [Open], root: &mut Option<Json>, name: String, json: Json) {
+fn insert(open: &mut [OpenDirectory], root: &mut Option<JsonNode>, name: String, json: JsonNode) {
     match open.last_mut() {
         Some(parent) => drop(parent.entries.insert(name, json)),
         None => *root = Some(json),
     }
 }
 
-fn close(open: &mut Vec<Open>, root: &mut Option<Json>) {
-    if let Some(Open { name, cid, entries }) = open.pop() {
-        place(open, root, name, Json::Directory { entries, cid });
+fn close_directory(open: &mut Vec<OpenDirectory>, root: &mut Option<JsonNode>) {
+    if let Some(OpenDirectory { name, cid, entries }) = open.pop() {
+        insert(open, root, name, JsonNode::Directory { entries, cid });
     }
 }
 
 #[derive(Serialize, Deserialize)]
-struct Ls {
-    root: Json,
+struct LsFile {
+    root: JsonNode,
     version: u32,
 }
 
 #[derive(Serialize, Deserialize)]
 #[serde(tag = "type", rename_all = "lowercase")]
-enum Json {
+enum JsonNode {
     Regular {
         #[serde(default, skip_serializing_if = "core::ops::Not::not")]
         executable: bool,
@@ -294,7 +304,7 @@ enum Json {
         cid: Option<String>,
     },
     Directory {
-        entries: BTreeMap<String, Json>,
+        entries: BTreeMap<String, JsonNode>,
         #[serde(default, skip_serializing_if = "Option::is_none")]
         cid: Option<String>,
     },

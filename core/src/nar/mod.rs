@@ -1,12 +1,14 @@
 //! The Nix archive (NAR): one store item as a stream of bytes.
 //!
-//! - [`Parser`]: bytes to [`Event`]s, pushed; file data are slices of the input;
-//! - [`Encoder`]: events to bytes, so that `encode ∘ parse` is the identity;
-//! - [`Listing`]: the tree with the offset of each file, and Nix's `.ls` files; [`Skim`]: the same without reading what is in the files;
-//! - [`Restore`]: what to create, in order.
+//! - [`Parser`]: turns pushed bytes into [`Event`]s. File data is a slice of the input.
+//! - [`Encoder`]: turns events into bytes, so that `encode ∘ parse` is the identity.
+//! - [`Listing`]: the tree with the offset of each file, and Nix's `.ls` files.
+//! - [`Skim`]: builds a listing without reading the contents of files.
+//! - [`Restore`]: lists what to create, in order, to unpack an archive.
 //!
-//! The grammar stands in the source of `wire`. Restrictions: names of 1–255 bytes without `/` and NUL, neither `.` nor `..`, strictly
-//! increasing; at most 64 directories inside each other; symlink targets of 1–4095 bytes without NUL; padding of zeros; nothing behind the archive.
+//! The grammar is in the source of `wire`. Restrictions: names have 1–255 bytes without `/` and
+//! NUL, are neither `.` nor `..`, and are strictly increasing. At most 64 directories are nested.
+//! Symlink targets have 1–4095 bytes without NUL. Padding is zero. Nothing follows the archive.
 //!
 //! ```
 //! use interplanar_core::nar::{Encoder, Event, Parser};

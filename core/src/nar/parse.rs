@@ -1,55 +1,55 @@
-//! The parser: a push machine from bytes to flat events.
+//! The parser: a push machine that turns bytes into flat events.
 
 use super::NarError;
 use super::wire::{MAGIC, MAX_DEPTH, MAX_NAME, MAX_TARGET, is_name, is_target, padding};
 use alloc::vec::Vec;
 
-/// What an archive holds, in its order.
+/// One part of an archive, in the order of the archive.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Event<'a> {
     /// A directory starts.
     DirectoryStart,
-    /// An entry of the innermost directory starts; its node follows.
+    /// An entry of the innermost directory starts. Its node follows.
     EntryStart {
         /// Its name.
         name: &'a [u8],
     },
-    /// The entry's node is over.
+    /// The node of the entry ends.
     EntryEnd,
-    /// The innermost directory is over.
+    /// The innermost directory ends.
     DirectoryEnd,
     /// A symbolic link.
     Symlink {
-        /// Where it leads.
+        /// Target of the link.
         target: &'a [u8],
     },
     /// A file starts.
     FileStart {
-        /// Whether it may be run.
+        /// Whether the file is executable.
         executable: bool,
         /// Bytes of its content.
         size: u64,
-        /// Where its content starts in the archive.
+        /// Offset of its content in the archive.
         offset: u64,
     },
-    /// The next bytes of the file.
+    /// The next content bytes of the file.
     FileData(&'a [u8]),
-    /// The file is over.
+    /// The file ends.
     FileEnd,
-    /// The archive is over.
+    /// The archive ends.
     End,
 }
 
-/// What comes next.
+/// The string or data that must follow.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum State {
+enum ParserState {
     Magic,
     NodeOpen,
     Type,
-    Kind,
+    NodeType,
     /// "executable" or "contents".
     Regular,
-    /// The empty string behind "executable".
+    /// The empty string after "executable".
     Empty,
     Contents,
     Size {
@@ -72,24 +72,24 @@ enum State {
     NodeKey,
     NodeClose,
     EntryClose,
-    /// The root is over, which is not said yet.
+    /// The root has ended; the event [`Event::End`] was not returned yet.
     Ended,
     Done,
 }
 
-/// Longest string that is buffered: a target, with its length and padding.
+/// Longest string that is buffered, in bytes: a symlink target with its length and padding.
 const BUFFER: usize = MAX_TARGET + 1 + 16;
 
 /// Parses one archive.
 #[derive(Debug, Clone)]
 pub struct Parser {
-    state: State,
-    /// A string that has not come whole.
+    state: ParserState,
+    /// A string that is not complete yet.
     held: Vec<u8>,
-    /// How much of `held` the last event borrowed.
+    /// Bytes of `held` that the last event borrowed.
     used: usize,
     at: u64,
-    /// For each open directory the name of its last entry.
+    /// Name of the last entry, for each open directory.
     open: Vec<Vec<u8>>,
 }
 
@@ -100,11 +100,11 @@ impl Default for Parser {
 }
 
 impl Parser {
-    /// Starts before the archive.
+    /// Creates a parser that expects the start of an archive.
     #[must_use]
     pub fn new() -> Self {
         Self {
-            state: State::Magic,
+            state: ParserState::Magic,
             held: Vec::new(),
             used: 0,
             at: 0,
@@ -112,27 +112,27 @@ impl Parser {
         }
     }
 
-    /// Bytes of the archive that were taken.
+    /// Returns the number of bytes of the archive that were read.
     #[must_use]
     pub fn position(&self) -> u64 {
         self.at
     }
 
-    /// Takes bytes from `input` up to the next event; `None` when all of it is taken and more is needed.
-    /// File data is a slice of the input, never a copy.
+    /// Reads bytes from `input` up to the next event. Returns `None` if the input is used up and
+    /// more is needed. File data is a slice of the input, never a copy.
     ///
     /// # Errors
-    /// [`NarError`] with the offset of the first fault; the parser can't be used afterwards.
+    /// [`NarError`] with the offset of the first fault. The parser can't be used afterwards.
     pub fn push<'p, 'i: 'p>(
         &'p mut self,
         input: &mut &'i [u8],
     ) -> Result<Option<Event<'p>>, NarError> {
         loop {
             match self.state {
-                State::Data { left: 0, size } => {
-                    self.state = State::FilePadding { size };
+                ParserState::Data { left: 0, size } => {
+                    self.state = ParserState::FilePadding { size };
                 }
-                State::Data { left, size } => {
+                ParserState::Data { left, size } => {
                     if input.is_empty() {
                         return Ok(None);
                     }
@@ -140,35 +140,35 @@ impl Parser {
                     let (data, rest) = input.split_at_checked(length).unwrap_or((input, &[]));
                     *input = rest;
                     self.at = self.at.saturating_add(length as u64);
-                    self.state = State::Data {
+                    self.state = ParserState::Data {
                         left: left.saturating_sub(length as u64),
                         size,
                     };
                     return Ok(Some(Event::FileData(data)));
                 }
-                State::FilePadding { size } => {
+                ParserState::FilePadding { size } => {
                     if !self.zeros(input, padding(size))? {
                         return Ok(None);
                     }
-                    self.state = State::NodeClose;
+                    self.state = ParserState::NodeClose;
                     return Ok(Some(Event::FileEnd));
                 }
-                State::Size { executable } => {
+                ParserState::Size { executable } => {
                     let Some(size) = self.number(input) else {
                         return Ok(None);
                     };
-                    self.state = State::Data { left: size, size };
+                    self.state = ParserState::Data { left: size, size };
                     return Ok(Some(Event::FileStart {
                         executable,
                         size,
                         offset: self.at,
                     }));
                 }
-                State::Ended => {
-                    self.state = State::Done;
+                ParserState::Ended => {
+                    self.state = ParserState::Done;
                     return Ok(Some(Event::End));
                 }
-                State::Done => {
+                ParserState::Done => {
                     if input.is_empty() {
                         return Ok(None);
                     }
@@ -178,16 +178,17 @@ impl Parser {
                     let Some(length) = self.string(input)? else {
                         return Ok(None);
                     };
-                    // Which step it is depends on the string; borrowed again below, for the event.
-                    match self.step(length)? {
-                        Next::Silent => {}
-                        Next::Plain(event) => return Ok(Some(event)),
-                        Next::Name => {
+                    // The string decides which event this is. The event borrows the string again
+                    // below.
+                    match self.advance(length)? {
+                        PendingEvent::Silent => {}
+                        PendingEvent::Plain(event) => return Ok(Some(event)),
+                        PendingEvent::Name => {
                             return Ok(Some(Event::EntryStart {
                                 name: self.value(length),
                             }));
                         }
-                        Next::Target => {
+                        PendingEvent::Target => {
                             return Ok(Some(Event::Symlink {
                                 target: self.value(length),
                             }));
@@ -198,23 +199,24 @@ impl Parser {
         }
     }
 
-    /// Passes over what is left of the open file's content, and says how many bytes that is: the next byte to push is the one behind it.
+    /// Skips the rest of the open file's content and returns its length in bytes. The next byte to
+    /// push is the one after it.
     pub fn skip_content(&mut self) -> u64 {
-        let State::Data { left, size } = self.state else {
+        let ParserState::Data { left, size } = self.state else {
             return 0;
         };
         self.at = self.at.saturating_add(left);
-        self.state = State::Data { left: 0, size };
+        self.state = ParserState::Data { left: 0, size };
         left
     }
 
-    /// Says that no more bytes come.
+    /// Checks that the archive is complete. Call this after the last byte.
     ///
     /// # Errors
-    /// [`NarError::Truncated`] when the archive is not over.
+    /// [`NarError::Truncated`] if the archive has not ended.
     pub fn finish(&self) -> Result<(), NarError> {
         match self.state {
-            State::Done => Ok(()),
+            ParserState::Done => Ok(()),
             _ => Err(NarError::Truncated { at: self.at }),
         }
     }
@@ -225,7 +227,7 @@ impl Parser {
             .unwrap_or_default()
     }
 
-    /// Moves bytes into `held` until it has `wanted`.
+    /// Moves bytes into `held` until it has `wanted` bytes. Returns whether it has them.
     fn fill(&mut self, input: &mut &[u8], wanted: usize) -> bool {
         let missing = wanted.saturating_sub(self.held.len());
         let (head, rest) = input.split_at_checked(missing).unwrap_or((input, &[]));
@@ -235,7 +237,7 @@ impl Parser {
         self.held.len() >= wanted
     }
 
-    /// Drops what the last event borrowed.
+    /// Drops the bytes that the last event borrowed.
     fn release(&mut self) {
         if core::mem::take(&mut self.used) > 0 {
             self.held.clear();
@@ -257,7 +259,8 @@ impl Parser {
         number
     }
 
-    /// Takes a whole string into `held`, with its length before and its padding behind, and gives its length.
+    /// Reads a whole string into `held`, with its length before it and its padding after it.
+    /// Returns its length.
     fn string(&mut self, input: &mut &[u8]) -> Result<Option<usize>, NarError> {
         self.release();
         if !self.fill(input, 8) {
@@ -271,7 +274,7 @@ impl Parser {
         let whole = whole
             .and_then(|whole| usize::try_from(whole).ok())
             .filter(|whole| *whole <= BUFFER);
-        // Longer than any string that the grammar has.
+        // Longer than any string in the grammar.
         let whole = whole.ok_or_else(|| self.unexpected(start))?;
         if !self.fill(input, whole) {
             return Ok(None);
@@ -291,7 +294,7 @@ impl Parser {
         Ok(Some(length))
     }
 
-    /// Where the string in `held` starts.
+    /// Returns the offset at which the string in `held` starts.
     fn start(&self) -> u64 {
         self.at.saturating_sub(self.held.len() as u64)
     }
@@ -302,97 +305,109 @@ impl Parser {
         if !self.fill(input, count) {
             return Ok(false);
         }
-        let sound = self.held.iter().all(|byte| *byte == 0);
+        let valid = self.held.iter().all(|byte| *byte == 0);
         let at = self.start();
         self.held.clear();
-        if sound {
+        if valid {
             Ok(true)
         } else {
             Err(NarError::Padding { at })
         }
     }
 
-    /// The error for a string that the grammar doesn't have at this place.
+    /// Returns the error for a string that the grammar doesn't allow here.
     fn unexpected(&self, at: u64) -> NarError {
         let expected = match self.state {
-            State::Magic => "\"nix-archive-1\"",
-            State::NodeOpen | State::EntryOpen => "\"(\"",
-            State::Type => "\"type\"",
-            State::Kind => "\"regular\", \"symlink\" or \"directory\"",
-            State::Regular => "\"executable\" or \"contents\"",
-            State::Empty => "\"\"",
-            State::Contents => "\"contents\"",
-            State::TargetKey => "\"target\"",
-            State::Directory => "\"entry\" or \")\"",
-            State::NameKey => "\"name\"",
-            State::NodeKey => "\"node\"",
-            State::NodeClose | State::EntryClose => "\")\"",
-            State::Name => return NarError::Name { at },
-            State::Target => return NarError::Target { at },
-            State::Size { .. }
-            | State::Data { .. }
-            | State::FilePadding { .. }
-            | State::Ended
-            | State::Done => "content",
+            ParserState::Magic => "\"nix-archive-1\"",
+            ParserState::NodeOpen | ParserState::EntryOpen => "\"(\"",
+            ParserState::Type => "\"type\"",
+            ParserState::NodeType => "\"regular\", \"symlink\" or \"directory\"",
+            ParserState::Regular => "\"executable\" or \"contents\"",
+            ParserState::Empty => "\"\"",
+            ParserState::Contents => "\"contents\"",
+            ParserState::TargetKey => "\"target\"",
+            ParserState::Directory => "\"entry\" or \")\"",
+            ParserState::NameKey => "\"name\"",
+            ParserState::NodeKey => "\"node\"",
+            ParserState::NodeClose | ParserState::EntryClose => "\")\"",
+            ParserState::Name => return NarError::Name { at },
+            ParserState::Target => return NarError::Target { at },
+            ParserState::Size { .. }
+            | ParserState::Data { .. }
+            | ParserState::FilePadding { .. }
+            | ParserState::Ended
+            | ParserState::Done => "content",
         };
         NarError::Token { at, expected }
     }
 
-    /// Moves on by the string in `held`.
-    fn step(&mut self, length: usize) -> Result<Next, NarError> {
+    /// Advances the state by the string in `held`.
+    fn advance(&mut self, length: usize) -> Result<PendingEvent, NarError> {
         let at = self.start();
         let (state, next) = match (self.state, self.value(length)) {
-            (State::Magic, MAGIC) => (State::NodeOpen, Next::Silent),
-            (State::NodeOpen, b"(") => (State::Type, Next::Silent),
-            (State::Type, b"type") => (State::Kind, Next::Silent),
-            (State::Kind, b"regular") => (State::Regular, Next::Silent),
-            (State::Kind, b"symlink") => (State::TargetKey, Next::Silent),
-            (State::Kind, b"directory") => {
+            (ParserState::Magic, MAGIC) => (ParserState::NodeOpen, PendingEvent::Silent),
+            (ParserState::NodeOpen, b"(") => (ParserState::Type, PendingEvent::Silent),
+            (ParserState::Type, b"type") => (ParserState::NodeType, PendingEvent::Silent),
+            (ParserState::NodeType, b"regular") => (ParserState::Regular, PendingEvent::Silent),
+            (ParserState::NodeType, b"symlink") => (ParserState::TargetKey, PendingEvent::Silent),
+            (ParserState::NodeType, b"directory") => {
                 if self.open.len() >= MAX_DEPTH {
                     return Err(NarError::Depth { at });
                 }
                 self.open.push(Vec::new());
-                (State::Directory, Next::Plain(Event::DirectoryStart))
+                (
+                    ParserState::Directory,
+                    PendingEvent::Plain(Event::DirectoryStart),
+                )
             }
-            (State::Regular, b"executable") => (State::Empty, Next::Silent),
-            (State::Regular, b"contents") => (State::Size { executable: false }, Next::Silent),
-            (State::Empty, b"") => (State::Contents, Next::Silent),
-            (State::Contents, b"contents") => (State::Size { executable: true }, Next::Silent),
-            (State::TargetKey, b"target") => (State::Target, Next::Silent),
-            (State::Target, target) if is_target(target) => (State::NodeClose, Next::Target),
-            (State::Directory, b"entry") => (State::EntryOpen, Next::Silent),
-            (State::Directory, b")") => {
+            (ParserState::Regular, b"executable") => (ParserState::Empty, PendingEvent::Silent),
+            (ParserState::Regular, b"contents") => (
+                ParserState::Size { executable: false },
+                PendingEvent::Silent,
+            ),
+            (ParserState::Empty, b"") => (ParserState::Contents, PendingEvent::Silent),
+            (ParserState::Contents, b"contents") => {
+                (ParserState::Size { executable: true }, PendingEvent::Silent)
+            }
+            (ParserState::TargetKey, b"target") => (ParserState::Target, PendingEvent::Silent),
+            (ParserState::Target, target) if is_target(target) => {
+                (ParserState::NodeClose, PendingEvent::Target)
+            }
+            (ParserState::Directory, b"entry") => (ParserState::EntryOpen, PendingEvent::Silent),
+            (ParserState::Directory, b")") => {
                 self.open.pop();
-                (self.after_node(), Next::Plain(Event::DirectoryEnd))
+                (self.after_node(), PendingEvent::Plain(Event::DirectoryEnd))
             }
-            (State::EntryOpen, b"(") => (State::NameKey, Next::Silent),
-            (State::NameKey, b"name") => (State::Name, Next::Silent),
-            (State::Name, _) => {
+            (ParserState::EntryOpen, b"(") => (ParserState::NameKey, PendingEvent::Silent),
+            (ParserState::NameKey, b"name") => (ParserState::Name, PendingEvent::Silent),
+            (ParserState::Name, _) => {
                 self.name(length, at)?;
-                (State::NodeKey, Next::Name)
+                (ParserState::NodeKey, PendingEvent::Name)
             }
-            (State::NodeKey, b"node") => (State::NodeOpen, Next::Silent),
-            (State::NodeClose, b")") if self.open.is_empty() => {
-                (State::Done, Next::Plain(Event::End))
+            (ParserState::NodeKey, b"node") => (ParserState::NodeOpen, PendingEvent::Silent),
+            (ParserState::NodeClose, b")") if self.open.is_empty() => {
+                (ParserState::Done, PendingEvent::Plain(Event::End))
             }
-            (State::NodeClose, b")") => (State::EntryClose, Next::Silent),
-            (State::EntryClose, b")") => (State::Directory, Next::Plain(Event::EntryEnd)),
+            (ParserState::NodeClose, b")") => (ParserState::EntryClose, PendingEvent::Silent),
+            (ParserState::EntryClose, b")") => {
+                (ParserState::Directory, PendingEvent::Plain(Event::EntryEnd))
+            }
             _ => return Err(self.unexpected(at)),
         };
         self.state = state;
         Ok(next)
     }
 
-    /// What follows a directory's `)`.
-    fn after_node(&self) -> State {
+    /// Returns the state after a directory's `)`.
+    fn after_node(&self) -> ParserState {
         if self.open.is_empty() {
-            State::Ended
+            ParserState::Ended
         } else {
-            State::EntryClose
+            ParserState::EntryClose
         }
     }
 
-    /// Checks a name and its order.
+    /// Checks a name and that it sorts after the last one.
     fn name(&mut self, length: usize, at: u64) -> Result<(), NarError> {
         let name = self
             .held
@@ -413,8 +428,8 @@ impl Parser {
     }
 }
 
-/// What a string led to.
-enum Next {
+/// The event that a string leads to, without its borrowed part.
+enum PendingEvent {
     Silent,
     Plain(Event<'static>),
     Name,

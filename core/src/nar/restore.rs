@@ -3,41 +3,41 @@
 use super::Event;
 use alloc::vec::Vec;
 
-/// One thing to do. Paths are relative to the place of the archive's root, which has the empty path; their parts are names that the
-/// parser checked, so no path leads outside.
+/// One step of unpacking. Paths are relative to the destination of the archive's root, which has
+/// the empty path. The parser has checked every name in a path, so no path leads outside.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Step<'a> {
-    /// Create a directory; what is in it follows.
+    /// Create a directory. Its content follows.
     CreateDirectory {
-        /// Where.
+        /// Path of the directory.
         path: &'a [u8],
     },
-    /// All of a directory is there.
+    /// A directory is complete.
     FinishDirectory {
-        /// Where.
+        /// Path of the directory.
         path: &'a [u8],
     },
-    /// Create a file; its content follows.
+    /// Create a file. Its content follows.
     CreateFile {
-        /// Where.
+        /// Path of the file.
         path: &'a [u8],
-        /// Whether it may be run.
+        /// Whether the file is executable.
         executable: bool,
-        /// Bytes that follow.
+        /// Bytes of its content.
         size: u64,
     },
-    /// Append to the file.
+    /// Append bytes to the file.
     Write(&'a [u8]),
-    /// All of the file is there.
+    /// A file is complete.
     FinishFile {
-        /// Where.
+        /// Path of the file.
         path: &'a [u8],
     },
     /// Create a symbolic link.
     Symlink {
-        /// Where.
+        /// Path of the link.
         path: &'a [u8],
-        /// Where it leads.
+        /// Target of the link.
         target: &'a [u8],
     },
 }
@@ -49,7 +49,8 @@ pub enum Step<'a> {
 /// let mut restore = Restore::new();
 /// assert_eq!(restore.step(Event::DirectoryStart), Some(Step::CreateDirectory { path: b"" }));
 /// assert_eq!(restore.step(Event::EntryStart { name: b"a" }), None);
-/// assert_eq!(restore.step(Event::Symlink { target: b"b" }), Some(Step::Symlink { path: b"a", target: b"b" }));
+/// let step = restore.step(Event::Symlink { target: b"b" });
+/// assert_eq!(step, Some(Step::Symlink { path: b"a", target: b"b" }));
 /// ```
 #[derive(Debug, Clone, Default)]
 pub struct Restore {
@@ -65,7 +66,7 @@ impl Restore {
         Self::default()
     }
 
-    /// What to do for an event; some ask for nothing.
+    /// Returns the step for an event; some events need none.
     pub fn step<'a>(&'a mut self, event: Event<'a>) -> Option<Step<'a>> {
         match event {
             Event::EntryStart { name } => {

@@ -1,12 +1,19 @@
-//! Reading what is in an archive without its files' contents.
+//! Lists an archive without reading the contents of its files.
 //!
-//! Nothing in a NAR says where the next entry is but the lengths of the files before it; so this says which byte it wants next, and who has
-//! the archive in pieces fetches those that hold framing and passes over the others.
+//! The lengths of the files are the only way to find the next entry in a NAR. So [`Skim`] says
+//! which byte it needs next. A caller that has the archive in pieces fetches only those with
+//! framing and skips the others.
 //!
 //! ```
 //! use interplanar_core::nar::{Encoder, Event, Skim};
+//! let events = [
+//!     Event::FileStart { executable: false, size: 8000, offset: 0 },
+//!     Event::FileData(&[0; 8000]),
+//!     Event::FileEnd,
+//!     Event::End,
+//! ];
 //! let (mut encoder, mut nar) = (Encoder::new(), vec![]);
-//! for event in [Event::FileStart { executable: false, size: 8000, offset: 0 }, Event::FileData(&[0; 8000]), Event::FileEnd, Event::End] {
+//! for event in events {
 //!     encoder.write(event, &mut nar).unwrap();
 //! }
 //! let mut skim = Skim::new();
@@ -26,34 +33,34 @@ pub struct Skim {
 }
 
 impl Skim {
-    /// Starts before the archive.
+    /// Creates a lister that expects the start of an archive.
     #[must_use]
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// Offset of the byte that is wanted next.
+    /// Returns the offset of the byte that is needed next.
     #[must_use]
     pub fn position(&self) -> u64 {
         self.parser.position()
     }
 
-    /// Whether the archive is over.
+    /// Returns whether the archive has ended.
     #[must_use]
     pub fn is_done(&self) -> bool {
         self.parser.finish().is_ok()
     }
 
-    /// What was found until now.
+    /// Returns the entries found so far.
     #[must_use]
     pub fn listing(&self) -> &Listing {
         &self.listing
     }
 
-    /// Takes bytes that start at [`Self::position`]; contents among them are passed over.
+    /// Reads bytes that start at [`Self::position`]. Skips the contents of files among them.
     ///
     /// # Errors
-    /// [`NarError`] as [`Parser::push`] has it.
+    /// [`NarError`], as from [`Parser::push`].
     pub fn push(&mut self, bytes: &[u8]) -> Result<(), NarError> {
         let mut rest = bytes;
         while let Some(event) = self.parser.push(&mut rest)? {
@@ -62,7 +69,7 @@ impl Skim {
             if has_content {
                 let content = usize::try_from(self.parser.skip_content()).ok();
                 match content.and_then(|content| rest.get(content..)) {
-                    Some(behind) => rest = behind,
+                    Some(after) => rest = after,
                     None => return Ok(()),
                 }
             }

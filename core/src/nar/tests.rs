@@ -22,24 +22,24 @@ fn nars() -> Vec<Vec<u8>> {
     all
 }
 
-/// Owned events, file data joined.
+/// Events without borrowed data, with adjacent file data joined.
 #[derive(Debug, Clone, PartialEq)]
-enum Owned {
+enum OwnedEvent {
     Plain(String),
     Data(Vec<u8>),
 }
 
-fn parse(nar: &[u8], step: usize) -> Result<Vec<Owned>, NarError> {
+fn parse(nar: &[u8], step: usize) -> Result<Vec<OwnedEvent>, NarError> {
     let mut parser = Parser::new();
     let mut events = vec![];
     for mut piece in nar.chunks(step) {
         loop {
             match parser.push(&mut piece)? {
                 Some(Event::FileData(data)) => match events.last_mut() {
-                    Some(Owned::Data(all)) => all.extend_from_slice(data),
-                    _ => events.push(Owned::Data(data.to_vec())),
+                    Some(OwnedEvent::Data(all)) => all.extend_from_slice(data),
+                    _ => events.push(OwnedEvent::Data(data.to_vec())),
                 },
-                Some(event) => events.push(Owned::Plain(format!("{event:?}"))),
+                Some(event) => events.push(OwnedEvent::Plain(format!("{event:?}"))),
                 None if piece.is_empty() => break,
                 None => {}
             }
@@ -102,7 +102,7 @@ fn every_truncation_is_an_error() {
 }
 
 #[test]
-fn bytes_behind_the_archive_are_an_error() {
+fn bytes_after_the_archive_are_an_error() {
     for mut nar in nars() {
         nar.push(0);
         let at = nar.len() as u64 - 1;
@@ -110,7 +110,7 @@ fn bytes_behind_the_archive_are_an_error() {
     }
 }
 
-/// No flipped byte of the framing is taken for the original; flipped content is (the hash finds that).
+/// A flipped byte never yields the original events. (Flipped content parses, but its hash differs.)
 #[test]
 fn no_flipped_byte_reads_as_the_original() {
     for nar in nars() {
@@ -131,7 +131,7 @@ fn archive(events: &[Event<'_>]) -> Result<Vec<u8>, NarError> {
     Ok(out)
 }
 
-/// A directory of links with these names, written without any check.
+/// Encodes a directory of symlinks with these names, without any check.
 fn unchecked(names: &[&[u8]]) -> Vec<u8> {
     let string = |bytes: &[u8]| {
         let mut out = (bytes.len() as u64).to_le_bytes().to_vec();
@@ -161,7 +161,7 @@ fn unchecked(names: &[&[u8]]) -> Vec<u8> {
 }
 
 #[test]
-fn names_that_lead_elsewhere_are_refused_by_parser_and_writer() {
+fn unsafe_names_are_refused_by_parser_and_encoder() {
     let long = [b'x'; 256];
     for name in [b"".as_slice(), b".", b"..", b"a/b", b"/", b"a\0b", &long] {
         assert_eq!(
@@ -187,7 +187,7 @@ fn names_must_increase() {
 }
 
 #[test]
-fn a_length_without_end_is_refused_before_anything_is_kept() {
+fn a_huge_length_is_refused_before_anything_is_buffered() {
     let mut nar = unchecked(&[b"a"]);
     nar[128..136].copy_from_slice(&u64::MAX.to_le_bytes());
     assert_eq!(parse(&nar, 999), Err(NarError::Name { at: 128 }));
@@ -209,7 +209,7 @@ fn padding_must_be_zero() {
 }
 
 #[test]
-fn directories_have_a_limit_of_depth() {
+fn nested_directories_have_a_limit() {
     let mut events = vec![];
     for _ in 0..MAX_DEPTH {
         events.extend([Event::DirectoryStart, Event::EntryStart { name: b"d" }]);
@@ -220,7 +220,7 @@ fn directories_have_a_limit_of_depth() {
 }
 
 #[test]
-fn a_writer_refuses_what_the_grammar_does_not_have() {
+fn the_encoder_refuses_what_the_grammar_does_not_allow() {
     let file = |size| Event::FileStart {
         executable: true,
         size,
@@ -252,7 +252,7 @@ fn listing(nar: &[u8]) -> Listing {
 }
 
 #[test]
-fn the_listing_is_that_of_nix() {
+fn the_listing_equals_that_of_nix() {
     let folder = fixtures().join("nix-2.34.8/none");
     let ls = fs::read_to_string(folder.join("bnfap3gvj3v0k345a5zkxwyd38m1f2s5.ls")).unwrap();
     let nar = fs::read(folder.join("nar/0dzcznf6ic1ia641rv82ihgq0dhps4k8rva4ryl327416ygfvpww.nar"))
@@ -287,7 +287,7 @@ fn the_listing_is_that_of_nix() {
 }
 
 #[test]
-fn what_is_no_listing_is_none() {
+fn malformed_listings_give_none() {
     for text in [
         "",
         "{}",
@@ -322,7 +322,7 @@ fn a_restore_plan_has_whole_paths() {
 }
 
 #[test]
-fn a_skim_lists_what_is_read_whole_however_the_archive_is_cut() {
+fn a_skim_gives_the_whole_listing_however_the_archive_is_split() {
     for nar in nars() {
         let (mut parser, mut listing, mut rest) = (Parser::new(), Listing::new(), nar.as_slice());
         while let Some(event) = parser.push(&mut rest).unwrap() {
@@ -344,7 +344,7 @@ fn a_skim_lists_what_is_read_whole_however_the_archive_is_cut() {
 }
 
 #[test]
-fn a_skim_of_half_an_archive_is_not_done_and_of_a_wrong_one_an_error() {
+fn a_skim_of_half_an_archive_is_not_done_and_of_a_malformed_one_fails() {
     let nar = nars().swap_remove(0);
     let mut skim = Skim::new();
     skim.push(&nar[..100]).unwrap();

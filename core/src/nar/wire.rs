@@ -8,29 +8,30 @@
 //!            | str("directory") (str("entry") str("(") str("name") str str("node") node str(")"))*
 //! str       := length(8 bytes, little-endian) bytes zeros to a multiple of 8
 //! ```
-//! An empty file has `contents` too. Source: libutil's archive.cc of Nix, guix/serialization.scm of Guix.
+//! An empty file has `contents` too. Sources: archive.cc in Nix's libutil, guix/serialization.scm
+//! in Guix.
 
-/// What an archive starts with.
+/// The string at the start of an archive.
 pub(super) const MAGIC: &[u8] = b"nix-archive-1";
 /// Longest name of a directory entry, in bytes (the kernel's `NAME_MAX`).
 pub const MAX_NAME: usize = 255;
-/// Longest target of a symlink, in bytes (the kernel's `PATH_MAX` without its end).
+/// Longest target of a symlink, in bytes (the kernel's `PATH_MAX` without its NUL).
 pub const MAX_TARGET: usize = 4095;
-/// Deepest directory (design).
+/// Most directories nested in each other (docs/design.md).
 pub const MAX_DEPTH: usize = 64;
 
-/// Zeros behind a string of this length.
+/// Returns the number of zeros after a string of this length.
 pub(super) fn padding(length: u64) -> u64 {
     length.wrapping_neg() % 8
 }
 
-/// Whether a directory may have an entry of this name.
+/// Returns whether a directory entry may have this name.
 pub(super) fn is_name(name: &[u8]) -> bool {
-    let sound = |byte: &u8| *byte != 0 && *byte != b'/';
-    (1..=MAX_NAME).contains(&name.len()) && name != b"." && name != b".." && name.iter().all(sound)
+    let valid = |byte: &u8| *byte != 0 && *byte != b'/';
+    (1..=MAX_NAME).contains(&name.len()) && name != b"." && name != b".." && name.iter().all(valid)
 }
 
-/// Whether a symlink may have this target.
+/// Returns whether a symlink may have this target.
 pub(super) fn is_target(target: &[u8]) -> bool {
     (1..=MAX_TARGET).contains(&target.len()) && !target.contains(&0)
 }

@@ -1,4 +1,4 @@
-//! Writing narinfos: fields first, then a signature, then the text.
+//! Writing narinfos: collect the fields, then sign, then produce the text.
 
 use super::{Dialect, Entry, NarInfo, NarInfoError};
 use crate::hash::Sha256;
@@ -8,43 +8,44 @@ use alloc::format;
 use alloc::string::String;
 use alloc::vec::Vec;
 
-/// What a narinfo is to say.
+/// The content of a narinfo that is to be written.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Draft {
     /// The store item.
     pub store_path: StorePath,
-    /// Where its NAR can be had; at least one, in the order of [`super::order_entries`].
+    /// Where the NAR can be downloaded: at least one entry, in the order of
+    /// [`super::order_entries`].
     pub entries: Vec<Entry>,
-    /// SHA-256 of the plain NAR.
+    /// SHA-256 of the uncompressed NAR.
     pub nar_hash: Sha256,
-    /// Bytes of the plain NAR.
+    /// Bytes of the uncompressed NAR.
     pub nar_size: u64,
     /// Base names of the items that it refers to.
     pub references: Vec<String>,
-    /// Base name of its derivation.
+    /// Base name of the derivation that built it.
     pub deriver: Option<String>,
-    /// System that it was built for.
+    /// System that the item was built for.
     pub system: Option<String>,
     /// Content address, in Nix's form.
     pub ca: Option<String>,
-    /// Values of `Sig` lines that are there already.
+    /// Values of `Sig` lines that already exist.
     pub signatures: Vec<String>,
-    /// Further fields, unsigned; stock clients ignore what they don't know.
+    /// Further fields, unsigned. Stock clients ignore fields that they don't know.
     pub extra: Vec<(&'static str, String)>,
 }
 
 impl Draft {
-    /// As `guix publish` writes it, signed by `key`; `host` names the signer.
+    /// Builds the narinfo as `guix publish` writes it, signed with `key`. `host` names the signer.
     ///
     /// # Errors
-    /// [`NarInfoError`] for fields that no narinfo can hold, such as a URL with a space.
+    /// [`NarInfoError`] for values that a narinfo can't hold, such as a URL with a space.
     pub fn sign_guix(self, key: &guix::SecretKey, host: &str) -> Result<NarInfo, NarInfoError> {
         let signed = self.guix_fields();
         let signature = key.sign(host, signed.as_bytes());
         self.finish(format!("{signed}Signature: {signature}\n"), Dialect::Guix)
     }
 
-    /// As Nix writes it, signed by each of `keys`.
+    /// Builds the narinfo as Nix writes it, signed with each of `keys`.
     ///
     /// # Errors
     /// As [`Draft::sign_guix`].
@@ -62,7 +63,7 @@ impl Draft {
         self.unsigned(Dialect::Nix)
     }
 
-    /// In a dialect's form, without another signature.
+    /// Builds the narinfo in the form of a dialect, without a further signature.
     ///
     /// # Errors
     /// As [`Draft::sign_guix`].
@@ -83,7 +84,7 @@ impl Draft {
         text
     }
 
-    /// The lines that both dialects share, in the order that both have.
+    /// Returns the lines that both dialects share, in their common order.
     fn nar_lines(&self) -> String {
         let references = self.references.join(" ");
         let mut text = format!(

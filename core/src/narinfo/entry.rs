@@ -1,4 +1,4 @@
-//! Entries: where a NAR can be had, and in which order they must stand so that no stock client breaks.
+//! Entries: where a NAR can be downloaded, and the order of entries that no stock client fails on.
 
 use super::Dialect;
 use crate::hash::Sha256;
@@ -8,24 +8,24 @@ use alloc::vec::Vec;
 /// How a NAR is compressed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Compression {
-    /// Not at all.
+    /// No compression.
     None,
     /// gzip.
     Gzip,
     /// Zstandard.
     Zstd,
-    /// lzip, Guix's own.
+    /// lzip, Guix's default.
     Lzip,
     /// xz, Nix's default.
     Xz,
-    /// bzip2, of old Nix caches.
+    /// bzip2, used by old Nix caches.
     Bzip2,
     /// Brotli.
     Br,
 }
 
 impl Compression {
-    /// All of them.
+    /// All methods.
     pub const ALL: [Self; 7] = [
         Self::None,
         Self::Gzip,
@@ -36,13 +36,13 @@ impl Compression {
         Self::Br,
     ];
 
-    /// By the name in a narinfo or a URL.
+    /// Finds a method by its name in a narinfo or a URL.
     #[must_use]
     pub fn parse(name: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|method| method.as_str() == name)
     }
 
-    /// The name in a narinfo.
+    /// Returns the name that narinfos use.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
@@ -56,7 +56,7 @@ impl Compression {
         }
     }
 
-    /// What stands behind `.nar` in a file's name: "", ".gz", ….
+    /// Returns the file name extension after `.nar`: an empty string, `.gz`, ….
     #[must_use]
     pub fn extension(self) -> &'static str {
         match self {
@@ -71,12 +71,12 @@ impl Compression {
     }
 }
 
-/// One place where the NAR can be had.
+/// One way to download the NAR.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Entry {
-    /// Absolute, or relative to the cache's URL.
+    /// An absolute URL, or one relative to the URL of the cache.
     pub url: String,
-    /// How it is compressed there.
+    /// How the NAR is compressed at this URL.
     pub compression: Compression,
     /// Compressed size in bytes.
     pub file_size: Option<u64>,
@@ -85,7 +85,7 @@ pub struct Entry {
 }
 
 impl Entry {
-    /// The lines of the entry in the order of a dialect.
+    /// Returns the lines of the entry, in the order of a dialect.
     pub(super) fn lines(&self, dialect: Dialect) -> String {
         let mut lines = alloc::format!(
             "URL: {}\nCompression: {}\n",
@@ -101,7 +101,7 @@ impl Entry {
         lines
     }
 
-    /// Whether its URL has the `ipfs:` scheme.
+    /// Returns whether the URL has the `ipfs:` scheme.
     #[must_use]
     pub fn is_ipfs(&self) -> bool {
         self.url
@@ -110,15 +110,17 @@ impl Entry {
     }
 }
 
-/// Puts entries in an order in which every stock client installs.
+/// Puts entries in an order with which every stock client installs the item.
 ///
-/// - Guix takes the entry of least `FileSize`, of equal ones the first, and gives up at an `ipfs:` URL. So gateway entries go first (their
-///   size is that of the HTTP entry of the same compression), HTTP entries next, `ipfs:` entries last; and an `ipfs:` entry without a
-///   `FileSize`, or without an HTTP entry of the same compression and no larger size, is left out.
-/// - Nix takes the last `URL`, and gives up at a scheme that it doesn't know. So `ipfs:` entries go first, then the gateways', and the HTTP
-///   entries last; without an HTTP entry no `ipfs:` entry is there.
+/// - Guix takes the entry with the least `FileSize`; of equal sizes it takes the first. It fails at
+///   an `ipfs:` URL. So gateway entries come first: their size is that of the HTTP entry with the
+///   same compression. Then come HTTP entries, and `ipfs:` entries last. An `ipfs:` entry is left
+///   out unless it has a `FileSize` and an HTTP entry with the same compression is no larger.
+/// - Nix takes the last `URL`, and fails at a scheme that it doesn't know. So `ipfs:` entries come
+///   first, then gateway entries, and HTTP entries last. Without an HTTP entry, `ipfs:` entries are
+///   left out.
 ///
-/// Source: design.md, measured on Guix 1.5.0 and Nix 2.34.8.
+/// Source: docs/design.md, measured on Guix 1.5.0 and Nix 2.34.8.
 #[must_use]
 pub fn order_entries(
     dialect: Dialect,

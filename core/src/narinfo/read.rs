@@ -7,19 +7,19 @@ use alloc::string::String;
 use alloc::vec::Vec;
 use core::ops::Range;
 
-/// A line without its end.
-pub(super) struct Line<'a> {
-    /// Where it starts in the text.
+/// A line without its line feed.
+pub(super) struct NarInfoLine<'a> {
+    /// Byte at which it starts in the text.
     pub(super) start: usize,
-    /// What it says.
+    /// The text of the line.
     pub(super) text: &'a str,
 }
 
-/// The lines of a text; one without its end is a line too.
-pub(super) fn lines(text: &str) -> impl Iterator<Item = Line<'_>> {
+/// Returns the lines of a text. The last line may lack its line feed.
+pub(super) fn lines(text: &str) -> impl Iterator<Item = NarInfoLine<'_>> {
     let mut start = 0_usize;
     text.split_inclusive('\n').map(move |line| {
-        let this = Line {
+        let this = NarInfoLine {
             start,
             text: line.strip_suffix('\n').unwrap_or(line),
         };
@@ -28,29 +28,29 @@ pub(super) fn lines(text: &str) -> impl Iterator<Item = Line<'_>> {
     })
 }
 
-/// A line's key and value.
+/// Splits a line into key and value.
 pub(super) fn split(line: &str) -> Option<(&str, &str)> {
     let (key, value) = line.split_once(':')?;
-    // An empty value may have lost its space.
+    // An editor may have removed the space before an empty value.
     let value = value
         .strip_prefix(' ')
         .or(value.is_empty().then_some(value))?;
     (!key.is_empty()).then_some((key, value))
 }
 
-/// Whether a line belongs to an entry.
+/// Returns whether a line belongs to an entry.
 pub(super) fn is_entry(line: &str) -> bool {
     split(line).is_some_and(|(key, _)| ENTRY_KEYS.contains(&key))
 }
 
-/// Whether a key has a meaning here.
+/// Returns whether this module knows the key.
 pub(super) fn is_known(key: &str) -> bool {
     ENTRY_KEYS.contains(&key) || KEYS.contains(&key)
 }
 
-/// The entries of a text that was parsed before.
+/// Returns the entries of a text that was parsed before.
 pub(super) fn entries_of(text: &str) -> Vec<Entry> {
-    let mut fields = Fields::default();
+    let mut fields = NarInfoFields::default();
     for (index, line) in lines(text).enumerate() {
         if is_entry(line.text) && fields.line(index.saturating_add(1), &line).is_err() {
             break;
@@ -72,16 +72,18 @@ const KEYS: [&str; 9] = [
     "Signature",
 ];
 
+/// The fields of one entry, while they are read.
 #[derive(Default)]
-struct Group {
+struct EntryFields {
     url: Option<String>,
     compression: Option<Compression>,
     file_size: Option<u64>,
     file_hash: Option<Sha256>,
 }
 
+/// The fields of a narinfo, while they are read.
 #[derive(Default)]
-struct Fields {
+struct NarInfoFields {
     store_path: Option<StorePath>,
     nar_hash: Option<Sha256>,
     nar_size: Option<u64>,
@@ -91,8 +93,8 @@ struct Fields {
     ca: Option<String>,
     signatures: Vec<String>,
     guix_signature: Option<Range<usize>>,
-    signed: Option<usize>,
-    groups: Vec<Group>,
+    signed_end: Option<usize>,
+    entry_fields: Vec<EntryFields>,
 }
 
 pub(super) fn read(bytes: &[u8]) -> Result<NarInfo, NarInfoError> {
@@ -101,7 +103,7 @@ pub(super) fn read(bytes: &[u8]) -> Result<NarInfo, NarInfoError> {
     }
     let text =
         core::str::from_utf8(bytes).map_err(|error| NarInfoError::Utf8(error.valid_up_to()))?;
-    let mut fields = Fields::default();
+    let mut fields = NarInfoFields::default();
     for (index, line) in lines(text).enumerate() {
         fields.line(index.saturating_add(1), &line)?;
     }
@@ -119,12 +121,12 @@ pub(super) fn read(bytes: &[u8]) -> Result<NarInfo, NarInfoError> {
         ca: fields.ca,
         signatures: fields.signatures,
         guix_signature: fields.guix_signature,
-        signed: fields.signed,
+        signed_end: fields.signed_end,
     })
 }
 
-impl Fields {
-    fn line(&mut self, line: usize, at: &Line<'_>) -> Result<(), NarInfoError> {
+impl NarInfoFields {
+    fn line(&mut self, line: usize, at: &NarInfoLine<'_>) -> Result<(), NarInfoError> {
         let (key, value) = split(at.text).ok_or(NarInfoError::Syntax { line })?;
         match key {
             "StorePath" => {
@@ -155,7 +157,7 @@ impl Fields {
                 Ok(())
             }
             "Signature" => {
-                self.signed.get_or_insert(at.start);
+                self.signed_end.get_or_insert(at.start);
                 let end = at.start.saturating_add(at.text.len());
                 let start = end.saturating_sub(value.len());
                 once(&mut self.guix_signature, start..end, line, "Signature")
@@ -165,62 +167,67 @@ impl Fields {
     }
 
     fn entry_line(&mut self, key: &str, value: &str, line: usize) -> Result<(), NarInfoError> {
-        if key == "URL" && self.groups.last().is_none_or(|group| group.url.is_some()) {
-            if self.groups.len() >= MAX_ENTRIES {
+        if key == "URL"
+            && self
+                .entry_fields
+                .last()
+                .is_none_or(|fields| fields.url.is_some())
+        {
+            if self.entry_fields.len() >= MAX_ENTRIES {
                 return Err(NarInfoError::TooMany { field: "URL" });
             }
-            self.groups.push(Group::default());
+            self.entry_fields.push(EntryFields::default());
         }
         if !ENTRY_KEYS.contains(&key) {
             return Ok(());
         }
-        if self.groups.is_empty() {
-            // Nix takes its fields in any order: these belong to the URL that follows.
-            self.groups.push(Group::default());
+        if self.entry_fields.is_empty() {
+            // Nix accepts its fields in any order: these belong to the URL that follows.
+            self.entry_fields.push(EntryFields::default());
         }
-        let Some(group) = self.groups.last_mut() else {
+        let Some(fields) = self.entry_fields.last_mut() else {
             return Ok(());
         };
         match key {
-            "URL" => once(&mut group.url, url(value, line)?, line, "URL"),
+            "URL" => once(&mut fields.url, url(value, line)?, line, "URL"),
             "Compression" => {
-                // An empty one is what old Nix wrote for none given.
+                // Old versions of Nix wrote an empty value for bzip2.
                 let method = if value.is_empty() {
                     Some(Compression::Bzip2)
                 } else {
                     Compression::parse(value)
                 };
                 let method = method.ok_or(malformed(line, "Compression"))?;
-                once(&mut group.compression, method, line, "Compression")
+                once(&mut fields.compression, method, line, "Compression")
             }
             "FileSize" => once(
-                &mut group.file_size,
+                &mut fields.file_size,
                 number(value, line, "FileSize")?,
                 line,
                 "FileSize",
             ),
             _ => {
                 let hash = Sha256::parse(value).map_err(|_| malformed(line, "FileHash"))?;
-                once(&mut group.file_hash, hash, line, "FileHash")
+                once(&mut fields.file_hash, hash, line, "FileHash")
             }
         }
     }
 
     fn entries(&mut self) -> Result<Vec<Entry>, NarInfoError> {
-        let groups = core::mem::take(&mut self.groups);
-        if groups.is_empty() {
+        let entry_fields = core::mem::take(&mut self.entry_fields);
+        if entry_fields.is_empty() {
             return Err(NarInfoError::NoUrl);
         }
-        let entry = |group: Group| {
+        let entry = |fields: EntryFields| {
             Ok(Entry {
-                url: group.url.ok_or(NarInfoError::NoUrl)?,
-                // Nix's default where the field is missing.
-                compression: group.compression.unwrap_or(Compression::Bzip2),
-                file_size: group.file_size,
-                file_hash: group.file_hash,
+                url: fields.url.ok_or(NarInfoError::NoUrl)?,
+                // Nix's default if the field is missing.
+                compression: fields.compression.unwrap_or(Compression::Bzip2),
+                file_size: fields.file_size,
+                file_hash: fields.file_hash,
             })
         };
-        groups.into_iter().map(entry).collect()
+        entry_fields.into_iter().map(entry).collect()
     }
 }
 
@@ -229,19 +236,19 @@ fn malformed(line: usize, field: &'static str) -> NarInfoError {
 }
 
 fn once<T>(
-    place: &mut Option<T>,
+    slot: &mut Option<T>,
     value: T,
     line: usize,
     field: &'static str,
 ) -> Result<(), NarInfoError> {
-    match place.replace(value) {
+    match slot.replace(value) {
         None => Ok(()),
         Some(_) => Err(NarInfoError::Repeated { line, field }),
     }
 }
 
 fn number(value: &str, line: usize, field: &'static str) -> Result<u64, NarInfoError> {
-    // `parse` would take a sign too.
+    // `parse` would accept a sign too.
     let digits = !value.is_empty() && value.bytes().all(|byte| byte.is_ascii_digit());
     digits
         .then(|| value.parse().ok())
@@ -250,11 +257,11 @@ fn number(value: &str, line: usize, field: &'static str) -> Result<u64, NarInfoE
 }
 
 fn url(value: &str, line: usize) -> Result<String, NarInfoError> {
-    let sound = !value.is_empty()
+    let valid = !value.is_empty()
         && !value
             .bytes()
             .any(|byte| byte.is_ascii_control() || byte == b' ');
-    if sound {
+    if valid {
         Ok(String::from(value))
     } else {
         Err(malformed(line, "URL"))
@@ -264,7 +271,7 @@ fn url(value: &str, line: usize) -> Result<String, NarInfoError> {
 fn references(value: &str, line: usize) -> Result<Vec<String>, NarInfoError> {
     let mut names = Vec::new();
     for name in value.split(' ').filter(|name| !name.is_empty()) {
-        // Any directory will do for the check of a base name.
+        // The check of a base name needs some directory; which one doesn't matter.
         StorePath::in_directory("/x", name).map_err(|_| malformed(line, "References"))?;
         if names.len() >= MAX_REFERENCES {
             return Err(NarInfoError::TooMany {

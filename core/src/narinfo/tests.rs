@@ -59,7 +59,7 @@ fn one_flipped_bit_anywhere_in_the_signed_part_fails() {
         let info = NarInfo::parse(&bytes).unwrap();
         let signed = match info.signed_text() {
             Some(text) => 0..text.len(),
-            // What the fingerprint has: the store path's line and those from NarHash to References.
+            // The fingerprint: the line of the store path and those from NarHash to References.
             None => 0..bytes.len(),
         };
         for at in signed {
@@ -75,7 +75,7 @@ fn one_flipped_bit_anywhere_in_the_signed_part_fails() {
     }
 }
 
-/// Whether a byte of a Nix narinfo stands in a value that is signed, or in the signature.
+/// Returns whether a byte of a Nix narinfo belongs to a signed value or to the signature.
 fn is_in_fingerprint(bytes: &[u8], at: usize) -> bool {
     let start = bytes[..at]
         .iter()
@@ -173,7 +173,7 @@ fn a_draft_is_what_guix_and_nix_wrote() {
 }
 
 #[test]
-fn signing_with_nix_keys_keeps_the_signatures_that_are_there() {
+fn signing_with_nix_keys_keeps_existing_signatures() {
     let info = NarInfo::parse(&narinfos().pop().unwrap()).unwrap();
     let draft = Draft {
         store_path: info.store_path().clone(),
@@ -192,7 +192,7 @@ fn signing_with_nix_keys_keeps_the_signatures_that_are_there() {
     assert_eq!(signed.signatures().len(), info.signatures().len() + 1);
 }
 
-/// Further fields stand where no signature covers them, and stay when entries are replaced.
+/// No signature covers further fields. They stay when the entries are replaced.
 #[test]
 fn further_fields_of_a_draft_are_unsigned() {
     for dialect in [Dialect::Guix, Dialect::Nix] {
@@ -233,10 +233,12 @@ fn further_fields_of_a_draft_are_unsigned() {
     }
 }
 
-const MINIMAL: &str = "StorePath: /gnu/store/agkhnj5wmbrb40rigsyf6ynkdi22d89g-tree\nNarHash: sha256:0dzcznf6ic1ia641rv82ihgq0dhps4k8rva4ryl327416ygfvpww\nNarSize: 1272\nReferences: \nURL: nar/x\nCompression: none\n";
+const MINIMAL: &str = "StorePath: /gnu/store/agkhnj5wmbrb40rigsyf6ynkdi22d89g-tree\n\
+    NarHash: sha256:0dzcznf6ic1ia641rv82ihgq0dhps4k8rva4ryl327416ygfvpww\n\
+    NarSize: 1272\nReferences: \nURL: nar/x\nCompression: none\n";
 
 #[test]
-fn faults_are_named() {
+fn malformed_narinfos_give_exact_errors() {
     let parse = |from: &str, to: &str| {
         NarInfo::parse(MINIMAL.replacen(from, to, 1).as_bytes()).unwrap_err()
     };
@@ -310,7 +312,7 @@ fn faults_are_named() {
 }
 
 #[test]
-fn unknown_fields_are_kept_and_can_be_asked_for() {
+fn unknown_fields_are_kept_and_can_be_read() {
     let text = format!("{MINIMAL}Custom: value: more");
     let info = NarInfo::parse(text.as_bytes()).unwrap();
     assert_eq!(info.extra("Custom"), Some("value: more"));
@@ -328,7 +330,7 @@ fn entry(url: &str, compression: Compression, file_size: Option<u64>) -> Entry {
 }
 
 #[test]
-fn for_guix_every_ipfs_entry_stands_behind_an_http_entry_that_guix_prefers() {
+fn for_guix_every_ipfs_entry_follows_an_http_entry_that_guix_prefers() {
     let http = vec![
         entry("nar/zstd/x", Compression::Zstd, Some(10)),
         entry("nar/gzip/x", Compression::Gzip, None),

@@ -1,12 +1,14 @@
-//! ECDSA over the twisted Edwards curve Ed25519, as libgcrypt has it for `(ecdsa …)` with `(curve Ed25519)`.
+//! ECDSA over the twisted Edwards curve Ed25519, as libgcrypt does it for `(ecdsa …)` with `(curve
+//! Ed25519)`.
 //!
-//! n is the order of the base point G, Q = d·G, z the SHA-256 digest as a big-endian number shifted right by 3 bits. A signature (r, s)
-//! is right when R = (z/s)·G + (r/s)·Q has an affine x that is r modulo n. The nonce is RFC 6979's, over the same z and n.
-//! Source: design.md, checked there on real signatures; RFC 6979 §3.2.
+//! n is the order of the base point G, and Q = d·G. z is the SHA-256 digest as a big-endian number,
+//! shifted right by 3 bits. A signature (r, s) is valid if the affine x of R = (z/s)·G + (r/s)·Q
+//! equals r modulo n. The nonce is that of RFC 6979, over the same z and n. Source: docs/design.md,
+//! checked on real signatures; RFC 6979 §3.2.
 
 #![expect(
     clippy::arithmetic_side_effects,
-    reason = "scalars and field elements are reduced by their own operators; none of them can overflow"
+    reason = "the operators of scalars and field elements reduce their results and can't overflow"
 )]
 
 use super::SignatureError;
@@ -32,7 +34,7 @@ const QUARTER: U256 =
 const D: U256 =
     U256::from_be_hex("52036cee2b6ffe738cc740797779e89800700a4d4141d8ab75eb4dca135978a3");
 
-/// A public point of large order.
+/// Decodes a public key: a point that is not of small order.
 pub(super) fn point(bytes: &[u8; 32]) -> Result<EdwardsPoint, SignatureError> {
     let point = CompressedEdwardsY(*bytes)
         .decompress()
@@ -44,12 +46,13 @@ pub(super) fn point(bytes: &[u8; 32]) -> Result<EdwardsPoint, SignatureError> {
     }
 }
 
-/// A big-endian number from 1 to n - 1, leading zeros or none.
+/// Decodes a big-endian number from 1 to n - 1, with or without leading zeros.
 pub(super) fn scalar(bytes: &[u8]) -> Result<Scalar, SignatureError> {
     Option::from(Scalar::from_canonical_bytes(little_endian(bytes)?)).ok_or(SignatureError::Scalar)
 }
 
-/// A secret number as libgcrypt makes it: 255 bits, so above n; for the signature it counts modulo n, for the nonce as it is.
+/// Decodes a secret number as libgcrypt makes it. It has 255 bits, so it may exceed n. The
+/// signature uses it modulo n, the nonce uses its bytes unchanged.
 pub(super) fn secret(bytes: &[u8]) -> Result<(Scalar, [u8; 32]), SignatureError> {
     let mut raw = little_endian(bytes)?;
     let d = Scalar::from_bytes_mod_order(raw);
@@ -61,7 +64,7 @@ pub(super) fn secret(bytes: &[u8]) -> Result<(Scalar, [u8; 32]), SignatureError>
     }
 }
 
-/// A big-endian number of at most 32 bytes and not zero, the other way round.
+/// Reverses a big-endian number of at most 32 bytes; zero is an error.
 fn little_endian(bytes: &[u8]) -> Result<[u8; 32], SignatureError> {
     let start = bytes
         .iter()
@@ -78,7 +81,7 @@ fn little_endian(bytes: &[u8]) -> Result<[u8; 32], SignatureError> {
     Ok(little)
 }
 
-/// The number that is signed: the first 253 bits of the digest.
+/// Returns the number that is signed: the first 253 bits of the digest, little-endian.
 fn truncate(digest: &[u8; 32]) -> [u8; 32] {
     let mut little = *digest;
     little.reverse();
@@ -109,7 +112,7 @@ pub(super) fn verify(
     }
 }
 
-/// Signs a digest: r and s. `raw` is the secret number as the key has it.
+/// Signs a digest; returns r and s. `raw` is the secret number as the key file has it.
 pub(super) fn sign(d: &Scalar, raw: &[u8; 32], digest: &[u8; 32]) -> (Scalar, Scalar) {
     let z = Scalar::from_bytes_mod_order(truncate(digest));
     let mut nonces = Nonces::new(raw, &z);
@@ -126,7 +129,7 @@ pub(super) fn sign(d: &Scalar, raw: &[u8; 32], digest: &[u8; 32]) -> (Scalar, Sc
     }
 }
 
-/// RFC 6979's nonces.
+/// The nonces of RFC 6979.
 struct Nonces {
     k: [u8; 32],
     v: [u8; 32],
@@ -159,7 +162,7 @@ impl Nonces {
     }
 
     fn mac(&self, parts: &[&[u8]]) -> [u8; 32] {
-        // HMAC takes keys of any length, so there is always one.
+        // HMAC accepts keys of any length, so this never fails.
         let Ok(mut mac) = HmacSha256::new_from_slice(&self.k) else {
             return self.k;
         };
@@ -168,14 +171,14 @@ impl Nonces {
     }
 }
 
-/// 32 big-endian bytes.
+/// Returns a scalar as 32 big-endian bytes.
 pub(super) fn big_endian(scalar: &Scalar) -> [u8; 32] {
     let mut bytes = scalar.to_bytes();
     bytes.reverse();
     bytes
 }
 
-/// The affine x of a point, little-endian: from its y and the parity of x, which is what the compressed form has.
+/// Returns the affine x of a point, little-endian. The compressed form holds y and the parity of x.
 fn affine_x(point: &EdwardsPoint) -> Option<[u8; 32]> {
     let mut compressed = point.compress().to_bytes();
     let last = compressed.last_mut()?;
@@ -215,7 +218,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_base_points_x_is_the_known_one() {
+    fn the_base_point_has_the_published_x() {
         let x = affine_x(&EdwardsPoint::mul_base(&Scalar::ONE)).unwrap();
         assert_eq!(
             U256::from_le_slice(&x),
@@ -224,7 +227,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_signed_verifies_and_nothing_else_does() {
+    fn only_the_signed_text_verifies() {
         for seed in 1..20_u64 {
             let d = Scalar::from(seed).invert();
             let q = EdwardsPoint::mul_base(&d);

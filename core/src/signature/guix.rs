@@ -1,13 +1,24 @@
 //! Guix's signatures: libgcrypt's ECDSA over the curve Ed25519, in s-expressions.
 //!
 //! ```text
-//! Signature line := "1;" host ";" base64((signature (data (flags rfc6979) (hash sha256 #…#))
-//!                                                   (sig-val (ecdsa (r #…#) (s #…#))) (public-key …)))
+//! Signature line := "1;" host ";" base64(signature)
+//! signature      := (signature (data (flags rfc6979) (hash sha256 #…#))
+//!                              (sig-val (ecdsa (r #…#) (s #…#))) (public-key …))
 //! public key     := (public-key (ecc (curve Ed25519) (q #…#)))
-//! secret key     := (key-data (public-key …) (private-key (ecc (curve Ed25519) (q #…#) (d #…#)))), or the private-key alone
+//! secret key     := (key-data (public-key …) private key) | private key
+//! private key    := (private-key (ecc (curve Ed25519) (q #…#) (d #…#)))
 //! ACL            := (acl (entry (public-key …) (tag (guix import)))*)
 //! ```
-//! Only keys of an ACL with the tag `(guix import)` are trusted. Source: guix/pki.scm and guix/narinfo.scm of Guix 1.5.0.
+//! Only keys of an ACL with the tag `(guix import)` are trusted. Sources: guix/pki.scm and
+//! guix/narinfo.scm of Guix 1.5.0.
+//!
+//! ```
+//! use interplanar_core::signature::guix::{SecretKey, Signature};
+//! let key = SecretKey::from_seed(&[7; 32]).unwrap();
+//! let line = key.sign("host", b"text").to_string();
+//! let signature = Signature::parse(&line).unwrap();
+//! assert_eq!(key.public_key().verify(b"text", &signature), Ok(()));
+//! ```
 
 use super::sexp::{Sexp, hex};
 use super::{SignatureError, ecdsa};
@@ -19,7 +30,7 @@ use core::fmt;
 use curve25519_dalek::{EdwardsPoint, Scalar};
 use data_encoding::BASE64;
 
-/// A key that signatures are checked with.
+/// A key that checks signatures.
 #[derive(Clone, PartialEq, Eq)]
 pub struct PublicKey {
     q: [u8; 32],
@@ -29,7 +40,7 @@ pub struct PublicKey {
 /// A key that signs.
 pub struct SecretKey {
     d: Scalar,
-    /// As the key file has it, big-endian.
+    /// The secret number as in the key file, big-endian.
     raw: [u8; 32],
     public: PublicKey,
 }
@@ -47,7 +58,7 @@ pub struct Signature {
 /// The keys that a machine trusts for substitutes.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Acl {
-    /// In the order of the file.
+    /// The keys in the order of the file.
     pub keys: Vec<PublicKey>,
 }
 
@@ -59,7 +70,7 @@ impl PublicKey {
     /// Parses `(public-key …)`, as in /etc/guix/signing-key.pub.
     ///
     /// # Errors
-    /// [`SignatureError`] for another form, another curve, or what is no point of it.
+    /// [`SignatureError`] if the text has another form, another curve, or no point of the curve.
     pub fn parse(text: &str) -> Result<Self, SignatureError> {
         Self::from_sexp(&Sexp::parse(text.as_bytes())?)
     }
@@ -80,16 +91,17 @@ impl PublicKey {
         })
     }
 
-    /// The compressed point, in base-16: what people compare.
+    /// Returns the compressed point as hexadecimal digits, for people to compare.
     #[must_use]
     pub fn fingerprint(&self) -> String {
         data_encoding::HEXUPPER.encode(&self.q)
     }
 
-    /// Checks a signature over a text with this key, whatever key the signature names.
+    /// Checks a signature over a text with this key. Ignores the key that the signature names.
     ///
     /// # Errors
-    /// [`SignatureError::WrongHash`], [`SignatureError::Bad`].
+    /// [`SignatureError::WrongHash`] if the signature is over another text, [`SignatureError::Bad`]
+    /// if the key did not make it.
     pub fn verify(&self, text: &[u8], signature: &Signature) -> Result<(), SignatureError> {
         if Sha256::of(text) != signature.hash {
             return Err(SignatureError::WrongHash);
@@ -103,7 +115,7 @@ impl PublicKey {
     }
 }
 
-/// The form of /etc/guix/signing-key.pub.
+/// Writes the form of /etc/guix/signing-key.pub.
 impl fmt::Display for PublicKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let q = hex(&self.q);
@@ -124,7 +136,8 @@ impl SecretKey {
     /// Parses `(private-key …)` or `(key-data …)`, as in /etc/guix/signing-key.sec.
     ///
     /// # Errors
-    /// [`SignatureError`] for another form, or [`SignatureError::Mismatch`].
+    /// [`SignatureError`] if the text has another form, [`SignatureError::Mismatch`] if the public
+    /// key in it is not the secret key's.
     pub fn parse(text: &str) -> Result<Self, SignatureError> {
         let sexp = Sexp::parse(text.as_bytes())?;
         let parts = match sexp.list("key-data") {
@@ -144,10 +157,10 @@ impl SecretKey {
         }
     }
 
-    /// A key from 32 secret random bytes.
+    /// Derives a key from 32 secret random bytes.
     ///
     /// # Errors
-    /// [`SignatureError::Scalar`] for bytes that make zero.
+    /// [`SignatureError::Scalar`] if the bytes yield zero.
     pub fn from_seed(seed: &[u8; 32]) -> Result<Self, SignatureError> {
         Self::from_number(Sha256::of(seed).as_bytes())
     }
@@ -163,18 +176,18 @@ impl SecretKey {
         })
     }
 
-    /// The key that checks this one's signatures.
+    /// Returns the key that checks signatures made by this one.
     #[must_use]
     pub fn public_key(&self) -> &PublicKey {
         &self.public
     }
 
-    /// Signs a text; `host` names the signer.
+    /// Signs a text. `host` names the signer.
     #[must_use]
     pub fn sign(&self, host: &str, text: &[u8]) -> Signature {
         let hash = Sha256::of(text);
         let (r, s) = ecdsa::sign(&self.d, &self.raw, hash.as_bytes());
-        // A semicolon or a new line would end the field.
+        // A semicolon or a line feed would end the field.
         let host = host
             .chars()
             .filter(|c| !c.is_control() && *c != ';')
@@ -188,7 +201,7 @@ impl SecretKey {
         }
     }
 
-    /// The text that [`SecretKey::parse`] reads.
+    /// Returns the text that [`SecretKey::parse`] reads.
     #[must_use]
     pub fn expose(&self) -> String {
         let (q, d) = (hex(&self.public.q), hex(&self.raw));
@@ -201,7 +214,7 @@ impl SecretKey {
 
 impl Drop for SecretKey {
     fn drop(&mut self) {
-        // The best that safe code can do: the compiler may keep copies that it made.
+        // Safe code can't do more: the compiler may have made copies.
         self.d = Scalar::ZERO;
         self.raw = [0; 32];
     }
@@ -217,7 +230,7 @@ impl Signature {
     /// Parses the value of a `Signature` line.
     ///
     /// # Errors
-    /// [`SignatureError`] for another form or numbers out of range.
+    /// [`SignatureError`] if the value has another form or a number is out of range.
     pub fn parse(value: &str) -> Result<Self, SignatureError> {
         let mut fields = value.split(';');
         let (version, host, base64) = (fields.next(), fields.next(), fields.next());
@@ -249,13 +262,13 @@ impl Signature {
         })
     }
 
-    /// The signer's name for itself; not to be trusted.
+    /// Returns the signer's name for itself. It is not trustworthy.
     #[must_use]
     pub fn host(&self) -> &str {
         &self.host
     }
 
-    /// The key that the signature says made it.
+    /// Returns the key that the signature names as its maker.
     #[must_use]
     pub fn key(&self) -> &PublicKey {
         &self.key
@@ -271,7 +284,8 @@ impl fmt::Display for Signature {
             hex(&self.key.q),
         );
         let sexp = format!(
-            "(signature \n (data \n  (flags rfc6979)\n  (hash sha256 {hash})\n  )\n (sig-val \n  (ecdsa \n   (r {r})\n   (s {s})\n   )\n  )\n \
+            "(signature \n (data \n  (flags rfc6979)\n  (hash sha256 {hash})\n  )\n \
+             (sig-val \n  (ecdsa \n   (r {r})\n   (s {s})\n   )\n  )\n \
              (public-key \n  (ecc \n   (curve Ed25519)\n   (q {q})\n   )\n  )\n )\n"
         );
         write!(f, "1;{};{}", self.host, BASE64.encode(sexp.as_bytes()))
@@ -279,10 +293,11 @@ impl fmt::Display for Signature {
 }
 
 impl Acl {
-    /// Parses an ACL, as in /etc/guix/acl; entries with other tags or other kinds of keys are not trusted, and left out.
+    /// Parses an ACL, as in /etc/guix/acl. Leaves out entries with other tags or other kinds of
+    /// keys, because they are not trusted.
     ///
     /// # Errors
-    /// [`SignatureError`] for what is no ACL.
+    /// [`SignatureError`] if the text is not an ACL.
     pub fn parse(text: &str) -> Result<Self, SignatureError> {
         let sexp = Sexp::parse(text.as_bytes())?;
         let entries = sexp.list("acl").ok_or(form("(acl …)"))?;
@@ -290,7 +305,9 @@ impl Acl {
             let parts = entry.list("entry")?;
             let tag = Sexp::find(parts, "tag")?;
             let import = Sexp::find(tag, "guix")?;
-            let allowed = import.iter().any(|right| right.atom() == Some(b"import"));
+            let allowed = import
+                .iter()
+                .any(|permission| permission.atom() == Some(b"import"));
             let key = parts
                 .iter()
                 .find(|part| part.list("public-key").is_some())?;
@@ -302,7 +319,7 @@ impl Acl {
     }
 }
 
-/// The parts of `(ecc (curve Ed25519) …)`.
+/// Returns the parts of `(ecc (curve Ed25519) …)`.
 fn ecc(parts: &[Sexp]) -> Result<&[Sexp], SignatureError> {
     let parts = Sexp::find(parts, "ecc").ok_or(form("(ecc …)"))?;
     let curve = Sexp::find(parts, "curve")
@@ -332,7 +349,7 @@ fn hash(parts: &[Sexp]) -> Result<Sha256, SignatureError> {
     }
 }
 
-/// A number as libgcrypt writes it in a signature: unsigned, no leading zeros.
+/// Returns a number as libgcrypt writes it in a signature: unsigned, without leading zeros.
 fn number(scalar: &Scalar) -> Vec<u8> {
     let bytes = ecdsa::big_endian(scalar);
     let digits = bytes.iter().skip_while(|byte| **byte == 0);
@@ -369,7 +386,7 @@ mod tests {
 
     #[test]
     fn numbers_are_unsigned_as_guix_writes_them() {
-        // By guix publish 1.5.0: r has 31 bytes, and the first of them is 8a.
+        // Written by guix publish 1.5.0: r has 31 bytes, and its first byte is 8a.
         let written = concat!(
             "1;vm;KHNpZ25hdHVyZSAKIChkYXRhIAogIChmbGFncyByZmM2OTc5KQogIChoYXNoIHNoYTI1NiAjMDIyMDMzMTk1NjJFRjQwQkQ1RkFGMTBFODRCQTM1ODM1RDQzMEQ2QTA0NTM4QzA4ODBD",
             "RTRBRUE1ODg4MkVGQSMpCiAgKQogKHNpZy12YWwgCiAgKGVjZHNhIAogICAociAjOEEyQzlCMDMyMDI2NDA2NzI1RDMwOTQyMkQ3QThFMzA0RTExNThCMDEzRUQ5NDlFRDdBNjFFQzM0NTAwNTAj",
@@ -403,7 +420,8 @@ mod tests {
                 .clone()
         };
         let acl = std::format!(
-            "(acl (entry {} (tag (guix import))) (entry {} (tag (guix export))) (entry (public-key (rsa)) (tag (guix import))))",
+            "(acl (entry {} (tag (guix import))) (entry {} (tag (guix export))) \
+             (entry (public-key (rsa)) (tag (guix import))))",
             key(1),
             key(2),
         );
@@ -413,7 +431,7 @@ mod tests {
     }
 
     #[test]
-    fn malformed_signatures_are_named() {
+    fn malformed_signatures_give_exact_errors() {
         let parse = |text: &str| Signature::parse(text).unwrap_err();
         assert_eq!(parse("2;host;x"), form("1;host;base64"));
         assert_eq!(parse("1;host"), form("1;host;base64"));

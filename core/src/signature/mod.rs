@@ -1,6 +1,7 @@
-//! Signatures of narinfos: Nix's ([`nix`], Ed25519) and Guix's ([`guix`], ECDSA over the curve Ed25519).
+//! Signatures of narinfos: Nix's ([`nix`], Ed25519) and Guix's ([`guix`], ECDSA over the curve
+//! Ed25519).
 //!
-//! Both verify and sign. Secret keys are wiped when dropped and never shown by `Debug`.
+//! Both verify and sign. Secret keys are wiped when dropped, and `Debug` never shows them.
 
 mod ecdsa;
 pub mod guix;
@@ -13,48 +14,48 @@ pub use sexp::{MAX_DEPTH, MAX_SEXP};
 #[non_exhaustive]
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum SignatureError {
-    /// Not `name:base64`.
-    #[error("expected name:base64")]
+    /// The text is not `name:base64`.
+    #[error("expected name:base64, such as cache.example.org-1:…")]
     Named,
-    /// Base-64 of the wrong length or with other characters.
+    /// The base-64 has a wrong length or invalid characters.
     #[error("malformed base-64")]
     Base64,
-    /// A key or signature of the wrong length.
+    /// A key or signature has the wrong length.
     #[error("expected {expected} bytes, not {actual}")]
     Length {
-        /// Bytes there should be.
+        /// Expected number of bytes.
         expected: usize,
-        /// Bytes there are.
+        /// Actual number of bytes.
         actual: usize,
     },
-    /// Not the s-expression that is expected here.
+    /// The s-expression is not the one that is expected here.
     #[error("expected {expected}")]
     Form {
-        /// What should be there.
+        /// The expected s-expression.
         expected: &'static str,
     },
-    /// Not an s-expression, at this byte.
+    /// The text is not an s-expression, at this byte.
     #[error("malformed s-expression at byte {at}")]
     Sexp {
         /// Offset in the text.
         at: usize,
     },
-    /// A text longer than [`MAX_SEXP`], or lists deeper than [`MAX_DEPTH`].
-    #[error("s-expression is too large")]
+    /// The text is longer than [`MAX_SEXP`], or its lists are nested deeper than [`MAX_DEPTH`].
+    #[error("the s-expression is longer than 1 MiB or nested deeper than 16 lists")]
     TooLarge,
-    /// Not a point of the curve, or one of small order.
-    #[error("not a public key")]
+    /// The public key is not a point of the curve, or has small order.
+    #[error("not a valid public key: no point of the curve, or one of small order")]
     Point,
-    /// A number that is zero or not below the order of the group.
-    #[error("a number of the signature or key is out of range")]
+    /// A number is zero, or not below the order of the group.
+    #[error("a number in the signature or key is out of range")]
     Scalar,
-    /// A secret key that doesn't belong to its public key.
-    #[error("the secret key is not that of its public key")]
+    /// The secret key doesn't belong to its public key.
+    #[error("the secret key does not belong to the public key in the same file")]
     Mismatch,
-    /// The signature is over another hash than that of the text.
+    /// The hash in the signature is not that of the text.
     #[error("the signature is over another text")]
     WrongHash,
-    /// The signature is not right.
-    #[error("bad signature")]
+    /// The key did not make this signature.
+    #[error("the signature does not match the text and the key")]
     Bad,
 }

@@ -1,10 +1,11 @@
-//! Nix's signatures: Ed25519, with named keys.
+//! Nix's signatures: Ed25519 with named keys.
 //!
 //! ```text
-//! public key := name ":" base64(32 bytes)        secret key := name ":" base64(seed of 32 bytes, public key of 32 bytes)
-//! signature  := name ":" base64(64 bytes)        over a narinfo's fingerprint
+//! public key := name ":" base64(32 bytes)
+//! secret key := name ":" base64(seed of 32 bytes, public key of 32 bytes)
+//! signature  := name ":" base64(64 bytes), over the fingerprint of a narinfo
 //! ```
-//! Source: libutil's signature code of Nix 2.34.
+//! Source: the signature code in libutil of Nix 2.34.
 //!
 //! ```
 //! use interplanar_core::signature::nix::{PublicKey, SecretKey};
@@ -24,7 +25,7 @@ use ed25519_dalek::{Signer, SigningKey, VerifyingKey};
 /// Longest name of a key, in bytes.
 pub const MAX_KEY_NAME: usize = 256;
 
-/// A key that signatures are checked with.
+/// A key that checks signatures.
 #[derive(Clone, PartialEq, Eq)]
 pub struct PublicKey {
     name: String,
@@ -48,14 +49,14 @@ impl PublicKey {
     /// Parses `name:base64`.
     ///
     /// # Errors
-    /// [`SignatureError`] for another form or what is no key.
+    /// [`SignatureError`] if the text has another form or holds no valid key.
     pub fn parse(text: &str) -> Result<Self, SignatureError> {
-        let (name, bytes) = named::<32>(text)?;
+        let (name, bytes) = parse_named::<32>(text)?;
         let key = VerifyingKey::from_bytes(&bytes).map_err(|_| SignatureError::Point)?;
         Ok(Self { name, key })
     }
 
-    /// What the key is called; a signature says which key made it by this name.
+    /// Returns the name of the key. Signatures name their key by it.
     #[must_use]
     pub fn name(&self) -> &str {
         &self.name
@@ -64,7 +65,7 @@ impl PublicKey {
     /// Checks a signature.
     ///
     /// # Errors
-    /// [`SignatureError::Bad`].
+    /// [`SignatureError::Bad`] if this key did not sign this text.
     pub fn verify(&self, text: &[u8], signature: &Signature) -> Result<(), SignatureError> {
         let signature = ed25519_dalek::Signature::from_bytes(&signature.bytes);
         self.key
@@ -89,17 +90,18 @@ impl SecretKey {
     /// Parses `name:base64`, as `nix-store --generate-binary-cache-key` writes it.
     ///
     /// # Errors
-    /// [`SignatureError`] for another form, or [`SignatureError::Mismatch`].
+    /// [`SignatureError`] if the text has another form, [`SignatureError::Mismatch`] if the public
+    /// key in it is not the secret key's.
     pub fn parse(text: &str) -> Result<Self, SignatureError> {
-        let (name, bytes) = named::<64>(text)?;
+        let (name, bytes) = parse_named::<64>(text)?;
         let key = SigningKey::from_keypair_bytes(&bytes).map_err(|_| SignatureError::Mismatch)?;
         Ok(Self { name, key })
     }
 
-    /// A key from 32 secret random bytes.
+    /// Derives a key from 32 secret random bytes.
     ///
     /// # Errors
-    /// [`SignatureError::Named`] for a name that can't stand before a colon.
+    /// [`SignatureError::Named`] if the name is not valid before a colon.
     pub fn from_seed(name: &str, seed: &[u8; 32]) -> Result<Self, SignatureError> {
         check_name(name)?;
         Ok(Self {
@@ -108,7 +110,7 @@ impl SecretKey {
         })
     }
 
-    /// The key that checks this one's signatures.
+    /// Returns the key that checks signatures made by this one.
     #[must_use]
     pub fn public_key(&self) -> PublicKey {
         PublicKey {
@@ -117,7 +119,7 @@ impl SecretKey {
         }
     }
 
-    /// Signs.
+    /// Signs a text.
     #[must_use]
     pub fn sign(&self, text: &[u8]) -> Signature {
         Signature {
@@ -126,7 +128,7 @@ impl SecretKey {
         }
     }
 
-    /// The text that [`SecretKey::parse`] reads.
+    /// Returns the text that [`SecretKey::parse`] reads.
     #[must_use]
     pub fn expose(&self) -> String {
         format!(
@@ -147,13 +149,13 @@ impl Signature {
     /// Parses the value of a `Sig` line.
     ///
     /// # Errors
-    /// [`SignatureError`] for another form.
+    /// [`SignatureError`] if the text has another form.
     pub fn parse(text: &str) -> Result<Self, SignatureError> {
-        let (name, bytes) = named::<64>(text)?;
+        let (name, bytes) = parse_named::<64>(text)?;
         Ok(Self { name, bytes })
     }
 
-    /// The name of the key that made it.
+    /// Returns the name of the key that the signature names.
     #[must_use]
     pub fn name(&self) -> &str {
         &self.name
@@ -166,13 +168,13 @@ impl fmt::Display for Signature {
     }
 }
 
-fn named<const N: usize>(text: &str) -> Result<(String, [u8; N]), SignatureError> {
+fn parse_named<const N: usize>(text: &str) -> Result<(String, [u8; N]), SignatureError> {
     let (name, digits) = text
         .trim_end()
         .split_once(':')
         .ok_or(SignatureError::Named)?;
     check_name(name)?;
-    // Long enough for any key, so that no length of input decides what is allocated.
+    // Enough for any key, and bounds the allocation.
     if digits.len() > 256 {
         return Err(SignatureError::Base64);
     }
@@ -188,8 +190,8 @@ fn named<const N: usize>(text: &str) -> Result<(String, [u8; N]), SignatureError
 }
 
 fn check_name(name: &str) -> Result<(), SignatureError> {
-    let sound = !name.is_empty() && name.len() <= MAX_KEY_NAME && !name.contains([':', ' ', '\n']);
-    if sound {
+    let valid = !name.is_empty() && name.len() <= MAX_KEY_NAME && !name.contains([':', ' ', '\n']);
+    if valid {
         Ok(())
     } else {
         Err(SignatureError::Named)
@@ -213,7 +215,7 @@ mod tests {
     }
 
     #[test]
-    fn faults_are_named() {
+    fn malformed_keys_give_exact_errors() {
         let parse = |text: &str| PublicKey::parse(text).unwrap_err();
         assert_eq!(parse("nameless"), SignatureError::Named);
         assert_eq!(parse(":AAAA"), SignatureError::Named);
@@ -225,7 +227,7 @@ mod tests {
                 actual: 3
             }
         );
-        // 88 characters that are no 64 bytes.
+        // 88 digits that don't encode 64 bytes.
         let odd = std::format!("k:{}", "A".repeat(88));
         assert_eq!(
             Signature::parse(&odd).unwrap_err(),

@@ -2,21 +2,23 @@
 //!
 //! ```text
 //! expression := atom | "(" expression* ")"
-//! atom       := token | decimal ":" bytes | "#" hexadecimal "#" | "|" base64 "|" | '"' characters '"'
+//! atom       := token | decimal ":" bytes | "#" hexadecimal "#" | "|" base64 "|"
+//!             | '"' characters '"'
 //! ```
-//! Restrictions: [`MAX_SEXP`] bytes, [`MAX_DEPTH`] lists inside each other. Source: Rivest's draft on s-expressions, and libgcrypt's manual.
+//! Restrictions: at most [`MAX_SEXP`] bytes and [`MAX_DEPTH`] nested lists. Sources: Rivest's draft
+//! on s-expressions, libgcrypt's manual.
 
 use super::SignatureError;
 use alloc::string::String;
 use alloc::vec::Vec;
 use data_encoding::{BASE64, HEXUPPER};
 
-/// Longest text of an s-expression, in bytes: an ACL with some thousand keys.
+/// Longest text of an s-expression, in bytes: an ACL with some thousand keys fits.
 pub const MAX_SEXP: usize = 1 << 20;
-/// Deepest list.
+/// Most lists nested in each other.
 pub const MAX_DEPTH: usize = 16;
 
-/// An s-expression; at most [`MAX_DEPTH`] deep.
+/// An s-expression, nested at most [`MAX_DEPTH`] deep.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Sexp {
     /// Bytes.
@@ -26,7 +28,7 @@ pub(super) enum Sexp {
 }
 
 impl Sexp {
-    /// Parses one expression with nothing but white space around it.
+    /// Parses one expression. Only white space may surround it.
     pub(super) fn parse(text: &[u8]) -> Result<Self, SignatureError> {
         if text.len() > MAX_SEXP {
             return Err(SignatureError::TooLarge);
@@ -63,7 +65,7 @@ impl Sexp {
             .ok_or(SignatureError::Sexp { at: text.len() })
     }
 
-    /// The items behind the name of a list that has this name.
+    /// Returns the items after the name, if this is a list with this name.
     pub(super) fn list(&self, name: &str) -> Option<&[Self]> {
         match self {
             Self::List(items) => match items.split_first() {
@@ -74,12 +76,12 @@ impl Sexp {
         }
     }
 
-    /// The first list of this name among the items of a list.
+    /// Returns the items of the first list with this name among `items`.
     pub(super) fn find<'a>(items: &'a [Self], name: &str) -> Option<&'a [Self]> {
         items.iter().find_map(|item| item.list(name))
     }
 
-    /// The bytes of an atom.
+    /// Returns the bytes of an atom.
     pub(super) fn atom(&self) -> Option<&[u8]> {
         match self {
             Self::Atom(bytes) => Some(bytes),
@@ -136,7 +138,7 @@ impl<'a> Cursor<'a> {
         }
     }
 
-    /// Digits between two marks; white space among them means nothing.
+    /// Reads digits between two marks. Ignores white space between hexadecimal digits.
     fn encoded(&mut self, mark: u8) -> Result<Vec<u8>, SignatureError> {
         let malformed = self.malformed();
         self.advance(1);
@@ -172,7 +174,7 @@ impl<'a> Cursor<'a> {
                 b'\\' => {
                     let escaped = *self.rest().first().ok_or(malformed.clone())?;
                     self.advance(1);
-                    // Keys and hashes never need more.
+                    // Keys and hashes need no other escapes.
                     bytes.push(match escaped {
                         b'"' | b'\\' | b'\'' => escaped,
                         b'n' => b'\n',
@@ -186,7 +188,7 @@ impl<'a> Cursor<'a> {
         }
     }
 
-    /// `length:bytes`; digits without the colon are a token.
+    /// Reads `length:bytes`. Digits without the colon are a token.
     fn counted(&mut self) -> Result<Vec<u8>, SignatureError> {
         let malformed = self.malformed();
         let count = self
@@ -212,7 +214,7 @@ impl<'a> Cursor<'a> {
     }
 }
 
-/// `#HEX#`, as libgcrypt writes bytes.
+/// Returns `#HEX#`, the form in which libgcrypt writes bytes.
 pub(super) fn hex(bytes: &[u8]) -> String {
     alloc::format!("#{}#", HEXUPPER.encode(bytes))
 }
@@ -240,7 +242,7 @@ mod tests {
     }
 
     #[test]
-    fn faults_are_named() {
+    fn malformed_texts_give_exact_errors() {
         let parse = |text: &str| Sexp::parse(text.as_bytes()).unwrap_err();
         assert_eq!(parse("(a"), SignatureError::Sexp { at: 2 });
         assert_eq!(parse("a)"), SignatureError::Sexp { at: 1 });

@@ -1,7 +1,9 @@
-//! The builder: bytes in, UnixFS blocks out, with the CIDs of `ipfs add` for the same chunker, CID version and leaves.
+//! The builder: turns bytes into UnixFS blocks, with the CIDs that `ipfs add` gives for the same
+//! chunker, CID version and leaves.
 //!
-//! The layout is Kubo's balanced one: leaves in groups of 174 under a node, those nodes in groups of 174 again, and so on. Memory is
-//! one chunk and, for each level, one group of links.
+//! The layout is Kubo's balanced one: groups of 174 leaves under a node, groups of 174 such nodes
+//! under a node, and so on. The builder keeps one chunk and, for each level, one group of links in
+//! memory.
 
 use super::layout::{self, Layout};
 use super::{Data, Kind};
@@ -10,19 +12,19 @@ use crate::cid::{Cid, Version};
 use alloc::vec::Vec;
 use bytes::BytesMut;
 
-/// Links of an inner node, as Kubo has it: 8 KiB of links.
-pub const LINKS: usize = 174;
+/// Links of an inner node in Kubo: about 8 KiB of links.
+pub const MAX_LINKS: usize = 174;
 
-/// How a file becomes a DAG.
+/// The options with which a file becomes a DAG.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Profile {
-    /// Bytes in each leaf but the last.
+    /// Bytes in each leaf except the last.
     pub chunk: u32,
     /// Version of the CIDs of dag-pb nodes.
     pub cid_version: Version,
-    /// Leaves are plain bytes instead of dag-pb nodes.
+    /// Whether leaves are raw blocks instead of dag-pb nodes.
     pub raw_leaves: bool,
-    /// Links of an inner node at most.
+    /// Most links of an inner node.
     pub links: usize,
 }
 
@@ -31,7 +33,7 @@ const fn profile(chunk: u32, cid_version: Version, raw_leaves: bool) -> Profile 
         chunk,
         cid_version,
         raw_leaves,
-        links: LINKS,
+        links: MAX_LINKS,
     }
 }
 
@@ -47,11 +49,11 @@ pub const SIZE_1048576_V1: Profile = profile(1_048_576, Version::V1, true);
 /// A finished DAG.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Built {
-    /// Its root.
+    /// CID of the root.
     pub cid: Cid,
     /// Bytes of content.
     pub size: u64,
-    /// Bytes of all blocks, counted once per link: what a link to the root says as `Tsize`.
+    /// Bytes of all blocks, counted once per link. A link to the root has this as its `Tsize`.
     pub dag_size: u64,
 }
 
@@ -60,7 +62,7 @@ pub struct Built {
 pub struct Builder {
     profile: Profile,
     chunk: BytesMut,
-    /// Bytes that are still to come, as far as anyone has said.
+    /// Bytes that are still expected, as far as the caller announced them.
     expected: u64,
     layout: Layout,
 }
@@ -72,7 +74,8 @@ impl Builder {
         Self::with_size(profile, u64::MAX)
     }
 
-    /// Starts a file of `size` bytes: its leaves then take no more memory than they have bytes. Another length is no error.
+    /// Starts a file of `size` bytes, so that a leaf allocates no more memory than its bytes need.
+    /// A different length is no error.
     #[must_use]
     pub fn with_size(profile: Profile, size: u64) -> Self {
         Self {
@@ -83,13 +86,13 @@ impl Builder {
         }
     }
 
-    /// Takes the next bytes; full blocks go to `sink`, children before their parents.
+    /// Adds the next bytes. Sends complete blocks to `sink`, children before their parents.
     pub fn push(&mut self, mut bytes: &[u8], sink: &mut impl FnMut(Block)) {
         let full = usize::try_from(self.profile.chunk)
             .unwrap_or(usize::MAX)
             .max(1);
         while !bytes.is_empty() {
-            // Not before, so that the last leaf is left to `finish`, also where it is full.
+            // Only now, so that `finish` writes the last leaf even if it is full.
             if self.chunk.len() >= full {
                 self.leaf(sink);
             }
@@ -105,7 +108,7 @@ impl Builder {
         }
     }
 
-    /// Ends the file; the last blocks go to `sink`, the root at last.
+    /// Ends the file. Sends the last blocks to `sink`, the root last.
     pub fn finish(mut self, sink: &mut impl FnMut(Block)) -> Built {
         let last = self.leaf(sink);
         self.layout.finish(sink).unwrap_or(last)

@@ -1,31 +1,38 @@
-//! The UnixFS message in a dag-pb node's data.
+//! The UnixFS message in the data of a dag-pb node.
 //!
 //! ```text
-//! message Data { required DataType Type = 1;  optional bytes Data = 2;  optional uint64 filesize = 3;  repeated uint64 blocksizes = 4;
-//!                optional uint64 hashType = 5; optional uint64 fanout = 6; optional uint32 mode = 7; optional UnixTime mtime = 8; }
+//! message Data { required DataType Type = 1;
+//!                optional bytes Data = 2;
+//!                optional uint64 filesize = 3;
+//!                repeated uint64 blocksizes = 4;
+//!                optional uint64 hashType = 5;
+//!                optional uint64 fanout = 6;
+//!                optional uint32 mode = 7;
+//!                optional UnixTime mtime = 8; }
 //! enum DataType { Raw = 0; Directory = 1; File = 2; Metadata = 3; Symlink = 4; HAMTShard = 5; }
 //! ```
-//! Source: the UnixFS specification. `blocksizes` is read packed or not. Unknown fields are ignored, as protobuf has it.
+//! Source: the UnixFS specification. `blocksizes` may be packed or not. Unknown fields are ignored,
+//! as usual in protobuf.
 
 use super::UnixFsError;
 use crate::dag_pb::protobuf::{Fields, Value, put_bytes, put_number, varint};
 use alloc::vec::Vec;
 use bytes::Bytes;
 
-/// What a node is.
+/// The type of a node.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
-    /// Plain bytes; old leaves.
+    /// Plain bytes, in leaves of old DAGs.
     Raw,
     /// A directory whose links are its entries.
     Directory,
     /// A file.
     File,
-    /// Never used.
+    /// Metadata; no implementation uses it.
     Metadata,
     /// A symbolic link; the data is its target.
     Symlink,
-    /// A part of a large directory.
+    /// A part of a sharded directory.
     HamtShard,
 }
 
@@ -54,25 +61,25 @@ impl Kind {
     }
 }
 
-/// The message.
+/// The UnixFS message.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Data {
-    /// What the node is.
+    /// Type of the node.
     pub kind: Kind,
-    /// Content of a file that stands in this node, target of a symlink, bit field of a shard.
+    /// File content in this node, target of a symlink, or bit field of a shard.
     pub data: Option<Bytes>,
-    /// Bytes of content in this node and below.
+    /// Bytes of content in this node and below it.
     pub filesize: Option<u64>,
     /// Bytes of content below each link.
     pub blocksizes: Vec<u64>,
-    /// Multihash code of the hash that a shard's names are placed by.
+    /// Multihash code of the hash that assigns names to the slots of a shard.
     pub hash_type: Option<u64>,
-    /// Number of places of a shard.
+    /// Number of slots of a shard.
     pub fanout: Option<u64>,
 }
 
 impl Data {
-    /// A message with a kind and nothing else.
+    /// Creates a message with a type and no other fields.
     #[must_use]
     pub fn new(kind: Kind) -> Self {
         Self {
@@ -85,10 +92,11 @@ impl Data {
         }
     }
 
-    /// Decodes a node's data; byte fields are slices of it.
+    /// Decodes the data of a node. Byte fields are slices of it.
     ///
     /// # Errors
-    /// [`UnixFsError::Malformed`], [`UnixFsError::UnknownKind`].
+    /// [`UnixFsError::Malformed`], or [`UnixFsError::UnknownKind`] for a type that UnixFS doesn't
+    /// have.
     pub fn decode(message: &Bytes) -> Result<Self, UnixFsError> {
         let mut kind = None;
         let mut decoded = Self::new(Kind::Raw);
@@ -116,7 +124,7 @@ impl Data {
         Ok(decoded)
     }
 
-    /// Encodes as Kubo does: fields in their order, `blocksizes` not packed.
+    /// Encodes the message as Kubo does: fields in their order, `blocksizes` not packed.
     #[must_use]
     pub fn encode(&self) -> Bytes {
         let mut out = Vec::new();
@@ -168,7 +176,7 @@ mod tests {
     }
 
     #[test]
-    fn a_message_without_a_kind_or_of_an_unknown_one_is_an_error() {
+    fn a_message_without_a_known_type_is_an_error() {
         assert_eq!(
             Data::decode(&Bytes::new()),
             Err(UnixFsError::Malformed { at: 0 })

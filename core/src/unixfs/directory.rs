@@ -1,4 +1,5 @@
-//! The directory builder: entries in, the blocks of `ipfs add -r` out; sharded where Kubo shards.
+//! The directory builder: turns entries into the blocks of `ipfs add -r`. It shards large
+//! directories as Kubo does.
 
 use super::{Built, Data, Kind, UnixFsError, hamt};
 use crate::block::Block;
@@ -9,9 +10,10 @@ use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
 use bytes::Bytes;
 
-/// A directory whose names and CIDs take more bytes than this is sharded (Kubo's `HAMTShardingSize`).
+/// Most bytes of names and CIDs in a plain directory. Larger ones are sharded (Kubo's
+/// `HAMTShardingSize`).
 pub const MAX_PLAIN_DIRECTORY: usize = 262_144;
-/// Places of a shard, as Kubo has it.
+/// Number of slots of a shard in Kubo.
 pub(super) const FANOUT: u32 = 256;
 
 /// Builds one directory.
@@ -22,7 +24,7 @@ pub struct DirectoryBuilder {
 }
 
 impl DirectoryBuilder {
-    /// Starts; `version` is that of the directory's own CIDs.
+    /// Creates an empty directory. `version` is the version of the directory's own CIDs.
     #[must_use]
     pub fn new(version: Version) -> Self {
         Self {
@@ -31,15 +33,16 @@ impl DirectoryBuilder {
         }
     }
 
-    /// Adds an entry, in any order; a name that is there already is replaced.
+    /// Adds an entry, in any order. Replaces an entry with the same name.
     pub fn add(&mut self, name: Bytes, cid: Cid, tsize: u64) {
         self.entries.insert(name, (cid, tsize));
     }
 
-    /// Builds the blocks, the root at last.
+    /// Builds the blocks and sends them to `sink`, the root last.
     ///
     /// # Errors
-    /// [`UnixFsError::Shard`] for more names of one hash than a shard can tell apart: none occur by chance.
+    /// [`UnixFsError::Shard`] if more names have the same hash than a shard can tell apart. This
+    /// doesn't happen by chance.
     pub fn finish(self, sink: &mut impl FnMut(Block)) -> Result<Built, UnixFsError> {
         let estimate = self
             .entries
@@ -66,27 +69,28 @@ impl DirectoryBuilder {
             });
         }
         entries.sort_by_key(|entry| entry.hash);
-        // The shards that are open, from the root down; the entries are sorted by hash, so each shard is closed once.
+        // The open shards, from the root down. The entries are sorted by hash, so each shard is
+        // closed once.
         let mut open: Vec<Vec<Link>> = Vec::from([Vec::new()]);
         let mut path: Vec<u32> = Vec::new();
         for (index, entry) in entries.iter().enumerate() {
             let before = index
                 .checked_sub(1)
                 .and_then(|before| entries.get(before))
-                .map_or(0, |other| shared(entry.hash, other.hash));
+                .map_or(0, |other| common_levels(entry.hash, other.hash));
             let after = entries
                 .get(index.saturating_add(1))
-                .map_or(0, |other| shared(entry.hash, other.hash));
+                .map_or(0, |other| common_levels(entry.hash, other.hash));
             while path.len() > before {
                 self::close(&mut open, &mut path, self.version, sink)?;
             }
             for level in path.len()..before.max(after) {
-                let place = place(entry.hash, level)?;
-                path.push(place);
+                let slot = slot_index(entry.hash, level)?;
+                path.push(slot);
                 open.push(Vec::new());
             }
-            let place = place(entry.hash, path.len())?;
-            let mut name = Vec::from(hamt::place_text(FANOUT, place).as_bytes());
+            let slot = slot_index(entry.hash, path.len())?;
+            let mut name = Vec::from(hamt::slot_name(FANOUT, slot).as_bytes());
             name.extend_from_slice(&entry.link.name);
             let link = Link {
                 name: name.into(),
@@ -102,7 +106,7 @@ impl DirectoryBuilder {
     }
 }
 
-/// What an entry adds to the size that decides whether a directory is sharded.
+/// Returns the bytes that an entry adds to the size that decides about sharding.
 pub(super) fn estimate(name: &[u8], cid: &Cid) -> usize {
     name.len().saturating_add(cid.encoded_len())
 }
@@ -112,27 +116,27 @@ struct Entry {
     link: Link,
 }
 
-fn place(hash: u64, level: usize) -> Result<u32, UnixFsError> {
+fn slot_index(hash: u64, level: usize) -> Result<u32, UnixFsError> {
     let level = u32::try_from(level).map_err(|_| UnixFsError::Shard)?;
-    hamt::place(hash, FANOUT, level).ok_or(UnixFsError::Shard)
+    hamt::slot_index(hash, FANOUT, level).ok_or(UnixFsError::Shard)
 }
 
-/// Levels on which two hashes have the same place.
-fn shared(one: u64, other: u64) -> usize {
-    // Eight bits of the hash for each level, as 256 places need.
+/// Returns the number of levels on which two hashes have the same slot.
+fn common_levels(one: u64, other: u64) -> usize {
+    // Each level uses eight bits of the hash, because a shard has 256 slots.
     usize::try_from((one ^ other).leading_zeros() / 8).unwrap_or(0)
 }
 
-/// Closes the lowest open shard and links it from the one above.
+/// Closes the lowest open shard and links it from the shard above.
 fn close(
     open: &mut Vec<Vec<Link>>,
     path: &mut Vec<u32>,
     version: Version,
     sink: &mut impl FnMut(Block),
 ) -> Result<(), UnixFsError> {
-    let (links, place) = open.pop().zip(path.pop()).ok_or(UnixFsError::Shard)?;
+    let (links, slot) = open.pop().zip(path.pop()).ok_or(UnixFsError::Shard)?;
     let built = shard(links, version, sink)?;
-    let name = Bytes::from(hamt::place_text(FANOUT, place).into_bytes());
+    let name = Bytes::from(hamt::slot_name(FANOUT, slot).into_bytes());
     let link = Link {
         cid: built.cid,
         name,
@@ -142,7 +146,7 @@ fn close(
     Ok(())
 }
 
-/// The node of a shard with these links.
+/// Builds the node of a shard with these links.
 pub(super) fn shard(
     mut links: Vec<Link>,
     version: Version,
@@ -151,14 +155,14 @@ pub(super) fn shard(
     links.sort_by(|one, other| one.name.cmp(&other.name));
     let mut field = [0_u8; 32];
     for link in &links {
-        let (place, _) = hamt::split(FANOUT, link)?;
-        let place = usize::try_from(place).map_err(|_| UnixFsError::Shard)?;
+        let (slot, _) = hamt::split(FANOUT, link)?;
+        let slot = usize::try_from(slot).map_err(|_| UnixFsError::Shard)?;
         // The bit field is one big-endian number.
         let byte = 31_usize
-            .checked_sub(place / 8)
+            .checked_sub(slot / 8)
             .and_then(|byte| field.get_mut(byte))
             .ok_or(UnixFsError::Shard)?;
-        *byte |= 1 << (place % 8);
+        *byte |= 1 << (slot % 8);
     }
     let first = field
         .iter()

@@ -1,9 +1,12 @@
-//! A directory that changes entry by entry: only the nodes on the way to what changed are read and written.
+//! A directory that changes entry by entry. Only the nodes on the path to a changed entry are read
+//! and written.
 //!
-//! Its blocks are at every moment those that [`DirectoryBuilder`] (and so `ipfs add`) makes of the same entries: plain up to
-//! [`MAX_PLAIN_DIRECTORY`], sharded above; a shard that one entry is left of gives it to the shard above, as boxo's hamt does.
+//! [`Directory::finish`] makes the same blocks as [`DirectoryBuilder`] (and so `ipfs add`) makes of
+//! the same entries. A directory is plain up to [`MAX_PLAIN_DIRECTORY`] and sharded above it. If a
+//! shard has a single entry left, the entry moves to the shard above, as in boxo's hamt.
 //!
-//! Restrictions: shards of 256 places, Kubo's. Changes are held in memory until [`Directory::finish`], so a batch costs each node once.
+//! Restrictions: shards have 256 slots, as in Kubo. Changes stay in memory until
+//! [`Directory::finish`], so a batch of changes writes each node once.
 //!
 //! ```
 //! use interplanar_core::block::Block;
@@ -28,68 +31,68 @@ use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
 use bytes::Bytes;
 
-/// Levels of shards: the hash has 64 bits, each level takes eight.
+/// Levels of shards: the hash has 64 bits, and each level uses eight.
 const MAX_LEVEL: u32 = 8;
 
-/// Why a directory can't be read or changed; it is as it was.
+/// Why a directory can't be read or changed. The directory is unchanged.
 #[non_exhaustive]
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum DirectoryError {
-    /// A node that the look-up doesn't have.
+    /// The look-up doesn't have a node.
     #[error("block {cid} of the directory is missing")]
     Missing {
-        /// Which one.
+        /// CID of the node.
         cid: Cid,
     },
-    /// A node is malformed, or no directory.
+    /// A node is malformed, or is not a directory.
     #[error(transparent)]
     UnixFs(#[from] UnixFsError),
 }
 
-/// A directory and what was changed in it since [`Self::finish`].
+/// A directory and its changes since the last [`Self::finish`].
 #[derive(Debug, Clone)]
 pub struct Directory {
-    root: Root,
+    root: DirectoryForm,
     version: Version,
 }
 
 #[derive(Debug, Clone)]
-enum Root {
+enum DirectoryForm {
     Plain(DirectoryBuilder),
     Sharded {
         shard: Shard,
-        /// An entry went, or one grew shorter: it may be plain now.
+        /// An entry was removed or became shorter, so the directory may have to become plain.
         shrunk: bool,
     },
 }
 
 #[derive(Debug, Clone, Default)]
 struct Shard {
-    slots: BTreeMap<u32, Slot>,
+    slots: BTreeMap<u32, ShardSlot>,
 }
 
 #[derive(Debug, Clone)]
-enum Slot {
+enum ShardSlot {
     Entry(Link),
-    /// A shard that nothing changed in: its CID and Tsize.
+    /// A shard without changes: its CID and Tsize.
     Stored(Cid, u64),
     Changed(Box<Shard>),
 }
 
 impl Directory {
-    /// One without entries.
+    /// Creates an empty directory.
     #[must_use]
     pub fn empty(version: Version) -> Self {
         Self {
-            root: Root::Plain(DirectoryBuilder::new(version)),
+            root: DirectoryForm::Plain(DirectoryBuilder::new(version)),
             version,
         }
     }
 
-    /// One that is there.
+    /// Opens an existing directory. `blocks` looks up its nodes.
     ///
     /// # Errors
-    /// [`DirectoryError`] where its root is missing, or is no directory.
+    /// [`DirectoryError`] if the root is missing or is not a directory.
     pub fn open(
         cid: &Cid,
         blocks: &mut impl FnMut(&Cid) -> Option<Block>,
@@ -101,9 +104,9 @@ impl Directory {
                 for link in links {
                     plain.add(link.name, link.cid, link.tsize);
                 }
-                Root::Plain(plain)
+                DirectoryForm::Plain(plain)
             }
-            content => Root::Sharded {
+            content => DirectoryForm::Sharded {
                 shard: Shard::of(content)?,
                 shrunk: false,
             },
@@ -111,25 +114,26 @@ impl Directory {
         Ok(Self { root, version })
     }
 
-    /// The CID and the Tsize of an entry.
+    /// Returns the CID and the Tsize of an entry.
     ///
     /// # Errors
-    /// [`DirectoryError`] where a node on its way can't be read.
+    /// [`DirectoryError`] if a node on the path to the entry can't be read.
     pub fn get(
         &self,
         name: &[u8],
         blocks: &mut impl FnMut(&Cid) -> Option<Block>,
     ) -> Result<Option<(Cid, u64)>, DirectoryError> {
         match &self.root {
-            Root::Plain(plain) => Ok(plain.entries.get(name).copied()),
-            Root::Sharded { shard, .. } => shard.get(name, blocks),
+            DirectoryForm::Plain(plain) => Ok(plain.entries.get(name).copied()),
+            DirectoryForm::Sharded { shard, .. } => shard.get(name, blocks),
         }
     }
 
-    /// Adds an entry, or replaces the one of its name, which it gives.
+    /// Adds an entry. Replaces and returns the entry with the same name.
     ///
     /// # Errors
-    /// [`DirectoryError`] where a node on its way can't be read; [`UnixFsError::Shard`] for more names of one hash than shards can tell apart.
+    /// [`DirectoryError`] if a node on the path to the entry can't be read; [`UnixFsError::Shard`]
+    /// if more names have the same hash than shards can tell apart.
     pub fn put(
         &mut self,
         name: Bytes,
@@ -138,8 +142,8 @@ impl Directory {
         blocks: &mut impl FnMut(&Cid) -> Option<Block>,
     ) -> Result<Option<(Cid, u64)>, DirectoryError> {
         match &mut self.root {
-            Root::Plain(plain) => Ok(plain.entries.insert(name, (cid, tsize))),
-            Root::Sharded { shard, shrunk } => {
+            DirectoryForm::Plain(plain) => Ok(plain.entries.insert(name, (cid, tsize))),
+            DirectoryForm::Sharded { shard, shrunk } => {
                 let hash = murmur3::hash(&name);
                 shard.load(hash, 0, blocks)?;
                 let old = shard.put(hash, 0, Link { cid, name, tsize })?;
@@ -149,18 +153,18 @@ impl Directory {
         }
     }
 
-    /// Removes an entry and gives it, if it was there.
+    /// Removes an entry. Returns it if it existed.
     ///
     /// # Errors
-    /// [`DirectoryError`] where a node on its way can't be read.
+    /// [`DirectoryError`] if a node on the path to the entry can't be read.
     pub fn remove(
         &mut self,
         name: &[u8],
         blocks: &mut impl FnMut(&Cid) -> Option<Block>,
     ) -> Result<Option<(Cid, u64)>, DirectoryError> {
         match &mut self.root {
-            Root::Plain(plain) => Ok(plain.entries.remove(name)),
-            Root::Sharded { shard, shrunk } => {
+            DirectoryForm::Plain(plain) => Ok(plain.entries.remove(name)),
+            DirectoryForm::Sharded { shard, shrunk } => {
                 let Some(old) = shard.get(name, blocks)? else {
                     return Ok(None);
                 };
@@ -173,26 +177,31 @@ impl Directory {
         }
     }
 
-    /// Whether there is no entry.
+    /// Returns whether there are no entries.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         match &self.root {
-            Root::Plain(plain) => plain.entries.is_empty(),
-            Root::Sharded { shard, .. } => shard.slots.is_empty(),
+            DirectoryForm::Plain(plain) => plain.entries.is_empty(),
+            DirectoryForm::Sharded { shard, .. } => shard.slots.is_empty(),
         }
     }
 
-    /// Gives the nodes that are new to `sink`, the root at last (which it always gives), and forgets what was loaded.
+    /// Sends the changed nodes to `sink`, and then always the root. Drops the loaded nodes from
+    /// memory.
     ///
     /// # Errors
-    /// [`DirectoryError`] where a directory that may be plain again can't be read.
+    /// [`DirectoryError`] if the directory may have to become plain, and its nodes can't be read.
     pub fn finish(
         &mut self,
         blocks: &mut impl FnMut(&Cid) -> Option<Block>,
         sink: &mut impl FnMut(Block),
     ) -> Result<Built, DirectoryError> {
-        if let Root::Sharded { shard, shrunk } = &mut self.root {
-            let plain = if *shrunk { shard.small(blocks)? } else { None };
+        if let DirectoryForm::Sharded { shard, shrunk } = &mut self.root {
+            let plain = if *shrunk {
+                shard.entries_if_plain(blocks)?
+            } else {
+                None
+            };
             let Some(links) = plain else {
                 *shrunk = false;
                 return Ok(shard.finish(self.version, sink)?);
@@ -201,9 +210,9 @@ impl Directory {
             for link in links {
                 plain.add(link.name, link.cid, link.tsize);
             }
-            self.root = Root::Plain(plain);
+            self.root = DirectoryForm::Plain(plain);
         }
-        let Root::Plain(plain) = &self.root else {
+        let DirectoryForm::Plain(plain) = &self.root else {
             return Err(UnixFsError::Unexpected.into());
         };
         let mut root = None;
@@ -211,11 +220,11 @@ impl Directory {
             root = Some(block.clone());
             sink(block);
         })?;
-        // It may have become too large to be plain.
+        // The directory may have become too large to be plain.
         if let Some(content @ Content::Shard { .. }) =
             root.map(|root| Content::decode(&root)).transpose()?
         {
-            self.root = Root::Sharded {
+            self.root = DirectoryForm::Sharded {
                 shard: Shard::of(content)?,
                 shrunk: false,
             };
@@ -236,12 +245,12 @@ impl Shard {
         };
         let mut slots = BTreeMap::new();
         for link in links {
-            let (place, name) = hamt::split(FANOUT, &link)?;
+            let (index, name) = hamt::split(FANOUT, &link)?;
             let slot = match name {
-                Some(name) => Slot::Entry(Link { name, ..link }),
-                None => Slot::Stored(link.cid, link.tsize),
+                Some(name) => ShardSlot::Entry(Link { name, ..link }),
+                None => ShardSlot::Stored(link.cid, link.tsize),
             };
-            if slots.insert(place, slot).is_some() {
+            if slots.insert(index, slot).is_some() {
                 return Err(UnixFsError::Shard);
             }
         }
@@ -254,98 +263,100 @@ impl Shard {
         blocks: &mut impl FnMut(&Cid) -> Option<Block>,
     ) -> Result<Option<(Cid, u64)>, DirectoryError> {
         let hash = murmur3::hash(name);
-        let (mut here, mut read) = (self, None::<Box<Self>>);
+        let (mut current, mut read) = (self, None::<Box<Self>>);
         for level in 0..MAX_LEVEL {
-            let stored = match here.slots.get(&place(hash, level)?) {
+            let stored = match current.slots.get(&slot_index(hash, level)?) {
                 None => return Ok(None),
-                Some(Slot::Entry(link)) => {
+                Some(ShardSlot::Entry(link)) => {
                     return Ok((link.name == name).then_some((link.cid, link.tsize)));
                 }
-                Some(Slot::Changed(below)) => {
-                    here = below;
+                Some(ShardSlot::Changed(below)) => {
+                    current = below;
                     continue;
                 }
-                Some(Slot::Stored(cid, _)) => *cid,
+                Some(ShardSlot::Stored(cid, _)) => *cid,
             };
-            here = read.insert(Box::new(Self::of(content(&stored, blocks)?)?));
+            current = read.insert(Box::new(Self::of(content(&stored, blocks)?)?));
         }
         Err(UnixFsError::Shard.into())
     }
 
-    /// Reads the shards on the way of a hash, so that what follows can't fail for a missing block.
+    /// Reads the shards on the path of a hash, so that the following change can't fail because of a
+    /// missing block.
     fn load(
         &mut self,
         hash: u64,
         level: u32,
         blocks: &mut impl FnMut(&Cid) -> Option<Block>,
     ) -> Result<(), DirectoryError> {
-        let Some(slot) = self.slots.get_mut(&place(hash, level)?) else {
+        let Some(slot) = self.slots.get_mut(&slot_index(hash, level)?) else {
             return Ok(());
         };
         let below = level.saturating_add(1);
         match slot {
-            Slot::Entry(_) => Ok(()),
-            // Recursion ends where the hash does.
-            Slot::Changed(shard) => shard.load(hash, below, blocks),
-            Slot::Stored(cid, _) => {
+            ShardSlot::Entry(_) => Ok(()),
+            // The recursion ends with the bits of the hash.
+            ShardSlot::Changed(shard) => shard.load(hash, below, blocks),
+            ShardSlot::Stored(cid, _) => {
                 let mut shard = Self::of(content(cid, blocks)?)?;
                 shard.load(hash, below, blocks)?;
-                *slot = Slot::Changed(Box::new(shard));
+                *slot = ShardSlot::Changed(Box::new(shard));
                 Ok(())
             }
         }
     }
 
-    /// Puts an entry whose way is loaded.
+    /// Adds an entry whose path was loaded.
     fn put(
         &mut self,
         hash: u64,
         level: u32,
         link: Link,
     ) -> Result<Option<(Cid, u64)>, UnixFsError> {
-        let place = place(hash, level)?;
+        let index = slot_index(hash, level)?;
         let below = level.saturating_add(1);
-        match self.slots.get_mut(&place) {
-            Some(Slot::Changed(shard)) => return shard.put(hash, below, link),
-            Some(Slot::Stored(..)) => return Err(UnixFsError::Unexpected),
-            Some(Slot::Entry(old)) if old.name != link.name => {
+        match self.slots.get_mut(&index) {
+            Some(ShardSlot::Changed(shard)) => return shard.put(hash, below, link),
+            Some(ShardSlot::Stored(..)) => return Err(UnixFsError::Unexpected),
+            Some(ShardSlot::Entry(old)) if old.name != link.name => {
                 let mut shard = Self::default();
                 shard.put(murmur3::hash(&old.name), below, old.clone())?;
                 shard.put(hash, below, link)?;
-                self.slots.insert(place, Slot::Changed(Box::new(shard)));
+                self.slots
+                    .insert(index, ShardSlot::Changed(Box::new(shard)));
                 return Ok(None);
             }
-            Some(Slot::Entry(_)) | None => {}
+            Some(ShardSlot::Entry(_)) | None => {}
         }
-        match self.slots.insert(place, Slot::Entry(link)) {
-            Some(Slot::Entry(old)) => Ok(Some((old.cid, old.tsize))),
+        match self.slots.insert(index, ShardSlot::Entry(link)) {
+            Some(ShardSlot::Entry(old)) => Ok(Some((old.cid, old.tsize))),
             _ => Ok(None),
         }
     }
 
-    /// Removes an entry that is there and whose way is loaded.
+    /// Removes an existing entry whose path was loaded.
     fn remove(&mut self, hash: u64, level: u32) {
-        let Ok(place) = place(hash, level) else {
+        let Ok(index) = slot_index(hash, level) else {
             return;
         };
         let mut left = None;
-        if let Some(Slot::Changed(shard)) = self.slots.get_mut(&place) {
+        if let Some(ShardSlot::Changed(shard)) = self.slots.get_mut(&index) {
             shard.remove(hash, level.saturating_add(1));
             let mut slots = shard.slots.values();
             match (slots.next(), slots.next()) {
                 (None, _) => {}
-                (Some(Slot::Entry(last)), None) => left = Some(last.clone()),
+                (Some(ShardSlot::Entry(last)), None) => left = Some(last.clone()),
                 _ => return,
             }
         }
         match left {
-            Some(link) => self.slots.insert(place, Slot::Entry(link)),
-            None => self.slots.remove(&place),
+            Some(link) => self.slots.insert(index, ShardSlot::Entry(link)),
+            None => self.slots.remove(&index),
         };
     }
 
-    /// All entries, if they are few enough for a plain directory; reads no more than it takes to know.
-    fn small(
+    /// Returns all entries if they fit in a plain directory. Stops reading as soon as they don't.
+    fn entries_if_plain(
         &self,
         blocks: &mut impl FnMut(&Cid) -> Option<Block>,
     ) -> Result<Option<Vec<Link>>, DirectoryError> {
@@ -357,7 +368,7 @@ impl Shard {
             }
             for slot in shard.slots.into_values() {
                 let below = match slot {
-                    Slot::Entry(link) => {
+                    ShardSlot::Entry(link) => {
                         size = size.saturating_add(estimate(&link.name, &link.cid));
                         if size > MAX_PLAIN_DIRECTORY {
                             return Ok(None);
@@ -365,8 +376,8 @@ impl Shard {
                         links.push(link);
                         continue;
                     }
-                    Slot::Stored(cid, _) => Self::of(content(&cid, blocks)?)?,
-                    Slot::Changed(shard) => *shard,
+                    ShardSlot::Stored(cid, _) => Self::of(content(&cid, blocks)?)?,
+                    ShardSlot::Changed(shard) => *shard,
                 };
                 open.push((below, level.saturating_add(1)));
             }
@@ -380,34 +391,34 @@ impl Shard {
         sink: &mut impl FnMut(Block),
     ) -> Result<Built, UnixFsError> {
         let mut links = Vec::with_capacity(self.slots.len());
-        for (place, slot) in &mut self.slots {
-            if let Slot::Changed(below) = slot {
+        for (index, slot) in &mut self.slots {
+            if let ShardSlot::Changed(below) = slot {
                 let built = below.finish(version, sink)?;
-                *slot = Slot::Stored(built.cid, built.dag_size);
+                *slot = ShardSlot::Stored(built.cid, built.dag_size);
             }
-            let mut name = hamt::place_text(FANOUT, *place).into_bytes();
+            let mut name = hamt::slot_name(FANOUT, *index).into_bytes();
             links.push(match slot {
-                Slot::Entry(link) => {
+                ShardSlot::Entry(link) => {
                     name.extend_from_slice(&link.name);
                     Link {
                         name: name.into(),
                         ..link.clone()
                     }
                 }
-                Slot::Stored(cid, tsize) => Link {
+                ShardSlot::Stored(cid, tsize) => Link {
                     cid: *cid,
                     name: name.into(),
                     tsize: *tsize,
                 },
-                Slot::Changed(_) => return Err(UnixFsError::Unexpected),
+                ShardSlot::Changed(_) => return Err(UnixFsError::Unexpected),
             });
         }
         shard(links, version, sink)
     }
 }
 
-fn place(hash: u64, level: u32) -> Result<u32, UnixFsError> {
-    hamt::place(hash, FANOUT, level).ok_or(UnixFsError::Shard)
+fn slot_index(hash: u64, level: u32) -> Result<u32, UnixFsError> {
+    hamt::slot_index(hash, FANOUT, level).ok_or(UnixFsError::Shard)
 }
 
 fn content(

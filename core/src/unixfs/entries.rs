@@ -1,4 +1,4 @@
-//! The entries of a directory, plain or sharded, as their blocks come.
+//! Lists the entries of a plain or sharded directory as its blocks arrive.
 
 use super::resolve::is_directory;
 use super::{Budget, Content, UnixFsError, hamt};
@@ -11,105 +11,106 @@ use bytes::Bytes;
 /// An entry of a directory.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DirEntry {
-    /// Its name; not necessarily UTF-8.
+    /// Name of the entry; not necessarily UTF-8.
     pub name: Bytes,
-    /// What it is the name of.
+    /// CID that the entry names.
     pub cid: Cid,
-    /// What the directory says of the bytes of its DAG.
+    /// Bytes of the entry's DAG, according to the directory.
     pub tsize: u64,
 }
 
 #[derive(Debug, Clone)]
-enum Slot {
-    /// A node of the directory, on this level of shards.
+enum ListingSlot {
+    /// A node of the directory, and its level of shards.
     Pending(Cid, u32),
     Entry(DirEntry),
 }
 
-/// Lists one directory, in the order of its links (of a sharded one: by place).
+/// Lists one directory in the order of its links. A sharded directory is listed in the order of its
+/// slots.
 #[derive(Debug, Clone)]
 pub struct Entries {
-    slots: VecDeque<Slot>,
+    slots: VecDeque<ListingSlot>,
     budget: Budget,
 }
 
 impl Entries {
-    /// Starts with the directory's root.
+    /// Starts with the root of the directory.
     #[must_use]
     pub fn new(root: Cid, budget: Budget) -> Self {
         Self {
-            slots: VecDeque::from([Slot::Pending(root, 0)]),
+            slots: VecDeque::from([ListingSlot::Pending(root, 0)]),
             budget,
         }
     }
 
-    /// The next blocks that are needed, at most `max`, in order.
+    /// Returns the next blocks that are needed, at most `max`, in order.
     #[must_use]
     pub fn wants(&self, max: usize) -> Vec<Cid> {
         let pending = self.slots.iter().filter_map(|slot| match slot {
-            Slot::Pending(cid, _) => Some(*cid),
-            Slot::Entry(_) => None,
+            ListingSlot::Pending(cid, _) => Some(*cid),
+            ListingSlot::Entry(_) => None,
         });
         pending.take(max).collect()
     }
 
-    /// What stands next: roots of entries, and shards that aren't here.
+    /// Returns the next CIDs in order: roots of entries, and shards that were not pushed yet.
     pub fn upcoming(&self) -> impl Iterator<Item = &Cid> {
         self.slots.iter().map(|slot| match slot {
-            Slot::Pending(cid, _) => cid,
-            Slot::Entry(entry) => &entry.cid,
+            ListingSlot::Pending(cid, _) => cid,
+            ListingSlot::Entry(entry) => &entry.cid,
         })
     }
 
-    /// Takes a wanted block.
+    /// Adds a wanted block.
     ///
     /// # Errors
-    /// [`UnixFsError::Unexpected`] for another one, and faults of the DAG.
+    /// [`UnixFsError::Unexpected`] if the block is not wanted; other errors if the DAG is faulty.
     pub fn push(&mut self, block: &Block) -> Result<(), UnixFsError> {
         let found = self
             .slots
             .iter()
             .enumerate()
             .find_map(|(index, slot)| match slot {
-                Slot::Pending(cid, level) if cid == block.cid() => Some((index, *level)),
+                ListingSlot::Pending(cid, level) if cid == block.cid() => Some((index, *level)),
                 _ => None,
             });
         let (index, level) = found.ok_or(UnixFsError::Unexpected)?;
         self.fill(index, level, Content::decode(block)?)?;
-        self.settle()
+        self.fill_identity_nodes()
     }
 
-    /// The next entry, if it is there.
-    // Not an iterator: `None` may mean "not yet".
+    /// Returns the next entry, if its block was pushed.
+    // Not an iterator, because `None` may mean "not yet".
     #[expect(
         clippy::should_implement_trait,
-        reason = "None is not the end; see is_done"
+        reason = "None doesn't mean the end; see is_done"
     )]
     pub fn next(&mut self) -> Option<DirEntry> {
         match self.slots.pop_front()? {
-            Slot::Entry(entry) => Some(entry),
-            pending @ Slot::Pending(..) => {
+            ListingSlot::Entry(entry) => Some(entry),
+            pending @ ListingSlot::Pending(..) => {
                 self.slots.push_front(pending);
                 None
             }
         }
     }
 
-    /// All entries were given out.
+    /// Returns whether all entries were returned.
     #[must_use]
     pub fn is_done(&self) -> bool {
         self.slots.is_empty()
     }
 
-    fn settle(&mut self) -> Result<(), UnixFsError> {
+    fn fill_identity_nodes(&mut self) -> Result<(), UnixFsError> {
         let mut index = 0_usize;
         while let Some(slot) = self.slots.get(index) {
-            let own = match slot {
-                Slot::Pending(cid, level) => cid::identity_data(cid)
+            let inline = match slot {
+                ListingSlot::Pending(cid, level) => cid::identity_data(cid)
                     .map(|data| (cid.codec(), *level, Bytes::copy_from_slice(data))),
-                Slot::Entry(_) => None,
+                ListingSlot::Entry(_) => None,
             };
-            match own {
+            match inline {
                 Some((codec, level, data)) => {
                     self.fill(index, level, Content::decode_as(codec, &data)?)?
                 }
@@ -138,7 +139,7 @@ impl Entries {
     }
 }
 
-fn expand(content: Content, level: u32, depth: u32) -> Result<Vec<Slot>, UnixFsError> {
+fn expand(content: Content, level: u32, depth: u32) -> Result<Vec<ListingSlot>, UnixFsError> {
     let (links, fanout) = match content {
         Content::Directory(links) => (links, None),
         Content::Shard { fanout, links } => (links, Some(fanout)),
@@ -151,12 +152,12 @@ fn expand(content: Content, level: u32, depth: u32) -> Result<Vec<Slot>, UnixFsE
             Some(fanout) => hamt::split(fanout, &link)?.1,
         };
         slots.push(match name {
-            Some(name) => Slot::Entry(DirEntry {
+            Some(name) => ListingSlot::Entry(DirEntry {
                 name,
                 cid: link.cid,
                 tsize: link.tsize,
             }),
-            None if level < depth => Slot::Pending(link.cid, level.saturating_add(1)),
+            None if level < depth => ListingSlot::Pending(link.cid, level.saturating_add(1)),
             None => return Err(UnixFsError::BudgetDepth),
         });
     }

@@ -1,6 +1,7 @@
-//! The balanced layout of a file's DAG: children in groups under a node, those nodes in groups again, and so on.
+//! The balanced layout of a file's DAG: groups of children under a node, groups of such nodes under
+//! a node, and so on.
 //!
-//! The layout is Kubo's. Memory is one group of links for each level.
+//! The layout is Kubo's. It keeps one group of links for each level in memory.
 
 use super::{Built, Data, Kind};
 use crate::block::Block;
@@ -9,14 +10,14 @@ use crate::dag_pb::{Link, Node};
 use alloc::vec::Vec;
 use bytes::Bytes;
 
-/// Lays out one file, or a part of one.
+/// Lays out one file, or a part of a file.
 #[derive(Debug, Clone)]
 pub(crate) struct Layout {
-    /// Of the nodes' CIDs.
+    /// Version of the nodes' CIDs.
     version: Version,
-    /// Links of a node at most.
+    /// Most links of a node.
     links: usize,
-    /// From the children up: those that have no parent yet.
+    /// For each level, from the leaves up: the nodes without a parent.
     levels: Vec<Vec<Built>>,
 }
 
@@ -29,12 +30,13 @@ impl Layout {
         }
     }
 
-    /// Adds the next child, a leaf or another DAG; nodes that are full and have a successor go to `sink`.
+    /// Adds the next child: a leaf or another DAG. Sends each full node to `sink` as soon as it has
+    /// a successor.
     pub(crate) fn add(&mut self, child: Built, sink: &mut impl FnMut(Block)) {
         self.add_at(0, child, sink);
     }
 
-    /// The children, as long as none of them has a parent.
+    /// Returns the children, as long as none of them has a parent.
     pub(crate) fn children(&self) -> Option<&[Built]> {
         match self.levels.as_slice() {
             [] => Some(&[]),
@@ -43,7 +45,8 @@ impl Layout {
         }
     }
 
-    /// Ends it; the last nodes go to `sink`, the root at last. One child alone is the root itself, and without children there is none.
+    /// Ends the layout. Sends the last nodes to `sink`, the root last. A single child is itself the
+    /// root. Returns `None` if there are no children.
     pub(crate) fn finish(mut self, sink: &mut impl FnMut(Block)) -> Option<Built> {
         let mut level = 0_usize;
         loop {
@@ -80,7 +83,7 @@ impl Layout {
         }
     }
 
-    /// Makes the node over all waiting children of a level.
+    /// Builds the node over all children of a level that have no parent.
     fn group(&mut self, level: usize, sink: &mut impl FnMut(Block)) -> Built {
         let children = self
             .levels
@@ -113,7 +116,7 @@ impl Layout {
     }
 }
 
-/// A node of a file.
+/// Builds a node of a file.
 pub(super) fn node(links: Vec<Link>, data: Data, version: Version) -> Block {
     let data = Some(data.encode());
     Block::dag_pb(Node { links, data }.encode(), version)

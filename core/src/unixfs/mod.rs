@@ -1,15 +1,18 @@
 //! UnixFS: files and directories as DAGs of blocks.
 //!
-//! - [`Walker`]: from a root CID to a file's content, verified and in order, from blocks of any source;
-//! - [`Resolver`]: from a root CID and a path to the CID at its end;
-//! - [`Entries`]: the entries of a directory, plain or sharded;
-//! - [`Builder`], [`DirectoryBuilder`], [`symlink`]: content to blocks, with the CIDs of `ipfs add`;
-//! - [`Directory`]: one that is there, changed entry by entry.
+//! - [`Walker`]: from a root CID to a file's content, verified and in order, with blocks from any
+//!   source.
+//! - [`Resolver`]: from a root CID and a path to the CID at the end of the path.
+//! - [`Entries`]: the entries of a plain or sharded directory.
+//! - [`Builder`], [`DirectoryBuilder`], [`symlink`]: from content to blocks, with the CIDs of `ipfs
+//!   add`.
+//! - [`Directory`]: an existing directory that is changed entry by entry.
 //!
-//! All are without I/O: they say which blocks they want, and take them.
+//! Nothing here does I/O: each type says which blocks it needs, and the caller pushes them.
 //!
-//! Restrictions: a DAG is at most 64 levels deep, and a walk may be bounded in blocks and bytes ([`Budget`]); the sizes that nodes claim must
-//! be those that their children have; shards are placed by Murmur3 as Kubo does it. Source: the UnixFS specification.
+//! Restrictions: a DAG has at most 64 levels. A [`Budget`] bounds the blocks and bytes of a walk.
+//! The sizes that a node claims must equal those of its children. Shards use Murmur3 as in Kubo.
+//! Source: the UnixFS specification.
 
 mod build;
 mod data;
@@ -24,7 +27,7 @@ mod symlink;
 mod walk;
 
 pub use build::{
-    Builder, Built, LINKS, Profile, SIZE_262144_V0, SIZE_262144_V1, SIZE_1048576_V0,
+    Builder, Built, MAX_LINKS, Profile, SIZE_262144_V0, SIZE_262144_V1, SIZE_1048576_V0,
     SIZE_1048576_V1,
 };
 pub use data::{Data, Kind};
@@ -39,11 +42,12 @@ pub use walk::{Budget, Span, Walker};
 
 use crate::dag_pb::DagPbError;
 
-/// Why a DAG can't be walked. Its blocks have the right hashes, so no other source has better ones.
+/// Why a DAG can't be walked. Its blocks have the correct hashes, so other sources have the same
+/// blocks.
 #[non_exhaustive]
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum UnixFsError {
-    /// Not a dag-pb node.
+    /// A block is not a dag-pb node.
     #[error("not a dag-pb node: {0}")]
     DagPb(#[from] DagPbError),
     /// The UnixFS message is malformed at this byte.
@@ -52,59 +56,59 @@ pub enum UnixFsError {
         /// Offset in the message.
         at: usize,
     },
-    /// A kind of node that UnixFS doesn't have, or that no one uses.
-    #[error("unknown kind of UnixFS node {number}")]
+    /// UnixFS doesn't have this node type, or nobody uses it.
+    #[error("unknown UnixFS node type {number}")]
     UnknownKind {
-        /// Its number.
+        /// Number of the type.
         number: u64,
     },
-    /// A dag-pb node without data.
+    /// A dag-pb node has no data.
     #[error("the node has no UnixFS data")]
     NoData,
-    /// A block that is neither raw nor dag-pb.
+    /// A block is neither raw nor dag-pb.
     #[error("expected a raw or dag-pb block, not codec {codec:#x}")]
     Codec {
-        /// Its codec.
+        /// Codec of the block.
         codec: u64,
     },
-    /// Sizes that contradict each other.
+    /// Sizes in the DAG contradict each other.
     #[error("the sizes in the DAG contradict each other")]
     Sizes,
-    /// Something else where a file is expected.
+    /// A node is not a file where a file is expected.
     #[error("expected a file")]
     NotAFile {
-        /// What is there.
+        /// Type of the node.
         kind: Kind,
     },
-    /// Something else where a directory is expected.
+    /// A node is not a directory where a directory is expected.
     #[error("expected a directory")]
     NotADirectory {
-        /// What is there.
+        /// Type of the node.
         kind: Kind,
     },
-    /// A shard with another hash, an impossible fanout or a link without its place.
+    /// A shard uses another hash, has an impossible fanout, or has a link without a slot.
     #[error("malformed directory shard")]
     Shard,
-    /// An entry whose name is empty, `.`, `..`, too long, or has a slash or a NUL.
-    #[error("an entry has a name that no file can have")]
+    /// The name of an entry is empty, `.`, `..` or too long, or it has a slash or a NUL.
+    #[error("a directory entry has an invalid name")]
     Name,
-    /// No entry of this name; its place in the path, from 0.
-    #[error("no entry for part {index} of the path")]
+    /// The directory has no entry with this name.
+    #[error("the directory has no entry for part {index} of the path")]
     NotFound {
-        /// Which part of the path.
+        /// Index of the name in the path, from 0.
         index: usize,
     },
-    /// A block that is not wanted; nothing happened.
-    #[error("unexpected block")]
+    /// The block is not wanted; nothing changed.
+    #[error("this block is not wanted here")]
     Unexpected,
-    /// More blocks than the budget has.
-    #[error("more blocks than allowed")]
+    /// The walk needs more blocks than the budget allows.
+    #[error("the DAG has more blocks than allowed")]
     BudgetBlocks,
-    /// More levels than the budget has.
-    #[error("deeper than allowed")]
+    /// The DAG has more levels than the budget allows.
+    #[error("the DAG has more levels than allowed")]
     BudgetDepth,
-    /// More bytes than the budget has.
-    #[error("more content than allowed")]
+    /// The content has more bytes than the budget allows.
+    #[error("the DAG has more content than allowed")]
     BudgetOutput,
 }
 

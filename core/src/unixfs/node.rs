@@ -1,4 +1,4 @@
-//! A block as UnixFS sees it.
+//! The UnixFS view of a block.
 
 use super::{Data, Kind, UnixFsError};
 use crate::block::Block;
@@ -12,36 +12,36 @@ use bytes::Bytes;
 pub enum Content {
     /// A leaf of plain bytes.
     Raw(Bytes),
-    /// A node of a file: bytes of its own, then what is below its children.
+    /// A node of a file: its own bytes, followed by the content of its children.
     File {
         /// Own bytes, before those of the children.
         data: Bytes,
-        /// Each child and how many bytes are below it.
+        /// Each child, with the bytes of content below it.
         children: Vec<(Cid, u64)>,
-        /// All bytes here and below.
+        /// Bytes of content in this node and below it.
         size: u64,
     },
     /// A directory.
     Directory(Vec<Link>),
-    /// A part of a large directory.
+    /// A part of a sharded directory.
     Shard {
-        /// Number of places: a power of two.
+        /// Number of slots: a power of two.
         fanout: u32,
-        /// Its links, named by their place and, for an entry, the entry's name.
+        /// Its links, named by their slot and, for an entry, the entry's name.
         links: Vec<Link>,
     },
     /// A symbolic link with its target.
     Symlink(Bytes),
 }
 
-/// Fanouts above this need more than Kubo's three hexadecimal digits.
+/// Largest fanout. A larger one needs more than Kubo's three hexadecimal digits.
 const MAX_FANOUT: u64 = 1024;
 
 impl Content {
     /// Decodes a block.
     ///
     /// # Errors
-    /// [`UnixFsError`] where it is no UnixFS node or contradicts itself.
+    /// [`UnixFsError`] if the block is not a UnixFS node or its sizes contradict each other.
     pub fn decode(block: &Block) -> Result<Self, UnixFsError> {
         Self::decode_as(block.cid().codec(), block.data())
     }
@@ -79,7 +79,7 @@ impl Content {
         }
     }
 
-    /// Bytes of content here and below; `None` for what is no file.
+    /// Returns the bytes of content in this node and below it. Returns `None` if it is not a file.
     #[must_use]
     pub fn file_size(&self) -> Option<u64> {
         match self {
@@ -89,7 +89,7 @@ impl Content {
         }
     }
 
-    /// What it is.
+    /// Returns the type of the node.
     #[must_use]
     pub fn kind(&self) -> Kind {
         match self {
@@ -102,7 +102,7 @@ impl Content {
     }
 }
 
-/// A file node whose sizes agree with each other.
+/// Checks that the sizes of a file node agree with each other.
 fn file(links: Vec<Link>, data: Data) -> Result<Content, UnixFsError> {
     if links.len() != data.blocksizes.len() {
         return Err(UnixFsError::Sizes);

@@ -1,4 +1,20 @@
-//! From a root and a path to the CID at its end, through plain and sharded directories.
+//! Resolves a path: from a root to the CID at the end of the path, through plain and sharded
+//! directories.
+//!
+//! ```
+//! use interplanar_core::block::Block;
+//! use interplanar_core::cid::Version;
+//! use interplanar_core::unixfs::{Budget, DirectoryBuilder, Resolver};
+//! let (file, mut blocks) = (Block::raw("hello".into()), vec![]);
+//! let mut builder = DirectoryBuilder::new(Version::V1);
+//! builder.add("a".into(), *file.cid(), 5);
+//! let directory = builder.finish(&mut |block| blocks.push(block)).unwrap();
+//!
+//! let mut resolver = Resolver::new(directory.cid, vec!["a".into()], Budget::default());
+//! assert_eq!(resolver.wants(), Some(directory.cid));
+//! resolver.push(blocks.remove(0)).unwrap();
+//! assert_eq!(resolver.resolved().unwrap().cid, *file.cid());
+//! ```
 
 use super::{Budget, Content, Kind, UnixFsError, hamt};
 use crate::block::Block;
@@ -12,21 +28,21 @@ use bytes::Bytes;
 /// The end of a path.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Resolved {
-    /// What is there.
+    /// CID at the end of the path.
     pub cid: Cid,
-    /// The roots of the directories on the way, and at last `cid` itself: one for each part of the path and one more.
+    /// Roots of the directories on the path, then `cid` itself: one more than the path has parts.
     pub roots: Vec<Cid>,
 }
 
-/// Follows one path. Symlinks are not followed.
+/// Resolves one path. Doesn't follow symlinks.
 #[derive(Debug, Clone)]
 pub struct Resolver {
     path: Vec<String>,
-    /// The part of the path that is looked for.
+    /// Index of the path's part that is being looked up.
     index: usize,
-    /// The block that is wanted.
+    /// The wanted block.
     at: Cid,
-    /// Level in a sharded directory.
+    /// Level of shards in the current directory.
     level: u32,
     roots: Vec<Cid>,
     budget: Budget,
@@ -46,13 +62,13 @@ impl Resolver {
         }
     }
 
-    /// The block that is needed next; `None` when the path is resolved.
+    /// Returns the block that is needed next. Returns `None` if the path is resolved.
     #[must_use]
     pub fn wants(&self) -> Option<Cid> {
         (self.index < self.path.len()).then_some(self.at)
     }
 
-    /// The end of the path, once it is reached.
+    /// Returns the end of the path, if it is resolved.
     #[must_use]
     pub fn resolved(&self) -> Option<Resolved> {
         self.wants().is_none().then(|| Resolved {
@@ -61,26 +77,27 @@ impl Resolver {
         })
     }
 
-    /// Takes the wanted block.
+    /// Adds the wanted block.
     ///
     /// # Errors
-    /// [`UnixFsError::Unexpected`] for another one; [`UnixFsError::NotFound`]; faults of the DAG.
+    /// [`UnixFsError::Unexpected`] if the block is not wanted; [`UnixFsError::NotFound`] if the
+    /// path has no such entry; other errors if the DAG is faulty.
     pub fn push(&mut self, block: Block) -> Result<(), UnixFsError> {
         if self.wants() != Some(*block.cid()) {
             return Err(UnixFsError::Unexpected);
         }
-        self.step(Content::decode(&block)?)?;
-        // Identity CIDs have their data in them.
+        self.advance(Content::decode(&block)?)?;
+        // Identity CIDs contain their data.
         while let Some(wanted) = self.wants()
             && let Some(data) = cid::identity_data(&wanted)
         {
             let content = Content::decode_as(wanted.codec(), &Bytes::copy_from_slice(data))?;
-            self.step(content)?;
+            self.advance(content)?;
         }
         Ok(())
     }
 
-    fn step(&mut self, content: Content) -> Result<(), UnixFsError> {
+    fn advance(&mut self, content: Content) -> Result<(), UnixFsError> {
         self.budget.blocks = self
             .budget
             .blocks
@@ -102,8 +119,8 @@ impl Resolver {
             }
             Content::Shard { fanout, links } => {
                 match find_in_shard(fanout, &links, name, self.level)? {
-                    Some(InShard::Entry(cid)) => self.enter(cid),
-                    Some(InShard::Below(cid)) => {
+                    Some(ShardMatch::Entry(cid)) => self.enter(cid),
+                    Some(ShardMatch::Subshard(cid)) => {
                         self.at = cid;
                         self.level = self.level.saturating_add(1);
                     }
@@ -123,9 +140,9 @@ impl Resolver {
     }
 }
 
-enum InShard {
+enum ShardMatch {
     Entry(Cid),
-    Below(Cid),
+    Subshard(Cid),
 }
 
 fn find_in_shard(
@@ -133,13 +150,13 @@ fn find_in_shard(
     links: &[Link],
     name: &[u8],
     level: u32,
-) -> Result<Option<InShard>, UnixFsError> {
-    let place = hamt::place(murmur3::hash(name), fanout, level).ok_or(UnixFsError::Shard)?;
+) -> Result<Option<ShardMatch>, UnixFsError> {
+    let slot = hamt::slot_index(murmur3::hash(name), fanout, level).ok_or(UnixFsError::Shard)?;
     for link in links {
         match hamt::split(fanout, link)? {
-            (at, None) if at == place => return Ok(Some(InShard::Below(link.cid))),
-            (at, Some(entry)) if at == place && entry == name => {
-                return Ok(Some(InShard::Entry(link.cid)));
+            (at, None) if at == slot => return Ok(Some(ShardMatch::Subshard(link.cid))),
+            (at, Some(entry)) if at == slot && entry == name => {
+                return Ok(Some(ShardMatch::Entry(link.cid)));
             }
             _ => {}
         }
@@ -147,7 +164,7 @@ fn find_in_shard(
     Ok(None)
 }
 
-/// Whether a kind has entries.
+/// Returns whether a node of this type has entries.
 pub(super) fn is_directory(kind: Kind) -> bool {
     matches!(kind, Kind::Directory | Kind::HamtShard)
 }

@@ -1,4 +1,4 @@
-//! Symbolic links, as `ipfs add` makes them.
+//! Symbolic links, with the CIDs of `ipfs add`.
 
 use super::{Built, Data, Kind};
 use crate::block::Block;
@@ -7,7 +7,7 @@ use crate::dag_pb::Node;
 use alloc::vec::Vec;
 use bytes::Bytes;
 
-/// Makes a symbolic link; its block goes to `sink`.
+/// Builds a symbolic link and sends its block to `sink`.
 pub fn symlink(target: &[u8], version: Version, sink: &mut impl FnMut(Block)) -> Built {
     let data = Data {
         data: Some(Bytes::copy_from_slice(target)),

@@ -10,7 +10,7 @@ use std::{format, vec};
 
 type Blocks = HashMap<Cid, Block>;
 
-/// Bytes that look random and are the same in each run.
+/// Generates bytes that look random and are the same in each run.
 fn content(length: usize) -> Vec<u8> {
     let mut state = 0x9e37_79b9_7f4a_7c15_u64;
     let mut bytes = Vec::new();
@@ -38,7 +38,7 @@ fn build(bytes: &[u8], profile: Profile, step: usize) -> (Built, Blocks) {
 fn walk(mut walker: Walker, blocks: &Blocks, ahead: usize) -> Result<Vec<u8>, UnixFsError> {
     let mut read = vec![];
     while !walker.is_done() {
-        // The other way round, so that blocks come out of order.
+        // In reverse, so that blocks arrive out of order.
         for cid in walker.wants(ahead)?.iter().rev() {
             walker.push(blocks[cid].clone())?;
         }
@@ -49,9 +49,10 @@ fn walk(mut walker: Walker, blocks: &Blocks, ahead: usize) -> Result<Vec<u8>, Un
     Ok(read)
 }
 
-/// `ipfs add -Q --only-hash --chunker=size-N` (Kubo 0.43.0): with `--cid-version=0 --raw-leaves=false`, and with `--cid-version=1`.
+/// CIDs by `ipfs add -Q --only-hash --chunker=size-N` (Kubo 0.43.0), first with `--cid-version=0
+/// --raw-leaves=false`, then with `--cid-version=1`.
 #[test]
-fn cids_are_those_of_ipfs_add() {
+fn cids_equal_those_of_ipfs_add() {
     let golden = [
         (
             262_144,
@@ -164,7 +165,7 @@ fn every_range_reads_back_with_every_read_ahead() {
 }
 
 #[test]
-fn a_range_asks_only_for_blocks_that_cover_it() {
+fn a_range_wants_only_blocks_that_cover_it() {
     let (built, blocks) = build(
         &content(1000),
         Profile {
@@ -181,7 +182,7 @@ fn a_range_asks_only_for_blocks_that_cover_it() {
 }
 
 #[test]
-fn the_same_leaf_is_wanted_once_and_fills_every_place() {
+fn a_repeated_leaf_is_wanted_once_and_fills_every_position() {
     let (built, blocks) = build(
         &[7; 1000],
         Profile {
@@ -246,9 +247,9 @@ fn data_of_inner_nodes_and_identity_cids_are_content() {
     );
 }
 
-/// Eight blocks, 174^7 times the leaf: every level is a node with 174 links to the one below.
+/// Eight blocks with 174^7 times the leaf: each level is a node with 174 links to the one below.
 #[test]
-fn a_bomb_of_nodes_that_repeat_costs_its_output_and_no_more() {
+fn a_bomb_of_repeated_nodes_is_bounded_by_its_output() {
     let leaf = Block::raw(Bytes::from(content(1000)));
     let (mut top, mut size) = (leaf.clone(), 1000_u64);
     let mut blocks = Blocks::from([(*leaf.cid(), leaf)]);
@@ -270,7 +271,7 @@ fn a_bomb_of_nodes_that_repeat_costs_its_output_and_no_more() {
 }
 
 #[test]
-fn sizes_that_lie_are_errors() {
+fn wrong_sizes_are_errors() {
     let leaf = Block::raw("1234".into());
     let of = |root: &Block| {
         walk(
@@ -351,7 +352,7 @@ fn budgets_end_a_walk() {
 }
 
 #[test]
-fn what_is_not_wanted_leaves_the_walker_as_it_was() {
+fn an_unwanted_block_leaves_the_walker_unchanged() {
     let (built, blocks) = build(
         &content(1000),
         Profile {
@@ -372,7 +373,7 @@ fn what_is_not_wanted_leaves_the_walker_as_it_was() {
 }
 
 #[test]
-fn what_is_no_file_is_said() {
+fn other_nodes_than_files_are_refused() {
     let directory = Block::dag_pb(
         Node {
             links: vec![],
@@ -410,9 +411,9 @@ fn directory(entries: &[(String, Cid, u64)], version: Version) -> (Built, Blocks
 
 use std::string::String;
 
-/// `ipfs add -rQ --only-hash --cid-version=1` of f0, f1, f2 with their digits.
+/// CID by `ipfs add -rQ --only-hash --cid-version=1` of files f0, f1 and f2 that hold their digits.
 #[test]
-fn a_plain_directory_is_that_of_ipfs_add() {
+fn a_plain_directory_equals_that_of_ipfs_add() {
     let entry = |n: u8| (format!("f{n}"), *Block::raw(n.to_string().into()).cid(), 1);
     let (built, blocks) = directory(&[entry(2), entry(0), entry(1)], Version::V1);
     assert_eq!(
@@ -427,7 +428,8 @@ fn a_plain_directory_is_that_of_ipfs_add() {
     );
 }
 
-/// `ipfs add -rQ --only-hash --cid-version=1` of 6,000 files file-0000…, each with `x`.
+/// CID by `ipfs add -rQ --only-hash --cid-version=1` of 6,000 files file-0000…, each with content
+/// `x`.
 #[test]
 fn a_large_directory_is_sharded_as_by_ipfs_add() {
     let leaf = *Block::raw("x".into()).cid();

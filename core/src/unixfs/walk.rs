@@ -1,7 +1,9 @@
-//! The verifying walker: from a root CID to the content of a file, in order, whatever the DAG's shape.
+//! The verifying walker: from a root CID to the content of a file, in order, for every shape of
+//! DAG.
 //!
-//! Blocks may come in any order among those that [`Walker::wants`] named. Each is a [`Block`], so its hash is right; the walker
-//! checks that the sizes that nodes claim are those that their children have.
+//! Blocks may arrive in any order, among those that [`Walker::wants`] returned. Each is a
+//! [`Block`], so its hash is correct. The walker checks that the sizes that a node claims equal
+//! those of its children.
 //!
 //! ```
 //! use interplanar_core::unixfs::{Budget, Builder, SIZE_262144_V1, Walker};
@@ -30,14 +32,15 @@ use alloc::collections::VecDeque;
 use alloc::vec::Vec;
 use bytes::Bytes;
 
-/// Places in the content that are known at once, before a node that repeats is left to be asked for again: a DAG of eight blocks, each with
-/// 174 links to the next, has more places than any memory.
+/// Most positions of the content that are known at once. Above it, a repeated node is filled in
+/// only once and wanted again later. A DAG of eight blocks, each with 174 links to the next, has
+/// more positions than any memory.
 const MAX_SLOTS: usize = 1 << 12;
 
-/// What a walk may use.
+/// Limits on what a walk may use.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Budget {
-    /// Blocks that may be taken.
+    /// Blocks that may be pushed.
     pub blocks: u64,
     /// Levels of nodes below the root.
     pub depth: u32,
@@ -56,39 +59,40 @@ impl Default for Budget {
     }
 }
 
-/// A part of a file, as [`Walker::spans`] tells it.
+/// A part of a file, as [`Walker::spans`] returns it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Span {
-    /// The leaf that is wanted; none for content that is here already.
+    /// The wanted leaf, or `None` for content that was already pushed.
     pub cid: Option<Cid>,
-    /// Bytes of it.
+    /// Bytes of the part.
     pub size: u64,
 }
 
-/// A part of the content that is not there yet.
+/// A part of the content that was not pushed yet.
 #[derive(Debug, Clone)]
-struct Pending {
+struct PendingNode {
     cid: Cid,
-    /// Where its content starts in the file.
+    /// Offset of its content in the file.
     offset: u64,
-    /// What its parent says of its size; unknown for the root.
+    /// Size according to its parent; unknown for the root.
     size: Option<u64>,
     depth: u32,
 }
 
 #[derive(Debug, Clone)]
-enum Slot {
-    Pending(Pending),
+enum ContentSlot {
+    Pending(PendingNode),
     Data(Bytes),
 }
 
 /// Walks one file.
 #[derive(Debug, Clone)]
 pub struct Walker {
-    /// The content from the position on, in order; only nodes on the way are expanded, so its length is depth × links.
-    slots: VecDeque<Slot>,
+    /// The content from the position on, in order. Only nodes on the path are expanded, so its
+    /// length is at most depth × links.
+    slots: VecDeque<ContentSlot>,
     from: u64,
-    /// First byte that is not wanted.
+    /// Offset of the first byte that is not wanted.
     end: u64,
     budget: Budget,
     size: Option<u64>,
@@ -103,11 +107,12 @@ impl Walker {
         Self::with_range(root, 0, None, budget)
     }
 
-    /// Walks the bytes `from..=to` of the file, to its end without `to`; subtrees outside are never asked for.
+    /// Walks the bytes `from..=to` of the file, or to its end if `to` is `None`. Never wants
+    /// subtrees outside of them.
     #[must_use]
     pub fn with_range(root: Cid, from: u64, to: Option<u64>, budget: Budget) -> Self {
         let end = to.map_or(u64::MAX, |to| to.saturating_add(1));
-        let root = Slot::Pending(Pending {
+        let root = ContentSlot::Pending(PendingNode {
             cid: root,
             offset: 0,
             size: None,
@@ -125,18 +130,19 @@ impl Walker {
         }
     }
 
-    /// The next blocks that are needed, at most `max`, in the order of the content, each once.
+    /// Returns the next blocks that are needed, at most `max`, in the order of the content, each
+    /// once.
     ///
     /// # Errors
-    /// An identity CID in the DAG whose data is no valid node.
+    /// [`UnixFsError`] if the DAG has an identity CID whose data is not a valid node.
     pub fn wants(&mut self, max: usize) -> Result<Vec<Cid>, UnixFsError> {
-        self.settle()?;
+        self.fill_identity_nodes()?;
         let mut wanted: Vec<Cid> = Vec::new();
         for slot in &self.slots {
             if wanted.len() >= max {
                 break;
             }
-            if let Slot::Pending(pending) = slot
+            if let ContentSlot::Pending(pending) = slot
                 && !wanted.contains(&pending.cid)
             {
                 wanted.push(pending.cid);
@@ -145,30 +151,33 @@ impl Walker {
         Ok(wanted)
     }
 
-    /// Whether this block is needed anywhere in what is known of the DAG.
+    /// Returns whether the known part of the DAG needs this block anywhere.
     #[must_use]
     pub fn is_wanted(&self, cid: &Cid) -> bool {
         self.slots
             .iter()
-            .any(|slot| matches!(slot, Slot::Pending(pending) if pending.cid == *cid))
+            .any(|slot| matches!(slot, ContentSlot::Pending(pending) if pending.cid == *cid))
     }
 
-    /// Takes a block; it fills every place where it is needed, or the first one only where a node would make too many.
+    /// Adds a block and fills every position that needs it. If a node would add too many positions,
+    /// it fills only the first.
     ///
     /// # Errors
-    /// [`UnixFsError::Unexpected`] leaves the walker as it was; after any other error the content can't be had.
+    /// [`UnixFsError::Unexpected`] if the block is not wanted; the walker is unchanged. After any
+    /// other error the content can't be read.
     pub fn push(&mut self, block: Block) -> Result<(), UnixFsError> {
         let (cid, data) = block.into_parts();
         let mut index = 0_usize;
         let (mut taken, mut grows) = (false, false);
         while let Some(slot) = self.slots.get(index) {
             match slot {
-                Slot::Pending(pending) if pending.cid == cid => {
+                ContentSlot::Pending(pending) if pending.cid == cid => {
                     if grows && self.slots.len() >= MAX_SLOTS {
                         break;
                     }
                     taken = true;
-                    // Where a node repeats inside itself nothing can be: its own hash would be in it. So going on is safe.
+                    // A node can't contain itself, because its hash would have to be in it. So
+                    // scanning on is safe.
                     let added = self.fill(index, cid.codec(), &data)?;
                     grows = added > 1;
                     index = index.saturating_add(added);
@@ -177,64 +186,65 @@ impl Walker {
             }
         }
         if taken {
-            self.settle()
+            self.fill_identity_nodes()
         } else {
             Err(UnixFsError::Unexpected)
         }
     }
 
-    /// The next piece of the content, if it is there.
-    // Not an iterator: `None` may mean "not yet".
+    /// Returns the next piece of the content, if it was pushed.
+    // Not an iterator, because `None` may mean "not yet".
     #[expect(
         clippy::should_implement_trait,
-        reason = "None is not the end; see is_done"
+        reason = "None doesn't mean the end; see is_done"
     )]
     pub fn next(&mut self) -> Option<Bytes> {
         match self.slots.pop_front()? {
-            Slot::Data(data) => {
+            ContentSlot::Data(data) => {
                 let length = data.len() as u64;
                 self.position = self.position.saturating_add(length);
                 self.buffered = self.buffered.saturating_sub(length);
                 Some(data)
             }
-            pending @ Slot::Pending(_) => {
+            pending @ ContentSlot::Pending(_) => {
                 self.slots.push_front(pending);
                 None
             }
         }
     }
 
-    /// All content was given out.
+    /// Returns whether all content was returned.
     #[must_use]
     pub fn is_done(&self) -> bool {
         self.slots.is_empty()
     }
 
-    /// The offset in the file of what [`Walker::next`] gives next.
+    /// Returns the offset in the file of the bytes that [`Walker::next`] returns next.
     #[must_use]
     pub fn position(&self) -> u64 {
         self.position
     }
 
-    /// Size of the whole file in bytes, once the root is there.
+    /// Returns the size of the whole file in bytes, once the root was pushed.
     #[must_use]
     pub fn size(&self) -> Option<u64> {
         self.size
     }
 
-    /// Offset in the file and size of the next block that is needed, where it is a raw leaf whose parent tells its size.
+    /// Returns the offset in the file and the size of the next needed block, if it is a raw leaf
+    /// whose parent has its size.
     #[must_use]
     pub fn next_leaf(&self) -> Option<(u64, u64)> {
         let mut pending = self.slots.iter().filter_map(|slot| match slot {
-            Slot::Pending(pending) => Some(pending),
-            Slot::Data(_) => None,
+            ContentSlot::Pending(pending) => Some(pending),
+            ContentSlot::Data(_) => None,
         });
         let leaf = pending.next().filter(|leaf| leaf.cid.codec() == cid::RAW)?;
         leaf.size.map(|size| (leaf.offset, size))
     }
 
-    /// What lies from `from` on, without a gap, up to the first node that isn't here: at most `max` spans. `from` is 0, the offset of a
-    /// leaf or the end of one.
+    /// Returns the spans from `from` on, without a gap, up to the first node that was not pushed
+    /// yet: at most `max` spans. `from` must be 0, the offset of a leaf, or the end of a leaf.
     #[must_use]
     pub fn spans(&self, from: u64, max: usize) -> Vec<Span> {
         let (mut spans, mut at, mut cursor) = (Vec::new(), from, self.position);
@@ -251,11 +261,11 @@ impl Walker {
                 break;
             }
             match slot {
-                Slot::Data(data) => {
+                ContentSlot::Data(data) => {
                     cursor = cursor.saturating_add(data.len() as u64);
                     skip(&mut spans, cursor, &mut at);
                 }
-                Slot::Pending(pending) => {
+                ContentSlot::Pending(pending) => {
                     let leaf = pending.size.filter(|size| {
                         pending.cid.codec() == cid::RAW && *size <= cid::MAX_BLOCK as u64
                     });
@@ -276,29 +286,29 @@ impl Walker {
         spans
     }
 
-    /// What is left of what the walk may use.
+    /// Returns the part of the budget that is left.
     #[must_use]
     pub fn budget(&self) -> Budget {
         self.budget
     }
 
-    /// Bytes that were taken and not given out.
+    /// Returns the bytes that were pushed but not returned yet.
     #[must_use]
     pub fn buffered(&self) -> u64 {
         self.buffered
     }
 
-    /// Resolves identity CIDs, which no one else has.
-    fn settle(&mut self) -> Result<(), UnixFsError> {
+    /// Fills in identity CIDs, because their data is in the CID and not in a block.
+    fn fill_identity_nodes(&mut self) -> Result<(), UnixFsError> {
         let mut index = 0_usize;
         while let Some(slot) = self.slots.get(index) {
-            let own = match slot {
-                Slot::Pending(pending) => cid::identity_data(&pending.cid)
+            let inline = match slot {
+                ContentSlot::Pending(pending) => cid::identity_data(&pending.cid)
                     .map(|data| (pending.cid.codec(), Bytes::copy_from_slice(data))),
-                Slot::Data(_) => None,
+                ContentSlot::Data(_) => None,
             };
-            match own {
-                // What replaced it is looked at next: it may be an identity CID again.
+            match inline {
+                // Continue at the same index: the replacement may be an identity CID too.
                 Some((codec, data)) => drop(self.fill(index, codec, &data)?),
                 None => index = index.saturating_add(1),
             }
@@ -306,9 +316,10 @@ impl Walker {
         Ok(())
     }
 
-    /// Puts a node's content and children in its place; says how many slots they take.
+    /// Replaces a pending node by its content and children. Returns the number of slots that they
+    /// take.
     fn fill(&mut self, index: usize, codec: u64, bytes: &Bytes) -> Result<usize, UnixFsError> {
-        let Some(Slot::Pending(pending)) = self.slots.get(index).cloned() else {
+        let Some(ContentSlot::Pending(pending)) = self.slots.get(index).cloned() else {
             return Err(UnixFsError::Unexpected);
         };
         self.budget.blocks = self
@@ -331,11 +342,11 @@ impl Walker {
         Ok(added)
     }
 
-    fn replace(&mut self, index: usize, slots: Vec<Slot>) {
-        // A leaf takes the place of its promise: the usual case, without moving its neighbours.
-        if let (1, Some(place)) = (slots.len(), self.slots.get_mut(index)) {
+    fn replace(&mut self, index: usize, slots: Vec<ContentSlot>) {
+        // A leaf replaces its pending slot. This is the usual case, and it moves no other slots.
+        if let (1, Some(pending)) = (slots.len(), self.slots.get_mut(index)) {
             if let Some(slot) = slots.into_iter().next() {
-                *place = slot;
+                *pending = slot;
             }
             return;
         }
@@ -344,7 +355,11 @@ impl Walker {
         self.slots.extend(tail.into_iter().skip(1));
     }
 
-    fn expand(&mut self, pending: &Pending, content: Content) -> Result<Vec<Slot>, UnixFsError> {
+    fn expand(
+        &mut self,
+        pending: &PendingNode,
+        content: Content,
+    ) -> Result<Vec<ContentSlot>, UnixFsError> {
         let (data, children) = match content {
             Content::Raw(data) => (data, Vec::new()),
             Content::File { data, children, .. } => (data, children),
@@ -360,7 +375,7 @@ impl Walker {
                 .checked_sub(length)
                 .ok_or(UnixFsError::BudgetOutput)?;
             self.buffered = self.buffered.saturating_add(length);
-            slots.push(Slot::Data(part));
+            slots.push(ContentSlot::Data(part));
         }
         offset = offset.saturating_add(data.len() as u64);
         let depth = pending.depth.saturating_add(1);
@@ -370,7 +385,7 @@ impl Walker {
                 if depth > self.budget.depth {
                     return Err(UnixFsError::BudgetDepth);
                 }
-                slots.push(Slot::Pending(Pending {
+                slots.push(ContentSlot::Pending(PendingNode {
                     cid,
                     offset,
                     size: Some(size),
@@ -382,7 +397,7 @@ impl Walker {
         Ok(slots)
     }
 
-    /// The part of `data`, which stands at `offset`, that is wanted.
+    /// Returns the wanted part of `data`, which starts at `offset` in the file.
     fn clip(&self, offset: u64, data: &Bytes) -> Option<Bytes> {
         let length = data.len() as u64;
         let start = self.from.saturating_sub(offset).min(length);

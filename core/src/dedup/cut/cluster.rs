@@ -1,35 +1,37 @@
-//! What changes in a rebuild is kept apart from what doesn't: marks that are near each other form clusters, with gaps between them.
+//! Separates the bytes that change in a rebuild from those that don't. Marks that are near each
+//! other form clusters, with gaps between them.
 //!
 //! ```text
-//! space    := [cluster] *( gap cluster ) [gap]        a large file, or all that stands between two of them
+//! space    := [cluster] *( gap cluster ) [gap]    a large file, or everything between two of them
 //! cluster  := mark *( at most join bytes, mark )
-//! mark     := a reference, an ELF's head or section table, an entry that holds references, an end of the space
+//! mark     := a reference, an ELF's head or section table, an entry that holds references,
+//!             an end of the space
 //! ```
-//! An end of the space is an empty mark, so that no splinter is left between it and a cluster.
+//! An end of the space is an empty mark, so that no tiny piece remains between it and a cluster.
 
 use alloc::collections::VecDeque;
 
-/// What a part of a space is.
+/// The two types of portions in a space.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Kind {
+pub(super) enum PortionKind {
     Gap,
     Cluster,
 }
 
-/// What is decided next, from the last portion's end on.
+/// The next part of a space that is decided. It starts where the last portion ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Portion {
-    pub(super) kind: Kind,
+    pub(super) kind: PortionKind,
     pub(super) end: u64,
-    /// The gap or cluster ends there; the other kind follows.
+    /// Whether the gap or cluster ends at `end`. Then the other type follows.
     pub(super) last: bool,
 }
 
-/// Takes the marks of one space in the order of their starts.
+/// Receives the marks of one space in the order of their starts.
 #[derive(Debug, Clone)]
 pub(super) struct Clusters {
     join: u64,
-    /// Where the open cluster ends for now.
+    /// Current end of the open cluster.
     cluster: Option<u64>,
     decided: VecDeque<Portion>,
 }
@@ -43,48 +45,48 @@ impl Clusters {
         }
     }
 
-    /// A mark that starts where, or after, [`Self::clean`] was told.
+    /// Adds a mark. It must not start before the offset last passed to [`Self::advance_to`].
     pub(super) fn mark(&mut self, start: u64, end: u64) {
-        self.clean(start);
+        self.advance_to(start);
         match &mut self.cluster {
             Some(open) => {
                 *open = end.max(*open);
                 let end = *open;
-                self.decide(Kind::Cluster, end, false);
+                self.decide(PortionKind::Cluster, end, false);
             }
             None => {
-                self.decide(Kind::Gap, start, true);
+                self.decide(PortionKind::Gap, start, true);
                 self.cluster = Some(end);
-                self.decide(Kind::Cluster, end, false);
+                self.decide(PortionKind::Cluster, end, false);
             }
         }
     }
 
-    /// No further mark starts before `upto`.
-    pub(super) fn clean(&mut self, upto: u64) {
+    /// Promises that no further mark starts before `upto`.
+    pub(super) fn advance_to(&mut self, upto: u64) {
         if let Some(open) = self.cluster
             && upto > open.saturating_add(self.join)
         {
             self.finish();
         }
         if self.cluster.is_none() {
-            self.decide(Kind::Gap, upto, false);
+            self.decide(PortionKind::Gap, upto, false);
         }
     }
 
-    /// No mark is near the open cluster any more.
+    /// Ends the open cluster: no further mark is near it.
     pub(super) fn finish(&mut self) {
         if let Some(open) = self.cluster.take() {
-            self.decide(Kind::Cluster, open, true);
+            self.decide(PortionKind::Cluster, open, true);
         }
     }
 
-    /// The next part that is decided, once.
+    /// Returns the next decided portion, once.
     pub(super) fn next(&mut self) -> Option<Portion> {
         self.decided.pop_front()
     }
 
-    fn decide(&mut self, kind: Kind, end: u64, last: bool) {
+    fn decide(&mut self, kind: PortionKind, end: u64, last: bool) {
         self.decided.push_back(Portion { kind, end, last });
     }
 }

@@ -1,4 +1,5 @@
-//! Where an ELF file changes in a rebuild besides its references: at its head (build ID, interpreter) and in its section table.
+//! The parts of an ELF file that change in a rebuild, besides its references: its head (build ID,
+//! interpreter) and its section table.
 //!
 //! ```text
 //! ident  := 7f "ELF" class(1: 32 bit, 2: 64 bit) order(1: little-endian, 2: big-endian) …
@@ -6,15 +7,16 @@
 //!            32 bit      32, 4           46, 2        48, 2
 //!            64 bit      40, 8           58, 2        60, 2
 //! ```
-//! The table is usually the file's end. Nothing in a header is trusted: an extent outside of the file is no mark. Source: the ELF
-//! specification, System V gABI.
+//! The table is usually at the end of the file. Header values are not trusted: an extent outside
+//! the file is ignored. Source: the ELF specification, System V gABI.
 
-/// Bytes of a header that must be there.
+/// Bytes of a header that must be present.
 pub(super) const HEADER: usize = 64;
-/// Bytes of an ELF's head.
+/// Bytes of an ELF file's head.
 const HEAD: u64 = 2048;
 
-/// Head and section table as start and end in the file, in this order; `None` for what is no ELF.
+/// Returns the head and the section table as start and end in the file. Returns `None` if the file
+/// is not ELF.
 pub(super) fn extents(header: &[u8], size: u64) -> Option<[(u64, u64); 2]> {
     let [0x7f, b'E', b'L', b'F', class, order, ..] = header else {
         return None;
@@ -47,7 +49,7 @@ pub(super) mod tests {
     use std::vec;
     use std::vec::Vec;
 
-    /// A header of 64 bit, little-endian.
+    /// Builds a 64-bit little-endian header.
     pub(in crate::dedup::cut) fn header(table: u64, entries: u16) -> Vec<u8> {
         let mut header = vec![0; 64];
         header[..6].copy_from_slice(b"\x7fELF\x02\x01");
@@ -58,7 +60,7 @@ pub(super) mod tests {
     }
 
     #[test]
-    fn head_and_table_of_each_class_and_order() {
+    fn head_and_table_are_found_for_each_class_and_byte_order() {
         let expected = Some([(0, 2048), (5000, 5640)]);
         assert_eq!(extents(&header(5000, 10), 6000), expected);
         let mut big = vec![0; 64];
@@ -70,7 +72,7 @@ pub(super) mod tests {
     }
 
     #[test]
-    fn a_header_that_lies_marks_nothing_outside_of_the_file() {
+    fn a_wrong_header_marks_nothing_outside_the_file() {
         let head = (0, 2048);
         for (table, entries) in [(5000, 16), (u64::MAX, 1), (0, 1), (6001, 0)] {
             assert_eq!(extents(&header(table, entries), 6000), Some([head, head]));

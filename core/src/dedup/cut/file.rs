@@ -1,38 +1,39 @@
-//! A large file: its gaps and clusters are cut by FastCDC, each on its own.
+//! Cuts a large file: each of its gaps and clusters is cut by FastCDC alone.
 //!
-//! In clusters the hashes of references count as zeros, so that a rebuild is cut as before.
+//! In clusters the hashes of references count as zeros, so that a rebuild is cut at the same
+//! offsets.
 
-use super::cluster::{Clusters, Kind, Portion};
+use super::cluster::{Clusters, Portion, PortionKind};
 use super::gear::Chunker;
-use super::{Rules, Window, elf};
-use crate::dedup::scan::Found;
+use super::{CutRules, InputWindow, elf};
+use crate::dedup::scan::ReferenceMatch;
 use crate::store_path::HASH_PART;
 use alloc::collections::VecDeque;
 
-/// Digits of a hash as they count.
+/// The bytes that stand in for the digits of a hash.
 const MASK: [u8; HASH_PART] = [0; HASH_PART];
 
 #[derive(Debug, Clone)]
-pub(super) struct File {
+pub(super) struct FileCutter {
     start: u64,
     pub(super) end: u64,
     clusters: Clusters,
-    /// Marks that are no references, in order; unknown before the header is there.
+    /// Marks other than references, in order. `None` until the header was seen.
     marks: Option<VecDeque<(u64, u64)>>,
-    /// All references that start before this are known.
+    /// All references that start before this offset are known.
     scanned: u64,
-    /// References that are not cut yet.
+    /// References that were not cut yet.
     references: VecDeque<u64>,
-    /// What is being cut.
+    /// The portion that is being cut.
     portion: Option<Portion>,
     chunker: Chunker,
-    /// All before this is cut.
+    /// Everything before this offset is cut.
     done: u64,
 }
 
-impl File {
-    /// A file whose content starts at `start` in the NAR.
-    pub(super) fn new(start: u64, size: u64, rules: &Rules) -> Self {
+impl FileCutter {
+    /// Creates a cutter for a file whose content starts at `start` in the NAR.
+    pub(super) fn new(start: u64, size: u64, rules: &CutRules) -> Self {
         Self {
             start,
             end: start.saturating_add(size),
@@ -46,29 +47,36 @@ impl File {
         }
     }
 
-    /// Looks at what has come; once that is all of the file, all of it is cut.
-    pub(super) fn advance(&mut self, rules: &Rules, window: &Window<'_>, cuts: &mut VecDeque<u64>) {
+    /// Processes the bytes that arrived. After the last byte of the file, all of it is cut.
+    pub(super) fn advance(
+        &mut self,
+        rules: &CutRules,
+        window: &InputWindow<'_>,
+        cuts: &mut VecDeque<u64>,
+    ) {
         let seen = window.end().min(self.end);
         let Some(mut marks) = self.marks.take().or_else(|| self.extents(window, seen)) else {
             return;
         };
         loop {
             let bytes = window.slice(self.scanned, seen);
-            let (reference, clean) = match rules.references.find(bytes, 0) {
-                Found::At(at) => (true, self.scanned.saturating_add(at as u64)),
-                Found::NoneBefore(_) if seen == self.end => (false, seen),
-                Found::NoneBefore(at) => (false, seen.min(self.scanned.saturating_add(at as u64))),
+            let (reference, scanned_to) = match rules.references.find(bytes, 0) {
+                ReferenceMatch::At(at) => (true, self.scanned.saturating_add(at as u64)),
+                ReferenceMatch::NoneBefore(_) if seen == self.end => (false, seen),
+                ReferenceMatch::NoneBefore(at) => {
+                    (false, seen.min(self.scanned.saturating_add(at as u64)))
+                }
             };
-            while let Some((start, end)) = marks.pop_front_if(|(start, _)| *start <= clean) {
+            while let Some((start, end)) = marks.pop_front_if(|(start, _)| *start <= scanned_to) {
                 self.clusters.mark(start, end);
             }
-            self.clusters.clean(clean);
+            self.clusters.advance_to(scanned_to);
             if reference {
-                self.scanned = clean.saturating_add(HASH_PART as u64);
-                self.clusters.mark(clean, self.scanned);
-                self.references.push_back(clean);
+                self.scanned = scanned_to.saturating_add(HASH_PART as u64);
+                self.clusters.mark(scanned_to, self.scanned);
+                self.references.push_back(scanned_to);
             } else {
-                self.scanned = clean;
+                self.scanned = scanned_to;
             }
             if self.scanned >= self.end && marks.is_empty() {
                 self.clusters.finish();
@@ -81,25 +89,25 @@ impl File {
         }
     }
 
-    /// The marks that an ELF header gives, and the file's end.
-    fn extents(&self, window: &Window<'_>, seen: u64) -> Option<VecDeque<(u64, u64)>> {
+    /// Returns the marks from an ELF header, and the file's end.
+    fn extents(&self, window: &InputWindow<'_>, seen: u64) -> Option<VecDeque<(u64, u64)>> {
         let bytes = window.slice(self.start, seen);
         let size = self.end.saturating_sub(self.start);
         if bytes.len() < elf::HEADER && (bytes.len() as u64) < size {
             return None;
         }
         let extents = elf::extents(bytes, size).into_iter().flatten();
-        let place = |at: u64| self.start.saturating_add(at);
+        let offset = |at: u64| self.start.saturating_add(at);
         let mut marks: VecDeque<_> = extents
-            .map(|(start, end)| (place(start), place(end)))
+            .map(|(start, end)| (offset(start), offset(end)))
             .collect();
         marks.push_back((self.end, self.end));
         Some(marks)
     }
 
-    fn cut(&mut self, rules: &Rules, window: &Window<'_>, cuts: &mut VecDeque<u64>) {
+    fn cut(&mut self, rules: &CutRules, window: &InputWindow<'_>, cuts: &mut VecDeque<u64>) {
         while let Some(portion) = self.portion.take().or_else(|| self.clusters.next()) {
-            // Behind `scanned` a reference may start.
+            // An unknown reference may start after `scanned`.
             self.chunk(rules, window, portion.end.min(self.scanned), cuts);
             if self.done < portion.end {
                 self.portion = Some(portion);
@@ -108,26 +116,32 @@ impl File {
             if portion.last {
                 cuts.push_back(self.done);
                 self.chunker = Chunker::new(match portion.kind {
-                    Kind::Gap => rules.parameters.file().of_clusters(),
-                    Kind::Cluster => rules.parameters.file(),
+                    PortionKind::Gap => rules.parameters.file().of_clusters(),
+                    PortionKind::Cluster => rules.parameters.file(),
                 });
             }
         }
     }
 
-    fn chunk(&mut self, rules: &Rules, window: &Window<'_>, limit: u64, cuts: &mut VecDeque<u64>) {
+    fn chunk(
+        &mut self,
+        rules: &CutRules,
+        window: &InputWindow<'_>,
+        limit: u64,
+        cuts: &mut VecDeque<u64>,
+    ) {
         while self.done < limit {
-            let behind = |start: u64| start.saturating_add(HASH_PART as u64);
+            let reference_end = |start: u64| start.saturating_add(HASH_PART as u64);
             while self
                 .references
-                .pop_front_if(|start| behind(*start) <= self.done)
+                .pop_front_if(|start| reference_end(*start) <= self.done)
                 .is_some()
             {}
             let next = self.references.front().copied().unwrap_or(limit);
             let bytes = if self.done < next {
                 window.slice(self.done, next.min(limit))
             } else {
-                let length = behind(next).min(limit).saturating_sub(self.done);
+                let length = reference_end(next).min(limit).saturating_sub(self.done);
                 let length = usize::try_from(length).unwrap_or(HASH_PART);
                 MASK.get(..length).unwrap_or_default()
             };

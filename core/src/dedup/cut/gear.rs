@@ -4,11 +4,12 @@
 //! hash(i)  := hash(i - 1) × 2 + gear[byte i]          nothing is hashed before min bytes
 //! end at i := the top log2(average) + 1 bits of hash(i) are zero      min ≤ i < average
 //!           | the top log2(average) - 1 bits of hash(i) are zero      average ≤ i < max
-//!           | i = max                                                 byte i is the next chunk's first
+//!           | i = max                                byte i is the first byte of the next chunk
 //! gear[n]  := first 8 bytes, big-endian, of SHA-256(64 bytes of value n)
 //! ```
-//! The top bits have seen up to 64 bytes, so no masks of scattered bits are needed. Source: Wen Xia and others, "The Design of Fast Content-Defined
-//! Chunking for Data Deduplication Based Storage Systems", 2020. With the table and masks of the crate fastcdc the cuts are that crate's.
+//! The top bits depend on up to 64 bytes, so scattered mask bits are not needed. With the table and
+//! masks of the crate fastcdc, the cuts equal that crate's. Source: Wen Xia and others, "The Design
+//! of Fast Content-Defined Chunking for Data Deduplication Based Storage Systems", 2020.
 
 use super::Sizes;
 use crate::hash::Sha256;
@@ -21,10 +22,10 @@ pub(super) struct Gear(Box<[u64; 256]>);
 impl Gear {
     pub(super) fn new() -> Self {
         let mut table = Box::new([0; 256]);
-        for (value, place) in (0..=u8::MAX).zip(table.iter_mut()) {
+        for (value, entry) in (0..=u8::MAX).zip(table.iter_mut()) {
             let digest = Sha256::of(&[value; 64]);
             let [a, b, c, d, e, f, g, h, ..] = *digest.as_bytes();
-            *place = u64::from_be_bytes([a, b, c, d, e, f, g, h]);
+            *entry = u64::from_be_bytes([a, b, c, d, e, f, g, h]);
         }
         Self(table)
     }
@@ -34,27 +35,27 @@ impl Gear {
     }
 }
 
-/// Which bits of the hash must be zero to end a chunk.
+/// The bits of the hash that must be zero to end a chunk.
 #[derive(Debug, Clone, Copy)]
 struct Masks {
-    /// Before the average.
+    /// Mask for lengths below the average.
     strict: u64,
-    /// From it on.
+    /// Mask for lengths from the average on.
     loose: u64,
 }
 
-/// One chunk after the other out of a stretch of bytes.
+/// Cuts a range of bytes into chunks, one after the other.
 #[derive(Debug, Clone)]
 pub(super) struct Chunker {
     sizes: Sizes,
     masks: Masks,
     hash: u64,
-    /// Bytes of the chunk so far.
+    /// Bytes of the current chunk so far.
     length: u32,
 }
 
 impl Chunker {
-    /// Starts a stretch.
+    /// Starts a range of bytes.
     pub(super) fn new(sizes: Sizes) -> Self {
         let bits = sizes.average.checked_ilog2().unwrap_or(1).max(1);
         let top = |bits: u32| u64::MAX.checked_shl(64_u32.saturating_sub(bits));
@@ -70,7 +71,8 @@ impl Chunker {
         }
     }
 
-    /// Takes bytes up to the end of the chunk and says how many; `None` if all belong to it and more may.
+    /// Reads bytes up to the end of the chunk and returns their number. Returns `None` if all of
+    /// `bytes` belong to the chunk and it may go on.
     pub(super) fn feed(&mut self, gear: &Gear, bytes: &[u8]) -> Option<usize> {
         let skipped = self.take(self.sizes.min, bytes.len());
         let rest = bytes.get(skipped..)?;
@@ -88,7 +90,8 @@ impl Chunker {
         (self.length >= self.sizes.max).then(|| self.cut(skipped.saturating_add(before)))
     }
 
-    /// Counts how many of `available` bytes the chunk takes to become `size` long.
+    /// Returns how many of `available` bytes the chunk needs to become `size` bytes long, and adds
+    /// them to its length.
     fn take(&mut self, size: u32, available: usize) -> usize {
         let missing = size.saturating_sub(self.length);
         let taken = u32::try_from(available).unwrap_or(u32::MAX).min(missing);
@@ -159,7 +162,7 @@ mod tests {
     }
 
     #[test]
-    fn chunks_keep_the_sizes() {
+    fn chunks_have_the_configured_sizes() {
         let (gear, bytes) = (Gear::new(), content(4_000_000));
         let all = lengths(Chunker::new(SIZES), &gear, &bytes, 1 << 16);
         let (last, others) = all.split_last().unwrap();
@@ -167,7 +170,7 @@ mod tests {
         assert!(*last <= 4096);
         let average = bytes.len() / all.len();
         assert!((800..1400).contains(&average), "{average}");
-        // Where nothing is to be chosen by, the chunks are the longest.
+        // Without content to choose by, the chunks have the maximum length.
         assert_eq!(
             lengths(Chunker::new(SIZES), &gear, &[7; 9000], 5),
             [4096, 4096, 808]
@@ -188,7 +191,7 @@ mod tests {
         };
         let mut inserted = bytes.clone();
         inserted.splice(50_000..50_000, [1, 2, 3]);
-        // Counted from the end, so that what follows the insertion compares.
+        // Offsets from the end of the input, so that chunks after the insertion compare equal.
         let (before, after) = (ends(&bytes), ends(&inserted));
         let kept = before
             .iter()
@@ -197,13 +200,13 @@ mod tests {
         assert_eq!(kept.count(), all.count());
     }
 
-    /// The crate's table (of MD5) and masks in place of ours.
+    /// Uses the crate's table (of MD5) and masks in entry of ours.
     #[test]
-    fn with_its_table_the_cuts_are_those_of_the_crate_fastcdc() {
+    fn with_the_table_of_the_crate_fastcdc_the_cuts_are_the_same() {
         let mut table = Box::new([0; 256]);
-        for (value, place) in (0..=u8::MAX).zip(table.iter_mut()) {
+        for (value, entry) in (0..=u8::MAX).zip(table.iter_mut()) {
             let digest = Md5::digest([value; 64]);
-            *place = u64::from_be_bytes(digest[..8].try_into().unwrap());
+            *entry = u64::from_be_bytes(digest[..8].try_into().unwrap());
         }
         let gear = Gear(table);
         let bytes = content(3_000_000);

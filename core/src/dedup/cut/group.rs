@@ -1,44 +1,46 @@
-//! What stands between large files: framing and small files, in groups that end where entries do.
+//! The groups between large files: framing and small files. Groups end where entries end.
 //!
 //! ```text
-//! entry := from one "entry" token of the NAR to the next one, or to the end of the space
-//! a group ends behind an entry when it is ≥ min bytes long and hash(entry) × (average - min) < length(entry) × 2^64,
+//! entry := from one "entry" token of the NAR to the next, or to the end of the space
+//! a group ends after an entry if it is ≥ min bytes long
+//!              and hash(entry) × (average - min) < length(entry) × 2^64,
 //!       and before an entry that would make it longer than max
 //! ```
-//! So an entry ends a group with a probability that grows with its length, and the average is as wanted whatever the entries are like. The hash is
-//! Murmur3 over the entry, in which the hashes of references are zeros.
+//! So the probability that an entry ends a group grows with the entry's length. The average length
+//! of groups is then as configured, for entries of every size. The hash is Murmur3 over the entry,
+//! in which the hashes of references are zeros.
 
-use super::cluster::{Clusters, Kind};
-use super::{Rules, Sizes, Window};
-use crate::dedup::scan::{Found, References};
+use super::cluster::{Clusters, PortionKind};
+use super::{CutRules, InputWindow, Sizes};
+use crate::dedup::scan::{ReferenceMatch, References};
 use crate::murmur3;
 use crate::store_path::HASH_PART;
 use alloc::collections::VecDeque;
 use alloc::vec::Vec;
 
 #[derive(Debug, Clone, Copy)]
-struct Entry {
+struct GroupEntry {
     end: u64,
     hash: u64,
 }
 
 #[derive(Debug, Clone)]
-pub(super) struct Group {
-    /// Where the entry that is coming starts.
+pub(super) struct GroupCutter {
+    /// Offset at which the current entry starts.
     start: u64,
     clusters: Clusters,
-    /// Entries of which it isn't decided whether they belong to a cluster.
-    entries: VecDeque<Entry>,
+    /// Entries that were not yet assigned to a cluster or a gap.
+    entries: VecDeque<GroupEntry>,
     sizes: Sizes,
-    /// All before this is in a group.
+    /// Everything before this offset is in a group.
     done: u64,
-    /// Bytes of the group so far.
+    /// Bytes of the current group so far.
     length: u64,
 }
 
-impl Group {
-    /// A space that starts here in the NAR.
-    pub(super) fn new(start: u64, rules: &Rules) -> Self {
+impl GroupCutter {
+    /// Creates a cutter for a space that starts at this offset of the NAR.
+    pub(super) fn new(start: u64, rules: &CutRules) -> Self {
         Self {
             start,
             clusters: Clusters::new(start, rules.parameters.join()),
@@ -49,34 +51,34 @@ impl Group {
         }
     }
 
-    /// An entry starts here, and the one before it is whole.
+    /// Records that an entry starts here, so the one before it is complete.
     pub(super) fn boundary(
         &mut self,
         at: u64,
-        rules: &Rules,
-        window: &Window<'_>,
+        rules: &CutRules,
+        window: &InputWindow<'_>,
         cuts: &mut VecDeque<u64>,
     ) {
         if at <= self.start {
             return;
         }
         let (hash, holds_references) = digest(window.slice(self.start, at), &rules.references);
-        self.entries.push_back(Entry { end: at, hash });
+        self.entries.push_back(GroupEntry { end: at, hash });
         if holds_references {
             self.clusters.mark(self.start, at);
         } else {
-            self.clusters.clean(at);
+            self.clusters.advance_to(at);
         }
         self.start = at;
         self.cut(rules, cuts);
     }
 
-    /// The space ends here.
+    /// Ends the space here.
     pub(super) fn finish(
         &mut self,
         at: u64,
-        rules: &Rules,
-        window: &Window<'_>,
+        rules: &CutRules,
+        window: &InputWindow<'_>,
         cuts: &mut VecDeque<u64>,
     ) {
         self.boundary(at, rules, window, cuts);
@@ -85,7 +87,7 @@ impl Group {
         self.cut(rules, cuts);
     }
 
-    fn cut(&mut self, rules: &Rules, cuts: &mut VecDeque<u64>) {
+    fn cut(&mut self, rules: &CutRules, cuts: &mut VecDeque<u64>) {
         while let Some(portion) = self.clusters.next() {
             while let Some(entry) = self.entries.pop_front_if(|entry| entry.end <= portion.end) {
                 self.add(entry, cuts);
@@ -94,14 +96,14 @@ impl Group {
                 cuts.push_back(portion.end);
                 self.length = 0;
                 self.sizes = match portion.kind {
-                    Kind::Gap => rules.parameters.group().of_clusters(),
-                    Kind::Cluster => rules.parameters.group(),
+                    PortionKind::Gap => rules.parameters.group().of_clusters(),
+                    PortionKind::Cluster => rules.parameters.group(),
                 };
             }
         }
     }
 
-    fn add(&mut self, entry: Entry, cuts: &mut VecDeque<u64>) {
+    fn add(&mut self, entry: GroupEntry, cuts: &mut VecDeque<u64>) {
         let length = entry.end.saturating_sub(self.done);
         if self.length.saturating_add(length) > u64::from(self.sizes.max) {
             cuts.push_back(self.done);
@@ -118,14 +120,14 @@ impl Group {
     }
 }
 
-/// The hash of an entry, and whether it holds references.
+/// Returns the hash of an entry, and whether the entry holds references.
 fn digest(entry: &[u8], references: &References) -> (u64, bool) {
-    let Found::At(first) = references.find(entry, 0) else {
+    let ReferenceMatch::At(first) = references.find(entry, 0) else {
         return (murmur3::hash(entry), false);
     };
     let mut masked = Vec::from(entry);
-    let mut found = Found::At(first);
-    while let Found::At(at) = found {
+    let mut found = ReferenceMatch::At(first);
+    while let ReferenceMatch::At(at) = found {
         let end = at.saturating_add(HASH_PART);
         if let Some(digits) = masked.get_mut(at..end) {
             digits.fill(0);

@@ -1,22 +1,30 @@
-//! The cutter: a NAR in, pieces out that its neighbours have too.
+//! The cutter: cuts a NAR into pieces that similar NARs share.
 //!
 //! ```text
-//! NAR   := space *( file space )      file: the content of a file of at least `threshold` bytes; space: what stands between them
-//! space := pieces of whole entries    see the source of `group`
-//! file  := pieces by content          see the source of `gear`
+//! NAR   := space *( file space )
+//! file  := the content of a file of at least `threshold` bytes; pieces by content, see `gear`
+//! space := everything between two such files; pieces of whole entries, see `group`
 //! ```
-//! In both, what a rebuild changes has pieces of its own: references to store items with little between them, and an ELF's head and section table
-//! (see the source of `cluster`). A rebuild that changes nothing but hashes then changes nothing but those pieces, and
-//! never where pieces end.
+//! In both, the bytes that change in a rebuild get pieces of their own: references to store items
+//! with few bytes between them, and the head and section table of an ELF file (see the source of
+//! `cluster`). If a rebuild changes only hashes, then only those pieces change, and no piece
+//! boundary moves.
 //!
-//! Where pieces end depends on the NAR, the hashes and the [`Parameters`] only, not on how the input comes. Memory is the longest piece and a
-//! look-ahead of one small file or [`Parameters::join`] bytes.
+//! The boundaries depend only on the NAR, the hashes and the [`Parameters`], not on how the input
+//! is split. Memory is the longest piece plus a look-ahead of one small file or
+//! [`Parameters::join`] bytes.
 //!
 //! ```
 //! use interplanar_core::dedup::{Cut, Cutter, Parameters, References};
 //! use interplanar_core::nar::{Encoder, Event};
+//! let events = [
+//!     Event::FileStart { executable: false, size: 100_000, offset: 0 },
+//!     Event::FileData(&[7; 100_000]),
+//!     Event::FileEnd,
+//!     Event::End,
+//! ];
 //! let (mut encoder, mut nar) = (Encoder::new(), vec![]);
-//! for event in [Event::FileStart { executable: false, size: 100_000, offset: 0 }, Event::FileData(&[7; 100_000]), Event::FileEnd, Event::End] {
+//! for event in events {
 //!     encoder.write(event, &mut nar).unwrap();
 //! }
 //! let mut cutter = Cutter::new(Parameters::LARGE, References::default());
@@ -46,58 +54,60 @@ use crate::nar::{Event, NarError, Parser};
 use alloc::collections::VecDeque;
 use alloc::vec::Vec;
 use bytes::{Bytes, BytesMut};
-use file::File;
+use file::FileCutter;
 use gear::Gear;
-use group::Group;
+use group::GroupCutter;
 
-/// Bytes taken from the input at once.
+/// Most bytes read from the input at once.
 const STEP: usize = 64 << 10;
-/// Bytes from an "entry" token to its name: `entry`, `(` and `name` as strings, and the name's length.
+/// Bytes from an "entry" token to its name: the strings `entry`, `(` and `name`, and the length of
+/// the name.
 const BEFORE_NAME: u64 = 3 * 16 + 8;
 
 /// A part of a NAR.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Piece {
-    /// Where it starts in the NAR.
+    /// Offset at which it starts in the NAR.
     pub offset: u64,
     /// Its bytes: 1 to [`MAX_PIECE`].
     pub data: Bytes,
 }
 
-/// What the cutter gives, in order.
+/// The output of the cutter, in order.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Cut {
-    /// The next piece; all of them together are the NAR.
+    /// The next piece. All pieces together are the NAR.
     Piece(Piece),
-    /// A directory of the NAR starts: the pieces up to its end start in it. The root's is not said.
+    /// A directory of the NAR starts: the pieces up to its end start in it. The root directory is
+    /// left out.
     Enter,
     /// The innermost directory ends.
     Leave {
-        /// Bytes of the NAR that it took.
+        /// Bytes of the NAR from the start to the end of the directory.
         size: u64,
     },
 }
 
-/// What cutting goes by.
+/// The rules by which a NAR is cut.
 #[derive(Debug, Clone)]
-struct Rules {
+struct CutRules {
     parameters: Parameters,
     references: References,
     gear: Gear,
 }
 
-/// Bytes that were taken and are in no piece yet.
-struct Window<'a> {
+/// Bytes that were read and are in no piece yet.
+struct InputWindow<'a> {
     start: u64,
     bytes: &'a [u8],
 }
 
-impl Window<'_> {
+impl InputWindow<'_> {
     fn end(&self) -> u64 {
         self.start.saturating_add(self.bytes.len() as u64)
     }
 
-    /// Bytes by their place in the NAR.
+    /// Returns bytes by their offsets in the NAR.
     fn slice(&self, from: u64, to: u64) -> &[u8] {
         let index = |at: u64| usize::try_from(at.saturating_sub(self.start)).unwrap_or(usize::MAX);
         self.bytes.get(index(from)..index(to)).unwrap_or_default()
@@ -106,29 +116,29 @@ impl Window<'_> {
 
 #[derive(Debug, Clone)]
 enum Space {
-    Group(Group),
-    File(File),
+    Group(GroupCutter),
+    File(FileCutter),
 }
 
 /// Cuts one NAR.
 #[derive(Debug, Clone)]
 pub struct Cutter {
-    rules: Rules,
+    rules: CutRules,
     parser: Parser,
     space: Space,
     held: BytesMut,
-    /// Where `held` starts in the NAR.
+    /// Offset in the NAR at which `held` starts.
     offset: u64,
-    /// Places where pieces end, not yet given out.
+    /// Offsets at which pieces end and that were not returned yet.
     cuts: VecDeque<u64>,
-    /// Directories that start (no size) and end, with their place.
+    /// Starts (without a size) and ends of directories, with their offsets.
     directories: VecDeque<(u64, Option<u64>)>,
-    /// Where the open directories start.
+    /// Offsets at which the open directories start.
     open: Vec<u64>,
 }
 
-/// What an event means for the cutter.
-enum Step {
+/// The part of an event that matters to the cutter.
+enum CutterEvent {
     Entry { name: u64 },
     File { size: u64, offset: u64 },
     Data,
@@ -138,7 +148,7 @@ enum Step {
     Other,
 }
 
-impl Step {
+impl CutterEvent {
     fn of(event: Event<'_>) -> Self {
         match event {
             Event::EntryStart { name } => Self::Entry {
@@ -155,16 +165,17 @@ impl Step {
 }
 
 impl Cutter {
-    /// Starts a NAR. `references` are the hash parts of its references and its own.
+    /// Creates a cutter. `references` are the hash parts of the item's references and of the item
+    /// itself.
     #[must_use]
     pub fn new(parameters: Parameters, references: References) -> Self {
-        let rules = Rules {
+        let rules = CutRules {
             parameters,
             references,
             gear: Gear::new(),
         };
         Self {
-            space: Space::Group(Group::new(0, &rules)),
+            space: Space::Group(GroupCutter::new(0, &rules)),
             rules,
             parser: Parser::new(),
             held: BytesMut::new(),
@@ -175,10 +186,11 @@ impl Cutter {
         }
     }
 
-    /// Takes bytes from `input` up to the next piece or directory; `None` when all of it is taken and more is needed.
+    /// Reads bytes from `input` up to the next piece or directory. Returns `None` if the input is
+    /// used up and more is needed.
     ///
     /// # Errors
-    /// Those of the NAR; the cutter can't be used afterwards.
+    /// [`NarError`] if the NAR is malformed. The cutter can't be used afterwards.
     pub fn push(&mut self, input: &mut &[u8]) -> Result<Option<Cut>, NarError> {
         loop {
             if let Some(cut) = self.next() {
@@ -186,63 +198,64 @@ impl Cutter {
             }
             let (head, rest) = input.split_at_checked(STEP).unwrap_or((input, &[]));
             let mut left = head;
-            let step = self.parser.push(&mut left)?.map(Step::of);
+            let step = self.parser.push(&mut left)?.map(CutterEvent::of);
             let taken = head.len().saturating_sub(left.len());
             self.held
                 .extend_from_slice(head.get(..taken).unwrap_or_default());
             *input = input.get(taken..).unwrap_or(rest);
-            // The archive's end is said without taking anything, so an empty input may still have an event.
+            // The end of the archive is an event without input, so an empty input may still yield
+            // an event.
             let Some(step) = step else {
                 if input.is_empty() {
                     return Ok(None);
                 }
                 continue;
             };
-            self.step(step);
+            self.apply(step);
         }
     }
 
-    /// Says that no more bytes come.
+    /// Checks that the NAR is complete. Call this after the last byte.
     ///
     /// # Errors
-    /// [`NarError::Truncated`] when the NAR is not over.
+    /// [`NarError::Truncated`] if the NAR has not ended.
     pub fn finish(&self) -> Result<(), NarError> {
         self.parser.finish()
     }
 
-    fn step(&mut self, step: Step) {
+    fn apply(&mut self, step: CutterEvent) {
         let at = self.parser.position();
         let (rules, cuts) = (&self.rules, &mut self.cuts);
-        let window = Window {
+        let window = InputWindow {
             start: self.offset,
             bytes: &self.held,
         };
         match (step, &mut self.space) {
-            (Step::Entry { name }, Space::Group(group)) => {
+            (CutterEvent::Entry { name }, Space::Group(group)) => {
                 let before = BEFORE_NAME.saturating_add(name.next_multiple_of(8));
                 group.boundary(at.saturating_sub(before), rules, &window, cuts);
             }
-            (Step::File { size, offset }, Space::Group(group))
+            (CutterEvent::File { size, offset }, Space::Group(group))
                 if size >= u64::from(rules.parameters.threshold()) =>
             {
                 group.finish(offset, rules, &window, cuts);
-                self.space = Space::File(File::new(offset, size, rules));
+                self.space = Space::File(FileCutter::new(offset, size, rules));
             }
-            (Step::Data, Space::File(file)) => {
+            (CutterEvent::Data, Space::File(file)) => {
                 file.advance(rules, &window, cuts);
                 if at >= file.end {
-                    self.space = Space::Group(Group::new(file.end, rules));
+                    self.space = Space::Group(GroupCutter::new(file.end, rules));
                 }
             }
-            (Step::End, Space::Group(group)) => group.finish(at, rules, &window, cuts),
-            (Step::Enter, _) => {
-                // The root is the whole.
+            (CutterEvent::End, Space::Group(group)) => group.finish(at, rules, &window, cuts),
+            (CutterEvent::Enter, _) => {
+                // The root directory is the whole NAR, so it is left out.
                 if !self.open.is_empty() {
                     self.directories.push_back((at, None));
                 }
                 self.open.push(at);
             }
-            (Step::Leave, _) => {
+            (CutterEvent::Leave, _) => {
                 let start = self.open.pop().unwrap_or_default();
                 if !self.open.is_empty() {
                     let size = at.saturating_sub(start);
@@ -255,11 +268,11 @@ impl Cutter {
 
     fn next(&mut self) -> Option<Cut> {
         let offset = self.offset;
-        // The next piece starts here, so what starts or ends no later comes before it.
+        // The next piece starts here, so directories that start or end up to here come first.
         if let Some((_, size)) = self.directories.pop_front_if(|(at, _)| *at <= offset) {
             return Some(size.map_or(Cut::Enter, |size| Cut::Leave { size }));
         }
-        // There may be several reasons to cut in one place.
+        // There may be several reasons to cut at the same offset.
         while self.cuts.pop_front_if(|end| *end <= offset).is_some() {}
         let end = self.cuts.pop_front()?;
         self.offset = end;

@@ -1,24 +1,26 @@
-//! How large pieces are. Whoever wants to find the same pieces must cut by the same parameters, so the chunk index names them.
+//! The sizes of pieces. Two parties find the same pieces only with the same parameters, so the
+//! chunk index contains them.
 
-/// Longest piece in bytes; what one costs in memory.
+/// Longest piece, in bytes. It bounds the memory that one piece needs.
 pub const MAX_PIECE: u32 = 4 << 20;
-/// Shortest that a piece chosen by content may be, in bytes: what the rolling hash has seen.
+/// Smallest minimum length of pieces cut by content, in bytes: the rolling hash covers as many.
 pub const MIN_PIECE: u32 = 64;
-/// Largest [`Parameters::threshold`]: a smaller file is held whole, and must fit in a piece with its framing.
+/// Largest [`Parameters::threshold`], in bytes. A smaller file is buffered whole, and must fit in a
+/// piece with its framing.
 pub const MAX_THRESHOLD: u32 = 1 << 20;
-/// Largest [`Parameters::join`], which is looked ahead.
+/// Largest [`Parameters::join`], in bytes. The cutter looks ahead as far.
 pub const MAX_JOIN: u32 = 64 << 10;
-/// Pieces around references are chosen as others are, at this part of the size.
+/// Pieces around references are cut like others, but their sizes are divided by this.
 const CLUSTER_SCALE: u32 = 16;
 
-/// Lengths of pieces in bytes. Where something else ends a piece it may be shorter than `min`.
+/// Lengths of pieces in bytes. A piece that ends for another reason may be shorter than `min`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Sizes {
-    /// No content ends a piece before this.
+    /// Content never ends a piece before this length.
     pub min: u32,
-    /// About so long pieces become.
+    /// Approximate average length of pieces.
     pub average: u32,
-    /// Here a piece ends whatever its content.
+    /// A piece always ends at this length.
     pub max: u32,
 }
 
@@ -31,7 +33,7 @@ impl Sizes {
         }
     }
 
-    /// The sizes of pieces that hold references.
+    /// Returns the sizes of pieces that hold references.
     pub(super) fn of_clusters(self) -> Self {
         let part = |size: u32| (size / CLUSTER_SCALE).max(MIN_PIECE);
         Self {
@@ -41,7 +43,7 @@ impl Sizes {
         }
     }
 
-    fn is_sound(self) -> bool {
+    fn is_valid(self) -> bool {
         MIN_PIECE <= self.min
             && self.min < self.average
             && self.average <= self.max
@@ -49,7 +51,7 @@ impl Sizes {
     }
 }
 
-/// How a NAR is cut, within the limits above.
+/// How a NAR is cut, within the limits of this module.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Parameters {
     threshold: u32,
@@ -59,14 +61,15 @@ pub struct Parameters {
 }
 
 impl Parameters {
-    /// Files from 64 KiB on, pieces of 1 MiB: few blocks (design.md).
+    /// Files of at least 64 KiB are cut alone; pieces of 1 MiB. Few blocks (docs/design.md).
     pub const LARGE: Self = Self {
         threshold: 64 << 10,
         join: 2 << 10,
         file: Sizes::of(1 << 20),
         group: Sizes::of(1 << 20),
     };
-    /// Files from 64 KiB on in pieces of 256 KiB, groups of 1 MiB: few more blocks, and much smaller updates (measured, ARCHITECTURE.md).
+    /// Files of at least 64 KiB are cut alone, into pieces of 256 KiB; groups of 1 MiB. A few more
+    /// blocks and much smaller updates (measured, docs/benchmarks.md).
     pub const MEDIUM: Self = Self {
         threshold: 64 << 10,
         join: 2 << 10,
@@ -77,7 +80,7 @@ impl Parameters {
         },
         group: Sizes::of(1 << 20),
     };
-    /// Files from 16 KiB on, pieces of 64 KiB: small updates (design.md).
+    /// Files of at least 16 KiB are cut alone; pieces of 64 KiB. Small updates (docs/design.md).
     pub const SMALL: Self = Self {
         threshold: 16 << 10,
         join: 2 << 10,
@@ -85,14 +88,17 @@ impl Parameters {
         group: Sizes::of(64 << 10),
     };
 
-    /// `None` unless [`MIN_PIECE`] ≤ min < average ≤ max ≤ [`MAX_PIECE`], [`MIN_PIECE`] ≤ threshold ≤ [`MAX_THRESHOLD`] and join ≤ [`MAX_JOIN`].
+    /// Checks and creates parameters.
+    ///
+    /// Returns `None` unless [`MIN_PIECE`] ≤ min < average ≤ max ≤ [`MAX_PIECE`], [`MIN_PIECE`] ≤
+    /// threshold ≤ [`MAX_THRESHOLD`] and join ≤ [`MAX_JOIN`].
     #[must_use]
     pub fn new(threshold: u32, join: u32, file: Sizes, group: Sizes) -> Option<Self> {
-        let sound = file.is_sound()
-            && group.is_sound()
+        let valid = file.is_valid()
+            && group.is_valid()
             && (MIN_PIECE..=MAX_THRESHOLD).contains(&threshold)
             && join <= MAX_JOIN;
-        sound.then_some(Self {
+        valid.then_some(Self {
             threshold,
             join,
             file,
@@ -100,25 +106,25 @@ impl Parameters {
         })
     }
 
-    /// Files of at least so many bytes are cut on their own; smaller ones stay whole.
+    /// Returns the bytes from which a file is cut alone. Smaller files stay whole.
     #[must_use]
     pub fn threshold(&self) -> u32 {
         self.threshold
     }
 
-    /// References with at most so many bytes between them share a piece.
+    /// Returns the most bytes between two references that share a piece.
     #[must_use]
     pub fn join(&self) -> u32 {
         self.join
     }
 
-    /// Pieces of large files.
+    /// Returns the sizes of pieces of large files.
     #[must_use]
     pub fn file(&self) -> Sizes {
         self.file
     }
 
-    /// Pieces of small files and framing.
+    /// Returns the sizes of pieces of small files and framing.
     #[must_use]
     pub fn group(&self) -> Sizes {
         self.group
@@ -136,7 +142,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_offered_is_within_the_limits_and_nothing_else_is_taken() {
+    fn the_presets_are_within_the_limits_and_others_are_refused() {
         for p in [Parameters::LARGE, Parameters::MEDIUM, Parameters::SMALL] {
             assert_eq!(
                 Parameters::new(p.threshold, p.join, p.file, p.group),

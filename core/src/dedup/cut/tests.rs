@@ -5,7 +5,7 @@ use std::format;
 use std::string::String;
 use std::vec;
 
-/// Hash parts of the same length, as before and after a rebuild.
+/// Hash parts of the same length, before and after a rebuild.
 const BEFORE: [&str; 2] = [
     "zvknnn6gzcjdyb9hn5ffp4sx1ncjp45r",
     "bnfap3gvj3v0k345a5zkxwyd38m1f2s5",
@@ -15,7 +15,7 @@ const AFTER: [&str; 2] = [
     "agkhnj5wmbrb40rigsyf6ynkdi22d89g",
 ];
 
-/// Bytes that look random and are the same in each run.
+/// Generates bytes that look random and are the same in each run.
 pub(in crate::dedup) fn content(length: usize) -> Vec<u8> {
     seeded(0x9e37_79b9_7f4a_7c15, length)
 }
@@ -32,7 +32,7 @@ pub(in crate::dedup) fn seeded(mut state: u64, length: usize) -> Vec<u8> {
     bytes
 }
 
-/// Sizes at which small inputs are cut in every way.
+/// Returns sizes with which small inputs are cut in every way.
 pub(in crate::dedup) fn tiny() -> Parameters {
     let sizes = Sizes {
         min: 256,
@@ -43,17 +43,17 @@ pub(in crate::dedup) fn tiny() -> Parameters {
 }
 
 #[derive(Clone)]
-pub(in crate::dedup) enum Tree {
+pub(in crate::dedup) enum TestTree {
     File(Vec<u8>),
     Link(String),
-    Directory(Vec<(String, Tree)>),
+    Directory(Vec<(String, TestTree)>),
 }
 
-pub(in crate::dedup) fn nar(tree: &Tree) -> Vec<u8> {
-    fn node(tree: &Tree, encoder: &mut Encoder, out: &mut Vec<u8>) {
+pub(in crate::dedup) fn nar(tree: &TestTree) -> Vec<u8> {
+    fn node(tree: &TestTree, encoder: &mut Encoder, out: &mut Vec<u8>) {
         let mut write = |event| encoder.write(event, out).unwrap();
         match tree {
-            Tree::File(bytes) => {
+            TestTree::File(bytes) => {
                 let (executable, size, offset) = (false, bytes.len() as u64, 0);
                 write(Event::FileStart {
                     executable,
@@ -63,10 +63,10 @@ pub(in crate::dedup) fn nar(tree: &Tree) -> Vec<u8> {
                 write(Event::FileData(bytes));
                 write(Event::FileEnd);
             }
-            Tree::Link(target) => write(Event::Symlink {
+            TestTree::Link(target) => write(Event::Symlink {
                 target: target.as_bytes(),
             }),
-            Tree::Directory(entries) => {
+            TestTree::Directory(entries) => {
                 write(Event::DirectoryStart);
                 for (name, tree) in entries {
                     let name = name.as_bytes();
@@ -84,12 +84,13 @@ pub(in crate::dedup) fn nar(tree: &Tree) -> Vec<u8> {
     out
 }
 
-fn directory<const N: usize>(entries: [(&str, Tree); N]) -> Tree {
-    Tree::Directory(entries.map(|(name, tree)| (name.into(), tree)).into())
+fn directory<const N: usize>(entries: [(&str, TestTree); N]) -> TestTree {
+    TestTree::Directory(entries.map(|(name, tree)| (name.into(), tree)).into())
 }
 
-/// An item with everything that is cut for: an ELF, scripts, links, large and small files, references near, far and at the very ends.
-pub(in crate::dedup) fn item(hashes: [&str; 2]) -> Tree {
+/// Builds an item with everything that the cutter looks for: an ELF file, scripts, links, large and
+/// small files, and references near each other, far apart and at both ends.
+pub(in crate::dedup) fn item(hashes: [&str; 2]) -> TestTree {
     let reference = |n: usize| format!("/gnu/store/{}-x", hashes[n]);
     let mut elf = elf::tests::header(29_000, 10);
     elf.extend(content(29_640));
@@ -102,25 +103,28 @@ pub(in crate::dedup) fn item(hashes: [&str; 2]) -> Tree {
     ends[4968..].copy_from_slice(hashes[1].as_bytes());
     let text = (0..400).map(|n| format!("{n} {}\n", reference(n % 2)));
     let text = text.collect::<String>().into_bytes();
-    let small = |n: u64| Tree::File(seeded(n + 1, (n as usize * 37) % 900));
+    let small = |n: u64| TestTree::File(seeded(n + 1, (n as usize * 37) % 900));
     let many = (10..90).map(|n| (format!("f{n}"), small(n))).collect();
     let script = format!("#!{}/bin/sh\nexec true\n", reference(0)).into_bytes();
-    let links = (100..180).map(|n| (format!("l{n}"), Tree::Link(reference(n % 2))));
+    let links = (100..180).map(|n| (format!("l{n}"), TestTree::Link(reference(n % 2))));
     directory([
         (
             "bin",
-            directory([("elf", Tree::File(elf)), ("script", Tree::File(script))]),
+            directory([
+                ("elf", TestTree::File(elf)),
+                ("script", TestTree::File(script)),
+            ]),
         ),
-        ("ends", Tree::File(ends)),
-        ("etc", Tree::File(text)),
-        ("links", Tree::Directory(links.collect())),
-        ("plain", Tree::File(content(50_000))),
+        ("ends", TestTree::File(ends)),
+        ("etc", TestTree::File(text)),
+        ("links", TestTree::Directory(links.collect())),
+        ("plain", TestTree::File(content(50_000))),
         (
             "share",
             directory([
-                ("doc", Tree::Directory(many)),
+                ("doc", TestTree::Directory(many)),
                 ("empty", directory([])),
-                ("zeros", Tree::File(vec![0; 20_000])),
+                ("zeros", TestTree::File(vec![0; 20_000])),
             ]),
         ),
     ])
@@ -152,7 +156,7 @@ fn pieces(cuts: Vec<Cut>) -> Vec<Piece> {
 }
 
 #[test]
-fn the_pieces_are_the_nar() {
+fn the_pieces_join_to_the_nar() {
     let nar = nar(&item(BEFORE));
     for parameters in [tiny(), Parameters::SMALL, Parameters::LARGE] {
         let mut joined = vec![];
@@ -173,7 +177,7 @@ fn every_split_of_the_input_gives_the_same_cuts() {
     for step in (1..100).chain((100..9000).step_by(271)) {
         assert_eq!(cuts(&nar, tiny(), BEFORE, step), whole, "{step}");
     }
-    // And in two, around the ELF's head and its references.
+    // Also with two inputs, split around the ELF file's head and its references.
     for at in (1..12_000).step_by(7) {
         let references = References::new(BEFORE).unwrap();
         let (mut cutter, mut found) = (Cutter::new(tiny(), references), vec![]);
@@ -186,17 +190,18 @@ fn every_split_of_the_input_gives_the_same_cuts() {
     }
 }
 
-/// The promise of it all: hashes change, and only pieces with a part of them do; every piece stays where it was.
+/// The main promise: if hashes change, only pieces that hold a part of one change, and no piece
+/// moves.
 #[test]
 fn a_rebuild_changes_only_pieces_that_hold_references() {
     let (before, after) = (nar(&item(BEFORE)), nar(&item(AFTER)));
     assert_eq!(before.len(), after.len());
-    let held = |at: &usize| {
+    let starts_reference = |at: &usize| {
         BEFORE
             .iter()
             .any(|hash| before[*at..].starts_with(hash.as_bytes()))
     };
-    let references: Vec<usize> = (0..before.len()).filter(held).collect();
+    let references: Vec<usize> = (0..before.len()).filter(starts_reference).collect();
     for parameters in [tiny(), Parameters::SMALL, Parameters::LARGE] {
         let old = pieces(cuts(&before, parameters, BEFORE, 4096));
         let new = pieces(cuts(&after, parameters, AFTER, 4096));
@@ -212,15 +217,16 @@ fn a_rebuild_changes_only_pieces_that_hold_references() {
             }
         }
         if parameters == tiny() {
-            // The text and the links are 16 KB of references each; the rest is the ELF's head, 4 places and a script.
+            // The text and the links hold 16 KB of references each. The rest is the ELF file's
+            // head, 4 places and a script.
             assert!(changed < before.len() * 2 / 5, "{changed}");
         }
     }
 }
 
-/// Places in a file's content where pieces start, for a file alone in its NAR.
+/// Returns the offsets in a file's content at which pieces start, for a NAR with only this file.
 fn starts(content: &[u8], parameters: Parameters) -> Vec<u64> {
-    let nar = nar(&Tree::File(content.to_vec()));
+    let nar = nar(&TestTree::File(content.to_vec()));
     let pieces = pieces(cuts(&nar, parameters, BEFORE, 777));
     let start = pieces[1].offset;
     let end = start + content.len() as u64;
@@ -228,7 +234,7 @@ fn starts(content: &[u8], parameters: Parameters) -> Vec<u64> {
     inside.skip(1).map(|piece| piece.offset - start).collect()
 }
 
-/// Pieces so large that only marks cut.
+/// Returns sizes so large that only marks cut.
 fn marks_only() -> Parameters {
     let sizes = Sizes {
         min: 1 << 20,
@@ -239,7 +245,7 @@ fn marks_only() -> Parameters {
 }
 
 #[test]
-fn references_near_each_other_share_a_piece_and_the_bytes_between_far_ones_have_their_own() {
+fn near_references_share_a_piece_and_far_ones_do_not() {
     let with = |places: &[usize]| {
         let mut bytes = vec![b' '; 10_000];
         for at in places {
@@ -249,11 +255,11 @@ fn references_near_each_other_share_a_piece_and_the_bytes_between_far_ones_have_
     };
     assert_eq!(with(&[]), [0]);
     assert_eq!(with(&[5000]), [0, 5000, 5032]);
-    // 64 bytes between join, 65 don't.
+    // A gap of 64 bytes joins references, one of 65 doesn't.
     assert_eq!(with(&[5000, 5096]), [0, 5000, 5128]);
     assert_eq!(with(&[5000, 5097]), [0, 5000, 5032, 5097, 5129]);
     assert_eq!(with(&[5000, 5096, 5192, 5288]), [0, 5000, 5320]);
-    // No splinters at the ends.
+    // No tiny pieces remain at the ends.
     assert_eq!(with(&[64]), [0, 96]);
     assert_eq!(with(&[65]), [0, 65, 97]);
     assert_eq!(with(&[10_000 - 32 - 64]), [0, 9904]);
@@ -265,7 +271,7 @@ fn an_elfs_head_and_section_table_have_their_own_pieces() {
     let mut elf = elf::tests::header(9000, 10);
     elf.resize(9640, 1);
     assert_eq!(starts(&elf, marks_only()), [0, 2048, 9000]);
-    // In the middle, and with a reference close by.
+    // Now in the middle of the file, and with a reference close by.
     elf.resize(20_000, 1);
     assert_eq!(starts(&elf, marks_only()), [0, 2048, 9000, 9640]);
     elf[9700..9732].copy_from_slice(BEFORE[1].as_bytes());
@@ -273,17 +279,17 @@ fn an_elfs_head_and_section_table_have_their_own_pieces() {
 }
 
 #[test]
-fn a_small_file_with_a_reference_stands_alone_with_its_framing() {
-    let plain = |n: u64| Tree::File(seeded(n, 500));
-    let script = Tree::File(format!("#!/gnu/store/{}-x", BEFORE[0]).into_bytes());
+fn a_small_file_with_a_reference_has_its_own_piece_with_its_framing() {
+    let plain = |n: u64| TestTree::File(seeded(n, 500));
+    let script = TestTree::File(format!("#!/gnu/store/{}-x", BEFORE[0]).into_bytes());
     let tree = |script| directory([("a", plain(1)), ("b", script), ("c", plain(3))]);
     let nar = nar(&tree(script));
     let pieces = pieces(cuts(&nar, marks_only(), BEFORE, 50));
     let at = |token: &[u8]| {
-        let place = nar.windows(token.len()).position(|window| window == token);
-        place.unwrap() as u64
+        let found = nar.windows(token.len()).position(|window| window == token);
+        found.unwrap() as u64
     };
-    // From the string "entry" with its length on.
+    // From the string "entry" on, including its length.
     let entry = |name: u8| at(&[&b"name\0\0\0\0\x01\0\0\0\0\0\0\0"[..], &[name]].concat()) - 40;
     let offsets: Vec<u64> = pieces.iter().map(|piece| piece.offset).collect();
     assert_eq!(offsets, [0, entry(b'b'), entry(b'c')]);
@@ -295,8 +301,8 @@ fn directories_enclose_the_pieces_that_start_in_them() {
         (
             "a",
             directory([
-                ("large", Tree::File(content(9000))),
-                ("link", Tree::Link("x".into())),
+                ("large", TestTree::File(content(9000))),
+                ("link", TestTree::Link("x".into())),
             ]),
         ),
         ("b", directory([])),
@@ -310,7 +316,7 @@ fn directories_enclose_the_pieces_that_start_in_them() {
             Cut::Leave { .. } => ")".into(),
         })
         .collect();
-    // The framing up to the file's content starts before the directory's first entry.
+    // The framing before the file's content starts before the directory's first entry.
     assert_eq!(shape.iter().filter(|s| *s == "(").count(), 2);
     assert_eq!(shape[1..4], ["(", "9000", &shape[3]]);
     assert_eq!(shape[4..], [")", "(", ")"]);
@@ -325,17 +331,22 @@ fn directories_enclose_the_pieces_that_start_in_them() {
     assert!(sizes[0] > 9000 && sizes[1] < 100);
 }
 
-/// Adds a file to a directory of many small ones: most groups stay.
+/// After a file is added to a directory of many small files, most groups are unchanged.
 #[test]
 fn a_new_small_file_changes_few_groups() {
     let with = |extra: bool| {
         let mut entries: Vec<_> = (1000..1600)
-            .map(|n| (format!("f{n}"), Tree::File(seeded(n, 300))))
+            .map(|n| (format!("f{n}"), TestTree::File(seeded(n, 300))))
             .collect();
         if extra {
-            entries.insert(300, ("f1299x".into(), Tree::File(seeded(7, 300))));
+            entries.insert(300, ("f1299x".into(), TestTree::File(seeded(7, 300))));
         }
-        pieces(cuts(&nar(&Tree::Directory(entries)), tiny(), BEFORE, 4096))
+        pieces(cuts(
+            &nar(&TestTree::Directory(entries)),
+            tiny(),
+            BEFORE,
+            4096,
+        ))
     };
     let (old, new) = (with(false), with(true));
     let kept = new
@@ -348,7 +359,7 @@ fn a_new_small_file_changes_few_groups() {
 }
 
 #[test]
-fn a_broken_nar_is_an_error() {
+fn a_malformed_nar_is_an_error() {
     let nar = nar(&item(BEFORE));
     let mut cutter = Cutter::new(tiny(), References::default());
     let mut input = &nar[..nar.len() - 1];
@@ -360,15 +371,15 @@ fn a_broken_nar_is_an_error() {
     assert!(matches!(error, Err(NarError::Token { at: 0, .. })));
 }
 
-/// Whatever the NAR, no more than a piece and a small file is held.
+/// The cutter never buffers more than a piece and a small file.
 #[test]
-fn what_is_held_is_bounded() {
+fn the_buffer_is_bounded() {
     let mut large = content(60_000);
     large.extend_from_slice(&vec![b'-'; 60_000]);
     let references = BEFORE[0].repeat(2000).into_bytes();
     let tree = directory([
-        ("a", Tree::File(large)),
-        ("b", Tree::File(references)),
+        ("a", TestTree::File(large)),
+        ("b", TestTree::File(references)),
         ("c", item(BEFORE)),
     ]);
     let nar = nar(&tree);
@@ -378,6 +389,6 @@ fn what_is_held_is_bounded() {
         while cutter.push(&mut input).unwrap().is_some() {}
         most = most.max(cutter.held.len());
     }
-    // A longest piece, a small file and its framing, and the look-ahead.
+    // The longest piece, a small file with its framing, and the look-ahead.
     assert!(most < 4096 + 2048 + 1024 + 64 + 32, "{most}");
 }

@@ -1,11 +1,12 @@
-//! A piece that leaves other tables and offsets than a decoder starts with: it has Huffman-coded letters, and its matches have three far offsets.
+//! A piece that leaves a decoder with other tables and offsets than a fresh decoder has. It has
+//! Huffman-coded letters, and its matches use three far offsets.
 //!
-//! libzstd 1.5.7 wrote it at level 19; the tests say of what.
+//! libzstd 1.5.7 wrote it at level 19; the tests contain its plain bytes.
 
-/// Bytes that it stands for.
-pub(super) const DISTURBED: usize = 429;
+/// Number of bytes that the piece decodes to.
+pub(super) const DISTURBANCE_LENGTH: usize = 429;
 
-/// The piece.
+/// The compressed piece.
 #[rustfmt::skip]
 pub(super) const DISTURBANCE: [u8; 173] = [
     0x54, 0x05, 0x00, 0x96, 0xd2, 0x24, 0x10, 0xc0, 0x67, 0x38, 0xb4, 0xa4, 0xad, 0x6c, 0x7b, 0x65, 0x93, 0x5c, 0xf5, 0xa9,

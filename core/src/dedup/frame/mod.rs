@@ -1,15 +1,17 @@
-//! The single zstd frame that is made of pieces compressed on their own.
+//! The single zstd frame made of pieces that are compressed alone.
 //!
 //! ```text
 //! frame  := header piece* tail
 //! header := 28 b5 2f fd 00 68       magic; no content size, checksum or dictionary; window 2^23
 //! piece  := block+                  whole blocks, none of them the last
-//! block  := head body               head: 3 bytes, little-endian: last (1 bit), type (2 bits), size (21 bits)
+//! block  := head body
+//! head   := 3 bytes, little-endian: last (1 bit), type (2 bits), size (21 bits)
 //! tail   := 01 00 00                the last block: raw and empty
 //! ```
-//! A piece may not depend on what comes before it in the frame: neither on bytes, nor on tables, nor on the offsets that a decoder remembers (repeat
-//! offsets). In a frame of its own all three are fresh, so a stand-alone frame may use the fresh offsets: [`strip`] turns one into a piece, and
-//! [`is_independent`] finds out whether it is one that can stand anywhere. Source: RFC 8878, 3.1.1.
+//! A piece must not depend on what precedes it in the frame: neither on bytes, nor on tables, nor
+//! on the offsets that a decoder remembers (repeat offsets). A stand-alone frame starts with fresh
+//! repeat offsets and may use them. [`strip`] turns a stand-alone frame into a piece.
+//! [`is_independent`] checks that the piece can be anywhere in a frame. Source: RFC 8878, 3.1.1.
 //!
 //! ```
 //! use interplanar_core::dedup::frame;
@@ -27,78 +29,78 @@ pub(super) mod tests;
 use crate::decompress::{Decoder, DecompressError, Limits};
 use crate::narinfo::Compression;
 use alloc::vec::Vec;
-use disturbance::{DISTURBANCE, DISTURBED};
+use disturbance::{DISTURBANCE, DISTURBANCE_LENGTH};
 
-/// What the file starts with.
+/// The bytes at the start of the frame.
 pub const HEADER: [u8; 6] = [0x28, 0xb5, 0x2f, 0xfd, 0x00, 0x68];
-/// What it ends with.
+/// The bytes at the end of the frame.
 pub const TAIL: [u8; 3] = [1, 0, 0];
 /// The window that the header names, in bytes.
 pub const WINDOW: u64 = 1 << 23;
-/// Longest body of a block, and most bytes that one stands for (RFC 8878, 3.1.1.2.3).
+/// Longest body of a block, and most bytes that a block decodes to (RFC 8878, 3.1.1.2.3).
 pub const MAX_BLOCK: usize = 128 << 10;
 
-/// Why bytes are no piece, or a frame can't become one. Offsets count bytes of what was given.
+/// Why bytes are not a piece, or a frame can't become one. Offsets count bytes of the input.
 #[non_exhaustive]
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum FrameError {
-    /// A piece without a block.
-    #[error("a piece has at least one block")]
+    /// The piece has no block.
+    #[error("the piece is empty, but a piece has at least one block")]
     Empty,
-    /// The bytes end inside of a block or a frame's header.
-    #[error("byte {at}: the block or header is cut off")]
+    /// The bytes end inside a block or a frame header.
+    #[error("byte {at}: the block or header is truncated")]
     Truncated {
-        /// Where the block or header starts.
+        /// Offset at which the block or header starts.
         at: usize,
     },
-    /// A block of the reserved type.
-    #[error("byte {at}: a block of a reserved type")]
+    /// A block has the reserved type.
+    #[error("byte {at}: the block has a reserved type")]
     Reserved {
-        /// Where it starts.
+        /// Offset at which the block starts.
         at: usize,
     },
-    /// A block longer than [`MAX_BLOCK`].
-    #[error("byte {at}: a block is longer than {MAX_BLOCK} bytes")]
+    /// A block is longer than [`MAX_BLOCK`].
+    #[error("byte {at}: the block is longer than {MAX_BLOCK} bytes")]
     TooLong {
-        /// Where it starts.
+        /// Offset at which the block starts.
         at: usize,
     },
-    /// The last block of a frame, inside of it.
-    #[error("byte {at}: a block says that it is the last")]
+    /// A block inside a piece is marked as the last of its frame.
+    #[error("byte {at}: the block is marked as the last of its frame")]
     Last {
-        /// Where it starts.
+        /// Offset at which the block starts.
         at: usize,
     },
-    /// No zstd frame, or one with a dictionary or a larger window.
+    /// The bytes are not a zstd frame, or the frame has a dictionary or a larger window.
     #[error(
         "expected a zstd frame without a dictionary and with a window of at most {WINDOW} bytes"
     )]
     Header,
-    /// Bytes behind the last block and the checksum.
-    #[error("byte {at}: bytes behind the frame")]
+    /// Bytes follow the last block and the checksum.
+    #[error("byte {at}: bytes follow the frame")]
     Trailing {
-        /// Where they start.
+        /// Offset at which they start.
         at: usize,
     },
     /// The blocks can't be decoded.
     #[error("the piece can't be decoded: {0}")]
     Decode(#[from] DecompressError),
-    /// They are decoded to other bytes than the chunk index means.
-    #[error("the piece has another hash than the index says")]
+    /// The decoded bytes have another hash than the chunk index says.
+    #[error("the piece has another hash than the chunk index says")]
     Hash,
-    /// They are decoded to fewer bytes than expected.
-    #[error("the piece has {0} bytes and not those expected")]
+    /// The piece decodes to fewer bytes than expected.
+    #[error("the piece decodes to {0} bytes, fewer than expected")]
     Length(usize),
 }
 
-/// A block's head.
-struct Head {
+/// The head of a block.
+struct BlockHead {
     last: bool,
-    /// Head and body.
+    /// Bytes of head and body.
     length: usize,
 }
 
-fn head(bytes: &[u8], at: usize) -> Result<Head, FrameError> {
+fn block_head(bytes: &[u8], at: usize) -> Result<BlockHead, FrameError> {
     let [a, b, c, ..] = *bytes.get(at..).unwrap_or_default() else {
         return Err(FrameError::Truncated { at });
     };
@@ -116,23 +118,24 @@ fn head(bytes: &[u8], at: usize) -> Result<Head, FrameError> {
     if bytes.len().saturating_sub(at) < length {
         return Err(FrameError::Truncated { at });
     }
-    Ok(Head {
+    Ok(BlockHead {
         last: number & 1 == 1,
         length,
     })
 }
 
-/// Checks that bytes are whole blocks of which none is the last. Their content isn't looked at.
+/// Checks that bytes are whole blocks and that none is the last. Doesn't check the content of the
+/// blocks.
 ///
 /// # Errors
-/// [`FrameError`] with the first block that is wrong.
+/// [`FrameError`] for the first malformed block.
 pub fn check(piece: &[u8]) -> Result<(), FrameError> {
     if piece.is_empty() {
         return Err(FrameError::Empty);
     }
     let mut at = 0_usize;
     while at < piece.len() {
-        let head = head(piece, at)?;
+        let head = block_head(piece, at)?;
         if head.last {
             return Err(FrameError::Last { at });
         }
@@ -141,16 +144,16 @@ pub fn check(piece: &[u8]) -> Result<(), FrameError> {
     Ok(())
 }
 
-/// Decodes a piece that stands for `length` bytes.
+/// Decodes a piece to `length` bytes.
 ///
 /// # Errors
-/// [`FrameError`] for what is no piece, or one of another length.
+/// [`FrameError`] if the bytes are not a piece, or decode to another length.
 pub fn decode(piece: &[u8], length: u32) -> Result<Vec<u8>, FrameError> {
-    decode_behind(&[], piece, u64::from(length))
+    decode_after(&[], piece, u64::from(length))
 }
 
-/// Decodes a piece behind another one.
-fn decode_behind(before: &[u8], piece: &[u8], length: u64) -> Result<Vec<u8>, FrameError> {
+/// Decodes a piece that follows another one.
+fn decode_after(before: &[u8], piece: &[u8], length: u64) -> Result<Vec<u8>, FrameError> {
     check(piece)?;
     let limits = Limits {
         max_output: length,
@@ -171,27 +174,29 @@ fn decode_behind(before: &[u8], piece: &[u8], length: u64) -> Result<Vec<u8>, Fr
     }
 }
 
-/// Whether a piece means the same wherever it stands: it is decoded behind one that leaves other tables and offsets than a fresh decoder has.
+/// Returns whether a piece decodes to the same bytes at any position of a frame. To find out, it
+/// decodes the piece after another one that changes the decoder's tables and offsets.
 ///
 /// # Errors
-/// [`FrameError`] for what is no piece, even alone.
+/// [`FrameError`] if the bytes are not a piece even alone.
 pub fn is_independent(piece: &[u8], length: u32) -> Result<bool, FrameError> {
     let alone = decode(piece, length)?;
-    let length = u64::from(length).saturating_add(DISTURBED as u64);
-    Ok(decode_behind(&DISTURBANCE, piece, length)
-        .is_ok_and(|decoded| decoded.get(DISTURBED..) == Some(alone.as_slice())))
+    let length = u64::from(length).saturating_add(DISTURBANCE_LENGTH as u64);
+    Ok(decode_after(&DISTURBANCE, piece, length)
+        .is_ok_and(|decoded| decoded.get(DISTURBANCE_LENGTH..) == Some(alone.as_slice())))
 }
 
-/// Takes header, last-block flag and checksum off a stand-alone frame. What is left can be a piece if it [is independent](is_independent).
+/// Removes header, last-block flag and checksum from a stand-alone frame. The result is usable as a
+/// piece if it [is independent](is_independent).
 ///
 /// # Errors
-/// [`FrameError`] for anything but exactly one frame.
+/// [`FrameError`] if the input is not exactly one frame.
 pub fn strip(frame: &[u8]) -> Result<Vec<u8>, FrameError> {
-    let (start, checksum) = blocks_of(frame)?;
+    let (start, checksum) = first_block(frame)?;
     let mut piece = Vec::new();
     let mut at = start;
     loop {
-        let head = head(frame, at)?;
+        let head = block_head(frame, at)?;
         let end = at.saturating_add(head.length);
         let from = piece.len();
         piece.extend_from_slice(frame.get(at..end).unwrap_or_default());
@@ -211,13 +216,13 @@ pub fn strip(frame: &[u8]) -> Result<Vec<u8>, FrameError> {
     }
 }
 
-/// Where a frame's blocks start, and whether a checksum follows them.
-fn blocks_of(frame: &[u8]) -> Result<(usize, bool), FrameError> {
+/// Returns the offset of a frame's first block, and whether a checksum follows the blocks.
+fn first_block(frame: &[u8]) -> Result<(usize, bool), FrameError> {
     let [0x28, 0xb5, 0x2f, 0xfd, descriptor, rest @ ..] = frame else {
         return Err(FrameError::Header);
     };
     let single = descriptor & 0x20 != 0;
-    // A reserved bit, or a dictionary.
+    // The reserved bit, or a dictionary.
     if descriptor & 0x0b != 0 {
         return Err(FrameError::Header);
     }
@@ -236,7 +241,7 @@ fn blocks_of(frame: &[u8]) -> Result<(usize, bool), FrameError> {
             .fold(0_u64, |sum, byte| sum << 8 | u64::from(*byte));
         size.saturating_add(if content == 2 { 256 } else { 0 }) <= WINDOW
     } else {
-        // 2^(10 + exponent) and eighths of it.
+        // The window is 2^(10 + exponent) plus eighths of it.
         fields.first().is_some_and(|window| *window <= 0x68)
     };
     if within {

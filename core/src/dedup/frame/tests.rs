@@ -4,21 +4,22 @@ use std::vec;
 use zstd::zstd_safe::zstd_sys::ZSTD_EndDirective;
 use zstd::zstd_safe::{CCtx, CParameter, InBuffer, OutBuffer};
 
-/// What one flush of a frame with one worker gives.
-fn flushed(context: &mut CCtx<'_>, bytes: &[u8]) -> Vec<u8> {
+/// Returns the output of one flush of a frame with one worker.
+fn flush(context: &mut CCtx<'_>, bytes: &[u8]) -> Vec<u8> {
     let mut out = Vec::with_capacity(zstd::zstd_safe::compress_bound(bytes.len()) + 1024);
     let mut input = InBuffer::around(bytes);
     let mut output = OutBuffer::around(&mut out);
-    let flush = ZSTD_EndDirective::ZSTD_e_flush;
+    let directive = ZSTD_EndDirective::ZSTD_e_flush;
     while context
-        .compress_stream2(&mut output, &mut input, flush)
+        .compress_stream2(&mut output, &mut input, directive)
         .unwrap()
         > 0
     {}
     out
 }
 
-/// Compresses pieces by libzstd's public interface: the second job of a frame has no repeat offsets at its start.
+/// Compresses a piece with libzstd's public interface. The second job of a frame starts without
+/// repeat offsets.
 pub(in crate::dedup) fn compress(bytes: &[u8], level: i32) -> Vec<u8> {
     let mut context = CCtx::create();
     for parameter in [
@@ -28,11 +29,11 @@ pub(in crate::dedup) fn compress(bytes: &[u8], level: i32) -> Vec<u8> {
     ] {
         context.set_parameter(parameter).unwrap();
     }
-    flushed(&mut context, b"-");
-    flushed(&mut context, bytes)
+    flush(&mut context, b"-");
+    flush(&mut context, bytes)
 }
 
-/// Text with repeats.
+/// Generates text with repeats.
 fn text(seed: u64, length: usize) -> Vec<u8> {
     let words = [
         "store", "item ", "glibc", " lib", "/bin", "\n", "share", "-2.39",
@@ -42,7 +43,8 @@ fn text(seed: u64, length: usize) -> Vec<u8> {
     words.flat_map(str::bytes).take(length).collect()
 }
 
-/// What [`DISTURBANCE`] stands for: letters of which some are frequent, and matches at three far offsets that no fresh decoder knows.
+/// Returns the plain bytes of [`DISTURBANCE`]: letters of which some are frequent, and matches at
+/// three far offsets that a fresh decoder doesn't know.
 fn disturbing() -> Vec<u8> {
     let skewed = |(one, other): (&u8, &u8)| b'a' + (one & other & 15);
     let (one, other) = (seeded(5, 300), seeded(6, 300));
@@ -58,7 +60,8 @@ fn frame(pieces: &[&[u8]]) -> Vec<u8> {
     [&HEADER, &pieces.concat()[..], &TAIL].concat()
 }
 
-/// Contents of every kind: none to find repeats in, one byte over and over, text, more than a block, more than a window's worth of matches.
+/// Returns contents of every type: without repeats, one byte repeated, text, more than a block,
+/// more matches than a window holds.
 fn contents() -> Vec<Vec<u8>> {
     vec![
         vec![1],
@@ -71,7 +74,7 @@ fn contents() -> Vec<Vec<u8>> {
 }
 
 #[test]
-fn any_pieces_in_any_order_are_one_frame() {
+fn pieces_in_any_order_form_one_frame() {
     let contents = contents();
     for level in [1, 3, 9, 19] {
         let pieces: Vec<_> = contents
@@ -82,7 +85,8 @@ fn any_pieces_in_any_order_are_one_frame() {
         order.push(0);
         let frame = frame(&order.iter().map(|n| &pieces[*n][..]).collect::<Vec<_>>());
         let plain: Vec<u8> = order.iter().flat_map(|n| contents[*n].clone()).collect();
-        // libzstd, which reads exactly one frame here, and ours by ruzstd.
+        // Decode with libzstd, which reads exactly one frame here, and with our decoder, which uses
+        // ruzstd.
         let mut first = zstd::Decoder::new(&frame[..]).unwrap().single_frame();
         let mut decoded = vec![];
         std::io::Read::read_to_end(&mut first, &mut decoded).unwrap();
@@ -120,14 +124,20 @@ fn each_piece_is_decoded_alone_and_independent() {
 }
 
 #[test]
-fn the_disturbance_is_what_it_should_be() {
-    assert_eq!(decode(&DISTURBANCE, DISTURBED as u32), Ok(disturbing()));
-    assert_eq!(is_independent(&DISTURBANCE, DISTURBED as u32), Ok(true));
+fn the_disturbance_decodes_to_its_plain_bytes() {
+    assert_eq!(
+        decode(&DISTURBANCE, DISTURBANCE_LENGTH as u32),
+        Ok(disturbing())
+    );
+    assert_eq!(
+        is_independent(&DISTURBANCE, DISTURBANCE_LENGTH as u32),
+        Ok(true)
+    );
 }
 
-/// Fresh repeat offsets are 1, 4 and 8, so a frame that begins with such repeats uses them.
+/// Fresh repeat offsets are 1, 4 and 8, so a frame that starts with such repeats uses them.
 #[test]
-fn a_stripped_frame_that_uses_fresh_offsets_is_found_out() {
+fn a_stripped_frame_that_uses_fresh_offsets_is_not_independent() {
     let encode = |bytes: &[u8]| strip(&zstd::encode_all(bytes, 19).unwrap()).unwrap();
     let repeats = b"zzzzzzzzzzzz, abcdabcdabcdabcd, or so";
     let piece = encode(repeats);
@@ -140,13 +150,13 @@ fn a_stripped_frame_that_uses_fresh_offsets_is_found_out() {
 }
 
 #[test]
-fn every_form_of_header_is_stripped() {
+fn every_type_of_header_is_stripped() {
     let bytes = text(3, 300_000);
     let mut checked = zstd::Encoder::new(vec![], 3).unwrap();
     checked.include_checksum(true).unwrap();
     std::io::Write::write_all(&mut checked, &bytes).unwrap();
     let streamed = checked.finish().unwrap();
-    // No size, a size of four, two and one bytes.
+    // Without a size, and with a size of four, two and one bytes.
     let mut frames = vec![(streamed, 300_000)];
     for length in [300_000, 3000, 30] {
         let frame = zstd::bulk::compress(&bytes[..length], 3).unwrap();
@@ -167,7 +177,7 @@ fn every_form_of_header_is_stripped() {
 }
 
 #[test]
-fn what_is_no_piece_is_said() {
+fn malformed_pieces_give_exact_errors() {
     let raw = b"\x28\0\0hello";
     assert_eq!(check(b""), Err(FrameError::Empty));
     for cut in 1..raw.len() {
@@ -179,7 +189,7 @@ fn what_is_no_piece_is_said() {
     );
     assert_eq!(check(b"\x06\0\0"), Err(FrameError::Reserved { at: 0 }));
     assert_eq!(check(b"\x08\0\x10"), Err(FrameError::TooLong { at: 0 }));
-    // The longest is sound: 128 KiB of one byte.
+    // The longest valid block: 128 KiB of one byte.
     assert_eq!(check(b"\x02\0\x10x"), Ok(()));
     assert_eq!(decode(b"\x02\0\x10x", 128 << 10), Ok(vec![b'x'; 128 << 10]));
     let malformed = decode(b"\x2c\0\0hello", 5);
@@ -190,7 +200,7 @@ fn what_is_no_piece_is_said() {
 }
 
 #[test]
-fn frames_that_can_not_be_pieces_are_refused() {
+fn frames_that_can_not_become_pieces_are_refused() {
     // A dictionary, the reserved bit, a window of 16 MiB, a content of 9 MiB in one segment.
     for start in [&b"\x01"[..], b"\x08", b"\0\x70", b"\xa0\0\0\x90\0"] {
         let frame = [b"\x28\xb5\x2f\xfd", start, b"\x29\0\0hello"].concat();

@@ -1,46 +1,47 @@
-//! What can be wrong with a chunk index, and where.
+//! The errors of chunk indexes.
 
 use crate::dag_cbor::Unexpected;
 
-/// Why a block is no chunk index or part of one. Offsets count bytes of the block.
+/// Why a block is not a chunk index or a part of one. Offsets count bytes of the block.
 #[non_exhaustive]
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum IndexError {
-    /// Not the DAG-CBOR of an index, or not in its canonical form.
+    /// The block is not the DAG-CBOR of an index, or is not in canonical form.
     #[error("byte {at}: expected {expected}")]
     Unexpected {
-        /// Where.
+        /// Offset of the fault.
         at: usize,
-        /// What should stand there.
+        /// What the format requires there.
         expected: &'static str,
     },
-    /// Another version of the format.
-    #[error("version {version} of the chunk index is not known")]
+    /// The index has another version of the format.
+    #[error("the chunk index has the unknown version {version}")]
     Version {
         /// The version.
         version: u64,
     },
-    /// Parameters that no cutter takes.
-    #[error("the parameters of the cutter are out of bounds")]
+    /// The index has parameters that the cutter doesn't allow.
+    #[error("the chunk index has cutter parameters out of bounds")]
     Parameters,
-    /// More pieces than [`super::MAX_PIECES`] in a block, or more parts than [`super::MAX_PARTS`]; or no piece in a part.
-    #[error("{count} pieces or parts are out of bounds")]
+    /// There are more than [`super::MAX_PIECES`] pieces in a block, more than [`super::MAX_PARTS`]
+    /// parts, or no pieces in a part.
+    #[error("the chunk index has {count} pieces or parts, which is out of bounds")]
     Count {
-        /// How many.
+        /// Number of pieces or parts.
         count: u64,
     },
-    /// A piece with an impossible length, or not as many leaves as it needs; its place in the block, from 0.
-    #[error("piece {index} has lengths that can't be")]
+    /// A piece has an impossible length, or a wrong number of leaves.
+    #[error("piece {index} of the chunk index has impossible lengths")]
     Piece {
-        /// Which one.
+        /// Index of the piece in the block, from 0.
         index: usize,
     },
-    /// The pieces don't take the bytes that the index says.
-    #[error("the pieces take {pieces} bytes and not {expected}")]
+    /// The pieces have other bytes in total than the index says.
+    #[error("the pieces have {pieces} bytes in total, not {expected}")]
     Size {
         /// Bytes of all pieces.
         pieces: u64,
-        /// What was said.
+        /// Bytes that the index says.
         expected: u64,
     },
 }

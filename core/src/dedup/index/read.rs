@@ -1,4 +1,4 @@
-//! Decoding.
+//! The decoder of chunk indexes.
 
 use super::{
     Body, Entry, Index, IndexError, MAX_COMPRESSED, MAX_PARTS, MAX_PIECE, MAX_PIECES, Part,
@@ -13,7 +13,7 @@ impl Index {
     /// Decodes a root block.
     ///
     /// # Errors
-    /// [`IndexError`] for anything but the canonical form of an index whose numbers agree.
+    /// [`IndexError`] unless the block is the canonical form of an index whose numbers agree.
     pub fn decode(block: &[u8]) -> Result<Self, IndexError> {
         const SHAPE: &str = "a map of cut, size, pieces or parts, and version";
         let mut cbor = Reader::new(block);
@@ -43,7 +43,7 @@ impl Index {
             version => return Err(IndexError::Version { version }),
         }
         cbor.end("the end of the block")?;
-        agree(size, nar_size)?;
+        check_size(size, nar_size)?;
         Ok(Self {
             parameters,
             nar_size,
@@ -53,27 +53,28 @@ impl Index {
 }
 
 impl Index {
-    /// Decodes a root block, of a NAR that is signed to be of this size.
+    /// Decodes the root block of the index of a NAR with this signed size.
     ///
     /// # Errors
-    /// As [`Self::decode`]; [`IndexError::Size`] where it is of a NAR of another size.
+    /// As [`Self::decode`]; [`IndexError::Size`] if the index is of a NAR of another size.
     pub fn of_nar(block: &[u8], nar_size: u64) -> Result<Self, IndexError> {
         let index = Self::decode(block)?;
-        agree(index.nar_size, nar_size)?;
+        check_size(index.nar_size, nar_size)?;
         Ok(index)
     }
 }
 
 impl Part {
-    /// Decodes the block that it names.
+    /// Decodes the block of this part.
     ///
     /// # Errors
-    /// [`IndexError`] for anything but the canonical form of pieces that are as many and as long as it says.
+    /// [`IndexError`] unless the block is the canonical form of pieces with the number and length
+    /// of this part.
     pub fn decode(&self, block: &[u8]) -> Result<Vec<Entry>, IndexError> {
         let mut cbor = Reader::new(block);
         let (pieces, end) = pieces(&mut cbor, self.offset)?;
         cbor.end("the end of the block")?;
-        agree(end.saturating_sub(self.offset), self.length)?;
+        check_size(end.saturating_sub(self.offset), self.length)?;
         let count = pieces.len() as u64;
         if count == u64::from(self.pieces) {
             Ok(pieces)
@@ -83,7 +84,7 @@ impl Part {
     }
 }
 
-fn agree(pieces: u64, expected: u64) -> Result<(), IndexError> {
+fn check_size(pieces: u64, expected: u64) -> Result<(), IndexError> {
     if pieces == expected {
         Ok(())
     } else {
@@ -110,7 +111,7 @@ fn parameters(cbor: &mut Reader<'_>) -> Result<Parameters, IndexError> {
     Parameters::new(threshold, join, file, group).ok_or(IndexError::Parameters)
 }
 
-/// Pieces from `offset` in the NAR on, and where they end.
+/// Reads pieces that start at `offset` in the NAR. Returns them and the offset of their end.
 fn pieces(cbor: &mut Reader<'_>, offset: u64) -> Result<(Vec<Entry>, u64), IndexError> {
     let count = cbor.array("a list of pieces")?;
     if count > MAX_PIECES as u64 {
@@ -165,7 +166,7 @@ fn digest(bytes: &[u8], wrong: Unexpected) -> Result<Sha256, Unexpected> {
     Ok(Sha256::from_bytes(bytes))
 }
 
-/// All parts, and the bytes of the NAR in them.
+/// Reads all parts. Returns them and the number of their bytes in the NAR.
 fn parts(cbor: &mut Reader<'_>) -> Result<(Vec<Part>, u64), IndexError> {
     const SHAPE: &str = "a list of a link and two numbers";
     let count = cbor.array("a list of parts")?;

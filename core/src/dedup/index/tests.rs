@@ -50,7 +50,7 @@ fn read(blocks: &[Block]) -> Vec<Entry> {
 }
 
 #[test]
-fn an_index_reads_back_whatever_its_length() {
+fn an_index_of_any_length_reads_back() {
     for count in [0, 1, 23, 24, 4096, 4097, 9000] {
         let (blocks, root, all) = build((0..count).map(|n| piece(n, n + 1)));
         assert_eq!(
@@ -82,8 +82,8 @@ fn no_block_is_longer_than_a_leaf() {
     assert_eq!(read(&blocks), all);
 }
 
-/// A writer of anything, also of what no index is.
-struct Draft {
+/// Encodes an index without checks, so also malformed ones.
+struct RawIndex {
     numbers: [u64; 8],
     size: u64,
     key: &'static [u8],
@@ -91,7 +91,7 @@ struct Draft {
     pieces: Vec<(u64, u64, usize)>,
 }
 
-impl Draft {
+impl RawIndex {
     fn new() -> Self {
         let p = Parameters::LARGE;
         let sizes = |s: Sizes| [s.min, s.average, s.max].map(u64::from);
@@ -131,12 +131,12 @@ impl Draft {
 }
 
 #[test]
-fn numbers_that_lie_are_errors() {
-    assert!(Draft::new().decode().is_ok());
-    let with = |change: fn(&mut Draft)| {
-        let mut draft = Draft::new();
-        change(&mut draft);
-        draft.decode().unwrap_err()
+fn contradictory_numbers_are_errors() {
+    assert!(RawIndex::new().decode().is_ok());
+    let with = |change: fn(&mut RawIndex)| {
+        let mut index = RawIndex::new();
+        change(&mut index);
+        index.decode().unwrap_err()
     };
     assert_eq!(
         with(|d| d.size = 31),
@@ -150,12 +150,12 @@ fn numbers_that_lie_are_errors() {
     assert_eq!(with(|d| d.numbers[4] = 1 << 32), IndexError::Parameters);
     assert_eq!(with(|d| d.numbers[0] = u64::MAX), IndexError::Parameters);
     for (index, change) in [
-        (0, (|d| d.pieces[0].0 = 0) as fn(&mut Draft)),
+        (0, (|d| d.pieces[0].0 = 0) as fn(&mut RawIndex)),
         (0, |d| d.pieces[0].0 = u64::from(MAX_PIECE) + 1),
         (0, |d| d.pieces[0].1 = 0),
         (1, |d| d.pieces[1].1 = u64::from(MAX_COMPRESSED) + 1),
         (1, |d| d.pieces[1].0 = u64::MAX),
-        // A leaf too many, one too few, none.
+        // One leaf too many, one too few, none.
         (0, |d| d.pieces[0].2 = 64),
         (1, |d| d.pieces[1].2 = 32),
         (0, |d| d.pieces[0].2 = 0),
@@ -177,7 +177,7 @@ fn numbers_that_lie_are_errors() {
 }
 
 #[test]
-fn parts_that_lie_are_errors() {
+fn contradictory_parts_are_errors() {
     let (blocks, _, _) = build((0..5000).map(|n| piece(n, 7)));
     let Body::Parts(parts) = Index::decode(blocks[2].data()).unwrap().body else {
         panic!("parts")
@@ -239,9 +239,10 @@ fn parts_that_lie_are_errors() {
     );
 }
 
-/// Every truncation, every flipped bit and every byte more: an error, or another index, but never the same one.
+/// A truncation, a flipped bit or a further byte gives an error or another index, but never the
+/// same one.
 #[test]
-fn there_is_one_form_of_each_index() {
+fn each_index_has_a_single_form() {
     let (blocks, _, _) = build((0..3).map(|n| piece(n, 7)));
     let bytes = blocks[0].data();
     let whole = Index::decode(bytes).unwrap();
@@ -273,9 +274,9 @@ fn there_is_one_form_of_each_index() {
     );
 }
 
-/// A list that says that it is long costs nothing.
+/// The length that a list claims allocates nothing.
 #[test]
-fn no_memory_is_taken_for_what_is_only_promised() {
+fn no_memory_is_allocated_for_claimed_lengths() {
     let mut bytes = vec![];
     put_array(4096, &mut bytes);
     let part = Part {

@@ -1,4 +1,4 @@
-//! Encoding.
+//! The encoder and builder of chunk indexes.
 
 use super::{Body, Entry, Index, MAX_PIECES, Part, VERSION};
 use crate::block::Block;
@@ -71,19 +71,19 @@ fn put_pieces(pieces: &[Entry], out: &mut Vec<u8>) {
     }
 }
 
-/// Builds an index piece by piece. Memory is that of one part.
+/// Builds an index piece by piece. Keeps one part in memory.
 #[derive(Debug, Clone)]
 pub struct IndexBuilder {
     parameters: Parameters,
     /// Pieces that are in no part yet.
     pieces: Vec<Entry>,
     parts: Vec<Part>,
-    /// Where the next piece starts in the NAR.
+    /// Offset at which the next piece starts in the NAR.
     offset: u64,
 }
 
 impl IndexBuilder {
-    /// Starts the index of a NAR that is cut so.
+    /// Starts the index of a NAR that is cut with these parameters.
     #[must_use]
     pub fn new(parameters: Parameters) -> Self {
         Self {
@@ -94,20 +94,21 @@ impl IndexBuilder {
         }
     }
 
-    /// Adds the next piece of the NAR; its `offset` is what it is by the pieces before. Parts that are full go to `sink`.
+    /// Adds the next piece of the NAR. Sets its `offset` from the pieces before it. Sends full
+    /// parts to `sink`.
     pub fn add(&mut self, piece: Entry, sink: &mut impl FnMut(Block)) {
         if self.pieces.len() >= MAX_PIECES {
-            self.part(sink);
+            self.finish_part(sink);
         }
         let offset = self.offset;
         self.offset = offset.saturating_add(u64::from(piece.length));
         self.pieces.push(Entry { offset, ..piece });
     }
 
-    /// Ends the index; its last blocks go to `sink`, the root at last.
+    /// Ends the index. Sends the last blocks to `sink`, the root last.
     pub fn finish(mut self, sink: &mut impl FnMut(Block)) -> Cid {
         if !self.parts.is_empty() {
-            self.part(sink);
+            self.finish_part(sink);
         }
         let body = if self.parts.is_empty() {
             Body::Pieces(self.pieces)
@@ -125,7 +126,7 @@ impl IndexBuilder {
         cid
     }
 
-    fn part(&mut self, sink: &mut impl FnMut(Block)) {
+    fn finish_part(&mut self, sink: &mut impl FnMut(Block)) {
         let pieces = core::mem::take(&mut self.pieces);
         let (Some(first), Some(last)) = (pieces.first(), pieces.last()) else {
             return;

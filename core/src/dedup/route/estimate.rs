@@ -1,4 +1,4 @@
-//! What requests are thought to cost, and which cost is preferred.
+//! Estimates what requests cost, and chooses by the preferred cost.
 
 use super::Route;
 use super::ranges::{LEAVES_AT_ONCE, NODES_BYTES, RANGES_AT_ONCE, REQUEST_BYTES};
@@ -6,43 +6,47 @@ use crate::fetch::Line;
 use alloc::vec::Vec;
 use core::cmp::Reverse;
 
-/// Of what is missing, so many percent may be spent on bytes that are here already.
+/// Bytes that exist here already may be downloaded again, up to this percentage of the missing
+/// bytes.
 const SPARE_PERCENT: u64 = 10;
-/// Rebuilding must save so many percent of the bytes of the whole: reading and hashing what is here isn't free either.
+/// A delta must save this percentage of the bytes of the whole, because reading and hashing local
+/// data costs time too.
 const SAVED_PERCENT: u64 = 10;
-/// So much longer may it take to fetch fewer bytes, in microseconds: what nobody minds.
+/// To fetch fewer bytes, a download may take this much longer, in microseconds.
 const PATIENCE_US: u64 = 1_000_000;
 
 fn percent(bytes: u64, percent: u64) -> u64 {
     (bytes / 100).saturating_mul(percent)
 }
 
-/// What is wanted of a fetch besides that it is right.
+/// What to optimise a download for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Prefer {
-    /// Few bytes, and time where it costs little: what is here is read through for at most a tenth of what is missing or what the line carries in
-    /// one round trip, and the whole is fetched where that is a second quicker.
+    /// A balance of both: few bytes, unless more bytes save much time. It re-downloads bytes that
+    /// exist here up to a tenth of the missing bytes, or up to what the line transfers in one round
+    /// trip. It fetches the whole file if a delta saves at most a tenth of the bytes, or takes more
+    /// than a second longer.
     #[default]
     Balance,
-    /// Fewest bytes: for lines that are metered.
+    /// Fewest bytes, for metered connections.
     Bytes,
-    /// Least time, whatever it costs in bytes.
+    /// Least time, no matter how many bytes.
     Time,
 }
 
-/// What some requests are thought to cost.
+/// The estimated cost of a set of requests.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Estimate {
-    /// Requests for single leaves.
+    /// Number of requests for single leaves.
     pub leaves: u64,
-    /// Requests for ranges.
+    /// Number of requests for ranges.
     pub ranges: u64,
-    /// All that comes: leaves, what is read through, nodes, headers.
+    /// All bytes received: leaves, bytes between leaves of a range, nodes and headers.
     pub bytes: u64,
 }
 
 impl Estimate {
-    /// Of one file, fetched from its start to its end.
+    /// Estimates the download of one whole file with this many bytes.
     #[must_use]
     pub fn whole(bytes: u64) -> Self {
         let mut whole = Self::default();
@@ -64,28 +68,34 @@ impl Estimate {
         self.bytes = self.bytes.saturating_add(request).saturating_add(bytes);
     }
 
-    /// How many requests.
+    /// Returns the number of requests.
     #[must_use]
     pub fn requests(&self) -> u64 {
         self.leaves.saturating_add(self.ranges)
     }
 
-    /// Microseconds on a line: as many round trips one after the other as don't fit side by side, and the bytes.
+    /// Returns the time on a line in microseconds: the round trips that don't run in parallel, and
+    /// the transfer of the bytes.
     #[must_use]
     pub fn time_us(&self, line: &Line) -> u64 {
-        // In shares of one that both kinds divide.
-        const ALL: u64 = LEAVES_AT_ONCE * RANGES_AT_ONCE;
+        // A common denominator for the shares of both types of requests.
+        const ONE: u64 = LEAVES_AT_ONCE * RANGES_AT_ONCE;
         let leaves = self.leaves.saturating_mul(RANGES_AT_ONCE);
         let ranges = self.ranges.saturating_mul(LEAVES_AT_ONCE);
-        let turns = leaves.saturating_add(ranges);
-        let turns = if turns == 0 { 0 } else { turns.max(ALL) };
-        let latency = line.time_us(turns, 0) / ALL;
+        let round_trips = leaves.saturating_add(ranges);
+        let round_trips = if round_trips == 0 {
+            0
+        } else {
+            round_trips.max(ONE)
+        };
+        let latency = line.time_us(round_trips, 0) / ONE;
         latency.saturating_add(line.time_us(0, self.bytes))
     }
 }
 
 impl Prefer {
-    /// The best of some routes to the same leaves; of equal ones that of fewest requests.
+    /// Chooses the best of several routes to the same leaves. Of equal ones it takes the one with
+    /// the fewest requests.
     pub(super) fn choose(self, routes: Vec<Route>, line: &Line) -> Route {
         let least = routes.iter().map(|route| route.estimate.bytes).min();
         let spare = match self {
@@ -107,18 +117,18 @@ impl Prefer {
         best.unwrap_or_default()
     }
 
-    /// Whether what is missing is fetched, in place of the whole, which has so many bytes.
+    /// Returns whether a delta is better than downloading the whole file, which has `whole` bytes.
     #[must_use]
-    pub fn is_worth(self, rest: &Estimate, whole: u64, line: &Line) -> bool {
+    pub fn is_worth(self, delta: &Estimate, whole: u64, line: &Line) -> bool {
         let whole = Estimate::whole(whole);
-        let (ours, theirs) = (rest.time_us(line), whole.time_us(line));
+        let (delta_time, whole_time) = (delta.time_us(line), whole.time_us(line));
         match self {
-            Self::Bytes => rest.bytes < whole.bytes,
-            Self::Time => ours < theirs,
+            Self::Bytes => delta.bytes < whole.bytes,
+            Self::Time => delta_time < whole_time,
             Self::Balance => {
-                let saved = whole.bytes.saturating_sub(rest.bytes);
+                let saved = whole.bytes.saturating_sub(delta.bytes);
                 saved > percent(whole.bytes, SAVED_PERCENT)
-                    && ours <= theirs.saturating_add(PATIENCE_US)
+                    && delta_time <= whole_time.saturating_add(PATIENCE_US)
             }
         }
     }

@@ -1,14 +1,19 @@
-//! By which requests the leaves that are missing are fetched, and whether that beats fetching the whole.
+//! The requests that fetch the missing leaves, and whether they cost less than the whole file.
 //!
 //! ```text
-//! missing leaves, in order ─► groups: all of the .nar.zst │ small ones of the small pieces' file, the others of the .nar.zst
-//!        each group ─► ranges::cut at several prices of a request ─► asks: leaf │ range, read through what is here
-//!        all of these ─► Prefer::choose, by bytes and time on this Line ─► Route ─► Prefer::is_worth beside the whole
+//! missing leaves, in order
+//!   ─► groups: all of the .nar.zst │ small pieces from their own file, others from the .nar.zst
+//!   ─► ranges::cut of each group, at several prices of a request ─► requests: leaf │ range
+//!   ─► Prefer::choose, by bytes and time on this Line ─► Route
+//!   ─► Prefer::is_worth, in comparison with the whole
 //! ```
-//! A round trip costs as much as the bytes that could have come meanwhile, so a gap between two leaves is read through where it has fewer bytes than that: one CAR by
-//! `entity-bytes` in place of two requests. The price that estimates least is taken, so what is here is exact and what is measured of the line may be wrong.
+//! A round trip costs as much as the bytes that could be transferred in its time. If the gap
+//! between two leaves has fewer bytes than that, one CAR with `entity-bytes` is cheaper than two
+//! requests; it includes the gap. The route with the lowest estimate is chosen. The sizes in an
+//! estimate are exact, but the measurements of the line may be wrong.
 //!
-//! What a [`Line`] says was measured of a stranger; it has bounds, and whatever it says each missing leaf is in exactly one request.
+//! The measurements in a [`Line`] are of an untrusted server, but they are bounded. Whatever they
+//! are, each missing leaf is in exactly one request.
 //!
 //! ```
 //! use interplanar_core::cid::{self, RAW, Version};
@@ -16,15 +21,20 @@
 //! use interplanar_core::fetch::Line;
 //! use interplanar_core::hash::Sha256;
 //! let leaf = |offset| Missing {
-//!     cid: cid::of_sha256(Version::V1, RAW, &Sha256::of(b"leaf")), length: 2_000, offset, small: None,
+//!     cid: cid::of_sha256(Version::V1, RAW, &Sha256::of(b"leaf")),
+//!     length: 2_000,
+//!     offset,
+//!     small: None,
 //! };
-//! // A hundred heads of programs that are here otherwise, 50 KB apart, and one far away.
+//! // The heads of a hundred programs, 50 KB apart, and one leaf far away.
 //! let mut missing: Vec<Missing> = (0..100).map(|n| leaf(n * 52_000)).collect();
 //! missing.push(leaf(1 << 30));
 //! let line = Line::new(Some(300), Some(50 << 20));
 //! let forms = Forms { frame: true, small: false };
 //! let quick = Route::new(&missing, forms, &line, Prefer::Time);
-//! assert_eq!(quick.asks, [Ask::Range { form: Form::Frame, from: 0, to: 5_150_000, leaves: (0..100).collect() }, Ask::Leaf(100)]);
+//! let leaves = (0..100).collect();
+//! let range = Ask::Range { form: Form::Frame, from: 0, to: 5_150_000, leaves };
+//! assert_eq!(quick.asks, [range, Ask::Leaf(100)]);
 //! let frugal = Route::new(&missing, forms, &line, Prefer::Bytes);
 //! assert_eq!(frugal.asks.len(), 101);
 //! assert!(frugal.estimate.bytes < quick.estimate.bytes);
@@ -41,9 +51,9 @@ pub use ranges::MAX_RANGE;
 use super::plan::Missing;
 use crate::fetch::Line;
 use alloc::vec::Vec;
-use ranges::{Part, Prices, Spot};
+use ranges::{LeafPosition, Prices, RequestPart};
 
-/// A file that leaves are a part of.
+/// A file that contains the leaves.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Form {
     /// The `.nar.zst`.
@@ -52,7 +62,7 @@ pub enum Form {
     Small,
 }
 
-/// Which files somebody is thought to have. Without any, leaves are asked for one by one.
+/// The files that a server probably has. Without any, leaves are requested one by one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Forms {
     /// The `.nar.zst`.
@@ -61,26 +71,26 @@ pub struct Forms {
     pub small: bool,
 }
 
-/// One request. Leaves are named by where they stand among the missing ones.
+/// One request. It names leaves by their indexes among the missing leaves.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Ask {
     /// One leaf, as a block.
     Leaf(usize),
     /// A range of a file, as a CAR.
     Range {
-        /// Which file.
+        /// The file.
         form: Form,
-        /// The first byte.
+        /// Offset of the first byte.
         from: u64,
-        /// The first byte behind it.
+        /// Offset after the last byte.
         to: u64,
-        /// The leaves that it is asked for.
+        /// Indexes of the missing leaves in the range.
         leaves: Vec<usize>,
     },
 }
 
 impl Ask {
-    /// The leaves that it brings, besides what is read through.
+    /// Returns the missing leaves that the request fetches, without the bytes between them.
     #[must_use]
     pub fn leaves(&self) -> &[usize] {
         match self {
@@ -90,17 +100,18 @@ impl Ask {
     }
 }
 
-/// All requests for what is missing, in the order of their first leaves in the NAR.
+/// All requests for the missing leaves, in the order of their first leaves in the NAR.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Route {
     /// The requests.
     pub asks: Vec<Ask>,
-    /// What they are thought to cost.
+    /// Their estimated cost.
     pub estimate: Estimate,
 }
 
 impl Route {
-    /// The best one. The leaves are in the order of the NAR, as [`Plan::fetch`](super::Plan::fetch) has them.
+    /// Chooses the best route. The leaves must be in the order of the NAR, as in
+    /// [`Plan::fetch`](super::Plan::fetch).
     #[must_use]
     pub fn new(missing: &[Missing], forms: Forms, line: &Line, prefer: Prefer) -> Self {
         let mut routes = Vec::new();
@@ -112,22 +123,22 @@ impl Route {
         prefer.choose(routes, line)
     }
 
-    fn at(groups: &[Group], prices: &Prices) -> Self {
+    fn at(groups: &[LeafGroup], prices: &Prices) -> Self {
         let mut route = Self::default();
         for group in groups {
             let Some(form) = group.form else {
                 group
-                    .spots
+                    .positions
                     .iter()
-                    .for_each(|spot| route.ask(None, core::slice::from_ref(spot)));
+                    .for_each(|position| route.ask(None, core::slice::from_ref(position)));
                 continue;
             };
-            for Part { spots, range } in ranges::cut(&group.spots, prices) {
+            for RequestPart { positions, range } in ranges::cut(&group.positions, prices) {
                 match range {
-                    true => route.ask(Some(form), spots),
-                    false => spots
+                    true => route.ask(Some(form), positions),
+                    false => positions
                         .iter()
-                        .for_each(|spot| route.ask(None, core::slice::from_ref(spot))),
+                        .for_each(|position| route.ask(None, core::slice::from_ref(position))),
                 }
             }
         }
@@ -136,8 +147,8 @@ impl Route {
     }
 
     /// Adds a request for a range of a file, or for a leaf.
-    fn ask(&mut self, form: Option<Form>, spots: &[Spot]) {
-        let (Some(first), Some(last)) = (spots.first(), spots.last()) else {
+    fn ask(&mut self, form: Option<Form>, positions: &[LeafPosition]) {
+        let (Some(first), Some(last)) = (positions.first(), positions.last()) else {
             return;
         };
         let (from, to) = (first.offset, last.end());
@@ -145,7 +156,7 @@ impl Route {
         self.asks.push(match form {
             Some(form) => {
                 self.estimate.range(bytes);
-                let leaves = spots.iter().map(|spot| spot.leaf).collect();
+                let leaves = positions.iter().map(|position| position.leaf).collect();
                 Ask::Range {
                     form,
                     from,
@@ -161,39 +172,39 @@ impl Route {
     }
 }
 
-/// Leaves that are looked for in one file, if in any, in its order.
-struct Group {
+/// Leaves to fetch from one file, or one by one, in the order of the file.
+struct LeafGroup {
     form: Option<Form>,
-    spots: Vec<Spot>,
+    positions: Vec<LeafPosition>,
 }
 
-/// The ways to say which leaf is looked for in which file.
-fn groupings(missing: &[Missing], forms: Forms) -> Vec<Vec<Group>> {
+/// Returns the possible assignments of leaves to files.
+fn groupings(missing: &[Missing], forms: Forms) -> Vec<Vec<LeafGroup>> {
     let frame = forms.frame.then_some(Form::Frame);
     let of = |form, is_in: &dyn Fn(&Missing) -> Option<u64>| {
-        let spots = missing.iter().enumerate().filter_map(|(leaf, one)| {
+        let positions = missing.iter().enumerate().filter_map(|(leaf, one)| {
             let offset = is_in(one)?;
             let length = one.length;
-            Some(Spot {
+            Some(LeafPosition {
                 leaf,
                 offset,
                 length,
             })
         });
-        Group {
+        LeafGroup {
             form,
-            spots: spots.collect(),
+            positions: positions.collect(),
         }
     };
     let all = of(frame, &|one| Some(one.offset));
-    let mut ways = Vec::from([Vec::from([all])]);
+    let mut groupings = Vec::from([Vec::from([all])]);
     if forms.small {
         let small = of(Some(Form::Small), &|one| one.small);
         let large = of(frame, &|one| match one.small {
             Some(_) => None,
             None => Some(one.offset),
         });
-        ways.push(Vec::from([small, large]));
+        groupings.push(Vec::from([small, large]));
     }
-    ways
+    groupings
 }

@@ -1,29 +1,33 @@
-//! Where leaves of one file are put together into ranges, at given prices: the least sum, by dynamic programming over the leaves in order.
+//! Joins leaves of one file into ranges with the least cost at given prices. Uses dynamic
+//! programming over the leaves in order.
 //!
 //! ```text
-//! cost = leaf × (leaves by themselves) + range × (ranges) + bytes that come
+//! cost = leaf × (single leaves) + range × (ranges) + bytes received
 //! ```
-//! For each leaf there are two ways to be had, by itself or as the end of a range so far, and the cheaper predecessor of each is kept: linear in time and memory.
+//! Each leaf is requested alone, or is the end of a range so far. For both cases the cheaper
+//! predecessor is kept, so time and memory are linear.
 
 use crate::fetch::Line;
 use alloc::vec::Vec;
 
-/// Bytes that a request is worth without its round trip: the headers of both sides, and the work of a gateway.
+/// Price of a request without its round trip, in bytes: the headers of both sides and the work of a
+/// gateway.
 pub(super) const REQUEST_BYTES: u64 = 2 << 10;
-/// Bytes of a CAR besides leaves: a root, which has up to 174 links, and a node.
+/// Bytes of a CAR besides its leaves: a root with up to 174 links, and a node.
 pub(super) const NODES_BYTES: u64 = 8 << 10;
-/// Leaves that are asked for at once.
+/// Leaves that are requested in parallel.
 pub(super) const LEAVES_AT_ONCE: u64 = 32;
-/// Ranges that are asked for at once.
+/// Ranges that are requested in parallel.
 pub(super) const RANGES_AT_ONCE: u64 = 6;
-/// Longest range: what waits on the disk for the reader, before its first piece can be used, is a few of them.
+/// Longest range, in bytes. Several ranges may wait on disk before the reader can use their first
+/// piece.
 pub const MAX_RANGE: u64 = 16 << 20;
-/// What nothing is compared with: 4 TiB.
+/// A price above all others: 4 TiB.
 const NEVER: u64 = 1 << 42;
-/// How often the price of a round trip is halved.
+/// How often the price of a round trip is halved for further candidates.
 const HALVES: u32 = 10;
 
-/// What requests cost, in bytes that could have come meanwhile.
+/// The prices of requests, in bytes that could be transferred in the same time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Prices {
     pub(super) leaf: u64,
@@ -40,23 +44,24 @@ impl Prices {
         }
     }
 
-    /// Of fewest bytes.
+    /// Prices that give the fewest bytes.
     pub(super) const BYTES: Self = Self {
         leaf: REQUEST_BYTES,
         range: REQUEST_BYTES + NODES_BYTES,
     };
-    /// Of a request for each leaf.
+    /// Prices that give one request per leaf.
     pub(super) const LEAVES: Self = Self {
         leaf: 0,
         range: NEVER,
     };
-    /// Of one CAR of all, as far as a range may go.
+    /// Prices that give a single CAR with all leaves, as far as ranges may be long.
     pub(super) const ONE: Self = Self {
         leaf: NEVER,
         range: NEVER,
     };
 
-    /// From one extreme to the other. Where all fits into one round trip, a round trip less saves nothing; so the line's own price isn't always the best.
+    /// Returns candidates from one extreme to the other. If everything fits into one round trip,
+    /// fewer requests save no time. So the line's own price isn't always the best.
     pub(super) fn candidates(line: &Line) -> Vec<Self> {
         let round_trip = line.round_trip_bytes();
         let between = (0..HALVES).map(|halves| Self::of(round_trip >> halves));
@@ -66,91 +71,97 @@ impl Prices {
     }
 }
 
-/// A leaf in a file.
+/// The position of a leaf in a file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Spot {
-    /// Which of the missing ones it is.
+pub(super) struct LeafPosition {
+    /// Index among the missing leaves.
     pub(super) leaf: usize,
     pub(super) offset: u64,
     pub(super) length: u64,
 }
 
-impl Spot {
+impl LeafPosition {
     pub(super) fn end(&self) -> u64 {
         self.offset.saturating_add(self.length)
     }
 }
 
-/// Neighbours that are had in the same way.
-pub(super) struct Part<'a> {
-    pub(super) spots: &'a [Spot],
-    /// As one range; else each by itself.
+/// Adjacent leaves that are requested in the same way.
+pub(super) struct RequestPart<'a> {
+    pub(super) positions: &'a [LeafPosition],
+    /// Whether they are requested as one range; otherwise each is requested alone.
     pub(super) range: bool,
 }
 
-/// How the best way to a leaf ends.
+/// The last decision of the best solution up to a leaf.
 #[derive(Clone, Copy)]
-struct Step {
-    /// If it is had by itself: whether the one before ended a range.
+struct CutStep {
+    /// If the leaf is requested alone: whether the leaf before it ends a range.
     after_range: bool,
-    /// If it ends a range: where that began.
-    began: usize,
+    /// If the leaf ends a range: index of the first leaf of the range.
+    range_start: usize,
 }
 
-/// Cuts the leaves of a file, in its order and none over another, into the parts that cost least.
-pub(super) fn cut<'a>(spots: &'a [Spot], prices: &Prices) -> Vec<Part<'a>> {
-    let (steps, mut ends_range) = walk(spots, prices);
-    // Back from the last leaf.
-    let (mut parts, mut end) = (Vec::new(), spots.len());
+/// Splits the leaves of a file into the parts with the least cost. The leaves must be in order and
+/// not overlap.
+pub(super) fn cut<'a>(positions: &'a [LeafPosition], prices: &Prices) -> Vec<RequestPart<'a>> {
+    let (steps, mut ends_range) = walk(positions, prices);
+    // Trace the decisions back from the last leaf.
+    let (mut parts, mut end) = (Vec::new(), positions.len());
     while let Some(step) = end.checked_sub(1).and_then(|last| steps.get(last)) {
         let range = ends_range;
         let start = if range {
-            // Where it began, what stood before was the cheaper of both.
-            ends_range = steps.get(step.began).is_some_and(|began| began.after_range);
-            step.began
+            // Before the start of a range, the cheaper of both cases was chosen.
+            ends_range = steps
+                .get(step.range_start)
+                .is_some_and(|range_start| range_start.after_range);
+            step.range_start
         } else {
             ends_range = step.after_range;
             end.saturating_sub(1)
         };
-        let Some(spots) = spots.get(start..end) else {
+        let Some(positions) = positions.get(start..end) else {
             break;
         };
-        parts.push(Part { spots, range });
+        parts.push(RequestPart { positions, range });
         end = start;
     }
     parts.reverse();
     parts
 }
 
-/// The best way to each leaf, and whether the last one ends a range.
-fn walk(spots: &[Spot], prices: &Prices) -> (Vec<Step>, bool) {
-    let mut steps: Vec<Step> = Vec::new();
+/// Returns the best decision for each leaf, and whether the last leaf ends a range.
+fn walk(positions: &[LeafPosition], prices: &Prices) -> (Vec<CutStep>, bool) {
+    let mut steps: Vec<CutStep> = Vec::new();
     let (mut alone, mut ranged) = (0_u64, NEVER.saturating_mul(2));
-    let (mut began, mut before) = (0_usize, None::<&Spot>);
-    for (index, spot) in spots.iter().enumerate() {
+    let (mut range_start, mut before) = (0_usize, None::<&LeafPosition>);
+    for (index, position) in positions.iter().enumerate() {
         let after_range = ranged < alone;
         let least = alone.min(ranged);
         let fresh = least
             .saturating_add(prices.range)
-            .saturating_add(spot.length);
+            .saturating_add(position.length);
         let onward = before.and_then(|before| {
-            let start = spots.get(began)?.offset;
-            let fits = spot.end().saturating_sub(start) <= MAX_RANGE;
-            let bytes = spot.end().saturating_sub(before.end());
+            let start = positions.get(range_start)?.offset;
+            let fits = position.end().saturating_sub(start) <= MAX_RANGE;
+            let bytes = position.end().saturating_sub(before.end());
             fits.then(|| ranged.saturating_add(bytes))
         });
         ranged = match onward {
             Some(onward) if onward <= fresh => onward,
             _ => {
-                began = index;
+                range_start = index;
                 fresh
             }
         };
         alone = least
             .saturating_add(prices.leaf)
-            .saturating_add(spot.length);
-        steps.push(Step { after_range, began });
-        before = Some(spot);
+            .saturating_add(position.length);
+        steps.push(CutStep {
+            after_range,
+            range_start,
+        });
+        before = Some(position);
     }
     (steps, ranged < alone)
 }

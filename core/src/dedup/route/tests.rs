@@ -1,12 +1,14 @@
 use super::estimate::{Estimate, Prefer};
-use super::ranges::{MAX_RANGE, NODES_BYTES, Part, Prices, REQUEST_BYTES, Spot, cut};
+use super::ranges::{
+    LeafPosition, MAX_RANGE, NODES_BYTES, Prices, REQUEST_BYTES, RequestPart, cut,
+};
 use super::*;
 use crate::cid::{self, RAW, Version};
 use crate::dedup::MAX_SMALL;
 use crate::hash::Sha256;
 use std::vec;
 
-/// The next number of a sequence.
+/// Returns the next number of a pseudo-random sequence.
 fn next(state: &mut u64) -> u64 {
     *state = state
         .wrapping_mul(0x5851_f42d_4c95_7f2d)
@@ -18,7 +20,7 @@ fn cid_of(n: usize) -> cid::Cid {
     cid::of_sha256(Version::V1, RAW, &Sha256::of(&n.to_le_bytes()))
 }
 
-/// Missing leaves of a NAR of small and large pieces, some of which are here.
+/// Returns missing leaves of a NAR with small and large pieces, some of which exist here.
 fn some(seed: u64, pieces: usize, missing_percent: u64) -> Vec<Missing> {
     let (mut state, mut offset, mut small, mut all) = (seed, 6, 0, vec![]);
     for n in 0..pieces {
@@ -44,30 +46,34 @@ fn some(seed: u64, pieces: usize, missing_percent: u64) -> Vec<Missing> {
     all
 }
 
-fn cost(parts: &[Part<'_>], prices: &Prices) -> u64 {
-    let of = |part: &Part<'_>| {
-        let (first, last) = (part.spots.first().unwrap(), part.spots.last().unwrap());
+fn cost(parts: &[RequestPart<'_>], prices: &Prices) -> u64 {
+    let of = |part: &RequestPart<'_>| {
+        let (first, last) = (
+            part.positions.first().unwrap(),
+            part.positions.last().unwrap(),
+        );
         match part.range {
             true => prices.range + last.end() - first.offset,
             false => part
-                .spots
+                .positions
                 .iter()
-                .map(|spot| prices.leaf + spot.length)
+                .map(|position| prices.leaf + position.length)
                 .sum(),
         }
     };
     parts.iter().map(of).sum()
 }
 
-/// Each neighbour pair is joined or not, and each part of one leaf is a range or not: all ways.
-fn least_by_trying(spots: &[Spot], prices: &Prices) -> u64 {
-    let ways = 0..1_u32 << (spots.len() - 1);
+/// Tries all solutions: each pair of neighbours is joined or not, and each single leaf is a range
+/// or not.
+fn least_by_trying(positions: &[LeafPosition], prices: &Prices) -> u64 {
+    let solutions = 0..1_u32 << (positions.len() - 1);
     let of = |joined: u32| {
         let (mut parts, mut start) = (vec![], 0);
-        for end in 1..=spots.len() {
-            if end == spots.len() || joined & (1 << (end - 1)) == 0 {
-                parts.push(Part {
-                    spots: &spots[start..end],
+        for end in 1..=positions.len() {
+            if end == positions.len() || joined & (1 << (end - 1)) == 0 {
+                parts.push(RequestPart {
+                    positions: &positions[start..end],
                     range: end - start > 1 || prices.range < prices.leaf,
                 });
                 start = end;
@@ -75,18 +81,18 @@ fn least_by_trying(spots: &[Spot], prices: &Prices) -> u64 {
         }
         cost(&parts, prices)
     };
-    ways.map(of).min().unwrap()
+    solutions.map(of).min().unwrap()
 }
 
 #[test]
-fn the_parts_are_the_cheapest_there_are() {
+fn the_parts_are_the_cheapest_possible() {
     let mut state = 1;
     for count in 1..=10 {
         for _ in 0..200 {
-            let (mut spots, mut offset) = (vec![], next(&mut state) % 10);
+            let (mut positions, mut offset) = (vec![], next(&mut state) % 10);
             for leaf in 0..count {
                 let length = 1 + next(&mut state) % 50;
-                spots.push(Spot {
+                positions.push(LeafPosition {
                     leaf,
                     offset,
                     length,
@@ -97,13 +103,16 @@ fn the_parts_are_the_cheapest_there_are() {
                 leaf: next(&mut state) % 40,
                 range: next(&mut state) % 80,
             };
-            let parts = cut(&spots, &prices);
-            let again: Vec<Spot> = parts.iter().flat_map(|part| part.spots.to_vec()).collect();
-            assert_eq!(again, spots);
+            let parts = cut(&positions, &prices);
+            let again: Vec<LeafPosition> = parts
+                .iter()
+                .flat_map(|part| part.positions.to_vec())
+                .collect();
+            assert_eq!(again, positions);
             assert_eq!(
                 cost(&parts, &prices),
-                least_by_trying(&spots, &prices),
-                "{spots:?} {prices:?}"
+                least_by_trying(&positions, &prices),
+                "{positions:?} {prices:?}"
             );
         }
     }
@@ -190,7 +199,7 @@ fn each_leaf_is_in_one_request_and_ranges_are_in_order() {
                 });
                 assert!(leaves.is_sorted() && to - from <= MAX_RANGE);
                 estimate.range(to - from);
-                // Of one file they are disjoint, and in order.
+                // The ranges of one file are disjoint and in order.
                 let end = &mut end[usize::from(*form == Form::Small)];
                 assert!(*end <= *from && from < to);
                 *end = *to;
@@ -212,13 +221,13 @@ fn each_leaf_is_in_one_request_and_ranges_are_in_order() {
 }
 
 #[test]
-fn nothing_is_thought_to_be_quicker_or_smaller_than_the_choice() {
+fn no_alternative_is_estimated_better_than_the_choice() {
     cases(|missing, forms, line| {
         let time = |route: &Route| route.estimate.time_us(line);
         let of = |prefer| Route::new(missing, forms, line, prefer);
         let (quick, frugal, balanced) = (of(Prefer::Time), of(Prefer::Bytes), of(Prefer::Balance));
         for groups in groupings(missing, forms) {
-            // One CAR of all, and a request for each.
+            // A single CAR of everything, and one request per leaf.
             for prices in [Prices::ONE, Prices::LEAVES] {
                 let other = Route::at(&groups, &prices);
                 assert!(time(&quick) <= time(&other));
@@ -231,9 +240,9 @@ fn nothing_is_thought_to_be_quicker_or_smaller_than_the_choice() {
     });
 }
 
-/// 500 heads of 2 KiB, 126 KiB apart, 25 ms away.
+/// 500 heads of 2 KiB, 126 KiB apart, on a line with 25 ms of latency.
 #[test]
-fn a_rebuild_is_one_request_where_the_small_pieces_are_a_file() {
+fn a_rebuild_is_one_request_if_the_small_pieces_are_a_file() {
     let missing: Vec<Missing> = (0..500)
         .map(|n| Missing {
             cid: cid_of(n),
@@ -261,7 +270,8 @@ fn a_rebuild_is_one_request_where_the_small_pieces_are_a_file() {
             assert!(prefer.is_worth(&route.estimate, 66_000_000, &line));
         }
     }
-    // Without it, what would be read through is sixty times what is missing: only who says so takes that.
+    // Without that file, ranges would include sixty times the missing bytes. Only `Prefer::Time`
+    // accepts that.
     let frame = Forms {
         frame: true,
         small: false,
@@ -274,7 +284,7 @@ fn a_rebuild_is_one_request_where_the_small_pieces_are_a_file() {
 }
 
 #[test]
-fn the_whole_is_fetched_where_little_is_saved() {
+fn the_whole_is_fetched_if_a_delta_saves_little() {
     let whole = 60_000_000;
     let rest = |leaves, bytes| Estimate {
         leaves,
@@ -290,13 +300,13 @@ fn the_whole_is_fetched_where_little_is_saved() {
     for prefer in [Balance, Bytes, Time] {
         assert!(fits(prefer, rest(10, 1_000_000), &near));
         assert!(!fits(prefer, rest(10, whole + 100_000), &near));
-        // Nothing at all is missing.
+        // Nothing is missing.
         assert!(fits(prefer, rest(0, 0), &near));
     }
-    // Half of the bytes in ten thousand round trips, 32 at once: ten minutes.
+    // Half of the bytes in ten thousand round trips, 32 in parallel: ten minutes.
     let many = rest(10_000, 30_000_000);
     assert!(fits(Bytes, many, &far) && !fits(Balance, many, &far) && !fits(Time, many, &far));
-    // Less than a tenth is saved.
+    // Less than a tenth of the bytes is saved.
     let most = rest(10, whole / 100 * 93);
     assert!(fits(Bytes, most, &near) && !fits(Balance, most, &near) && fits(Time, most, &near));
     // Nothing is shared.

@@ -1,4 +1,5 @@
-//! The directories of a tree: each is built when it ends, from the entries that were built before.
+//! The directories of a tree. Each is built when it ends, from its entries, which were built
+//! before.
 
 use crate::block::Block;
 use crate::cid::{Cid, Version};
@@ -7,21 +8,21 @@ use alloc::vec::Vec;
 use bytes::Bytes;
 
 #[derive(Debug)]
-struct Open {
+struct OpenDirectory {
     builder: DirectoryBuilder,
     name: Bytes,
-    /// Its place in the listing.
+    /// Its index in the listing.
     index: usize,
 }
 
 #[derive(Debug, Default)]
 pub(super) struct Directories {
-    /// The innermost last.
-    open: Vec<Open>,
-    /// Of the entry that comes; the root's is empty.
+    /// The open directories, the innermost last.
+    open: Vec<OpenDirectory>,
+    /// Name of the current entry; empty for the root.
     name: Bytes,
     root: Option<Built>,
-    /// Of each entry of the listing; none yet of a directory that is open.
+    /// CID of each entry of the listing; `None` for directories that are still open.
     cids: Vec<Option<Cid>>,
 }
 
@@ -31,7 +32,7 @@ impl Directories {
     }
 
     pub(super) fn open(&mut self) {
-        self.open.push(Open {
+        self.open.push(OpenDirectory {
             builder: DirectoryBuilder::new(Version::V1),
             name: core::mem::take(&mut self.name),
             index: self.cids.len(),
@@ -45,7 +46,7 @@ impl Directories {
             if let Some(cid) = self.cids.get_mut(directory.index) {
                 *cid = Some(built.cid);
             }
-            self.place(directory.name, built);
+            self.insert(directory.name, built);
         }
         Ok(())
     }
@@ -55,20 +56,20 @@ impl Directories {
         self.add(built);
     }
 
-    /// Adds what isn't a directory.
+    /// Adds a file or symbolic link.
     pub(super) fn add(&mut self, built: Built) {
         self.cids.push(Some(built.cid));
         let name = core::mem::take(&mut self.name);
-        self.place(name, built);
+        self.insert(name, built);
     }
 
-    /// The root and all CIDs, if all is closed.
+    /// Returns the root and all CIDs, if all directories are closed.
     pub(super) fn finish(self) -> Option<(Built, Vec<Cid>)> {
         let cids = self.cids.into_iter().collect::<Option<_>>()?;
         Some((self.root?, cids))
     }
 
-    fn place(&mut self, name: Bytes, built: Built) {
+    fn insert(&mut self, name: Bytes, built: Built) {
         match self.open.last_mut() {
             Some(parent) => parent.builder.add(name, built.cid, built.dag_size),
             None => self.root = Some(built),

@@ -1,31 +1,43 @@
 //! The plain NAR over the blocks of its files, and the same files as a UnixFS directory.
 //!
 //! ```text
-//! nar   := balanced( run | file ... )     the plain NAR; balanced is Kubo's layout, up to 174 links in a node
-//! run   := raw leaf                       framing and files of fewer than 4 KiB, which ends at entries chosen by name
-//! file  := the DAG of a file of at least 4 KiB, with the CID of `ipfs add --cid-version=1 --raw-leaves --chunker=size-1048576`
-//! tree  := the item as `ipfs add -r` of the same options adds it: the same `file`s, small ones as leaves of their own
+//! nar   := balanced( run | file ... )     the plain NAR in Kubo's balanced layout: up to 174 links
+//! run   := raw leaf                       framing and files under 4 KiB; it ends at entries
+//!                                         that are chosen by name
+//! file  := a file of at least 4 KiB, with the CID of
+//!          `ipfs add --cid-version=1 --raw-leaves --chunker=size-1048576`
+//! tree  := the item as `ipfs add -r` adds it with these options: the same `file`s; small files
+//!          are leaves of their own
 //! ```
-//! So a file has one CID in every item and for everyone who adds it, and both views share its blocks. What the tree adds are small files a second
-//! time, directories and links: design.md measured 3 % of the NAR at a threshold of 4 KiB. Leaves of 1 MiB and not 256 KiB: a quarter of the blocks,
-//! and what else is published here has them too.
+//! So a file has the same CID in every item and for everyone who adds it, and both views share its
+//! blocks. The tree adds second copies of small files, directories and links. That is 3 % of the
+//! NAR at a threshold of 4 KiB (measured, docs/design.md). Leaves have 1 MiB instead of 256 KiB.
+//! This means a quarter of the blocks, and the other forms use the same size.
 //!
-//! Restrictions: UnixFS has no executable files here, since a mode would change their CIDs; the listing tells them. Memory is one leaf, the
-//! entries of the open directories and a CID for each entry of the listing.
+//! Restrictions: the UnixFS files have no executable bit, because a mode would change their CIDs.
+//! The listing has it. Memory is one leaf, the entries of the open directories, and a CID for each
+//! entry of the listing.
 //!
 //! ```
 //! use interplanar_core::dedup::TreeBuilder;
 //! use interplanar_core::nar::{Encoder, Event};
+//! let events = [
+//!     Event::FileStart { executable: false, size: 6, offset: 0 },
+//!     Event::FileData(b"hello\n"),
+//!     Event::FileEnd,
+//!     Event::End,
+//! ];
 //! let (mut encoder, mut nar) = (Encoder::new(), vec![]);
-//! for event in [Event::FileStart { executable: false, size: 6, offset: 0 }, Event::FileData(b"hello\n"), Event::FileEnd, Event::End] {
+//! for event in events {
 //!     encoder.write(event, &mut nar).unwrap();
 //! }
 //! let (mut builder, mut blocks) = (TreeBuilder::new(), vec![]);
 //! builder.push(&nar, &mut |block| blocks.push(block)).unwrap();
 //! let tree = builder.finish(&mut |block| blocks.push(block)).unwrap();
 //! assert_eq!(tree.nar.size, nar.len() as u64);
-//! // As `echo hello | ipfs add --cid-version=1` says it.
-//! assert_eq!(tree.root.cid.to_string(), "bafkreicysg23kiwv34eg2d7qweipxwosdo2py4ldv42nbauguluen5v6am");
+//! // The CID that `echo hello | ipfs add --cid-version=1` gives.
+//! let cid = "bafkreicysg23kiwv34eg2d7qweipxwosdo2py4ldv42nbauguluen5v6am";
+//! assert_eq!(tree.root.cid.to_string(), cid);
 //! ```
 
 mod directories;
@@ -36,37 +48,39 @@ mod tests;
 use crate::block::Block;
 use crate::cid::{Cid, Version};
 use crate::nar::{Event, NarError, Parser};
-use crate::unixfs::{Builder, Built, LINKS, Layout, SIZE_1048576_V1, UnixFsError};
+use crate::unixfs::{Builder, Built, Layout, MAX_LINKS, SIZE_1048576_V1, UnixFsError};
 use alloc::boxed::Box;
 use alloc::vec::Vec;
 use directories::Directories;
 use run::Run;
 
-/// The field of a narinfo, behind what is signed, that holds the CID of the tree: `Tree: bafy…`. It is a hint like any CID.
+/// The narinfo field that holds the CID of the tree: `Tree: bafy…`. It follows the signed fields.
+/// Like every CID it is a hint.
 pub const TREE_FIELD: &str = "Tree";
-/// Files of fewer bytes stand in a run together with the framing; the tree has them once more (design.md).
+/// Files with fewer bytes are in a run together with the framing. The tree has a second copy of
+/// them (docs/design.md).
 pub const MIN_TREE_FILE: u64 = 4096;
 
-/// Why there is no tree.
+/// Why a tree can't be built.
 #[non_exhaustive]
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum TreeError {
-    /// Not a NAR.
+    /// The input is not a NAR.
     #[error(transparent)]
     Nar(#[from] NarError),
-    /// A directory that no shards can hold.
+    /// A directory has names that no shards can hold.
     #[error(transparent)]
     UnixFs(#[from] UnixFsError),
 }
 
-/// What a NAR became.
+/// The result of building a tree.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Tree {
-    /// The plain NAR as a file.
+    /// The plain NAR as a UnixFS file.
     pub nar: Built,
     /// The item: a directory, file or symbolic link.
     pub root: Built,
-    /// The CID of each entry, in the order of [`crate::nar::Listing::entries`].
+    /// CID of each entry, in the order of [`crate::nar::Listing::entries`].
     pub cids: Vec<Cid>,
 }
 
@@ -78,16 +92,16 @@ pub struct TreeBuilder {
 }
 
 impl TreeBuilder {
-    /// Starts before the NAR.
+    /// Creates a builder that expects the start of a NAR.
     #[must_use]
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// Takes the next bytes of the NAR; blocks go to `sink`, children before their parents.
+    /// Reads the next bytes of the NAR. Sends blocks to `sink`, children before their parents.
     ///
     /// # Errors
-    /// [`TreeError`]; the builder can't be used afterwards.
+    /// [`TreeError`]. The builder can't be used afterwards.
     pub fn push(&mut self, bytes: &[u8], sink: &mut impl FnMut(Block)) -> Result<(), TreeError> {
         let mut rest = bytes;
         loop {
@@ -109,10 +123,10 @@ impl TreeBuilder {
         }
     }
 
-    /// Ends both; the roots go to `sink` at last.
+    /// Ends both views. Sends the roots to `sink` last.
     ///
     /// # Errors
-    /// [`TreeError`], where the NAR isn't over.
+    /// [`TreeError`] if the NAR has not ended.
     pub fn finish(mut self, sink: &mut impl FnMut(Block)) -> Result<Tree, TreeError> {
         self.parser.finish()?;
         self.views.flush(sink);
@@ -128,10 +142,10 @@ impl TreeBuilder {
     }
 }
 
-/// The file that is open.
+/// The file that is being read.
 #[derive(Debug)]
-enum File {
-    /// It stands in the run as well.
+enum OpenFile {
+    /// A small file; its bytes are in the run too.
     Small(Vec<u8>),
     Large(Box<Builder>),
 }
@@ -141,16 +155,16 @@ struct Views {
     run: Run,
     nar: Layout,
     directories: Directories,
-    file: File,
+    file: OpenFile,
 }
 
 impl Default for Views {
     fn default() -> Self {
         Self {
             run: Run::default(),
-            nar: Layout::new(Version::V1, LINKS),
+            nar: Layout::new(Version::V1, MAX_LINKS),
             directories: Directories::default(),
-            file: File::Small(Vec::new()),
+            file: OpenFile::Small(Vec::new()),
         }
     }
 }
@@ -158,11 +172,11 @@ impl Default for Views {
 impl Views {
     fn data(&mut self, data: &[u8], sink: &mut impl FnMut(Block)) {
         match &mut self.file {
-            File::Small(content) => {
+            OpenFile::Small(content) => {
                 content.extend_from_slice(data);
                 self.run.add(data);
             }
-            File::Large(builder) => builder.push(data, sink),
+            OpenFile::Large(builder) => builder.push(data, sink),
         }
     }
 
@@ -177,12 +191,12 @@ impl Views {
             Event::DirectoryEnd => self.directories.close(sink)?,
             Event::Symlink { target } => self.directories.symlink(target, sink),
             Event::FileStart { size, .. } if size < MIN_TREE_FILE => {
-                self.file = File::Small(Vec::new());
+                self.file = OpenFile::Small(Vec::new());
             }
             Event::FileStart { size, .. } => {
                 self.flush(sink);
                 let builder = Builder::with_size(SIZE_1048576_V1, size);
-                self.file = File::Large(Box::new(builder));
+                self.file = OpenFile::Large(Box::new(builder));
             }
             Event::FileEnd => self.close_file(sink),
             Event::EntryEnd | Event::FileData(_) | Event::End => {}
@@ -191,12 +205,12 @@ impl Views {
     }
 
     fn close_file(&mut self, sink: &mut impl FnMut(Block)) {
-        let file = core::mem::replace(&mut self.file, File::Small(Vec::new()));
+        let file = core::mem::replace(&mut self.file, OpenFile::Small(Vec::new()));
         let built = match file {
-            File::Small(content) => leaf(content, sink),
-            File::Large(builder) => {
+            OpenFile::Small(content) => leaf(content, sink),
+            OpenFile::Large(builder) => {
                 let built = builder.finish(sink);
-                // Only the padding behind it is in the run, which comes after it.
+                // After a large file, the run holds only its padding, so it follows the file.
                 self.nar.add(built, sink);
                 built
             }
@@ -204,7 +218,7 @@ impl Views {
         self.directories.add(built);
     }
 
-    /// Ends the run.
+    /// Ends the run and adds its leaf.
     fn flush(&mut self, sink: &mut impl FnMut(Block)) {
         let run = self.run.take();
         if !run.is_empty() {

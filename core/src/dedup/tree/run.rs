@@ -1,19 +1,21 @@
-//! What stands between large files, and where its leaves end.
+//! The runs between large files, and where they end.
 //!
 //! ```text
-//! a run ends before a large file, and behind an entry when it is ≥ 16 KiB long and hash(name) mod 8 = 0, or ≥ 64 KiB long
+//! a run ends before a large file,
+//!        and after an entry if it is ≥ 16 KiB long and hash(name) mod 8 = 0, or ≥ 64 KiB long
 //! ```
-//! The name is that of the last entry that started. So entries that are added or change move no end but their own, and a run is 24 KiB on
-//! average where files are small.
+//! The name is that of the last entry that started. So added or changed entries move only the ends
+//! of their own run. Where files are small, a run has 24 KiB on average.
 
 use crate::murmur3;
 use alloc::vec::Vec;
 
-/// Shortest run that ends at a name.
+/// Shortest run that ends at a chosen name, in bytes.
 const MIN: usize = 16 << 10;
-/// Longest run, but for the entry that makes it so: at most 4 KiB and the framing of [`crate::nar::MAX_DEPTH`] directories.
+/// Length at which a run ends after any entry, in bytes. The last entry may exceed it by 4 KiB and
+/// the framing of [`crate::nar::MAX_DEPTH`] directories.
 const MAX: usize = 64 << 10;
-/// One name of so many ends a run.
+/// One in this many names ends a run.
 const ONE_OF: u64 = 8;
 
 #[derive(Debug, Default)]
@@ -27,18 +29,18 @@ impl Run {
         self.bytes.extend_from_slice(bytes);
     }
 
-    /// An entry of this name starts.
+    /// Notes that an entry with this name starts.
     pub(super) fn name(&mut self, name: &[u8]) {
         self.chosen = murmur3::hash(name).is_multiple_of(ONE_OF);
     }
 
-    /// Whether it ends with the entry that has just ended.
+    /// Returns whether the run ends with the entry that just ended.
     pub(super) fn ends(&self) -> bool {
         self.bytes.len() >= if self.chosen { MIN } else { MAX }
     }
 
     pub(super) fn take(&mut self) -> Vec<u8> {
-        // What is left is for the next run, of about this length.
+        // The new buffer is for the next run, which has about this length.
         let next = Vec::with_capacity(self.bytes.len().min(MAX));
         let mut run = core::mem::replace(&mut self.bytes, next);
         run.shrink_to_fit();

@@ -9,7 +9,7 @@ use std::vec;
 
 type Blocks = HashMap<Cid, Block>;
 
-/// A NAR with small and large files, links, and a directory that is sharded.
+/// Encodes a NAR with small and large files, links and a sharded directory.
 fn nar(shift: usize) -> Vec<u8> {
     let (mut encoder, mut nar) = (Encoder::new(), vec![]);
     let mut write = |event: Event<'_>| encoder.write(event, &mut nar).unwrap();
@@ -75,7 +75,7 @@ fn resolve(root: Cid, path: &str, blocks: &Blocks) -> Cid {
 }
 
 #[test]
-fn both_views_have_everything_and_share_the_files() {
+fn both_views_are_complete_and_share_the_files() {
     let nar = nar(0);
     let (tree, blocks) = build(&nar, usize::MAX);
     assert!(read(tree.nar.cid, &blocks) == nar);
@@ -104,7 +104,7 @@ fn both_views_have_everything_and_share_the_files() {
         Content::decode(&blocks[&many]),
         Ok(Content::Shard { .. })
     ));
-    // No framing in inner nodes, and nothing inside CIDs.
+    // No framing in inner nodes, and no identity CIDs.
     for block in blocks.values() {
         if let Ok(Content::File { data, .. }) = Content::decode(block) {
             assert!(data.is_empty());
@@ -114,7 +114,7 @@ fn both_views_have_everything_and_share_the_files() {
 }
 
 #[test]
-fn it_does_not_matter_how_the_nar_comes() {
+fn every_split_of_the_input_gives_the_same_tree() {
     let nar = nar(0);
     let (tree, blocks) = build(&nar, usize::MAX);
     for step in [1, 7, 4096, 100_001] {
@@ -131,12 +131,12 @@ fn a_change_costs_its_own_run_and_the_nodes_above() {
         .filter(|block| !one.contains_key(block.cid()));
     let new: usize = new.map(|block| block.data().len()).sum();
     assert!(read(tree.nar.cid, &other) == nar(8));
-    // A run, its file, the root of the NAR and that of the tree.
+    // A run, its file, the root of the NAR and the root of the tree.
     assert!(new < 80_000, "{new}");
 }
 
 #[test]
-fn the_cids_are_those_of_the_listing() {
+fn the_cids_are_in_the_order_of_the_listing() {
     let nar = nar(0);
     let (tree, blocks) = build(&nar, usize::MAX);
     let (mut parser, mut listing, mut rest) = (Parser::new(), Listing::new(), nar.as_slice());
@@ -159,7 +159,7 @@ fn the_cids_are_those_of_the_listing() {
     let json = listing.to_json_with(&tree.cids);
     let large = std::format!("\"size\":2500000,\"cid\":\"{}\"", at("bin/large"));
     assert!(json.contains(&large));
-    // The fields are read over.
+    // Readers of Nix's listings ignore the `cid` fields.
     assert_eq!(Listing::from_json(&json), Some(listing));
 }
 
@@ -186,7 +186,7 @@ fn an_item_may_be_a_link_or_a_file() {
 }
 
 #[test]
-fn half_a_nar_is_no_tree() {
+fn a_truncated_nar_gives_no_tree() {
     let whole = nar(0);
     for length in [0, 1, 100, 9000, whole.len() - 1] {
         let mut builder = TreeBuilder::new();

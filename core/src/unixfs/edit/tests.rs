@@ -19,7 +19,7 @@ fn leaf(number: u64) -> (Cid, u64) {
     (*block.cid(), 8)
 }
 
-/// The directory that is built at once of the same entries.
+/// Builds the directory with the same entries at once.
 fn whole(entries: &BTreeMap<String, (Cid, u64)>) -> (Built, Blocks) {
     let mut builder = DirectoryBuilder::new(Version::V1);
     let mut blocks = Blocks::new();
@@ -31,7 +31,7 @@ fn whole(entries: &BTreeMap<String, (Cid, u64)>) -> (Built, Blocks) {
     (built, blocks)
 }
 
-/// A directory, its blocks, and what should be in it.
+/// A directory, its blocks, and the entries that it should have.
 struct Model {
     directory: Directory,
     blocks: Blocks,
@@ -63,7 +63,8 @@ impl Model {
         assert_eq!(old, Ok(self.entries.remove(name)));
     }
 
-    /// Finishes, compares with the whole, and gives how many nodes and bytes were new.
+    /// Finishes the directory and compares it with one that is built at once. Returns the number of
+    /// new nodes and their bytes.
     fn finish(&mut self) -> (Built, usize, usize) {
         let mut new = vec![];
         let blocks = &self.blocks;
@@ -88,23 +89,23 @@ impl Model {
 }
 
 #[test]
-fn whatever_is_put_and_removed_the_nodes_are_those_of_the_whole() {
+fn any_sequence_of_changes_gives_the_nodes_of_a_directory_built_at_once() {
     let mut state = 7;
     let mut model = Model::new();
-    // Up through the limit of plain directories, around it, down to nothing.
+    // Grow beyond the limit of plain directories, hover around it, then shrink to nothing.
     for (rounds, of_ten) in [(12, 9), (12, 5), (40, 1)] {
         for _ in 0..rounds {
             for _ in 0..600 {
                 let name = format!("name-{}", random(&mut state) % 9000);
                 if random(&mut state) % 10 < of_ten {
                     model.put(name, leaf(random(&mut state) % 50));
-                } else if let Some(there) = model
+                } else if let Some(existing) = model
                     .entries
                     .range(name.clone()..)
                     .next()
                     .map(|(name, _)| name.clone())
                 {
-                    model.remove(&there);
+                    model.remove(&existing);
                 } else {
                     model.remove(&name);
                 }
@@ -124,7 +125,7 @@ fn whatever_is_put_and_removed_the_nodes_are_those_of_the_whole() {
 }
 
 #[test]
-fn both_shapes_are_passed_on_the_way() {
+fn growing_and_shrinking_passes_both_forms() {
     let mut model = Model::new();
     let mut sharded = vec![];
     for step in 0..2 {
@@ -137,7 +138,10 @@ fn both_shapes_are_passed_on_the_way() {
             }
             if number % 500 == 499 {
                 model.finish();
-                sharded.push(matches!(model.directory.root, Root::Sharded { .. }));
+                sharded.push(matches!(
+                    model.directory.root,
+                    DirectoryForm::Sharded { .. }
+                ));
             }
         }
     }
@@ -159,12 +163,12 @@ fn one_more_entry_rewrites_the_nodes_on_its_path_only() {
         count <= 4 && bytes < 100_000,
         "{count} nodes, {bytes} bytes"
     );
-    // And none at all where nothing changes but the root, which is always given.
+    // If nothing changed, only the root is sent; it always is.
     assert_eq!(model.finish().1, 1);
 }
 
 #[test]
-fn what_is_missing_is_named_and_nothing_changes() {
+fn a_missing_node_is_named_and_nothing_changes() {
     let mut model = Model::new();
     for number in 0..20_000 {
         model.put(format!("{number}"), leaf(number));
@@ -176,10 +180,10 @@ fn what_is_missing_is_named_and_nothing_changes() {
         Directory::open(&root, nothing).err(),
         Some(DirectoryError::Missing { cid: root })
     );
-    let fault = model.directory.put("12".into(), root, 0, nothing);
-    assert!(matches!(fault, Err(DirectoryError::Missing { .. })));
-    let fault = model.directory.remove(b"12", nothing);
-    assert!(matches!(fault, Err(DirectoryError::Missing { .. })));
+    let error = model.directory.put("12".into(), root, 0, nothing);
+    assert!(matches!(error, Err(DirectoryError::Missing { .. })));
+    let error = model.directory.remove(b"12", nothing);
+    assert!(matches!(error, Err(DirectoryError::Missing { .. })));
     assert!(matches!(
         model.directory.get(b"12", nothing),
         Err(DirectoryError::Missing { .. })
@@ -211,11 +215,11 @@ fn entries_read_back_one_by_one_and_as_a_list() {
 }
 
 #[test]
-fn what_is_no_directory_or_has_another_fanout_is_refused() {
+fn other_nodes_and_other_fanouts_are_refused() {
     let file = Block::raw("x".into());
-    let fault = Directory::open(file.cid(), &mut |_| Some(file.clone())).err();
+    let error = Directory::open(file.cid(), &mut |_| Some(file.clone())).err();
     assert!(matches!(
-        fault,
+        error,
         Some(DirectoryError::UnixFs(UnixFsError::NotADirectory { .. }))
     ));
     let shard = Content::Shard {

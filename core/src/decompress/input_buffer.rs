@@ -1,22 +1,22 @@
-//! Input that is held until a whole piece of it is there.
+//! A buffer that collects input until a decoder has all the bytes of a unit.
 
 use alloc::vec::Vec;
 
-/// A bounded buffer before a decoder that needs whole pieces.
+/// A buffer before a decoder that needs whole units, such as headers and blocks.
 #[derive(Debug, Default)]
-pub(super) struct Held {
+pub(super) struct InputBuffer {
     bytes: Vec<u8>,
-    /// Bytes at the front that are used.
+    /// Bytes at the front that were consumed.
     used: usize,
 }
 
-impl Held {
-    /// What is there.
+impl InputBuffer {
+    /// Returns the buffered bytes.
     pub(super) fn bytes(&self) -> &[u8] {
         self.bytes.get(self.used..).unwrap_or_default()
     }
 
-    /// Moves input in until `wanted` bytes are there; whether they are.
+    /// Moves input into the buffer until it has `wanted` bytes. Returns whether it has them.
     pub(super) fn fill(&mut self, input: &mut &[u8], wanted: usize) -> bool {
         let missing = wanted.saturating_sub(self.bytes().len());
         if missing > 0 && self.used > 0 {
@@ -38,7 +38,7 @@ impl Held {
         }
     }
 
-    /// The first bytes as an array.
+    /// Returns the first bytes as an array.
     pub(super) fn array<const N: usize>(&self) -> Option<[u8; N]> {
         self.bytes().get(..N)?.try_into().ok()
     }
