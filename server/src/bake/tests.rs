@@ -393,7 +393,8 @@ async fn a_tree_that_changed_is_not_baked_and_its_blocks_go() {
         matches!(error, BakeError::Source(SourceError::Changed(_))),
         "{error}"
     );
-    // As long as before, so only the hash tells; a bake that failed is left alone for a while, so with a new baker.
+    // As long as before, so only the hash tells; a bake that failed is left alone for a while, so
+    // with a new baker.
     fs::write(&words, before.replacen('0', "1", 1)).unwrap();
     drop(baker);
     let config = || config(&dir.path().join("cache"), &["none"]);

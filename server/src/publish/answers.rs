@@ -1,4 +1,5 @@
-//! Answers with the headers of `guix publish`: its content types, `Cache-Control`, and what its 404s say.
+//! Responses with the headers of `guix publish`: its content types, its `Cache-Control`, its 404
+//! bodies.
 
 use bytes::Bytes;
 use http::header::{ACCEPT_RANGES, CACHE_CONTROL, CONTENT_RANGE, HeaderName, HeaderValue};
@@ -8,27 +9,27 @@ use interplanar_gateway::range::{self, Selection};
 
 use crate::net::server::{self, Body, Response};
 
-/// A NAR that is made while it is sent.
+/// Content type of a NAR that is compressed while it is sent.
 pub(super) const LIVE_NAR: &str = "application/x-nix-archive;charset=ISO-8859-1";
-/// A NAR, or another file, that is there already.
+/// Content type of a NAR or other file that is stored.
 pub(super) const FILE: &str = "application/octet-stream;charset=ISO-8859-1";
 pub(super) const NARINFO: &str = "application/x-nix-narinfo;charset=utf-8";
 pub(super) const TEXT: &str = "text/plain;charset=utf-8";
-/// Guix's two spellings are its own.
+/// `guix publish` spells the charset in two ways; so do we.
 pub(super) const FILE_TEXT: &str = "text/plain;charset=UTF-8";
 pub(super) const HTML: &str = "text/html;charset=UTF-8";
 pub(super) const JSON: &str = "application/json";
 
-/// What a 404 begins with.
+/// The first words of a 404 body.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Phrase {
     NotFound,
-    /// Of items that the store doesn't have.
+    /// For items that the store doesn't have: no words.
     Silent,
     Baking,
 }
 
-/// A 404, with the path as it was asked for.
+/// Returns a 404 whose body names the requested path.
 pub(super) fn not_found(phrase: Phrase, path: &str, ttl: Option<u64>) -> Response {
     let words = match phrase {
         Phrase::NotFound => "Resource not found",
@@ -46,9 +47,9 @@ pub(super) fn not_found(phrase: Phrase, path: &str, ttl: Option<u64>) -> Respons
     response
 }
 
-/// 500; what happened is in the log.
+/// Returns a 500 and logs the error.
 pub(super) fn failed(error: &dyn std::fmt::Display, path: &str) -> Response {
-    tracing::error!(path, %error, "a request failed");
+    tracing::error!(path, %error, "can't answer a request");
     server::full(StatusCode::INTERNAL_SERVER_ERROR, TEXT, "internal error\n")
 }
 
@@ -63,7 +64,7 @@ pub(super) fn with_ttl(mut response: Response, ttl: Option<u64>) -> Response {
     response
 }
 
-/// A file of which any range can be had: 200, 206 or 416 as the request's `Range` says.
+/// Returns a file or the range of it that the request's `Range` selects: 200, 206 or 416.
 pub(super) fn ranged(
     request: &HeaderMap,
     content_type: &'static str,

@@ -61,7 +61,7 @@ fn hash_part(number: u32) -> String {
     format!("{number:032}")
 }
 
-fn entry(cache: &Cache, number: u32, method: &str) -> Entry {
+fn entry(cache: &Cache, number: u32, method: &str) -> SnapshotItem {
     let block = Block::raw(format!("nar {number} {method}").into());
     cache.blocks.put(std::slice::from_ref(&block)).unwrap();
     let (hash_part, url) = (
@@ -72,20 +72,20 @@ fn entry(cache: &Cache, number: u32, method: &str) -> Entry {
         "StorePath: /nix/store/{hash_part}-a+b\nURL: {url}\nCompression: {method}\nNarHash: sha256:{}\nNarSize: 96\nReferences: \n",
         "0".repeat(52)
     );
-    Entry {
+    SnapshotItem {
         hash_part,
         narinfo: narinfo.into(),
         files: vec![(url, *block.cid())],
     }
 }
 
-fn changes(remove: &[u32]) -> Changes {
-    Changes {
+fn changes(remove: &[u32]) -> SnapshotChanges {
+    SnapshotChanges {
         files: vec![("nix-cache-info", b"StoreDir: /nix/store\n".to_vec())],
         remove: remove.iter().map(|number| hash_part(*number)).collect(),
         settings: "s".to_owned(),
         keep_for: KEEP,
-        ..Changes::default()
+        ..SnapshotChanges::default()
     }
 }
 
@@ -164,10 +164,11 @@ fn one_more_item_among_many_is_a_few_blocks() {
     let before = held.apply(changes(&[]), &mut put).unwrap().unwrap();
     let mut put = [entry(&cache, 6000, "zstd")].into_iter();
     let after = held.apply(changes(&[]), &mut put).unwrap().unwrap();
-    let new = fresh(&cache.blocks, after, Some(before), "nar").unwrap();
-    // The root and a shard or two, the folder of NARs, that of the method and a shard or two, and a narinfo or three.
+    let new = new_blocks(&cache.blocks, after, Some(before), "nar").unwrap();
+    // The root and a shard or two, the folder of NARs, that of the method and a shard or two, and a
+    // narinfo or three.
     assert!(new.len() <= 12, "{}", new.len());
-    let all = fresh(&cache.blocks, after, None, "nar").unwrap();
+    let all = new_blocks(&cache.blocks, after, None, "nar").unwrap();
     assert!(all.len() > 6000 && new.iter().all(|cid| all.contains(cid)));
     // It is the directory that is built at once.
     let other = Cache::new();

@@ -8,7 +8,7 @@ use interplanar_core::cid::Cid;
 use tempfile::TempDir;
 
 use super::super::running_totals::{RunningTotals, Totals};
-use super::super::snapshot::{Changes, Entry, InKubo};
+use super::super::snapshot::{InKubo, SnapshotChanges, SnapshotItem};
 use super::super::{Baker, Config};
 use super::*;
 use crate::store::trees::{Tree, Trees};
@@ -30,7 +30,8 @@ fn noise(seed: u64, length: usize) -> Vec<u8> {
     data
 }
 
-/// Three baked items, each of a file that all have and one of its own; `times` tells how long ago each was asked for.
+/// Three baked items, each of a file that all have and one of its own; `times` tells how long ago
+/// each was asked for.
 struct Baked {
     dir: TempDir,
     source: Arc<dyn Source>,
@@ -244,9 +245,9 @@ async fn a_wrong_block_is_found_and_fetched_anew_or_its_items_are_baked_again() 
     let baked = Baked::new([3 * HOUR, 2 * HOUR, HOUR]).await;
     let cache = baked.open().await;
     let whole = cache.check(&mut |_| {}, &mut |_| None).unwrap();
-    assert_eq!((whole.wrong, whole.mended, whole.items.len()), (0, 0, 0));
+    assert_eq!((whole.wrong, whole.repaired, whole.items.len()), (0, 0, 0));
     let report = cache.usage().unwrap();
-    let kept = cache.shelves().all().unwrap();
+    let kept = cache.parts().all().unwrap();
     let leaves = super::super::dag::blocks_of(&cache.blocks, &kept[1].roots()).cids;
     let own = leaves
         .iter()
@@ -276,7 +277,7 @@ async fn a_wrong_block_is_found_and_fetched_anew_or_its_items_are_baked_again() 
                 refetched.then(|| good.clone())
             })
             .unwrap();
-        assert_eq!((done.wrong, done.mended), (1, u64::from(refetched)));
+        assert_eq!((done.wrong, done.repaired), (1, u64::from(refetched)));
         assert_eq!(hashed, report.stored);
         let lost: Vec<StorePath> = (!refetched).then(|| baked.name(1)).into_iter().collect();
         assert_eq!(done.items, lost);
@@ -325,7 +326,7 @@ async fn a_running_publish_lets_only_go_what_has_left_the_store() {
 
 /// A snapshot of all items.
 fn snapshot(cache: &Cache) -> Cid {
-    let all = cache.shelves().all().unwrap();
+    let all = cache.parts().all().unwrap();
     let mut put = all.iter().map(|item| {
         let path = &item.record.item.store_path;
         let url = format!("nar/zstd/{}", path.base_name());
@@ -333,16 +334,16 @@ fn snapshot(cache: &Cache) -> Cid {
             "StorePath: {path}\nURL: {url}\nCompression: zstd\nNarHash: {}\nNarSize: 1\nReferences: \n",
             item.record.item.nar_hash
         );
-        Entry {
+        SnapshotItem {
             hash_part: item.hash_part.clone(),
             narinfo: narinfo.into(),
             files: vec![(url, item.record.representations[0].cid)],
         }
     });
-    let changes = Changes {
+    let changes = SnapshotChanges {
         files: vec![("nix-cache-info", b"StoreDir: /gnu/store\n".to_vec())],
         keep_for: HOUR,
-        ..Changes::default()
+        ..SnapshotChanges::default()
     };
     let mut held = cache.snapshots.hold();
     held.apply(changes, &mut put).unwrap().unwrap()
@@ -427,9 +428,9 @@ async fn a_snapshot_that_lost_a_block_is_mended_or_forgotten() {
     let root = snapshot(&cache);
     let block = Block::verify(root, cache.blocks.get(&root).unwrap().unwrap()).unwrap();
     cache.blocks.remove(&[root]).unwrap();
-    let mended = cache.check(&mut |_| {}, &mut |_| Some(block.clone()));
-    let mended = mended.unwrap();
-    assert_eq!((mended.mended, mended.snapshots), (1, 0));
+    let checked = cache.check(&mut |_| {}, &mut |_| Some(block.clone()));
+    let checked = checked.unwrap();
+    assert_eq!((checked.repaired, checked.snapshots), (1, 0));
     cache.blocks.remove(&[root]).unwrap();
     let lost = cache.check(&mut |_| {}, &mut |_| None).unwrap();
     assert_eq!((lost.snapshots, lost.items.len()), (1, 0));
@@ -483,7 +484,7 @@ async fn sums_over_all_items_are_kept_as_items_come_change_and_go() {
 async fn what_changes_while_it_is_counted_is_counted_once() {
     let baked = Baked::new([HOUR; 3]).await;
     let cache = Cache::open_read_only(&baked.folder()).unwrap();
-    let all = cache.shelves().all().unwrap();
+    let all = cache.parts().all().unwrap();
     let [one, two, three] = all.as_slice() else {
         panic!("{}", all.len())
     };
