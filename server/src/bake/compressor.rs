@@ -38,12 +38,12 @@ const COMPRESSED: [&str; 10] = [
 pub struct Compressor {
     method: Compression,
     level: u32,
-    form: Form,
+    form: NarForm,
 }
 
 /// The form in which a NAR is stored.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Form {
+enum NarForm {
     /// Compressed as one stream.
     Whole,
     /// Compressed piece by piece.
@@ -57,13 +57,13 @@ impl Compressor {
     pub const NONE: Self = Self {
         method: Compression::None,
         level: 0,
-        form: Form::Whole,
+        form: NarForm::Whole,
     };
 
     /// No compression, made of the blocks of the item's files, with a directory: what
     /// `--publish-tree` adds.
     pub const TREE: Self = Self {
-        form: Form::Tree,
+        form: NarForm::Tree,
         ..Self::NONE
     };
 
@@ -75,8 +75,8 @@ impl Compressor {
                 method,
                 level: DEFAULT_LEVEL,
                 form: match method {
-                    Compression::Zstd => Form::Pieces,
-                    _ => Form::Whole,
+                    Compression::Zstd => NarForm::Pieces,
+                    _ => NarForm::Whole,
                 },
             }),
             _ => None,
@@ -95,18 +95,18 @@ impl Compressor {
 
     /// Returns whether pieces are compressed one by one, so that items share them.
     pub fn is_pieces(self) -> bool {
-        self.form == Form::Pieces
+        self.form == NarForm::Pieces
     }
 
     /// Returns whether the form is the plain NAR, made of the blocks of the item's files.
     pub fn is_tree(self) -> bool {
-        self.form == Form::Tree
+        self.form == NarForm::Tree
     }
 
     /// The name on the command line and in URLs.
     pub fn name(self) -> &'static str {
         match self.method {
-            Compression::Zstd if self.form == Form::Whole => WHOLE,
+            Compression::Zstd if self.form == NarForm::Whole => WHOLE,
             method => method.as_str(),
         }
     }
@@ -160,9 +160,9 @@ impl FromStr for Compressor {
             None => (text, None),
         };
         let (name, form) = match method {
-            WHOLE => ("zstd", Form::Whole),
-            "zstd" => ("zstd", Form::Pieces),
-            name => (name, Form::Whole),
+            WHOLE => ("zstd", NarForm::Whole),
+            "zstd" => ("zstd", NarForm::Pieces),
+            name => (name, NarForm::Whole),
         };
         let method = Compression::parse(name)
             .and_then(Self::of)

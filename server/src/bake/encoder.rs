@@ -60,8 +60,8 @@ impl<W: Write> Encoder<W> {
             Compression::Lzip => {
                 let mut options = LzipOptions::with_preset(level);
                 let most = LZIP_DICTIONARY.get(level as usize).copied();
-                // The encoder uses ten times its dictionary in memory. No item needs more than its
-                // size.
+                // The encoder's memory is about ten times its dictionary, and no item needs a
+                // dictionary larger than itself.
                 let needed = size.next_power_of_two().max(MIN_LZIP_DICTIONARY);
                 options.lzma_options.dict_size = most
                     .unwrap_or(1 << 25)

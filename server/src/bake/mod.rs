@@ -16,7 +16,9 @@
 //! bake, the item is not tried again for a minute.
 //!
 //! ```no_run
-//! # async fn example(source: std::sync::Arc<dyn interplanar_server::store::Source>) -> Result<(), Box<dyn std::error::Error>> {
+//! # use interplanar_server::store::Source;
+//! # use std::{error::Error, sync::Arc};
+//! # async fn example(source: Arc<dyn Source>) -> Result<(), Box<dyn Error>> {
 //! use interplanar_server::bake::{Baker, Config};
 //!
 //! let baker = Baker::open(source.clone(), Config::new("/var/cache/interplanar/publish"))?;
@@ -72,7 +74,7 @@ pub use upload::{Upload, UploadState};
 use crate::atomic;
 use crate::blocks::BlockStore;
 use crate::store::{Item, Source};
-use queue::Queue;
+use queue::BakeQueue;
 use records::{Claim, Records};
 use snapshot::Snapshots;
 
@@ -141,7 +143,7 @@ struct Inner {
     records: Records,
     snapshots: Snapshots,
     listings: PathBuf,
-    queue: Queue,
+    queue: BakeQueue,
     compressor_pool: Arc<piece_compressor::CompressorPool>,
     stopped: Arc<AtomicBool>,
     baked: AtomicU64,
@@ -194,7 +196,7 @@ impl Baker {
             blocks,
             records,
             listings,
-            queue: Queue::default(),
+            queue: BakeQueue::default(),
             compressor_pool: Arc::default(),
             stopped: Arc::default(),
             baked: AtomicU64::new(0),
@@ -339,8 +341,7 @@ impl Baker {
         &self.inner.snapshots
     }
 
-    /// Starts to collect the items that change, for [`Self::changed`]. At first it returns all
-    /// baked items.
+    /// Starts to collect the items that change, for [`Self::changed`].
     pub(crate) fn watch(&self) {
         self.inner.records.watch();
     }

@@ -128,7 +128,7 @@ impl PendingPiece {
 
 /// Bytes that count as pending until this is dropped.
 struct PendingBytes {
-    queue: Arc<Queue>,
+    queue: Arc<CompressQueue>,
     bytes: u64,
 }
 
@@ -140,14 +140,14 @@ impl Drop for PendingBytes {
     }
 }
 
-struct Job {
+struct CompressJob {
     level: u32,
     plain: Bytes,
     reply: SyncSender<io::Result<CompressedPiece>>,
 }
 
 #[derive(Default)]
-struct Queue {
+struct CompressQueue {
     state: Mutex<QueueState>,
     wake: Condvar,
     /// Bytes of pieces whose result was not taken yet.
@@ -156,7 +156,7 @@ struct Queue {
 
 #[derive(Default)]
 struct QueueState {
-    jobs: VecDeque<Job>,
+    jobs: VecDeque<CompressJob>,
     started: bool,
     closed: bool,
 }
@@ -165,7 +165,7 @@ struct QueueState {
 /// when this is dropped.
 #[derive(Default)]
 pub(super) struct CompressorPool {
-    queue: Arc<Queue>,
+    queue: Arc<CompressQueue>,
 }
 
 impl Drop for CompressorPool {
@@ -201,7 +201,7 @@ impl CompressorPool {
         if !std::mem::replace(&mut state.started, true) {
             self.start();
         }
-        state.jobs.push_back(Job {
+        state.jobs.push_back(CompressJob {
             level,
             plain,
             reply,
@@ -227,7 +227,7 @@ impl CompressorPool {
     }
 }
 
-impl Queue {
+impl CompressQueue {
     fn lock(&self) -> MutexGuard<'_, QueueState> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -247,7 +247,7 @@ impl Queue {
 
     /// Waits for a job. If none comes for a while, frees the context, whose tables take 10 to
     /// 100 MB.
-    fn next(&self, compressor: &mut Option<PieceCompressor>) -> Option<Job> {
+    fn next(&self, compressor: &mut Option<PieceCompressor>) -> Option<CompressJob> {
         let mut state = self.lock();
         loop {
             if state.closed {

@@ -21,7 +21,7 @@ use crate::store::Item;
 const MIN_PENDING: u64 = 2 * MAX_PIECE as u64;
 
 /// A step in the order of the NAR.
-enum Step {
+enum NarStep {
     Piece { length: u64, result: PendingPiece },
     Enter,
     Leave { size: u64 },
@@ -38,7 +38,7 @@ pub(super) struct PiecesEncoder {
     batch: Batch,
     hasher: Sha256Hasher,
     /// Steps that are not yet written, in the order of the NAR.
-    steps: VecDeque<Step>,
+    steps: VecDeque<NarStep>,
     /// Bytes of the NAR that were given to the compressors and are not written yet.
     pending_bytes: u64,
 }
@@ -91,13 +91,13 @@ impl PiecesEncoder {
         let cut = |error| malformed(item, &error);
         while let Some(cut) = self.cutter.push(&mut bytes).map_err(cut)? {
             let step = match cut {
-                Cut::Enter => Step::Enter,
-                Cut::Leave { size } => Step::Leave { size },
+                Cut::Enter => NarStep::Enter,
+                Cut::Leave { size } => NarStep::Leave { size },
                 Cut::Piece(piece) => {
                     let length = piece.data.len() as u64;
                     self.pending_bytes += length;
                     let result = self.compressor_pool.compress(self.level, piece.data);
-                    Step::Piece { length, result }
+                    NarStep::Piece { length, result }
                 }
             };
             self.steps.push_back(step);
@@ -136,9 +136,9 @@ impl PiecesEncoder {
         let batch = &mut self.batch;
         match self.steps.pop_front() {
             None => return Ok(()),
-            Some(Step::Enter) => self.dag.enter(),
-            Some(Step::Leave { size }) => self.dag.leave(size, &mut |block| batch.add(block)),
-            Some(Step::Piece { length, result }) => {
+            Some(NarStep::Enter) => self.dag.enter(),
+            Some(NarStep::Leave { size }) => self.dag.leave(size, &mut |block| batch.add(block)),
+            Some(NarStep::Piece { length, result }) => {
                 self.pending_bytes -= length;
                 let piece = result
                     .wait()

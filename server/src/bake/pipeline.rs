@@ -2,8 +2,8 @@
 //! constant memory.
 //!
 //! Two threads share the work: one reads the store and hashes, the other compresses and stores.
-//! Nothing refers to the blocks until the caller writes the record, so nobody can request a
-//! half-baked item.
+//! Nothing refers to the blocks until the caller writes the record, so nobody can request an
+//! item that is not completely baked.
 
 use std::cell::RefCell;
 use std::fs::File;

@@ -27,7 +27,7 @@ pub enum Urgency {
 }
 
 #[derive(Default)]
-pub(super) struct Queue {
+pub(super) struct BakeQueue {
     state: Mutex<QueueState>,
     wake: Condvar,
 }
@@ -62,7 +62,7 @@ pub(super) struct RunningBake {
     number: u64,
 }
 
-impl Queue {
+impl BakeQueue {
     /// Adds an item unless it is queued already. `waiter` gets the result, at once if the last bake
     /// has just failed.
     pub(super) fn request(

@@ -2,10 +2,12 @@
 //! written last, so its blocks exist when it does.
 //!
 //! ```json
-//! { "version": 1, "storePath": "/gnu/store/…-hello", "narHash": "sha256:…", "narSize": 1272, "references": [],
-//!   "deriver": null, "system": null, "ca": null, "signatures": [], "narinfo": null,
-//!   "representations": [ { "compression": "zstd", "level": 3, "fileSize": 276, "fileHash": "sha256:…",
-//!                          "cid": "bafy…", "index": "bafy…", "small": "bafy…", "tree": null, "published": false } ] }
+//! { "version": 1, "storePath": "/gnu/store/…-hello", "narHash": "sha256:…", "narSize": 1272,
+//!   "references": [], "deriver": null, "system": null, "ca": null, "signatures": [],
+//!   "narinfo": null,
+//!   "representations": [
+//!     { "compression": "zstd", "level": 3, "fileSize": 276, "fileHash": "sha256:…",
+//!       "cid": "bafy…", "index": "bafy…", "small": "bafy…", "tree": null, "published": false } ] }
 //! ```
 //! `index` is the root of the chunk index; null or absent, the form is one stream. `small` is the
 //! root of the file with the small pieces; old records lack it. `tree` is the directory of the

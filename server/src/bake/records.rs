@@ -38,7 +38,7 @@ impl Baked {
     fn is_to_be_noted(&self, every: Duration) -> bool {
         let now = unix_time::now();
         let noted = self.noted.load(Ordering::Relaxed);
-        // A clock that was set back must not stop the notes for long.
+        // A clock that was set back must not stop the notes.
         let due = now.abs_diff(noted) >= every.as_secs();
         let order = Ordering::Relaxed;
         due && self

@@ -203,9 +203,9 @@ impl Upload {
     }
 
     async fn import(&self, hash_part: &str, path: &str, roots: &[Cid]) -> Result<(), UploadError> {
-        let (baker, key, asked) = (self.baker.clone(), hash_part.to_owned(), roots.to_vec());
+        let (baker, key, wanted) = (self.baker.clone(), hash_part.to_owned(), roots.to_vec());
         let all = blocking(move || {
-            let walked = dag::blocks_of(baker.blocks(), &asked);
+            let walked = dag::blocks_of(baker.blocks(), &wanted);
             if walked.lost.is_some() {
                 baker.forget_damaged(&key);
                 return Err("a block is lost; the item will be baked again".to_owned());

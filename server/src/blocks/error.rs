@@ -33,7 +33,7 @@ pub enum BlocksError {
     Index(#[from] rusqlite::Error),
     /// A write failed before. Whether later ones reach the disk is uncertain until the store is
     /// opened again.
-    #[error("the block store stores no more blocks after an error: {0}; restart the program")]
+    #[error("the block store can't be written: {0}")]
     Failed(String),
 }
 

@@ -251,13 +251,13 @@ impl BlockStore {
 
     fn is_right(&self, key: &[u8], location: Location) -> Result<bool, BlocksError> {
         let data = self.inner.packs.read(location)?;
-        let right = compact::raw_cid(key)
+        let is_right = compact::raw_cid(key)
             .zip(data)
             .is_some_and(|(cid, data)| cid::verify(&cid, &data).is_ok());
-        if !right {
+        if !is_right {
             self.forget(key, location, "its data doesn't match its hash")?;
         }
-        Ok(right)
+        Ok(is_right)
     }
 
     /// Returns the bytes of the pack files, including deleted blocks and framing. Reads only

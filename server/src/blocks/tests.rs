@@ -112,9 +112,9 @@ fn a_second_writer_learns_who_has_the_lock() {
     assert!(matches!(missing, Err(BlocksError::Missing(_))));
 }
 
-/// A kill between the write and the sync of the index: the blocks are in the pack, and no index
-/// knows them. After a kill between the write and the commit of the index, the blocks are in the
-/// pack, but not in the index.
+/// After a kill between the write and the commit of the index, the blocks are in the pack, but not
+/// in the index.
+#[test]
 fn a_kill_before_the_index_commits_loses_nothing_that_reached_the_pack() {
     let dir = tempfile::tempdir().unwrap();
     let store = BlockStore::open(dir.path()).unwrap();

@@ -58,7 +58,7 @@ struct WriterState {
     /// All batches with smaller numbers are durable.
     durable: u64,
     /// Somebody waits until all batches before this number are durable.
-    wanted: u64,
+    flush_goal: u64,
     stop: bool,
     failed: Option<String>,
 }
@@ -86,7 +86,7 @@ impl Writer {
                 in_flight: 0,
                 filling: 1,
                 durable: 1,
-                wanted: 0,
+                flush_goal: 0,
                 stop: false,
                 failed: None,
             }),
@@ -152,7 +152,7 @@ impl Writer {
             state.filling + 1
         };
         while state.durable < goal && state.failed.is_none() {
-            state.wanted = state.wanted.max(goal);
+            state.flush_goal = state.flush_goal.max(goal);
             self.shared.wake.notify_one();
             state = wait(&self.shared.synced, state);
         }
@@ -166,7 +166,7 @@ impl Writer {
     ) -> Result<T, BlocksError> {
         let mut state = self.shared.state();
         while state.failed.is_none() && (state.in_flight > 0 || !state.batch.entries.is_empty()) {
-            state.wanted = state.wanted.max(state.filling + 1);
+            state.flush_goal = state.flush_goal.max(state.filling + 1);
             self.shared.wake.notify_one();
             state = wait(&self.shared.synced, state);
         }
@@ -293,7 +293,7 @@ impl Shared {
                 state = wait(&self.wake, state);
                 continue;
             }
-            if state.bytes < SYNC_AT && state.wanted <= state.filling && !state.stop {
+            if state.bytes < SYNC_AT && state.flush_goal <= state.filling && !state.stop {
                 let (woken, timeout) = self
                     .wake
                     .wait_timeout(state, LINGER)
@@ -339,7 +339,7 @@ impl Shared {
             Err(error) => {
                 tracing::error!(
                     error,
-                    "can't make blocks durable; the block store stores no more of them"
+                    "can't make blocks durable; storing no more blocks until the program is restarted"
                 );
                 state.failed = Some(error);
             }

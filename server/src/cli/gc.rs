@@ -36,8 +36,8 @@ pub struct Args {
     /// have their narinfos [default: 36h].
     #[arg(long, value_name = "TIME", value_parser = parse_duration)]
     keep_for: Option<u64>,
-    /// Kubo node to unpin deleted items in, given by the URL of its RPC API [default URL: the node
-    /// of this user, else http://127.0.0.1:5001].
+    /// Kubo node to unpin deleted items in, given by the URL of its RPC API [default URL: the one
+    /// in $IPFS_PATH/api or ~/.ipfs/api, else http://127.0.0.1:5001].
     #[arg(long, value_name = "URL", num_args = 0..=1, require_equals = true, default_missing_value = "")]
     ipfs_api: Option<String>,
     /// Only print what would be deleted.

@@ -50,19 +50,22 @@ Each flag of a command can also be set in the environment (INTERPLANAR_PROXY_POR
 settings file (port = 8181 in the section [proxy]).
 Exit codes: 0 done, 1 failed, 2 wrong usage, 3 verification failed, 4 not found.";
 
+/// The heading of the options below in `--help`.
+const GLOBAL: &str = "Options of every command";
+
 /// Options of every sub-command.
 #[derive(Debug, clap::Args)]
 struct Global {
     /// Settings file, in TOML [default: $INTERPLANAR_CONFIG, else interplanar/config.toml in the
     /// user's configuration folder, else /etc/interplanar.toml].
-    #[arg(long, global = true, value_name = "FILE")]
+    #[arg(long, global = true, value_name = "FILE", help_heading = GLOBAL)]
     config: Option<PathBuf>,
     /// Log more; twice, log everything. To select by module, set $INTERPLANAR_LOG to a filter such
     /// as "info,interplanar_server::proxy=debug".
-    #[arg(short, long, global = true, action = clap::ArgAction::Count)]
+    #[arg(short, long, global = true, action = clap::ArgAction::Count, help_heading = GLOBAL)]
     verbose: u8,
     /// Log errors only.
-    #[arg(short, long, global = true, conflicts_with = "verbose")]
+    #[arg(short, long, global = true, conflicts_with = "verbose", help_heading = GLOBAL)]
     quiet: bool,
 }
 

@@ -52,7 +52,8 @@ pub struct Args {
     /// preferred one first [default: gzip:3 for Guix, zstd:3 for Nix].
     ///
     /// zstd compresses the pieces of a NAR one by one, so that similar items share blocks.
-    /// zstd-whole makes smaller files, but they share no blocks.
+    /// zstd-whole makes smaller files, but they share no blocks. Higher levels make smaller files
+    /// and take longer: up to 9 for gzip and lzip, up to 22 for zstd.
     #[arg(short = 'C', long, value_name = "METHOD[:LEVEL]")]
     pub compression: Vec<Compressor>,
     /// Publish each item as a UnixFS directory too.
@@ -73,7 +74,7 @@ pub struct Args {
     #[arg(long, value_name = "SIZE", default_value = "10M", value_parser = parse_size)]
     pub cache_bypass_threshold: u64,
     /// Limit the size of the cache folder: delete the least recently requested items [default: no
-    /// limit].
+    /// limit]
     ///
     /// Items that were requested within --ttl (36h if it isn't given) stay, even above the limit.
     #[arg(long, value_name = "SIZE", value_parser = parse_size)]
@@ -81,7 +82,8 @@ pub struct Args {
     /// Number of items to compress at the same time [default: one per processor].
     #[arg(long, value_name = "N")]
     pub workers: Option<usize>,
-    /// Tell clients to keep narinfos for this time: 90s, 2h, 5d, 1w, or 1m (30 days).
+    /// Tell clients to keep narinfos for this time: 90s, 2h, 5d, 1w, or 1m (30 days) [default:
+    /// don't tell; Guix keeps them for 36h]
     ///
     /// With --cache, items that are no longer in the store and were not requested for this time are
     /// deleted from the cache folder.
@@ -103,8 +105,8 @@ pub struct Args {
     /// several keys.
     #[arg(long, value_name = "FILE")]
     pub nix_key: Vec<PathBuf>,
-    /// Pin all baked items in a Kubo node, given by the URL of its RPC API [default URL: the node
-    /// of this user, else http://127.0.0.1:5001].
+    /// Pin all baked items in a Kubo node, given by the URL of its RPC API [default URL: the one in
+    /// $IPFS_PATH/api or ~/.ipfs/api, else http://127.0.0.1:5001].
     #[arg(long, value_name = "URL", num_args = 0..=1, require_equals = true, default_missing_value = "")]
     pub ipfs_api: Option<String>,
     /// Gateway that clients can reach, such as http://127.0.0.1:8080 if each runs Kubo. Narinfos
@@ -194,7 +196,7 @@ fn prepare(args: &Args, spec: &SourceSpec) -> Result<Inheritance, Failure> {
         &args.nix_key,
     );
     let keys = keys
-        .context("can't sign narinfos; `guix archive --generate-key` makes a key for Guix")
+        .context("can't sign narinfos (`guix archive --generate-key` makes a key for Guix)")
         .map_err(Failure::usage)?;
     let cache = args.cache.clone().or_else(cache_folder);
     let cache =

@@ -19,19 +19,18 @@ use std::path::{Path, PathBuf};
 
 /// Carry the snapshot of a cache to machines without a network.
 ///
-/// `publish --snapshot` makes the snapshot. `export` verifies it and writes it as one CAR file,
-/// always with the same bytes. `import` verifies such a file, and then stores it in a cache folder,
-/// a Kubo node, or both. `show` prints the current snapshot.
+/// `publish --snapshot` makes the snapshot.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
   interplanar snapshot export --cache /var/cache/publish /media/stick/cache.car
   interplanar snapshot export --cache /var/cache/publish - | ssh there 'cat > cache.car'
   interplanar snapshot import --cache /var/cache/interplanar /media/stick/cache.car
-  interplanar publish --cache /var/cache/interplanar     (then: --substitute-urls=http://127.0.0.1:8080/ipfs/CID)
+  interplanar publish --cache /var/cache/interplanar
+    (clients then use http://127.0.0.1:8080/ipfs/CID as a cache)
   interplanar snapshot import --ipfs-api /media/stick/cache.car
   interplanar snapshot show --cache /var/cache/publish
-Exit codes: 3 if a block is lost or the file doesn't hold one whole snapshot, 4 if there is no snapshot.")]
+Exit codes: 3 a block is lost or the file is not one whole snapshot, 4 there is no snapshot.")]
 pub struct Args {
     /// What to do.
     #[arg(value_name = "export|import|show", value_enum)]
@@ -44,7 +43,7 @@ pub struct Args {
     #[arg(long, value_name = "DIR")]
     cache: Option<PathBuf>,
     /// For import, the Kubo node that stores and pins the snapshot, given by the URL of its RPC API
-    /// [default URL: the node of this user, else http://127.0.0.1:5001].
+    /// [default URL: the one in $IPFS_PATH/api or ~/.ipfs/api, else http://127.0.0.1:5001].
     #[arg(long, value_name = "URL", num_args = 0..=1, require_equals = true, default_missing_value = "")]
     ipfs_api: Option<String>,
     /// Print a JSON document.
@@ -54,8 +53,11 @@ pub struct Args {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 enum Action {
+    /// Verify the snapshot and write it as one CAR file, always with the same bytes.
     Export,
+    /// Verify such a file, and then store it in a cache folder, a Kubo node, or both.
     Import,
+    /// Print the current snapshot.
     Show,
 }
 

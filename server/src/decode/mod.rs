@@ -14,7 +14,8 @@
 //! use interplanar_server::decode::Decoder;
 //!
 //! let frame = zstd::encode_all(&b"hello"[..], 3).unwrap();
-//! let mut decoder = Decoder::new(Compression::Zstd, Limits { max_output: 100, max_window: 8 << 20 }).unwrap();
+//! let limits = Limits { max_output: 100, max_window: 8 << 20 };
+//! let mut decoder = Decoder::new(Compression::Zstd, limits).unwrap();
 //! let (mut input, mut out) = (frame.as_slice(), Vec::new());
 //! while !input.is_empty() {
 //!     decoder.push(&mut input, &mut out).unwrap();

@@ -16,20 +16,20 @@ const ASKED_AT_ONCE: usize = 8;
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "PascalCase")]
 struct ImportLine {
-    root: Option<Root>,
+    root: Option<ImportedRoot>,
     message: Option<String>,
 }
 
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "PascalCase")]
-struct Root {
-    cid: Link,
+struct ImportedRoot {
+    cid: CidLink,
     #[serde(default)]
     pin_error_msg: String,
 }
 
 #[derive(Debug, Deserialize)]
-struct Link {
+struct CidLink {
     #[serde(rename = "/")]
     cid: String,
 }

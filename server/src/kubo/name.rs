@@ -1,4 +1,4 @@
-//! Keys and their IPNS names, and pins.
+//! KeyList and their IPNS names, and pins.
 
 use std::time::Duration;
 
@@ -10,15 +10,15 @@ use super::{Kubo, KuboError, MAX_RESPONSE};
 
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
-struct Key {
+struct KeyEntry {
     name: String,
     id: String,
 }
 
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
-struct Keys {
-    keys: Vec<Key>,
+struct KeyList {
+    keys: Vec<KeyEntry>,
 }
 
 impl Kubo {
@@ -28,7 +28,7 @@ impl Kubo {
     /// As [`Self::version`]; [`KuboError::Protocol`] for a key of another type.
     pub async fn key(&self, key: &str) -> Result<Name, KuboError> {
         let base = ("ipns-base", "base36".to_owned());
-        let list: Keys = self.json("key/list", std::slice::from_ref(&base)).await?;
+        let list: KeyList = self.json("key/list", std::slice::from_ref(&base)).await?;
         let known = list.keys.into_iter().find(|one| one.name == key);
         let key = match known {
             Some(known) => known,

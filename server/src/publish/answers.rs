@@ -22,7 +22,7 @@ pub(super) const JSON: &str = "application/json";
 
 /// The first words of a 404 body.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Phrase {
+pub(super) enum NotFoundPhrase {
     NotFound,
     /// For items that the store doesn't have: no words.
     Silent,
@@ -30,15 +30,15 @@ pub(super) enum Phrase {
 }
 
 /// Returns a 404 whose body names the requested path.
-pub(super) fn not_found(phrase: Phrase, path: &str, ttl: Option<u64>) -> Response {
+pub(super) fn not_found(phrase: NotFoundPhrase, path: &str, ttl: Option<u64>) -> Response {
     let words = match phrase {
-        Phrase::NotFound => "Resource not found",
-        Phrase::Silent => "",
-        Phrase::Baking => "We're baking it",
+        NotFoundPhrase::NotFound => "Resource not found",
+        NotFoundPhrase::Silent => "",
+        NotFoundPhrase::Baking => "We're baking it",
     };
     let body = format!("{words}: {path}");
     let mut response = with_ttl(server::full(StatusCode::NOT_FOUND, TEXT, body), ttl);
-    if phrase == Phrase::Baking {
+    if phrase == NotFoundPhrase::Baking {
         let name = HeaderName::from_static("x-baking");
         response
             .headers_mut()
@@ -71,24 +71,26 @@ pub(super) fn ranged(
     size: u64,
     body: impl FnOnce(std::ops::Range<u64>) -> Body,
 ) -> Response {
-    let asked = request
+    let range_header = request
         .get(header::RANGE)
         .and_then(|value| value.to_str().ok());
-    let (status, part, says) = match range::select(asked, size) {
+    let (status, part, content_range) = match range::select(range_header, size) {
         Selection::Whole => (StatusCode::OK, 0..size, None),
         Selection::Part(part) => {
-            let says = range::content_range(&part, size);
-            (StatusCode::PARTIAL_CONTENT, part, Some(says))
+            let content_range = range::content_range(&part, size);
+            (StatusCode::PARTIAL_CONTENT, part, Some(content_range))
         }
         Selection::Unsatisfiable => {
-            let says = format!("bytes */{size}");
-            (StatusCode::RANGE_NOT_SATISFIABLE, 0..0, Some(says))
+            let content_range = format!("bytes */{size}");
+            (StatusCode::RANGE_NOT_SATISFIABLE, 0..0, Some(content_range))
         }
     };
     let mut response = server::stream(status, content_type, body(part));
     let headers = response.headers_mut();
     headers.insert(ACCEPT_RANGES, HeaderValue::from_static("bytes"));
-    if let Some(value) = says.and_then(|says| HeaderValue::from_str(&says).ok()) {
+    if let Some(value) =
+        content_range.and_then(|content_range| HeaderValue::from_str(&content_range).ok())
+    {
         headers.insert(CONTENT_RANGE, value);
     }
     response

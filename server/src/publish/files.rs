@@ -82,13 +82,13 @@ pub(super) fn fixed_output(store_dir: &str, name: &str, sha256: &str) -> Option<
 pub(super) async fn content(source: Arc<dyn Source>, item: Item) -> Option<(u64, Body)> {
     let (found, answer) = oneshot::channel();
     tokio::task::spawn_blocking(move || {
-        let mut flat = Flat {
+        let mut single_file = SingleFileSender {
             parser: Parser::new(),
             found: Some(found),
             sender: None,
         };
-        let dumped = source.dump(&item, &mut flat);
-        match (dumped, flat.sender) {
+        let dumped = source.dump(&item, &mut single_file);
+        match (dumped, single_file.sender) {
             (Ok(()), Some(sender)) => sender.blocking_finish(),
             (Ok(()), None) => {}
             // The item is a folder, the client disconnected, or the store failed; the
@@ -102,13 +102,13 @@ pub(super) async fn content(source: Arc<dyn Source>, item: Item) -> Option<(u64,
 }
 
 /// Parses a NAR and sends the content of its only file.
-struct Flat {
+struct SingleFileSender {
     parser: Parser,
     found: Option<oneshot::Sender<(u64, Body)>>,
     sender: Option<Sender>,
 }
 
-impl Write for Flat {
+impl Write for SingleFileSender {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         let mut rest = bytes;
         while let Some(event) = self.parser.push(&mut rest).map_err(io::Error::other)? {

@@ -2,7 +2,8 @@
 //!
 //! ```text
 //! GET /items.json?name=<text>&after=<store path>&limit=<n>
-//! {"items":[{"path":"/gnu/store/…","narSize":1272,"references":2,"baked":true}],"next":"/gnu/store/…"}
+//! {"items":[{"path":"/gnu/store/…","narSize":1272,"references":2,"baked":true}],
+//!  "next":"/gnu/store/…"}
 //! ```
 //! `name` is a part of the base name; upper and lower case are the same. `next` is the value of
 //! `after` for the next page; it is absent at the end. A page can be short or empty before the end,
@@ -32,7 +33,7 @@ struct ListedItem {
 }
 
 #[derive(Serialize)]
-struct Page {
+struct ItemsPage {
     items: Vec<ListedItem>,
     #[serde(skip_serializing_if = "Option::is_none")]
     next: Option<String>,
@@ -73,7 +74,7 @@ impl Inner {
         Some(answers::ok(answers::JSON, text))
     }
 
-    fn page(&self, query: Query) -> Option<Page> {
+    fn page(&self, query: Query) -> Option<ItemsPage> {
         let source = self.baker.source();
         // Without a name, every scanned item is listed.
         let scan = if query.name.is_empty() {
@@ -86,7 +87,7 @@ impl Inner {
             .inspect_err(|error| tracing::warn!(%error, "can't list the items"))
             .ok()?;
         let at_end = seen.is_empty();
-        let mut page = Page {
+        let mut page = ItemsPage {
             items: Vec::new(),
             next: seen.last().map(|item| item.store_path.as_str().to_owned()),
         };

@@ -8,7 +8,9 @@
 //! requested; then their narinfos contain sizes and `ipfs://` URLs.
 //!
 //! ```no_run
-//! # async fn example(source: std::sync::Arc<dyn interplanar_server::store::Source>) -> Result<(), Box<dyn std::error::Error>> {
+//! # use interplanar_server::store::Source;
+//! # use std::{error::Error, sync::Arc};
+//! # async fn example(source: Arc<dyn Source>) -> Result<(), Box<dyn Error>> {
 //! use interplanar_server::bake;
 //! use interplanar_server::net::server::{self, Limits, Shutdown};
 //! use interplanar_server::publish::{Config, Publisher};
@@ -18,7 +20,7 @@
 //! let shutdown = Shutdown::new();
 //! publisher.start(&shutdown);
 //! let listeners = server::bind(&["127.0.0.1:8080".parse()?]).await?;
-//! server::serve_all(listeners, std::sync::Arc::new(publisher), shutdown, Limits::default()).await?;
+//! server::serve_all(listeners, Arc::new(publisher), shutdown, Limits::default()).await?;
 //! # Ok(())
 //! # }
 //! ```
@@ -55,11 +57,11 @@ use crate::inspect;
 use crate::kubo::Kubo;
 use crate::net::server::{self, Handler, Request, Response, Shutdown};
 use crate::store::Source;
-use answers::Phrase;
+use answers::NotFoundPhrase;
 use keys::Keys;
 use metrics::{Metrics, RequestKind};
 use narinfo_writer::NarinfoWriter;
-use page::Page;
+use page::IndexPage;
 use routes::{NarPath, Route};
 pub use snapshot::SnapshotConfig;
 use snapshot::{SnapshotCounters, SnapshotJob};
@@ -305,7 +307,7 @@ impl Inner {
     async fn answer(self: &Arc<Self>, request: Request) -> Response {
         let path = request.uri().path();
         if !matches!(*request.method(), Method::GET | Method::HEAD) {
-            return answers::not_found(Phrase::NotFound, path, None);
+            return answers::not_found(NotFoundPhrase::NotFound, path, None);
         }
         let route = routes::parse(path, &self.narinfo_writer.nar_path);
         let (kind, response) = match route {
@@ -350,13 +352,13 @@ impl Inner {
             Route::Log(name) => self.log(name).await,
             Route::NarInfo(_) | Route::Nar { .. } | Route::Unknown => None,
         };
-        found.unwrap_or_else(|| answers::not_found(Phrase::NotFound, path, None))
+        found.unwrap_or_else(|| answers::not_found(NotFoundPhrase::NotFound, path, None))
     }
 
     fn index(&self, request: &Request) -> String {
         let host = request.headers().get(header::HOST);
         let host = host.and_then(|host| host.to_str().ok());
-        let page = Page {
+        let page = IndexPage {
             host: &self.narinfo_writer.host,
             dialect: self.narinfo_writer.dialect,
             store_dir: self.baker.source().store_dir(),

@@ -6,7 +6,7 @@ use http::{HeaderMap, Method};
 use interplanar_core::narinfo::Compression;
 use interplanar_core::store_path::StorePath;
 
-use super::answers::{self, Phrase};
+use super::answers::{self, NotFoundPhrase};
 use super::{Inner, files, live};
 use crate::bake::{Baked, Compressor, Content, Representation};
 use crate::net::server::{self, Response};
@@ -31,7 +31,7 @@ impl Inner {
         let path = request.uri().path();
         let store_dir = self.baker.source().store_dir();
         let Ok(store_path) = StorePath::in_directory(store_dir, base_name) else {
-            return answers::not_found(Phrase::NotFound, path, None);
+            return answers::not_found(NotFoundPhrase::NotFound, path, None);
         };
         let inner = Arc::clone(self);
         let asked = store_path.clone();
@@ -48,7 +48,7 @@ impl Inner {
             NarSource::Live(item, compressor) => {
                 self.live_nar(request.method(), item, compressor).await
             }
-            NarSource::Missing => answers::not_found(Phrase::NotFound, path, None),
+            NarSource::Missing => answers::not_found(NotFoundPhrase::NotFound, path, None),
         }
     }
 
@@ -135,6 +135,6 @@ fn prepared(headers: &HeaderMap, file: &PreparedFile, path: &str) -> Response {
         Some(open) => answers::ranged(headers, answers::FILE, file.size, |range| {
             files::body(open, range)
         }),
-        None => answers::not_found(Phrase::NotFound, path, None),
+        None => answers::not_found(NotFoundPhrase::NotFound, path, None),
     }
 }

@@ -13,7 +13,7 @@ use interplanar_core::hash::Sha256;
 use interplanar_core::narinfo::NarInfoError;
 
 use super::Inner;
-use super::answers::{self, Phrase};
+use super::answers::{self, NotFoundPhrase};
 use crate::bake::{Baked, Urgency};
 use crate::net::server::Response;
 use crate::store::{Item, SourceError};
@@ -49,12 +49,14 @@ impl Inner {
         let found = tokio::task::spawn_blocking(move || inner.look(&asked)).await;
         match found {
             Ok(Ok(LookUp::Text(text, ttl))) => self.found(text, ttl),
-            Ok(Ok(LookUp::Baking)) => answers::not_found(Phrase::Baking, path, Some(BAKING_TTL)),
+            Ok(Ok(LookUp::Baking)) => {
+                answers::not_found(NotFoundPhrase::Baking, path, Some(BAKING_TTL))
+            }
             Ok(Ok(LookUp::Absent)) => {
                 let phrase = if self.cached {
-                    Phrase::NotFound
+                    NotFoundPhrase::NotFound
                 } else {
-                    Phrase::Silent
+                    NotFoundPhrase::Silent
                 };
                 answers::not_found(phrase, path, self.negative_ttl)
             }

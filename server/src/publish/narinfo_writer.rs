@@ -38,7 +38,7 @@ pub(super) struct NarinfoWriter {
 
 /// One form in which clients can download the NAR of an item.
 #[derive(Debug, Clone, Copy)]
-struct Form {
+struct OfferedForm {
     method: Compression,
     /// The method's name in URLs.
     name: &'static str,
@@ -63,7 +63,7 @@ impl NarinfoWriter {
             .collect();
         let forms = asked.iter().map(|compressor| {
             let plain = compressor.method() == Compression::None;
-            Form {
+            OfferedForm {
                 method: compressor.method(),
                 name: compressor.name(),
                 size: plain.then_some(item.nar_size),
@@ -83,7 +83,7 @@ impl NarinfoWriter {
     ) -> Result<Bytes, NarInfoError> {
         let item = &record.item;
         let offered = |one: &Representation| one.published || !self.published_only;
-        let form = |one: &Representation, name| Form {
+        let form = |one: &Representation, name| OfferedForm {
             method: one.compression,
             name,
             size: Some(one.file_size),
@@ -127,7 +127,7 @@ impl NarinfoWriter {
         if all.is_empty() || (self.published_only && all.iter().any(|(one, _)| !one.published)) {
             return None;
         }
-        let form = |&(one, name): &(&Representation, &'static str)| Form {
+        let form = |&(one, name): &(&Representation, &'static str)| OfferedForm {
             method: one.compression,
             name,
             size: Some(one.file_size),
@@ -156,7 +156,7 @@ impl NarinfoWriter {
 
     /// Writes the narinfo of an item that a binary cache has already compressed.
     pub(super) fn prepared(&self, item: &Item, prepared: &Prepared) -> Result<Bytes, NarInfoError> {
-        let form = |file: &crate::store::PreparedFile| Form {
+        let form = |file: &crate::store::PreparedFile| OfferedForm {
             method: file.entry.compression,
             name: file.entry.compression.as_str(),
             size: Some(file.size),
@@ -167,8 +167,8 @@ impl NarinfoWriter {
         self.rewrite(prepared.narinfo.clone(), item, forms, Vec::new())
     }
 
-    fn entries(&self, dialect: Dialect, item: &Item, forms: Vec<Form>) -> Vec<Entry> {
-        let entry = |form: &Form, url: String| Entry {
+    fn entries(&self, dialect: Dialect, item: &Item, forms: Vec<OfferedForm>) -> Vec<Entry> {
+        let entry = |form: &OfferedForm, url: String| Entry {
             url,
             compression: form.method,
             file_size: form.size,
@@ -232,7 +232,7 @@ impl NarinfoWriter {
         &self,
         mut narinfo: NarInfo,
         item: &Item,
-        forms: Vec<Form>,
+        forms: Vec<OfferedForm>,
         extra: Vec<(&'static str, String)>,
     ) -> Result<Bytes, NarInfoError> {
         let entries = self.entries(narinfo.dialect(), item, forms);

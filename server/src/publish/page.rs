@@ -8,7 +8,7 @@ const INSPECTOR: &str = "<h2>Look inside</h2>\n<p>The <a href=\"inspect/\">inspe
     and who signed them, and verifies them in your browser.</p>\n";
 
 /// The values that the page shows.
-pub(super) struct Page<'a> {
+pub(super) struct IndexPage<'a> {
     pub(super) host: &'a str,
     pub(super) dialect: Dialect,
     pub(super) store_dir: &'a str,
@@ -18,7 +18,7 @@ pub(super) struct Page<'a> {
     pub(super) url: &'a str,
 }
 
-impl Page<'_> {
+impl IndexPage<'_> {
     pub(super) fn html(&self) -> String {
         let use_it = match self.dialect {
             Dialect::Guix => self.guix(),
@@ -78,7 +78,7 @@ mod tests {
 
     #[test]
     fn values_from_outside_are_escaped() {
-        let page = Page {
+        let page = IndexPage {
             host: "<script>",
             dialect: Dialect::Guix,
             store_dir: "/gnu/store",
@@ -89,7 +89,7 @@ mod tests {
         assert!(!html.contains("<script>") && !html.contains("\"x'"));
         assert!(html.contains("guix archive --authorize") && html.contains("(public-key)"));
         assert!(
-            Page {
+            IndexPage {
                 dialect: Dialect::Nix,
                 ..page
             }

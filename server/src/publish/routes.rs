@@ -6,8 +6,9 @@
 //! /signing-key.pub                      the public key
 //! /<hash>.narinfo                       hash: characters of Nix's base 32
 //! /<hash>.ls                            the item's files
-//! /items.json?after=<path>&name=<text>   the items, page by page
-//! /<nar path>/[<method>/]<item>         the NAR; item: base name of a store item; method: also zstd-whole
+//! /items.json?after=<path>&name=<text>  the items, page by page
+//! /<nar path>/[<method>/]<item>         the NAR of the item with this base name; the method can be
+//!                                       zstd-whole
 //! /file/<name>/sha256/<hash>            a fixed-output file by its hash
 //! /log/<name>                           the build log of an item or a derivation
 //! /healthz  /metrics                    for the operator of the server

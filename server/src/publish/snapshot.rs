@@ -171,35 +171,35 @@ impl SnapshotJob {
     /// done.
     async fn publish(&self, kubo: &Kubo, root: Cid) -> Result<bool, SnapshotJobError> {
         let id = kubo.id().await?.id;
-        let mut known = self.in_kubo().await?;
-        if known.id != id {
+        let mut in_kubo = self.in_kubo().await?;
+        if in_kubo.id != id {
             // Another node's pins can't be removed here.
-            known = InKubo {
+            in_kubo = InKubo {
                 id,
                 ..InKubo::default()
             };
         }
-        if known.key != self.config.key {
-            known.published = None;
-            known.key.clone_from(&self.config.key);
+        if in_kubo.key != self.config.key {
+            in_kubo.published = None;
+            in_kubo.key.clone_from(&self.config.key);
         }
-        if known.published == Some(root) {
+        if in_kubo.published == Some(root) {
             return Ok(false);
         }
-        let name = kubo.key(&known.key).await?;
-        known.name = name.to_string();
+        let name = kubo.key(&in_kubo.key).await?;
+        in_kubo.name = name.to_string();
         // If somebody else pinned the root, the pin isn't ours to remove later.
-        if known.pinned.contains(&root) || !kubo.is_pinned(&root).await? {
-            if !known.pinned.contains(&root) {
-                known.pinned.push(root);
-                self.store_in_kubo(known.clone()).await?;
+        if in_kubo.pinned.contains(&root) || !kubo.is_pinned(&root).await? {
+            if !in_kubo.pinned.contains(&root) {
+                in_kubo.pinned.push(root);
+                self.record_kubo_state(in_kubo.clone()).await?;
             }
-            self.send(kubo, root, known.published).await?;
+            self.send(kubo, root, in_kubo.published).await?;
         }
-        kubo.name_publish(&known.key, &root, self.config.interval)
+        kubo.name_publish(&in_kubo.key, &root, self.config.interval)
             .await?;
-        known.published = Some(root);
-        self.store_in_kubo(known).await?;
+        in_kubo.published = Some(root);
+        self.record_kubo_state(in_kubo).await?;
         self.state.published.fetch_add(1, Ordering::Relaxed);
         self.state.last.store(unix_time::now(), Ordering::Relaxed);
         report(&name, &root);
@@ -248,14 +248,14 @@ impl SnapshotJob {
 
     async fn in_kubo(&self) -> Result<InKubo, SnapshotJobError> {
         let snapshots = self.baker.snapshots().clone();
-        let known = tokio::task::spawn_blocking(move || snapshots.hold().in_kubo().clone());
-        Ok(known.await?)
+        let in_kubo = tokio::task::spawn_blocking(move || snapshots.hold().in_kubo().clone());
+        Ok(in_kubo.await?)
     }
 
-    async fn store_in_kubo(&self, known: InKubo) -> Result<(), SnapshotJobError> {
+    async fn record_kubo_state(&self, in_kubo: InKubo) -> Result<(), SnapshotJobError> {
         let snapshots = self.baker.snapshots().clone();
-        let noted = tokio::task::spawn_blocking(move || snapshots.hold().set_in_kubo(known));
-        Ok(noted.await??)
+        let recorded = tokio::task::spawn_blocking(move || snapshots.hold().set_in_kubo(in_kubo));
+        Ok(recorded.await??)
     }
 
     /// Deletes the blocks of expired snapshots.
@@ -341,11 +341,11 @@ impl SnapshotMaker {
         items.sort();
         items.dedup();
         items.retain(|hash_part| {
-            let there = self.baker.get(hash_part).is_some();
-            if !there {
+            let exists = self.baker.get(hash_part).is_some();
+            if !exists {
                 changes.remove.push(hash_part.clone());
             }
-            there
+            exists
         });
         let mut put = items.iter().filter_map(|item| self.entry(item)).peekable();
         let idle = changes.remove.is_empty() && changes.files.is_empty();

@@ -2,8 +2,9 @@
 //!
 //! ```text
 //! duration := digits ("s" | "h" | "d" | "w" | "m")     m: months of 30 days
-//! size     := number unit                              number: digits, perhaps with a fraction
-//! unit     := "" | "k" | "K" | "KiB" | "M" | "MiB" | … | "YiB" (powers of 1024) | "kB" | "MB" | … | "YB" (powers of 1000)
+//! size     := number unit                              number: digits, optionally with a fraction
+//! unit     := "" | "k" | "K" | "KiB" | "M" | "MiB" | … | "YiB"       (powers of 1024)
+//!           | "kB" | "MB" | … | "YB"                                 (powers of 1000)
 //! ```
 
 /// Parses a duration, in seconds.

@@ -1,7 +1,8 @@
 //! Reads the system of a derivation from its `.drv` file.
 //!
 //! ```text
-//! derivation = "Derive(" outputs "," inputs "," sources "," system "," builder "," arguments "," environment ")"
+//! derivation = "Derive(" outputs "," inputs "," sources "," system "," builder ","
+//!              arguments "," environment ")"
 //! outputs, inputs, sources = "[" … "]"       lists of strings, tuples and lists
 //! system = string                            `"x86_64-linux"`
 //! string = '"' (character | "\" character)* '"'

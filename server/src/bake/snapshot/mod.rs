@@ -3,11 +3,10 @@
 //!
 //! ```text
 //! <root>/nix-cache-info   signing-key.pub
-//!        <hash part>.narinfo              relative URLs, no `ipfs:` entries
-//!        nar/[<method>/]<item>            the baked DAGs themselves
+//!        <hash part>.narinfo        relative URLs, no `ipfs:` entries
+//!        nar/[<method>/]<item>      the baked DAGs themselves
 //!
-//! <dir>/snapshot.json                     the current and old roots, and what is in Kubo; written
-//! last
+//! <dir>/snapshot.json               the current and old roots, and what is in Kubo; written last
 //! ```
 //! A change rewrites only the nodes on its path. New nodes are durable before the state names their
 //! root. So a kill at any moment leaves the old snapshot or the new one. An old root stays while

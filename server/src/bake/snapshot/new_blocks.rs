@@ -47,15 +47,15 @@ pub fn new_blocks(
         };
         known.insert(cid);
         all.push(cid);
-        let mut there: HashMap<_, Cid> = HashMap::new();
+        let mut links_before: HashMap<_, Cid> = HashMap::new();
         if let Some(Content::Directory(links) | Content::Shard { links, .. }) =
             before.and_then(|before| read(blocks, &before))
         {
-            there.extend(links.into_iter().map(|link| (link.name, link.cid)));
+            links_before.extend(links.into_iter().map(|link| (link.name, link.cid)));
         }
         for link in links.into_iter().rev() {
             let inside = inside || is_named(&link.name, nars);
-            open.push((link.cid, there.get(&link.name).copied(), inside));
+            open.push((link.cid, links_before.get(&link.name).copied(), inside));
         }
     }
     Ok(all)

@@ -1,8 +1,10 @@
 //! The state of the snapshots, stored in `snapshot.json`.
 //!
 //! ```json
-//! { "version": 1, "root": "bafy…", "made": 1790000000, "settings": "…", "old": [ { "root": "bafy…", "until": 1790130000 } ], "imported": [],
-//!   "kubo": { "id": "12D3…", "key": "interplanar", "name": "k51…", "pinned": [ "bafy…" ], "published": "bafy…" } }
+//! { "version": 1, "root": "bafy…", "made": 1790000000, "settings": "…",
+//!   "old": [ { "root": "bafy…", "until": 1790130000 } ], "imported": [],
+//!   "kubo": { "id": "12D3…", "key": "interplanar", "name": "k51…",
+//!             "pinned": [ "bafy…" ], "published": "bafy…" } }
 //! ```
 //! `pinned` lists the roots that we have pinned or were about to. Nothing else is ever unpinned.
 

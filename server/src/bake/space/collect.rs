@@ -129,12 +129,12 @@ pub(super) fn collect(
     }
     let mut roots: Vec<Cid> = deleted.iter().flat_map(CachedItem::roots).collect();
     roots.extend(&old);
-    let mut dead = blocks_of(cache.blocks, &roots).cids;
-    dead.retain(|cid| !live.has(cid));
+    let mut unused = blocks_of(cache.blocks, &roots).cids;
+    unused.retain(|cid| !live.has(cid));
     for root in &old {
         held.forget(root)?;
     }
-    done.blocks = cache.blocks.remove(&dead)?;
+    done.blocks = cache.blocks.remove(&unused)?;
     done.bytes = cache.blocks.compact()?.bytes;
     Ok(done)
 }

@@ -4,11 +4,11 @@
 //! `unique` counts those that no other item uses, which deleting the item frees.
 //!
 //! ```text
-//! usage   records ─► blocks of each DAG, counted                                  also while `publish` runs
-//! collect records ─► last request too long ago, or too many bytes ─► unpin in Kubo ─► delete
-//! record, listing, unshared blocks
-//! check   hash every block ─► fetch wrong ones again ─► forget items that lack blocks, so that
-//! they are baked again
+//! usage    records ─► count the blocks of each DAG             (also while `publish` runs)
+//! collect  records ─► last request too long ago, or too many bytes
+//!                  ─► unpin in Kubo ─► delete record, listing, blocks that no other item uses
+//! check    hash every block ─► fetch wrong ones again
+//!                  ─► forget items that lack blocks, so that they are baked again
 //! ```
 //! An item in a snapshot keeps its blocks while clients may use that snapshot. Deleting the item
 //! removes it from the current snapshot at once.
@@ -17,7 +17,9 @@
 //! item is deleted that was requested within the time that clients may keep narinfos.
 //!
 //! ```no_run
-//! let cache = interplanar_server::bake::space::Cache::open_read_only("/var/cache/publish".as_ref())?;
+//! use interplanar_server::bake::space::Cache;
+//!
+//! let cache = Cache::open_read_only("/var/cache/publish".as_ref())?;
 //! for one in cache.usage()?.items {
 //!     println!("{} {} {}", one.unique, one.stored, one.store_path);
 //! }

@@ -61,10 +61,10 @@ pub(super) fn check(input: BufReader<File>, path: &Path) -> Result<VerifiedSnaps
         "verifying",
         input.get_ref().metadata().ok().map(|m| m.len()),
     );
-    let (mut here, mut needed) = (HashSet::new(), HashSet::new());
+    let (mut present, mut needed) = (HashSet::new(), HashSet::new());
     let (mut bytes, mut tops) = (0_u64, Vec::new());
     let roots = blocks(input, &bar, &mut |block| {
-        if !here.insert(*block.cid()) {
+        if !present.insert(*block.cid()) {
             return Ok(());
         }
         bytes += block.data().len() as u64;
@@ -82,22 +82,22 @@ pub(super) fn check(input: BufReader<File>, path: &Path) -> Result<VerifiedSnaps
         }
         Ok(())
     });
-    let wrong = |what: String| {
+    let invalid = |what: String| {
         Failure::verification(anyhow!(
             "{} is not a whole snapshot: {what}",
             path.display()
         ))
     };
-    let roots = roots.map_err(|error| wrong(error.to_string()))?;
+    let roots = roots.map_err(|error| invalid(error.to_string()))?;
     let &[root] = roots.as_slice() else {
-        return Err(wrong(format!("{} roots, expected one", roots.len())));
+        return Err(invalid(format!("{} roots, expected one", roots.len())));
     };
     needed.insert(root);
-    if let Some(missing) = needed.difference(&here).next() {
-        return Err(wrong(format!("block {missing} is missing")));
+    if let Some(missing) = needed.difference(&present).next() {
+        return Err(invalid(format!("block {missing} is missing")));
     }
-    if let Some(stray) = here.difference(&needed).next() {
-        return Err(wrong(format!("block {stray} doesn't belong to it")));
+    if let Some(stray) = present.difference(&needed).next() {
+        return Err(invalid(format!("block {stray} doesn't belong to it")));
     }
     // An export starts with its root.
     let top = tops.first().filter(|block| *block.cid() == root);
@@ -106,11 +106,11 @@ pub(super) fn check(input: BufReader<File>, path: &Path) -> Result<VerifiedSnaps
         is_directory,
         Some(Content::Directory(_) | Content::Shard { .. })
     ) {
-        return Err(wrong("its first block is not a directory".to_owned()));
+        return Err(invalid("its first block is not a directory".to_owned()));
     }
     Ok(VerifiedSnapshot {
         root,
-        blocks: here.len() as u64,
+        blocks: present.len() as u64,
         bytes,
     })
 }
