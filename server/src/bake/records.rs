@@ -322,7 +322,10 @@ impl Records {
         let record = Record::from_json(&json)
             .filter(|record| record.item.store_path.hash_part() == hash_part);
         if record.is_none() {
-            tracing::error!(path = %path.display(), "the record is malformed; the item will be baked again");
+            tracing::error!(
+                path = %path.display(),
+                "the record is malformed; the item will be baked again"
+            );
         }
         record
     }

@@ -271,7 +271,8 @@ impl Upload {
         if !self.outage_logged {
             tracing::warn!(
                 error,
-                "Kubo is unreachable; items are published in it when it is back, and served over HTTP meanwhile"
+                "Kubo is unreachable; items are published in it when it is back, \
+                 and served over HTTP meanwhile"
             );
             self.outage_logged = true;
         }

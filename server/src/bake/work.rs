@@ -204,9 +204,10 @@ impl Inner {
             let mut live = LiveBlocks::default();
             for baked in concurrent.iter().filter_map(|one| self.records.get(one)) {
                 if live.add(&self.blocks, &baked.record.roots()).is_err() {
-                                    tracing::warn!(
-                                        "the blocks of a failed bake stay on disk: another item that may share them has lost blocks"
-                                    );
+                    tracing::warn!(
+                        "the blocks of a failed bake stay on disk: \
+                         another item that may share them has lost blocks"
+                    );
                     return;
                 }
             }

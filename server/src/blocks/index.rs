@@ -52,7 +52,8 @@ impl Index {
         let version: i64 = connection.pragma_query_value(None, "user_version", |row| row.get(0))?;
         if version > VERSION {
             return Err(BlocksError::Failed(format!(
-                "the store has format {version}, this program supports up to {VERSION}; use a newer program"
+                "the store has format {version}, this program supports up to {VERSION}; \
+                 use a newer program"
             )));
         }
         connection.pragma_update(None, "user_version", VERSION)?;

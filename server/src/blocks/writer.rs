@@ -339,7 +339,7 @@ impl Shared {
             Err(error) => {
                 tracing::error!(
                     error,
-                    "can't make blocks durable; storing no more blocks until the program is restarted"
+                    "can't make blocks durable; restart the program to store more"
                 );
                 state.failed = Some(error);
             }

@@ -280,7 +280,8 @@ fn config(args: &Args, spec: &SourceSpec, cache: PathBuf, keys: Keys) -> Result<
         if !url.is_some_and(|url| matches!(url.scheme(), "http" | "https") && url.query().is_none())
         {
             return Err(Failure::usage(anyhow!(
-                "\"{gateway}\" is not the URL of a gateway; expected http:// or https:// without a query"
+                "\"{gateway}\" is not the URL of a gateway; \
+                 expected http:// or https:// without a query"
             )));
         }
     }

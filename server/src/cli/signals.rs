@@ -51,7 +51,7 @@ pub(super) fn run<F: Future<Output = Result<(), Failure>>>(
             tokio::select! {
                 result = &mut running => return result,
                 _ = signals.next() => {}
-                () = tokio::time::sleep(GRACE) => tracing::warn!("stopping with open connections after waiting 30 s"),
+                () = tokio::time::sleep(GRACE) => tracing::warn!("stopping with open connections after 30 s"),
             }
         }
         Err(Failure { exit: stopped_by, error: anyhow::anyhow!("stopped by a signal") })

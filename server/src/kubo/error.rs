@@ -9,7 +9,8 @@ use url::Url;
 pub enum KuboError {
     /// The address of the API can't be parsed.
     #[error(
-        "can't parse the address of Kubo's RPC API {0:?}; expected http://HOST:PORT or /ip4/ADDRESS/tcp/PORT"
+        "can't parse the address of Kubo's RPC API {0:?}; \
+         expected http://HOST:PORT or /ip4/ADDRESS/tcp/PORT"
     )]
     Address(String),
     /// Nothing responds there. Try again later.

@@ -94,7 +94,8 @@ pub(super) async fn content(source: Arc<dyn Source>, item: Item) -> Option<(u64,
             // The item is a folder, the client disconnected, or the store failed; the
             // source logs the last.
             (Err(error), _) => {
-                tracing::debug!(path = item.store_path.as_str(), %error, "an item was not sent as a file")
+                let path = item.store_path.as_str();
+                tracing::debug!(path, %error, "an item was not sent as a file");
             }
         }
     });

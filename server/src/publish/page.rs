@@ -4,8 +4,9 @@ use crate::inspect;
 use interplanar_core::narinfo::Dialect;
 use interplanar_gateway::html::escape;
 
-const INSPECTOR: &str = "<h2>Look inside</h2>\n<p>The <a href=\"inspect/\">inspector</a> lists the items of this server \
-    and who signed them, and verifies them in your browser.</p>\n";
+const INSPECTOR: &str = "<h2>Look inside</h2>\n\
+    <p>The <a href=\"inspect/\">inspector</a> lists the items of this server and who signed them, \
+    and verifies them in your browser.</p>\n";
 
 /// The values that the page shows.
 pub(super) struct IndexPage<'a> {
@@ -31,11 +32,13 @@ impl IndexPage<'_> {
              <meta name=\"viewport\" content=\"width=device-width\">\n\
              <style>body{{max-width:44em;margin:2em auto;padding:0 1em;font-family:sans-serif;line-height:1.5}}\
              pre{{overflow-x:auto;padding:.6em;background:#8882}}</style></head>\n\
-                          <body>\n<h1>Substitutes from {host}</h1>\n\
-                          <p>This server, <b>interplanar publish</b>, shares the items of <code>{store}</code> over HTTP and IPFS.</p>\n\
+             <body>\n<h1>Substitutes from {host}</h1>\n\
+             <p>This server, <b>interplanar publish</b>, shares the items of <code>{store}</code> \
+             over HTTP and IPFS.</p>\n\
              {use_it}\
-                          <h2>Over IPFS</h2>\n<p>Narinfos of baked items list <code>ipfs://…</code> URLs. A proxy on your machine \
-                          fetches them from any gateway, also from this server, and verifies every block:</p>\n\
+             <h2>Over IPFS</h2>\n<p>Narinfos of baked items list <code>ipfs://…</code> URLs. \
+             A proxy on your machine fetches them from any gateway, also from this server, \
+             and verifies every block:</p>\n\
              <pre>interplanar proxy --upstream {url} --gateway {url}</pre>\n\
              {look}</body>\n</html>\n"
         )
@@ -47,7 +50,8 @@ impl IndexPage<'_> {
             "" => "<p>These substitutes are not signed, so Guix can't authorize them.</p>\n"
                 .to_owned(),
             key => format!(
-                "<p>If you trust this machine, authorize its <a href=\"signing-key.pub\">signing key</a> first:</p>\n\
+                "<p>If you trust this machine, authorize its \
+                 <a href=\"signing-key.pub\">signing key</a> first:</p>\n\
                  <pre>{}</pre>\n<pre>curl {url}/signing-key.pub | sudo guix archive --authorize</pre>\n",
                 escape(key.trim())
             ),
@@ -58,10 +62,11 @@ impl IndexPage<'_> {
     fn nix(&self) -> String {
         let url = escape(self.url);
         let key = match self.keys {
-                        "" => "<p>This server signs nothing itself. Items keep the signatures they already have.</p>\n"
-                            .to_owned(),
+            "" => "<p>This server signs nothing itself. \
+                   Items keep the signatures they already have.</p>\n"
+                .to_owned(),
             keys => format!(
-                                "<p>If you trust this machine, trust its key:</p>\n<pre>{}</pre>\n",
+                "<p>If you trust this machine, trust its key:</p>\n<pre>{}</pre>\n",
                 escape(keys.trim())
             ),
         };

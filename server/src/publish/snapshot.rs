@@ -291,7 +291,8 @@ fn report(name: &Name, root: &Cid) {
     tracing::info!(
         %root,
         %name,
-                "published the snapshot: any gateway now serves it as a cache, such as http://127.0.0.1:8080/ipns/{name}"
+                "published the snapshot: any gateway now serves it as a cache, \
+         such as http://127.0.0.1:8080/ipns/{name}"
     );
 }
 
@@ -371,7 +372,13 @@ impl SnapshotMaker {
             .narinfo_writer
             .in_snapshot(&baked.record, &compressors)?;
         entry
-            .inspect_err(|error| tracing::error!(hash_part, %error, "can't write the narinfo; the item is not in the snapshot"))
+            .inspect_err(|error| {
+                tracing::error!(
+                    hash_part,
+                    %error,
+                    "can't write the narinfo; the item is not in the snapshot"
+                );
+            })
             .ok()
     }
 

@@ -80,7 +80,8 @@ impl Database {
         if let Some(open) = slot.as_ref().filter(|open| self.is_current(open)) {
             match read_once(open, &reading) {
                 Err(SourceError::Database(reason)) => {
-                    tracing::debug!(path = %self.path.display(), reason, "opening the store's database again");
+                    let path = self.path.display();
+                    tracing::debug!(%path, reason, "opening the store's database again");
                 }
                 result if self.is_current(open) => return result,
                 _ => {}

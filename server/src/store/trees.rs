@@ -48,7 +48,8 @@ impl Trees {
         let mut items = BTreeMap::new();
         for tree in trees {
             let item = hash(tree, store_dir)?;
-            tracing::info!(tree = %tree.path.display(), path = %item.store_path, "publishing a tree");
+            let path = item.store_path.as_str();
+            tracing::info!(tree = %tree.path.display(), path, "publishing a tree");
             let place = absolute(&tree.path)?;
             items.insert(item.store_path.as_str().into(), (item, place));
         }
@@ -106,7 +107,8 @@ fn hash(tree: &Tree, store_dir: &str) -> Result<Item, SourceError> {
     let store_path = StorePath::content_addressed(store_dir, &name(tree)?, &nar_hash, &[])
         .map_err(|_| SourceError::Tree {
             path: tree.path.clone(),
-                        reason: "a store item's name may hold only letters, digits and +-._?=, and its store directory must be a path like /gnu/store",
+            reason: "a store item's name may hold only letters, digits and +-._?=, \
+                     and its store directory must be a path like /gnu/store",
         })?;
     Ok(Item {
         store_path,

@@ -90,13 +90,20 @@ impl SnapshotsState {
             Ok(json) => json,
             Err(error) if error.kind() == ErrorKind::NotFound => return Self::default(),
             Err(error) => {
-                tracing::error!(path = %path.display(), %error, "can't read the state of the snapshots; the next one is built from nothing");
+                tracing::error!(
+                    path = %path.display(),
+                    %error,
+                    "can't read the state of the snapshots; the next one is built from nothing"
+                );
                 return Self::default();
             }
         };
         let stored = serde_json::from_slice(&json).ok();
         stored.and_then(StoredState::read).unwrap_or_else(|| {
-            tracing::error!(path = %path.display(), "the state of the snapshots is malformed; the next one is built from nothing");
+            tracing::error!(
+                path = %path.display(),
+                "the state of the snapshots is malformed; the next one is built from nothing"
+            );
             Self::default()
         })
     }

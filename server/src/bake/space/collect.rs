@@ -147,7 +147,8 @@ fn keep(cache: CacheParts<'_>, item: &CachedItem, live: &mut LiveBlocks) -> bool
         tracing::error!(
             path = item.record.item.store_path.as_str(),
             block = %lost,
-            "not deleting any blocks, because an item has lost a block; repair it with `interplanar fsck`"
+            "not deleting any blocks, because an item has lost a block; \
+             repair it with `interplanar fsck`"
         );
     }
     added.is_ok()

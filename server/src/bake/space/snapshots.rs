@@ -43,7 +43,10 @@ pub(super) fn remove_items(
     let Err(error) = held.remove(hash_parts, keep_for) else {
         return Ok(());
     };
-    tracing::error!(%error, "can't remove items from the snapshot; the next one is built from nothing");
+    tracing::error!(
+        %error,
+        "can't remove items from the snapshot; the next one is built from nothing"
+    );
     match held.root() {
         Some(root) => held.forget(&root),
         None => Ok(()),
@@ -65,7 +68,11 @@ pub(super) fn keep(
     }
     for root in staying {
         if let Err(lost) = live.add(cache.blocks, &[root]) {
-            tracing::error!(%root, block = %lost, "a block of a snapshot is lost; the snapshot is deleted");
+            tracing::error!(
+                %root,
+                block = %lost,
+                "a block of a snapshot is lost; the snapshot is deleted"
+            );
             held.forget(&root)?;
         }
     }

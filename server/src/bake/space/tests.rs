@@ -349,8 +349,7 @@ fn snapshot(cache: &Cache) -> Cid {
 }
 
 #[tokio::test]
-async fn a_deleted_item_leaves_the_snapshot_at_once_and_its_blocks_stay_until_the_last_snapshot_expires()
- {
+async fn a_deleted_item_leaves_the_snapshot_and_its_blocks_stay_until_the_last_one_expires() {
     let baked = Baked::new([100 * HOUR, 50 * HOUR, 2 * HOUR]).await;
     let cache = baked.open().await;
     let before = cache.usage().unwrap();
