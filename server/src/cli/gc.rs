@@ -12,7 +12,7 @@ use serde_json::json;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-/// Delete items that nobody requests from a cache folder.
+/// Delete unused items from a cache folder.
 ///
 /// Blocks that other items use stay, and so do imported blocks. A deleted item is baked again when
 /// it is requested. Stop `publish` first. While it runs, its --ttl and --max-cache-size do the

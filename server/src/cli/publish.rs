@@ -268,7 +268,7 @@ fn config(args: &Args, spec: &SourceSpec, cache: PathBuf, keys: Keys) -> Result<
         bake.compressors = Vec::from_iter(Compressor::of(Compression::Zstd));
     }
     if args.publish_tree {
-        // The tree contains the plain NAR.
+        // The tree comes with the plain NAR, so NONE would make it twice.
         bake.compressors.retain(|one| *one != Compressor::NONE);
         bake.compressors.push(Compressor::TREE);
     }

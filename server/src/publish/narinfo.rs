@@ -1,10 +1,13 @@
 //! `/<hash>.narinfo`: the narinfo of an item that is baked, or of one that isn't yet.
 //!
-//! | | baked | not baked, `--cache` | not baked, no `--cache` |
-//! |---|---|---|---|
-//! | response | the narinfo, `--ttl` | below the bypass threshold a narinfo for 300 s, else 404
-//! `X-Baking: 1` for 300 s | the narinfo, `--ttl` |
-//! | and then | | the item is baked | the item is baked |
+//! | item | response | seconds that clients may keep it |
+//! |---|---|---|
+//! | baked | the narinfo | `--ttl` |
+//! | not baked, without `--cache` | the narinfo | `--ttl` |
+//! | not baked, with `--cache`, small | the narinfo | 300 |
+//! | not baked, with `--cache`, large | 404 with `X-Baking: 1` | 300 |
+//!
+//! A request for an item that isn't baked starts its bake. Small means below the bypass threshold.
 
 use std::sync::{Arc, PoisonError};
 
