@@ -3,6 +3,7 @@
 //! | item | response | seconds that clients may keep it |
 //! |---|---|---|
 //! | baked | the narinfo | `--ttl` |
+//! | not baked, compressed in a binary cache | the narinfo | `--ttl`, at most 300 |
 //! | not baked, without `--cache` | the narinfo | `--ttl` |
 //! | not baked, with `--cache`, small | the narinfo | 300 |
 //! | not baked, with `--cache`, large | 404 with `X-Baking: 1` | 300 |
