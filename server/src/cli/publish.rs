@@ -195,9 +195,12 @@ fn prepare(args: &Args, spec: &SourceSpec) -> Result<Inheritance, Failure> {
         (named || is_guix).then_some((public, secret)),
         &args.nix_key,
     );
-    let keys = keys
-        .context("can't sign narinfos (`guix archive --generate-key` makes a key for Guix)")
-        .map_err(Failure::usage)?;
+    let advice = if named || !is_guix {
+        "can't sign narinfos"
+    } else {
+        "can't sign narinfos (`guix archive --generate-key` makes a key for Guix)"
+    };
+    let keys = keys.context(advice).map_err(Failure::usage)?;
     let cache = args.cache.clone().or_else(cache_folder);
     let cache =
         cache.ok_or_else(|| Failure::usage(anyhow!("no cache folder; name one with --cache")))?;

@@ -37,7 +37,7 @@ pub enum SourceError {
         expected: &'static str,
     },
     /// The item was deleted after it was found, for example by garbage collection.
-    #[error("{0} no longer exists")]
+    #[error("{0} doesn't exist (any more)")]
     Gone(PathBuf),
     /// The files differ from the registered or hashed ones.
     #[error("{0} has changed since it was hashed")]

@@ -21,7 +21,7 @@ pub(super) enum ImportError {
     #[error(transparent)]
     Read(#[from] io::Error),
     /// The file is not a CAR, or it is cut short.
-    #[error("can't read it as a CAR: {0}")]
+    #[error("can't read the file as a CAR")]
     Car(#[from] CarError),
     /// A block doesn't match its CID.
     #[error("block {cid}: {error}")]
