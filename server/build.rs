@@ -1,6 +1,8 @@
-//! Lists the built inspector (`www/dist`, made by `scripts/www`) for `src/inspect.rs`, which puts it into the program.
+//! Lists the files of the built inspector (`www/dist`, built by `scripts/www`). `src/inspect.rs`
+//! includes them in the program.
 //!
-//! Where it was not built the list is empty: the program builds without Node, and says at `/inspect/` what is missing.
+//! Without a built inspector the list is empty. So the program also builds without Node; then
+//! `/inspect/` tells what is missing.
 
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
@@ -9,7 +11,7 @@ use std::{env, fs, io};
 fn main() -> io::Result<()> {
     let root = PathBuf::from(env::var_os("CARGO_MANIFEST_DIR").unwrap_or_default());
     let dist = root.join("../www/dist");
-    // It is in the repository, so that it is there to be watched: what is not there counts as changed each time.
+    // Cargo counts a missing path as changed each time, so the folder is in the repository.
     println!("cargo:rerun-if-changed={}", dist.display());
     let mut files = Vec::new();
     if dist.is_dir() {
@@ -26,7 +28,7 @@ fn main() -> io::Result<()> {
     fs::write(out.join("inspector.rs"), list)
 }
 
-/// Names with slashes between, and where each lies.
+/// Collects the files under a folder: their names, with slashes, and their paths.
 fn list(dist: &Path, under: &Path, files: &mut Vec<(String, PathBuf)>) -> io::Result<()> {
     for file in fs::read_dir(dist.join(under))? {
         let file = file?;

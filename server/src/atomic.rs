@@ -1,18 +1,19 @@
-//! Files that are there whole or not at all, also after a power cut.
+//! Writes files atomically: a file is there whole or not at all, even after a power cut.
 
 use std::fs::{self, File, Permissions};
 use std::io::{self, Write};
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
-/// What names of unfinished files begin with.
+/// The prefix of unfinished files' names.
 const TEMPORARY: &str = ".unfinished-";
 
-/// Writes a file through a temporary one in the same folder: synced, renamed, and the folder synced. Anyone may read it.
+/// Writes a file that everyone may read: into a temporary file in the same folder, which is synced
+/// and renamed. Then the folder is synced.
 pub(crate) fn write(path: &Path, bytes: &[u8]) -> io::Result<()> {
     let folder = path
         .parent()
-        .ok_or_else(|| io::Error::other("a file in a folder"))?;
+        .ok_or_else(|| io::Error::other("the path of the file has no parent folder"))?;
     let mut file = tempfile::Builder::new()
         .prefix(TEMPORARY)
         .permissions(Permissions::from_mode(0o644))
@@ -23,12 +24,12 @@ pub(crate) fn write(path: &Path, bytes: &[u8]) -> io::Result<()> {
     sync_folder(folder)
 }
 
-/// Makes what was renamed or removed in a folder durable.
+/// Makes renamed and removed files of a folder durable.
 pub(crate) fn sync_folder(folder: &Path) -> io::Result<()> {
     File::open(folder)?.sync_all()
 }
 
-/// Removes what a killed process left unfinished.
+/// Removes unfinished files of a killed process.
 pub(crate) fn sweep(folder: &Path) -> io::Result<()> {
     for entry in fs::read_dir(folder)? {
         let entry = entry?;

@@ -1,4 +1,5 @@
-//! The native parts of Interplanar: what `interplanar publish`, `proxy`, `substitute` and the commands for people are made of.
+//! The library of the `interplanar` program: `publish`, `proxy`, `substitute` and the other
+//! commands.
 
 mod atomic;
 pub mod bake;

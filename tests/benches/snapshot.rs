@@ -4,7 +4,7 @@
 
 use interplanar_core::block::Block;
 use interplanar_core::hash::Sha256;
-use interplanar_server::bake::snapshot::{Changes, Entry, Snapshots, fresh};
+use interplanar_server::bake::snapshot::{SnapshotChanges, SnapshotItem, Snapshots, new_blocks};
 use interplanar_server::blocks::BlockStore;
 use std::time::{Duration, Instant};
 
@@ -32,7 +32,7 @@ fn main() {
         let start = Instant::now();
         let next = held.apply(changes(), &mut put).expect("made").expect("new");
         times.push(start.elapsed());
-        let new = fresh(&blocks, next, Some(root), "nar").expect("nothing is lost");
+        let new = new_blocks(&blocks, next, Some(root), "nar").expect("nothing is lost");
         counts.push(new.len() as u64);
         bytes.push(blocks.stats().expect("an index").bytes - before);
         root = next;
@@ -72,15 +72,15 @@ fn millis(time: Duration) -> u128 {
     time.as_millis()
 }
 
-fn changes() -> Changes {
-    Changes {
+fn changes() -> SnapshotChanges {
+    SnapshotChanges {
         files: vec![("nix-cache-info", b"StoreDir: /gnu/store\n".to_vec())],
         keep_for: Duration::from_secs(3600),
-        ..Changes::default()
+        ..SnapshotChanges::default()
     }
 }
 
-fn entry(blocks: &BlockStore, number: u32) -> Entry {
+fn entry(blocks: &BlockStore, number: u32) -> SnapshotItem {
     let hash = Sha256::of(&number.to_le_bytes());
     let nix32 = hash.to_nix32();
     let base = format!("{}-package-{number}-1.{}", &nix32[..32], number % 97);
@@ -96,7 +96,7 @@ fn entry(blocks: &BlockStore, number: u32) -> Entry {
         references.join(" "),
         nix32.repeat(9)
     );
-    Entry {
+    SnapshotItem {
         hash_part: nix32[..32].to_owned(),
         narinfo: narinfo.into(),
         files: vec![(url, *nar.cid())],

@@ -1,4 +1,4 @@
-//! The end of a compressor: bytes become a UnixFS file in the block store.
+//! Writes the output of a compressor as a UnixFS file to the block store.
 
 use std::cell::RefCell;
 use std::io::{self, Write};
@@ -15,19 +15,19 @@ use interplanar_core::unixfs::{Builder, SIZE_1048576_V1};
 use super::BakeError;
 use crate::blocks::BlockStore;
 
-/// Blocks are handed to the store in batches of about so many bytes.
+/// Blocks are written to the store in batches of about this many bytes.
 const BATCH: usize = 4 << 20;
 
-/// What one bake has put into the block store, and what it may do there.
+/// Writes the blocks of one bake.
 pub(super) struct BlockWriter {
     blocks: BlockStore,
-    /// Bytes of the disk that stay free, whatever comes.
+    /// Bytes of disk space to leave free.
     min_free: u64,
-    /// Set when the program ends.
+    /// Set when the program stops.
     stopped: Arc<AtomicBool>,
-    /// The blocks that were not there before, for a bake that fails.
+    /// Blocks that the store did not have before; a failed bake removes them.
     new: Vec<Cid>,
-    /// Why the last write was refused: an `io::Error` says too little.
+    /// Why the last write failed; the `io::Error` doesn't contain it.
     failure: Option<BakeError>,
 }
 
@@ -42,14 +42,15 @@ impl BlockWriter {
         }
     }
 
-    /// Why a write failed: the cause if it was here, else the compressor's own words.
+    /// Returns why a write failed: the reason of the block store if there is one, else the
+    /// compressor's error.
     pub(super) fn cause(&mut self, error: &io::Error) -> BakeError {
         self.failure
             .take()
             .unwrap_or_else(|| BakeError::Compress(error.to_string()))
     }
 
-    /// The blocks that were not there before.
+    /// Takes the list of blocks that the store did not have before.
     pub(super) fn take_new(&mut self) -> Vec<Cid> {
         std::mem::take(&mut self.new)
     }
@@ -79,7 +80,7 @@ fn free_bytes(dir: PathBuf) -> Result<u64, BakeError> {
     Ok(free.f_bavail.saturating_mul(free.f_frsize))
 }
 
-/// Blocks on their way to the block_writer, many at once.
+/// Collects blocks, to write many at once.
 pub(super) struct Batch {
     block_writer: Rc<RefCell<BlockWriter>>,
     blocks: Vec<Block>,
@@ -100,8 +101,8 @@ impl Batch {
         self.blocks.push(block);
     }
 
-    /// Hands them over if they are many.
-    pub(super) fn settle(&mut self) -> Result<(), BakeError> {
+    /// Writes the collected blocks if they are many.
+    pub(super) fn write_if_full(&mut self) -> Result<(), BakeError> {
         if self.bytes < BATCH {
             return Ok(());
         }
@@ -114,23 +115,23 @@ impl Batch {
     }
 }
 
-/// A file in the making; several of one bake share a block_writer.
-pub(super) struct Sink {
+/// Builds one file; several files of a bake share a block writer.
+pub(super) struct FileWriter {
     builder: Builder,
     batch: Batch,
     size: u64,
-    /// Absent where the hash is known from elsewhere.
+    /// `None` if the caller knows the hash anyway.
     hasher: Option<Sha256Hasher>,
 }
 
-/// A file that is in the block store, if not durable yet.
-pub(super) struct Stored {
+/// A file that was written to the block store, but is not durable yet.
+pub(super) struct StoredFile {
     pub(super) cid: Cid,
     pub(super) size: u64,
     pub(super) hash: Option<Sha256>,
 }
 
-impl Sink {
+impl FileWriter {
     pub(super) fn new(block_writer: &Rc<RefCell<BlockWriter>>, hash: bool) -> Self {
         Self {
             builder: Builder::new(SIZE_1048576_V1),
@@ -140,11 +141,11 @@ impl Sink {
         }
     }
 
-    pub(super) fn finish(mut self) -> Result<Stored, BakeError> {
+    pub(super) fn finish(mut self) -> Result<StoredFile, BakeError> {
         let batch = &mut self.batch;
         let built = self.builder.finish(&mut |block| batch.add(block));
         self.batch.finish()?;
-        Ok(Stored {
+        Ok(StoredFile {
             cid: built.cid,
             size: self.size,
             hash: self.hasher.map(Sha256Hasher::finish),
@@ -152,7 +153,7 @@ impl Sink {
     }
 }
 
-impl Write for Sink {
+impl Write for FileWriter {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         let batch = &mut self.batch;
         self.builder.push(bytes, &mut |block| batch.add(block));
@@ -160,9 +161,9 @@ impl Write for Sink {
         if let Some(hasher) = &mut self.hasher {
             hasher.update(bytes);
         }
-        if let Err(error) = self.batch.settle() {
+        if let Err(error) = self.batch.write_if_full() {
             self.batch.block_writer.borrow_mut().failure = Some(error);
-            return Err(io::Error::other("the block store refused"));
+            return Err(io::Error::other("can't write to the block store"));
         }
         Ok(bytes.len())
     }

@@ -1,12 +1,12 @@
-//! What to compress with: `METHOD[:LEVEL]`, as `guix publish --compression` takes it.
+//! Compression methods with levels: `METHOD[:LEVEL]`, as in `guix publish --compression`.
 //!
 //! ```text
-//! spec   := method [":" level] | level          a level alone is gzip's
+//! spec   := method [":" level] | level          a level alone means gzip
 //! method := "gzip" | "zstd" | "zstd-whole" | "lzip" | "none"
-//! level  := digits; 3 if absent, and 0 is `none`
+//! level  := digits; 3 if absent; 0 means `none`
 //! ```
-//! `zstd` is the deduplicating form: one zstd frame of pieces that other items have too ([`interplanar_core::dedup`]). `zstd-whole` is compressed as
-//! one stream: a fifth smaller, with nothing to share.
+//! `zstd` is one zstd frame whose pieces other items can share ([`interplanar_core::dedup`]).
+//! `zstd-whole` is compressed as one stream: it is a fifth smaller, and shares nothing.
 //!
 //! Restrictions: gzip and lzip have levels up to 9, zstd up to 22.
 //!
@@ -22,33 +22,33 @@ use std::str::FromStr;
 
 use interplanar_core::narinfo::Compression;
 
-/// The level where none is given: that of `guix publish` 1.5.0.
+/// The level if none is given; that of `guix publish` 1.5.0.
 const DEFAULT_LEVEL: u32 = 3;
-/// The level for what is compressed while a client waits, at most; as in `guix publish`.
+/// The highest level while a client waits; as in `guix publish`.
 const LOW_LEVEL: u32 = 2;
-/// The name of zstd as one stream.
+/// The name of the method that compresses with zstd as one stream.
 pub(crate) const WHOLE: &str = "zstd-whole";
-/// Names that end in these are of files that hardly shrink (Guix's list).
+/// Extensions of files that are compressed already (Guix's list).
 const COMPRESSED: [&str; 10] = [
     "gz", "bz2", "xz", "lz", "lzma", "tgz", "tbz2", "tzst", "zip", "zst",
 ];
 
-/// A method that can be written here, with its level.
+/// A method that we can compress with, its level and its form.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Compressor {
     method: Compression,
     level: u32,
-    form: Form,
+    form: NarForm,
 }
 
-/// What becomes of the NAR beside its being compressed.
+/// The form in which a NAR is stored.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Form {
-    /// One stream.
+enum NarForm {
+    /// Compressed as one stream.
     Whole,
     /// Compressed piece by piece.
     Pieces,
-    /// Plain, over the blocks of its files.
+    /// Uncompressed, made of the blocks of the item's files.
     Tree,
 }
 
@@ -57,16 +57,17 @@ impl Compressor {
     pub const NONE: Self = Self {
         method: Compression::None,
         level: 0,
-        form: Form::Whole,
+        form: NarForm::Whole,
     };
 
-    /// No compression, over the blocks of the item's files, with a directory of them: what `--publish-tree` adds.
+    /// No compression, made of the blocks of the item's files, with a directory: what
+    /// `--publish-tree` adds.
     pub const TREE: Self = Self {
-        form: Form::Tree,
+        form: NarForm::Tree,
         ..Self::NONE
     };
 
-    /// A method at its default level; `None` for methods that are only read here.
+    /// Returns a method at its default level; `None` for methods that can only be decompressed.
     pub fn of(method: Compression) -> Option<Self> {
         match method {
             Compression::None => Some(Self::NONE),
@@ -74,43 +75,43 @@ impl Compressor {
                 method,
                 level: DEFAULT_LEVEL,
                 form: match method {
-                    Compression::Zstd => Form::Pieces,
-                    _ => Form::Whole,
+                    Compression::Zstd => NarForm::Pieces,
+                    _ => NarForm::Whole,
                 },
             }),
             _ => None,
         }
     }
 
-    /// The method.
+    /// The compression method.
     pub fn method(self) -> Compression {
         self.method
     }
 
-    /// The level; 0 for none.
+    /// The level; 0 for no compression.
     pub fn level(self) -> u32 {
         self.level
     }
 
-    /// Whether pieces are compressed on their own, so that items share them.
+    /// Returns whether pieces are compressed one by one, so that items share them.
     pub fn is_pieces(self) -> bool {
-        self.form == Form::Pieces
+        self.form == NarForm::Pieces
     }
 
-    /// Whether it is the plain NAR over the blocks of the item's files.
+    /// Returns whether the form is the plain NAR, made of the blocks of the item's files.
     pub fn is_tree(self) -> bool {
-        self.form == Form::Tree
+        self.form == NarForm::Tree
     }
 
-    /// Its name on the command line and in URLs.
+    /// The name on the command line and in URLs.
     pub fn name(self) -> &'static str {
         match self.method {
-            Compression::Zstd if self.form == Form::Whole => WHOLE,
+            Compression::Zstd if self.form == NarForm::Whole => WHOLE,
             method => method.as_str(),
         }
     }
 
-    /// The same method, as fast as it may be while a client waits.
+    /// Returns the same method with a level that is fast enough while a client waits.
     #[must_use]
     pub fn low(self) -> Self {
         Self {
@@ -119,7 +120,8 @@ impl Compressor {
         }
     }
 
-    /// What an item of this name is compressed with: nothing, if its name says that it is compressed already.
+    /// Returns the methods for an item with this name: no compression if the name has the extension
+    /// of a compressed file.
     pub fn for_item(name: &str, requested: &[Self]) -> Vec<Self> {
         match name.rsplit_once('.') {
             Some((_, extension)) if COMPRESSED.contains(&extension) => {
@@ -135,13 +137,15 @@ impl Compressor {
 #[non_exhaustive]
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum CompressorError {
-    /// The method isn't gzip, zstd, lzip or none.
-    #[error("expected gzip, zstd, zstd-whole, lzip or none, perhaps with a colon and a level")]
+    /// The method isn't gzip, zstd, zstd-whole, lzip or none.
+    #[error(
+        "expected gzip, zstd, zstd-whole, lzip or none, optionally followed by a colon and a level"
+    )]
     Method,
-    /// The level is no number, or too high.
+    /// The level is not a number, or too high.
     #[error("expected a level between 0 and {most}")]
     Level {
-        /// The method's highest.
+        /// The highest level of the method.
         most: u32,
     },
 }
@@ -156,9 +160,9 @@ impl FromStr for Compressor {
             None => (text, None),
         };
         let (name, form) = match method {
-            WHOLE => ("zstd", Form::Whole),
-            "zstd" => ("zstd", Form::Pieces),
-            name => (name, Form::Whole),
+            WHOLE => ("zstd", NarForm::Whole),
+            "zstd" => ("zstd", NarForm::Pieces),
+            name => (name, NarForm::Whole),
         };
         let method = Compression::parse(name)
             .and_then(Self::of)
@@ -199,7 +203,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn reads_what_guix_reads() {
+    fn parses_what_guix_parses() {
         for (text, expected) in [
             ("gzip", "gzip:3"),
             ("9", "gzip:9"),
@@ -228,7 +232,7 @@ mod tests {
     }
 
     #[test]
-    fn compressed_files_are_left_as_they_are() {
+    fn compressed_files_are_not_compressed_again() {
         let requested = ["zstd".parse().unwrap()];
         assert_eq!(Compressor::for_item("hello-2.12", &requested), requested);
         for name in ["hello.tar.gz", "x.zst"] {

@@ -1,4 +1,4 @@
-//! Reading a baked file back out of the block store, whole or a range of it.
+//! Reads a baked file, or a range of it, from the block store.
 
 use std::io;
 use std::ops::Range;
@@ -11,23 +11,24 @@ use interplanar_core::unixfs::{Budget, Walker};
 use super::Baker;
 use crate::blocks::BlockStore;
 
-/// The pieces of a file in order, each verified. Blocks on the disk.
+/// Yields the verified pieces of a file in order. Blocks.
 pub(crate) struct Content {
     blocks: BlockStore,
     walker: Walker,
-    /// Whom to tell of what that a block is lost.
-    damaged: Option<(Baker, String)>,
+    /// The baker to notify when a block of this item is lost.
+    damage: Option<(Baker, String)>,
     ended: bool,
 }
 
 impl Content {
-    /// The bytes of `range` in the file with this root; the baker is told if they aren't all there.
+    /// Reads the bytes of `range` in the file with this root. Notifies the baker if blocks are
+    /// lost.
     pub(crate) fn new(baker: &Baker, hash_part: &str, root: Cid, range: Range<u64>) -> Self {
         let last = range.end.saturating_sub(1);
         Self {
             blocks: baker.blocks().clone(),
             walker: Walker::with_range(root, range.start, Some(last), Budget::default()),
-            damaged: Some((baker.clone(), hash_part.to_owned())),
+            damage: Some((baker.clone(), hash_part.to_owned())),
             ended: range.is_empty(),
         }
     }
@@ -44,10 +45,12 @@ impl Content {
             for cid in wanted {
                 let data = self.blocks.get(&cid).map_err(io::Error::other)?;
                 let Some(data) = data else {
-                    if let Some((baker, hash_part)) = self.damaged.take() {
-                        baker.damaged(&hash_part);
+                    if let Some((baker, hash_part)) = self.damage.take() {
+                        baker.forget_damaged(&hash_part);
                     }
-                    return Err(io::Error::other("a block is lost"));
+                    return Err(io::Error::other(
+                        "a block is lost; the item will be baked again",
+                    ));
                 };
                 let block = Block::verify(cid, data).map_err(io::Error::other)?;
                 self.walker.push(block).map_err(io::Error::other)?;

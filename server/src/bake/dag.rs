@@ -1,4 +1,4 @@
-//! All blocks of baked DAGs and of snapshots, and the CAR of some of them.
+//! Lists the blocks of baked DAGs and snapshots, and writes CARs of them.
 
 use std::collections::HashSet;
 use std::io;
@@ -13,28 +13,29 @@ use interplanar_core::unixfs::Content as Node;
 use super::Baker;
 use crate::blocks::BlockStore;
 
-/// A block of the store, verified; `None` if it is lost.
+/// Returns a block of the store, verified; `None` if it is lost.
 fn get(blocks: &BlockStore, cid: &Cid) -> Option<Block> {
     let data = blocks.get(cid).unwrap_or_else(|error| {
-        tracing::error!(%cid, %error, "a block can't be read");
+        tracing::error!(%cid, %error, "can't read a block");
         None
     });
     Block::verify(*cid, data?).ok()
 }
 
-/// The blocks of files, directories and chunk indexes.
-pub(crate) struct Walked {
-    /// Their CIDs, parents before their children, each once. That leaves are there isn't checked.
+/// The blocks of some DAGs: files, directories and chunk indexes.
+pub(crate) struct DagBlocks {
+    /// Their CIDs, parents before their children, each once. Whether leaves exist isn't
+    /// checked.
     pub(crate) cids: Vec<Cid>,
-    /// A node that is lost, and with it what lies below it.
+    /// A lost node; the blocks below it are unknown.
     pub(crate) lost: Option<Cid>,
 }
 
-/// Walks files, directories and chunk indexes from their roots. Blocks on the disk.
-pub(crate) fn blocks_of(blocks: &BlockStore, roots: &[Cid]) -> Walked {
+/// Walks files, directories and chunk indexes from their roots. Blocks.
+pub(crate) fn blocks_of(blocks: &BlockStore, roots: &[Cid]) -> DagBlocks {
     let (mut cids, mut known) = (Vec::new(), HashSet::new());
     let mut lost = None;
-    // The next one last.
+    // The next block to visit comes last.
     let mut open: Vec<Cid> = roots.iter().rev().copied().collect();
     while let Some(cid) = open.pop() {
         if !known.insert(cid) {
@@ -49,18 +50,18 @@ pub(crate) fn blocks_of(blocks: &BlockStore, roots: &[Cid]) -> Walked {
             None => lost = Some(cid),
         }
     }
-    Walked { cids, lost }
+    DagBlocks { cids, lost }
 }
 
-/// Blocks of DAGs that stay, by multihash.
+/// The blocks that must not be deleted, by multihash.
 #[derive(Default)]
-pub(super) struct Alive(HashSet<Vec<u8>>);
+pub(super) struct LiveBlocks(HashSet<Vec<u8>>);
 
-impl Alive {
-    /// Adds DAGs.
+impl LiveBlocks {
+    /// Adds the blocks of some DAGs.
     ///
     /// # Errors
-    /// The block that is lost: those below it can't be told.
+    /// Returns a lost block: the blocks below it are unknown.
     pub(super) fn add(&mut self, blocks: &BlockStore, roots: &[Cid]) -> Result<(), Cid> {
         let walked = blocks_of(blocks, roots);
         self.0
@@ -73,10 +74,10 @@ impl Alive {
     }
 }
 
-/// What a node leads to.
+/// Returns the links of a node.
 pub(crate) fn children(block: &Block) -> io::Result<Vec<Cid>> {
     if block.cid().codec() == cid::DAG_CBOR {
-        // A part of an index has no links, and isn't an index.
+        // A part of a chunk index has no links, and doesn't decode as an index.
         let parts = match Index::decode(block.data()) {
             Ok(Index {
                 body: Body::Parts(parts),
@@ -95,35 +96,35 @@ pub(crate) fn children(block: &Block) -> io::Result<Vec<Cid>> {
     })
 }
 
-/// The pieces of a CAR with blocks of one item, or of a snapshot. Blocks on the disk.
-pub(crate) struct Car {
+/// Yields a CAR with blocks of one item or of a snapshot, piece by piece. Blocks.
+pub(crate) struct CarStream {
     store: BlockStore,
-    /// Whom to tell of what that a block is lost.
-    damaged: Option<(Baker, String)>,
+    /// The baker to notify when a block of this item is lost.
+    damage: Option<(Baker, String)>,
     header: Option<Bytes>,
     blocks: std::vec::IntoIter<Cid>,
 }
 
-impl Car {
+impl CarStream {
     pub(super) fn new(baker: &Baker, hash_part: &str, roots: &[Cid], blocks: Vec<Cid>) -> Self {
         Self {
-            damaged: Some((baker.clone(), hash_part.to_owned())),
+            damage: Some((baker.clone(), hash_part.to_owned())),
             ..Self::of(baker.blocks(), roots, blocks)
         }
     }
 
-    /// Of any blocks.
+    /// Returns a CAR of any blocks.
     pub(crate) fn of(store: &BlockStore, roots: &[Cid], blocks: Vec<Cid>) -> Self {
         Self {
             store: store.clone(),
-            damaged: None,
+            damage: None,
             header: Some(car::header(roots).into()),
             blocks: blocks.into_iter(),
         }
     }
 }
 
-impl Iterator for Car {
+impl Iterator for CarStream {
     type Item = io::Result<Bytes>;
 
     fn next(&mut self) -> Option<Self::Item> {
@@ -132,10 +133,12 @@ impl Iterator for Car {
         }
         let cid = self.blocks.next()?;
         let Some(block) = get(&self.store, &cid) else {
-            if let Some((baker, hash_part)) = self.damaged.take() {
-                baker.damaged(&hash_part);
+            if let Some((baker, hash_part)) = self.damage.take() {
+                baker.forget_damaged(&hash_part);
             }
-            return Some(Err(io::Error::other("a block is lost")));
+            return Some(Err(io::Error::other(
+                "a block is lost; repair the cache folder with `interplanar fsck`",
+            )));
         };
         let mut section = car::block_prefix(&cid, block.data().len());
         section.extend_from_slice(block.data());

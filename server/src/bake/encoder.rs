@@ -1,7 +1,7 @@
-//! The compressors themselves, one stream each: bytes in, compressed bytes to a writer.
+//! The streaming compressors: they write compressed bytes to a writer.
 //!
-//! Output depends on the input, the method, the level, and the library's version only: one thread, no time stamps. So the same NAR
-//! has the same CID wherever it is baked by the same program.
+//! The output depends only on the input, the method, the level and the library's version: one
+//! thread, no time stamps. So the same program gives the same NAR the same CID everywhere.
 
 use std::io::{self, Write};
 
@@ -12,11 +12,11 @@ use lzma_rust2::{LzipOptions, LzipWriter};
 
 use super::Compressor;
 
-/// zstd's window at most, 2^23 bytes: what decoders in browsers take (design.md).
+/// Largest zstd window, 2^23 bytes: decoders in browsers accept no more (docs/design.md).
 const MAX_WINDOW_LOG: u32 = 23;
-/// From this level on zstd would take a larger window.
+/// From this level on, zstd would use a larger window by itself.
 const ULTRA_LEVEL: u32 = 20;
-/// The dictionary of lzip's levels in bytes: those of `lzip`, rounded to powers of two.
+/// The dictionary sizes of lzip's levels in bytes: those of `lzip`, rounded to powers of two.
 const LZIP_DICTIONARY: [u32; 10] = [
     1 << 16,
     1 << 20,
@@ -29,10 +29,10 @@ const LZIP_DICTIONARY: [u32; 10] = [
     1 << 25,
     1 << 25,
 ];
-/// The smallest dictionary that lzip has.
+/// The smallest dictionary that lzip allows.
 const MIN_LZIP_DICTIONARY: u64 = 4096;
 
-/// One stream through one compressor.
+/// Compresses one stream.
 pub(crate) enum Encoder<W: Write> {
     None(W),
     Gzip(GzEncoder<W>),
@@ -41,7 +41,8 @@ pub(crate) enum Encoder<W: Write> {
 }
 
 impl<W: Write> Encoder<W> {
-    /// A stream of `size` bytes, which zstd writes into its header; another length is an error there.
+    /// Starts a stream of `size` bytes. zstd writes the size into its header, and fails on any
+    /// other length.
     pub(crate) fn new(compressor: Compressor, size: u64, out: W) -> io::Result<Self> {
         let level = compressor.level();
         Ok(match compressor.method() {
@@ -59,7 +60,8 @@ impl<W: Write> Encoder<W> {
             Compression::Lzip => {
                 let mut options = LzipOptions::with_preset(level);
                 let most = LZIP_DICTIONARY.get(level as usize).copied();
-                // The encoder takes some ten times its dictionary, which no item needs to exceed.
+                // The encoder's memory is about ten times its dictionary, and no item needs a
+                // dictionary larger than itself.
                 let needed = size.next_power_of_two().max(MIN_LZIP_DICTIONARY);
                 options.lzma_options.dict_size = most
                     .unwrap_or(1 << 25)
@@ -70,7 +72,7 @@ impl<W: Write> Encoder<W> {
         })
     }
 
-    /// Ends the stream and gives the writer back.
+    /// Ends the stream and returns the writer.
     pub(crate) fn finish(self) -> io::Result<W> {
         match self {
             Self::None(out) => Ok(out),

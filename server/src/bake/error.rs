@@ -1,4 +1,4 @@
-//! Why an item could not be baked. The messages are for the operator's log, never for strangers.
+//! Why a bake failed. The messages are for the operator's log; clients never see them.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -8,60 +8,62 @@ use interplanar_core::store_path::StorePath;
 use crate::blocks::BlocksError;
 use crate::store::SourceError;
 
-/// Why a bake ended without a record. Whoever waits for the same item gets a clone.
+/// Why a bake ended without a record. Everyone who waits for the item gets a clone.
 #[non_exhaustive]
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum BakeError {
-    /// The store can't give the item.
+    /// The item can't be read from the store.
     #[error(transparent)]
     Source(#[from] SourceError),
-    /// The NAR isn't the one that was registered.
-    #[error("{path}: its NAR differs from the registered NarHash or NarSize")]
+    /// The NAR differs from the one in the store's database.
+    #[error("the NAR of {path} differs from the NarHash or NarSize in the store's database")]
     NarHash {
         /// The item.
         path: StorePath,
     },
-    /// A binary cache's compressed file isn't the one that its narinfo names.
-    #[error("{file}: differs from the narinfo's FileHash or FileSize")]
+    /// A binary cache's compressed file differs from its narinfo.
+    #[error("{file} differs from the FileHash or FileSize in its narinfo")]
     FileHash {
         /// The compressed file.
         file: PathBuf,
     },
-    /// The NAR is malformed, or has more entries than a listing takes.
-    #[error("{path}: {reason}")]
+    /// The NAR is malformed, or has more entries than a listing may have.
+    #[error("can't read the NAR of {path}: {reason}")]
     Nar {
         /// The item.
         path: StorePath,
-        /// The parser's words.
+        /// The reason of the parser.
         reason: String,
     },
-    /// The block store can't take or give blocks.
+    /// The block store can't read or write blocks.
     #[error("{0}")]
     Blocks(String),
-    /// The disk of the cache folder is all but full.
-    #[error("only {free} bytes are free in the cache folder, {least} should stay so")]
+    /// The disk of the cache folder is almost full.
+    #[error(
+        "only {free} bytes are free on the disk of the cache folder, and {least} must stay free"
+    )]
     DiskFull {
-        /// Bytes that are free.
+        /// Free bytes.
         free: u64,
-        /// Bytes that are to stay free.
+        /// Bytes that must stay free.
         least: u64,
     },
     /// A compressor failed.
-    #[error("compressing: {0}")]
+    #[error("can't compress: {0}")]
     Compress(String),
     /// A file or folder of the cache can't be read or written.
-    #[error("{path}: {kind}")]
+    #[error("can't read or write {path}: {kind}")]
     Io {
         /// The file or folder.
         path: PathBuf,
         /// The system's reason.
         kind: io::ErrorKind,
     },
-    /// It failed a short while ago, and isn't tried again yet.
-    #[error("it failed a short while ago")]
+    /// The last bake of the item failed less than a minute ago.
+    #[error("the last bake failed less than a minute ago; it will be tried again later")]
     Recent,
-    /// The program is ending.
-    #[error("the program is ending")]
+    /// The program is stopping.
+    #[error("the program is stopping")]
     Stopped,
 }
 

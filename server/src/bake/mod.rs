@@ -1,4 +1,4 @@
-//! Baking: store items become compressed NARs in the block store, with a record of what they became.
+//! Bakes store items: compresses their NARs into the block store, and records the result.
 //!
 //! ```text
 //! <dir>/blocks/                    the block store
@@ -6,14 +6,19 @@
 //! <dir>/items/<hash part>.json     the record, written last
 //! <dir>/snapshot.json              the snapshots, with `--snapshot`
 //! ```
-//! A NAR goes once through hash and compressors ([`Compressor`]) into the UnixFS builder and the block store, and counts only if its hash is the
-//! registered one. Blocks are made durable before the record is, and the record appears whole, so a kill at any moment leaves at most
-//! blocks that nothing refers to. A binary cache's compressed files are taken as they are.
+//! A NAR passes once through the hash and all compressors ([`Compressor`]) into the UnixFS builder
+//! and the block store. The bake fails if the hash is not the NarHash in the store's database.
+//! Blocks are made durable before the record, and the record is written atomically. So a kill at
+//! any moment leaves at most blocks that nothing refers to. Compressed files of a binary cache are
+//! stored as they are.
 //!
-//! Workers are threads of their own; each item is baked once however many ask for it. An item that failed is left alone for a minute.
+//! Each worker is a thread. An item is baked once, however many clients request it. After a failed
+//! bake, the item is not tried again for a minute.
 //!
 //! ```no_run
-//! # async fn example(source: std::sync::Arc<dyn interplanar_server::store::Source>) -> Result<(), Box<dyn std::error::Error>> {
+//! # use interplanar_server::store::Source;
+//! # use std::{error::Error, sync::Arc};
+//! # async fn example(source: Arc<dyn Source>) -> Result<(), Box<dyn Error>> {
 //! use interplanar_server::bake::{Baker, Config};
 //!
 //! let baker = Baker::open(source.clone(), Config::new("/var/cache/interplanar/publish"))?;
@@ -42,7 +47,7 @@ pub mod snapshot;
 pub mod space;
 #[cfg(test)]
 mod tests;
-mod tree;
+mod tree_encoder;
 mod upload;
 mod work;
 
@@ -69,32 +74,33 @@ pub use upload::{Upload, UploadState};
 use crate::atomic;
 use crate::blocks::BlockStore;
 use crate::store::{Item, Source};
-use queue::Queue;
+use queue::BakeQueue;
 use records::{Claim, Records};
 use snapshot::Snapshots;
 
-/// Eager items that wait in memory at once.
+/// Most items that wait in memory because the whole store is baked.
 const MAX_EAGER: usize = 64;
 
-/// How to bake.
+/// What to bake with.
 #[derive(Debug, Clone)]
 pub struct Config {
-    /// The cache folder; made if it is missing.
+    /// The cache folder; created if it is missing.
     pub dir: PathBuf,
-    /// In which compressions, the preferred one first.
+    /// The compression methods, the preferred one first.
     pub compressors: Vec<Compressor>,
-    /// How the deduplicating form is cut. Items that are cut in different ways share little.
+    /// How NARs are cut into pieces. Items that are cut differently share few pieces.
     pub cut: Parameters,
-    /// How many items at a time.
+    /// Number of items that are baked at the same time.
     pub workers: usize,
-    /// Bytes of the disk that a bake leaves free.
+    /// Bytes of disk space that a bake leaves free.
     pub min_free: u64,
-    /// Requests for an item are noted no more often: how well it is known when it was last asked for.
+    /// The shortest time between two notes of when an item was requested.
     pub note_every: Duration,
 }
 
 impl Config {
-    /// In gzip:3 as `guix publish` does, one worker per processor, 64 MiB of the disk left free.
+    /// Compresses with gzip:3 as `guix publish` does, with a worker per processor, and leaves
+    /// 64 MiB free.
     pub fn new(dir: impl Into<PathBuf>) -> Self {
         Self {
             dir: dir.into(),
@@ -109,10 +115,10 @@ impl Config {
     }
 }
 
-/// How much was and is to be done.
+/// The progress of a baker.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Counts {
-    /// Items that wait.
+    /// Items that wait to be baked.
     pub queued: usize,
     /// Items being baked.
     pub running: usize,
@@ -122,7 +128,8 @@ pub struct Counts {
     pub failed: u64,
 }
 
-/// Bakes the items of a store. Clones share it; when the last one is dropped, the workers end.
+/// Bakes the items of a store. Clones share their state. When the last one is dropped, the workers
+/// stop.
 #[derive(Clone)]
 pub struct Baker {
     inner: Arc<Inner>,
@@ -136,20 +143,20 @@ struct Inner {
     records: Records,
     snapshots: Snapshots,
     listings: PathBuf,
-    queue: Queue,
+    queue: BakeQueue,
     compressor_pool: Arc<piece_compressor::CompressorPool>,
     stopped: Arc<AtomicBool>,
     baked: AtomicU64,
     failed: AtomicU64,
-    /// Hears the hash part of each item baked.
-    announced: mpsc::UnboundedSender<String>,
-    /// The other end, until somebody takes it.
-    listener: std::sync::Mutex<Option<mpsc::UnboundedReceiver<String>>>,
+    /// Sends the hash part of each baked item.
+    baked_sender: mpsc::UnboundedSender<String>,
+    /// The receiver of those hash parts, until [`Upload`] takes it.
+    baked_receiver: std::sync::Mutex<Option<mpsc::UnboundedReceiver<String>>>,
 }
 
 impl Inner {
-    fn shelves(&self) -> space::Shelves<'_> {
-        space::Shelves {
+    fn cache_parts(&self) -> space::CacheParts<'_> {
+        space::CacheParts {
             records: &self.records,
             blocks: &self.blocks,
             snapshots: &self.snapshots,
@@ -159,7 +166,7 @@ impl Inner {
     }
 }
 
-/// Ends the workers.
+/// Stops the workers when it is dropped.
 struct Workers(Arc<Inner>);
 
 impl Drop for Workers {
@@ -179,23 +186,23 @@ impl Baker {
         std::fs::create_dir_all(&listings)
             .and_then(|()| atomic::sweep(&listings))
             .map_err(BakeError::io(&listings))?;
-        // The lock of the block store keeps a second baker out before anything else is touched.
+        // The lock of the block store refuses a second baker before anything else is changed.
         let blocks = BlockStore::open(&config.dir.join("blocks"))?;
         let records = Records::open(config.dir.join("items"))?;
-        let (announced, listener) = mpsc::unbounded_channel();
+        let (baked_sender, baked_receiver) = mpsc::unbounded_channel();
         let inner = Arc::new(Inner {
             source,
             snapshots: Snapshots::open(&config.dir, blocks.clone()),
             blocks,
             records,
             listings,
-            queue: Queue::default(),
+            queue: BakeQueue::default(),
             compressor_pool: Arc::default(),
             stopped: Arc::default(),
             baked: AtomicU64::new(0),
             failed: AtomicU64::new(0),
-            announced,
-            listener: std::sync::Mutex::new(Some(listener)),
+            baked_sender,
+            baked_receiver: std::sync::Mutex::new(Some(baked_receiver)),
             config,
         });
         work::start(&inner)?;
@@ -205,57 +212,60 @@ impl Baker {
         })
     }
 
-    /// The store that is baked.
+    /// The store whose items are baked.
     pub fn source(&self) -> &Arc<dyn Source> {
         &self.inner.source
     }
 
-    /// The blocks of all that was baked.
+    /// The blocks of all baked items.
     pub fn blocks(&self) -> &BlockStore {
         &self.inner.blocks
     }
 
-    /// The compressions that an item of this name gets.
+    /// Returns the methods that this item is compressed with; its name decides.
     pub fn compressors(&self, item: &Item) -> Vec<Compressor> {
         Compressor::for_item(item.store_path.name(), &self.inner.config.compressors)
     }
 
-    /// The compressions that were asked for.
+    /// Returns the methods of the configuration.
     pub fn requested(&self) -> &[Compressor] {
         &self.inner.config.compressors
     }
 
-    /// What was baked of an item, if that is in memory. Doesn't block.
+    /// Returns a baked item, if its record is in memory. Doesn't block.
     pub fn peek(&self, hash_part: &str) -> Option<Arc<Baked>> {
         self.inner.records.peek(hash_part)
     }
 
-    /// What was baked of an item. Blocks.
+    /// Returns a baked item. Blocks.
     pub fn get(&self, hash_part: &str) -> Option<Arc<Baked>> {
         self.inner.records.get(hash_part)
     }
 
-    /// Whether a record has all compressions that its item should have.
+    /// Returns whether a record has all forms that its item should have.
     pub fn is_complete(&self, record: &Record) -> bool {
         self.inner.is_complete(record)
     }
 
-    /// Bakes an item some time, unless that is under way.
+    /// Queues the bake of an item, unless it is already queued or running.
     pub fn request(&self, item: Item, urgency: Urgency) {
-        self.inner.queue.ask(item, urgency, None);
+        self.inner.queue.request(item, urgency, None);
     }
 
-    /// Bakes an item and waits for it.
+    /// Bakes an item and waits until it is baked.
     ///
     /// # Errors
-    /// Those of the bake, which everyone who waits for it gets.
+    /// The bake failed. Everyone who waits for it gets the same error.
     pub async fn bake(&self, item: Item) -> Result<Arc<Baked>, BakeError> {
         let (sender, receiver) = oneshot::channel();
-        self.inner.queue.ask(item, Urgency::Asked, Some(sender));
+        self.inner
+            .queue
+            .request(item, Urgency::Requested, Some(sender));
         receiver.await.unwrap_or(Err(BakeError::Stopped))
     }
 
-    /// Bakes every item of the store that isn't baked yet, behind those that clients ask for. Blocks until all are at least queued.
+    /// Bakes every item of the store that isn't baked yet. Requested items have priority. Blocks
+    /// until all items are queued.
     ///
     /// # Errors
     /// The store can't be listed.
@@ -280,8 +290,9 @@ impl Baker {
         }
     }
 
-    /// An item's narinfo is about to be served: notes it now and then, on disk in the background. False: it has gone, and must not be served.
-    /// Needs a tokio runtime.
+    /// Marks an item as requested now, just before its narinfo is served. The mark is written to
+    /// disk from time to time, in the background. Returns false if the item was deleted and must
+    /// not be served. Needs a tokio runtime.
     pub(crate) fn serve(&self, baked: &Arc<Baked>) -> bool {
         match self
             .inner
@@ -289,7 +300,7 @@ impl Baker {
             .claim(baked, self.inner.config.note_every)
         {
             Claim::Kept => true,
-            Claim::Gone => false,
+            Claim::Deleted => false,
             Claim::Noted => {
                 let inner = Arc::clone(&self.inner);
                 let hash_part = baked.record.item.store_path.hash_part().to_owned();
@@ -299,11 +310,11 @@ impl Baker {
         }
     }
 
-    /// Gives back the space of items that a policy has go; of those that are merely unused, only what has left the store. Waits for the
-    /// bakes that run. Blocks.
+    /// Deletes the items that a policy selects. Items that are only unused are deleted only if they
+    /// have left the store. Waits for the running bakes. Blocks.
     ///
     /// # Errors
-    /// Records or blocks can't be read or written, or the program ends.
+    /// Records or blocks can't be read or written, or the program is stopping.
     pub fn collect(
         &self,
         policy: &space::Policy,
@@ -316,36 +327,36 @@ impl Baker {
         };
         let collected = inner
             .queue
-            .quiet(|| inner.shelves().collect(policy, &has_left, unpin));
+            .without_bakes(|| inner.cache_parts().collect(policy, &has_left, unpin));
         let collected = collected.unwrap_or(Err(BakeError::Stopped))?;
         for path in &collected.unpinned {
-            // Nobody listens where there is no Kubo.
-            let _ = inner.announced.send(path.hash_part().to_owned());
+            // Without Kubo, nobody receives this.
+            let _ = inner.baked_sender.send(path.hash_part().to_owned());
         }
         Ok(collected)
     }
 
-    /// The snapshots of what is baked.
+    /// The snapshots of the baked items.
     pub(crate) fn snapshots(&self) -> &Snapshots {
         &self.inner.snapshots
     }
 
-    /// From now on tells which items change, [`Self::changed`]; at first all that there are.
+    /// Starts to collect the items that change, for [`Self::changed`].
     pub(crate) fn watch(&self) {
         self.inner.records.watch();
     }
 
-    /// The hash parts of items that changed since the last call.
+    /// Returns the hash parts of the items that changed since the last call.
     pub(crate) fn changed(&self) -> Vec<String> {
         self.inner.records.changed()
     }
 
-    /// Ends when an item has changed.
+    /// Waits until an item has changed.
     pub(crate) async fn next_change(&self) {
         self.inner.records.next_change().await;
     }
 
-    /// The hash parts of all baked items. Blocks.
+    /// Returns the hash parts of all baked items. Blocks.
     ///
     /// # Errors
     /// The folder of records can't be read.
@@ -353,20 +364,20 @@ impl Baker {
         self.inner.records.all()
     }
 
-    /// Nix's `.ls` file of a baked item. Blocks.
+    /// Returns Nix's `.ls` file of a baked item. Blocks.
     pub fn listing(&self, hash_part: &str) -> Option<Bytes> {
         let path = self.inner.listing(hash_part);
         std::fs::read(path).ok().map(Bytes::from)
     }
 
-    /// Blocks of a baked item are lost: it is no longer counted as baked. Blocks.
-    pub fn damaged(&self, hash_part: &str) {
+    /// Forgets a baked item that has lost blocks, so that it is baked again. Blocks.
+    pub fn forget_damaged(&self, hash_part: &str) {
         tracing::error!(
             hash_part,
-            "blocks of a baked item are lost, so it will be baked again"
+            "a baked item has lost blocks; it will be baked again"
         );
         if let Err(error) = self.inner.records.remove(hash_part) {
-            tracing::error!(hash_part, %error, "its record can't be removed");
+            tracing::error!(hash_part, %error, "can't remove the record of the damaged item");
         }
     }
 
@@ -378,8 +389,8 @@ impl Baker {
         self.inner.records.count(&self.inner.stopped)
     }
 
-    /// What the baked items are together, once they were counted, and the bytes of the files that hold all blocks. Looks at a file for each
-    /// GiB, and at nothing else. Blocks.
+    /// Returns the totals of the baked items, once they were counted, and the bytes of the files
+    /// that hold all blocks. Reads only the size of one file per GiB. Blocks.
     ///
     /// # Errors
     /// The folder of blocks can't be read.
@@ -388,7 +399,7 @@ impl Baker {
         Ok(self.inner.records.totals().map(|totals| (totals, disk)))
     }
 
-    /// What was done and what is to be done.
+    /// Returns the progress.
     pub fn counts(&self) -> Counts {
         let (queued, running) = self.inner.queue.lengths();
         Counts {

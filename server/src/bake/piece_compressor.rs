@@ -1,10 +1,13 @@
-//! Compressing pieces so that they can stand anywhere in one zstd frame ([`interplanar_core::dedup::frame`]).
+//! Compresses pieces so that each can stand anywhere in one zstd frame
+//! ([`interplanar_core::dedup::frame`]).
 //!
-//! libzstd forbids repeat offsets at the start of every job but the first of a frame when it has workers, and without overlap a job knows nothing
-//! of those before. So: one worker, no overlap, a byte that nobody wants and a flush, then a piece and a flush, which writes the piece. That is all
-//! public interface. The next piece goes into the same frame, which never ends, unless it wants other tables.
+//! With workers, libzstd allows repeat offsets at the start of the first job of a frame only.
+//! Without overlap, a job can't refer to bytes of earlier jobs. So the context has one worker and
+//! no overlap. A frame starts with a dummy byte and a flush. Then each piece is one job, and a
+//! flush writes it. All of that is public interface of libzstd. The next piece goes into the same
+//! frame, which never ends, unless the piece needs another window size.
 //!
-//! A piece's bytes depend on the piece, the level and libzstd's version only.
+//! The compressed bytes depend only on the piece, the level and libzstd's version.
 
 use std::collections::VecDeque;
 use std::io;
@@ -20,18 +23,18 @@ use interplanar_core::hash::Sha256;
 use zstd::zstd_safe::zstd_sys::ZSTD_EndDirective;
 use zstd::zstd_safe::{self, CCtx, CParameter, InBuffer, OutBuffer, ResetDirective};
 
-/// Least and largest binary logarithm of a window: what the frame's header says at most.
+/// Smallest and largest binary logarithm of a window; the frame's header names the largest.
 const WINDOW_LOG: std::ops::RangeInclusive<u32> = 10..=23;
-/// Least binary logarithm of a job's size (`ZSTDMT_JOBSIZE_MIN`).
+/// Smallest binary logarithm of a job's size (`ZSTDMT_JOBSIZE_MIN`).
 const MIN_JOB_LOG: u32 = 19;
-/// A context that is not used for so long is freed.
+/// How long a context stays in memory without use.
 const IDLE: Duration = Duration::from_secs(2);
 
 /// Compresses at one level.
 struct PieceCompressor {
     context: CCtx<'static>,
     level: u32,
-    /// Binary logarithm of the window of the frame that is open.
+    /// Binary logarithm of the window of the current frame.
     window: Option<u32>,
 }
 
@@ -46,7 +49,7 @@ impl PieceCompressor {
     }
 
     fn compress(&mut self, plain: &[u8]) -> io::Result<Vec<u8>> {
-        // Tables for no more than the piece: they are cleared for each.
+        // A window no larger than the piece: its tables are cleared for each.
         let window = plain.len().next_power_of_two().ilog2();
         let window = window.clamp(*WINDOW_LOG.start(), *WINDOW_LOG.end());
         if self.window != Some(window) {
@@ -100,7 +103,7 @@ fn code(code: usize) -> io::Error {
     io::Error::other(zstd_safe::get_error_name(code))
 }
 
-/// A piece as it is stored.
+/// A compressed piece, cut into the blocks that are stored.
 pub(super) struct CompressedPiece {
     pub(super) leaves: Vec<Block>,
     /// SHA-256 of the plain bytes.
@@ -109,57 +112,60 @@ pub(super) struct CompressedPiece {
     pub(super) compressed: u32,
 }
 
-/// What comes of a piece; an error also where the thread has panicked.
-pub(super) struct Outcome {
+/// A piece that is being compressed.
+pub(super) struct PendingPiece {
     receiver: Receiver<io::Result<CompressedPiece>>,
-    _share: Share,
+    _bytes: PendingBytes,
 }
 
-impl Outcome {
-    /// Waits for it.
+impl PendingPiece {
+    /// Waits for the compressed piece. If the compressing thread panicked, that is an error.
     pub(super) fn wait(self) -> io::Result<CompressedPiece> {
-        let outcome = self.receiver.recv();
-        outcome.unwrap_or_else(|_| Err(io::Error::other("a thread that compresses has ended")))
+        let result = self.receiver.recv();
+        result.unwrap_or_else(|_| Err(io::Error::other("a compressing thread has panicked")))
     }
 }
 
-/// Bytes that are counted as being in the works until this is dropped.
-struct Share {
-    queue: Arc<Queue>,
+/// Bytes that count as pending until this is dropped.
+struct PendingBytes {
+    queue: Arc<CompressQueue>,
     bytes: u64,
 }
 
-impl Drop for Share {
+impl Drop for PendingBytes {
     fn drop(&mut self) {
-        self.queue.in_works.fetch_sub(self.bytes, Ordering::Relaxed);
+        self.queue
+            .pending_bytes
+            .fetch_sub(self.bytes, Ordering::Relaxed);
     }
 }
 
-struct Job {
+struct CompressJob {
     level: u32,
     plain: Bytes,
     reply: SyncSender<io::Result<CompressedPiece>>,
 }
 
 #[derive(Default)]
-struct Queue {
-    state: Mutex<State>,
+struct CompressQueue {
+    state: Mutex<QueueState>,
     wake: Condvar,
-    /// Bytes of pieces whose outcome nobody has taken yet.
-    in_works: AtomicU64,
+    /// Bytes of pieces whose result was not taken yet.
+    pending_bytes: AtomicU64,
 }
 
 #[derive(Default)]
-struct State {
-    jobs: VecDeque<Job>,
-    begun: bool,
+struct QueueState {
+    jobs: VecDeque<CompressJob>,
+    started: bool,
     closed: bool,
 }
 
-/// The threads that compress pieces, for all bakes together; begun when they are needed, and ended with this.
+/// The threads that compress pieces for all bakes. They start when the first piece comes, and stop
+/// when this is dropped.
 #[derive(Default)]
 pub(super) struct CompressorPool {
-    queue: Arc<Queue>,
+    queue: Arc<CompressQueue>,
 }
 
 impl Drop for CompressorPool {
@@ -170,40 +176,41 @@ impl Drop for CompressorPool {
 }
 
 impl CompressorPool {
-    /// How many there are: one per processor.
+    /// Returns the number of threads: one per processor.
     fn count() -> usize {
         std::thread::available_parallelism().map_or(1, usize::from)
     }
 
-    /// Whether so much is in the works that every thread has a piece and finds the next one.
+    /// Returns whether so many bytes are pending that every thread has a piece and another one
+    /// waits.
     pub(super) fn is_busy(&self) -> bool {
         let enough = (Self::count() as u64 + 1) * u64::from(MAX_PIECE);
-        self.queue.in_works.load(Ordering::Relaxed) > enough
+        self.queue.pending_bytes.load(Ordering::Relaxed) > enough
     }
 
-    /// Has a piece compressed.
-    pub(super) fn compress(&self, level: u32, plain: Bytes) -> Outcome {
+    /// Queues a piece to compress.
+    pub(super) fn compress(&self, level: u32, plain: Bytes) -> PendingPiece {
         let (reply, receiver) = sync_channel(1);
         let bytes = plain.len() as u64;
-        self.queue.in_works.fetch_add(bytes, Ordering::Relaxed);
-        let share = Share {
+        self.queue.pending_bytes.fetch_add(bytes, Ordering::Relaxed);
+        let pending = PendingBytes {
             queue: Arc::clone(&self.queue),
             bytes,
         };
         let mut state = self.queue.lock();
-        if !std::mem::replace(&mut state.begun, true) {
+        if !std::mem::replace(&mut state.started, true) {
             self.start();
         }
-        state.jobs.push_back(Job {
+        state.jobs.push_back(CompressJob {
             level,
             plain,
             reply,
         });
         drop(state);
         self.queue.wake.notify_one();
-        Outcome {
+        PendingPiece {
             receiver,
-            _share: share,
+            _bytes: pending,
         }
     }
 
@@ -214,14 +221,14 @@ impl CompressorPool {
                 .name(format!("compress-{number}"))
                 .spawn(move || queue.work());
             if let Err(error) = started {
-                tracing::error!(%error, "a thread to compress in can't be started");
+                tracing::error!(%error, "can't start a compressing thread");
             }
         }
     }
 }
 
-impl Queue {
-    fn lock(&self) -> MutexGuard<'_, State> {
+impl CompressQueue {
+    fn lock(&self) -> MutexGuard<'_, QueueState> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -230,16 +237,17 @@ impl Queue {
         while let Some(job) = self.next(&mut compressor) {
             let compressed = compressed(&mut compressor, job.level, &job.plain);
             if compressed.is_err() {
-                // Whatever it was, the next piece gets a fresh context.
+                // After any error, the next piece gets a new context.
                 compressor = None;
             }
-            // A bake that failed doesn't listen any more.
+            // A failed bake no longer receives.
             let _ = job.reply.send(compressed);
         }
     }
 
-    /// Waits for a job; the context, which has tables of some 10 to 100 MB, goes if none comes for a while.
-    fn next(&self, compressor: &mut Option<PieceCompressor>) -> Option<Job> {
+    /// Waits for a job. If none comes for a while, frees the context, whose tables take 10 to
+    /// 100 MB.
+    fn next(&self, compressor: &mut Option<PieceCompressor>) -> Option<CompressJob> {
         let mut state = self.lock();
         loop {
             if state.closed {
@@ -290,7 +298,7 @@ fn compressed(
 mod tests {
     use super::*;
 
-    /// Bytes that compress somewhat.
+    /// Returns bytes that compress a little.
     fn words(seed: u64, length: usize) -> Vec<u8> {
         let mut state = seed | 1;
         let mut words = String::new();
@@ -318,7 +326,7 @@ mod tests {
     ];
 
     #[test]
-    fn a_piece_stands_anywhere_and_is_the_same_whatever_was_pressed_before() {
+    fn a_piece_can_stand_anywhere_and_does_not_depend_on_earlier_ones() {
         for level in [1, 3, 9] {
             let mut compressor = PieceCompressor::new(level).unwrap();
             let mut pieces = Vec::new();
@@ -347,7 +355,8 @@ mod tests {
         }
     }
 
-    /// Zeros and repeats of 1, 4 and 8 bytes would use a fresh decoder's offsets at once.
+    /// Zeros and repeats of 1, 4 and 8 bytes would otherwise use the offsets that a new decoder
+    /// starts with.
     #[test]
     fn repeats_at_the_start_use_no_offset_from_before() {
         for level in [1, 3, 9, 19, 22] {
@@ -368,10 +377,10 @@ mod tests {
     }
 
     #[test]
-    fn presses_give_each_its_own() {
+    fn each_piece_gets_its_own_result() {
         let compressor_pool = CompressorPool::default();
         let plain = |n: u64| Bytes::from(words(n, 1000 * n as usize + 1));
-        let outcomes: Vec<Outcome> = (0..50)
+        let outcomes: Vec<PendingPiece> = (0..50)
             .map(|n| compressor_pool.compress(n as u32 % 5 + 1, plain(n)))
             .collect();
         for (n, outcome) in outcomes.into_iter().enumerate() {

@@ -1,5 +1,5 @@
-//! The deduplicating form of a NAR: cut, compressed piece by piece on all processors, and put together in order.
-
+//! The form of a NAR that shares pieces with other items: it is cut into pieces, they are
+//! compressed on all processors, and put together in order.
 use std::cell::RefCell;
 use std::collections::VecDeque;
 use std::rc::Rc;
@@ -14,21 +14,21 @@ use interplanar_core::store_path::HASH_PART;
 
 use super::BakeError;
 use super::block_writer::{Batch, BlockWriter};
-use super::piece_compressor::{CompressedPiece, CompressorPool, Outcome};
+use super::piece_compressor::{CompressedPiece, CompressorPool, PendingPiece};
 use crate::store::Item;
 
-/// Bytes that a bake may have in the works whatever others have.
-const LEAST: u64 = 2 * MAX_PIECE as u64;
+/// Pending bytes that every bake may have, however many bakes run.
+const MIN_PENDING: u64 = 2 * MAX_PIECE as u64;
 
-/// What comes next in the file.
-enum Next {
-    Piece { length: u64, outcome: Outcome },
+/// A step in the order of the NAR.
+enum NarStep {
+    Piece { length: u64, result: PendingPiece },
     Enter,
     Leave { size: u64 },
 }
 
-/// A file in the making.
-pub(super) struct Pieces {
+/// Cuts and compresses one NAR.
+pub(super) struct PiecesEncoder {
     level: u32,
     compressor_pool: Arc<CompressorPool>,
     cutter: Cutter,
@@ -37,24 +37,24 @@ pub(super) struct Pieces {
     small: SmallPieces,
     batch: Batch,
     hasher: Sha256Hasher,
-    /// In the order of the NAR.
-    next: VecDeque<Next>,
-    /// Bytes of the NAR that are in the works.
-    in_works: u64,
+    /// Steps that are not yet written, in the order of the NAR.
+    steps: VecDeque<NarStep>,
+    /// Bytes of the NAR that were given to the compressors and are not written yet.
+    pending_bytes: u64,
 }
 
-/// A file that is in the block store, if not durable yet.
-pub(super) struct Stored {
+/// A file that was written to the block store, but is not durable yet.
+pub(super) struct StoredPieces {
     pub(super) cid: Cid,
     /// Root of the chunk index.
     pub(super) index: Cid,
-    /// Root of the file of the small pieces, if there are some.
+    /// Root of the file with the small pieces, if there are any.
     pub(super) small: Option<Cid>,
     pub(super) size: u64,
     pub(super) hash: Sha256,
 }
 
-impl Pieces {
+impl PiecesEncoder {
     pub(super) fn new(
         item: &Item,
         level: u32,
@@ -81,40 +81,40 @@ impl Pieces {
             small: SmallPieces::default(),
             batch,
             hasher,
-            next: VecDeque::new(),
-            in_works: 0,
+            steps: VecDeque::new(),
+            pending_bytes: 0,
         })
     }
 
-    /// Takes the next bytes of the NAR; waits while too much is in the works.
+    /// Compresses the next bytes of the NAR. Waits while too many are pending.
     pub(super) fn write(&mut self, item: &Item, mut bytes: &[u8]) -> Result<(), BakeError> {
         let cut = |error| malformed(item, &error);
         while let Some(cut) = self.cutter.push(&mut bytes).map_err(cut)? {
-            let next = match cut {
-                Cut::Enter => Next::Enter,
-                Cut::Leave { size } => Next::Leave { size },
+            let step = match cut {
+                Cut::Enter => NarStep::Enter,
+                Cut::Leave { size } => NarStep::Leave { size },
                 Cut::Piece(piece) => {
                     let length = piece.data.len() as u64;
-                    self.in_works += length;
-                    let outcome = self.compressor_pool.compress(self.level, piece.data);
-                    Next::Piece { length, outcome }
+                    self.pending_bytes += length;
+                    let result = self.compressor_pool.compress(self.level, piece.data);
+                    NarStep::Piece { length, result }
                 }
             };
-            self.next.push_back(next);
-            // A few pieces are every bake's, however many bakes there are.
-            while self.in_works > LEAST && self.compressor_pool.is_busy() {
-                self.settle()?;
+            self.steps.push_back(step);
+            // Each bake may have some bytes pending, however many bakes run.
+            while self.pending_bytes > MIN_PENDING && self.compressor_pool.is_busy() {
+                self.write_next()?;
             }
         }
         Ok(())
     }
 
-    pub(super) fn finish(mut self, item: &Item) -> Result<Stored, BakeError> {
+    pub(super) fn finish(mut self, item: &Item) -> Result<StoredPieces, BakeError> {
         self.cutter
             .finish()
             .map_err(|error| malformed(item, &error))?;
-        while !self.next.is_empty() {
-            self.settle()?;
+        while !self.steps.is_empty() {
+            self.write_next()?;
         }
         self.hasher.update(&frame::TAIL);
         let batch = &mut self.batch;
@@ -122,7 +122,7 @@ impl Pieces {
         let index = self.index.finish(&mut |block| batch.add(block));
         let small = self.small.finish(&mut |block| batch.add(block));
         self.batch.finish()?;
-        Ok(Stored {
+        Ok(StoredPieces {
             cid: built.cid,
             index,
             small: small.map(|built| built.cid),
@@ -131,31 +131,31 @@ impl Pieces {
         })
     }
 
-    /// Puts what comes next where it belongs.
-    fn settle(&mut self) -> Result<(), BakeError> {
+    /// Writes the next step to the DAG and the block store.
+    fn write_next(&mut self) -> Result<(), BakeError> {
         let batch = &mut self.batch;
-        match self.next.pop_front() {
+        match self.steps.pop_front() {
             None => return Ok(()),
-            Some(Next::Enter) => self.dag.enter(),
-            Some(Next::Leave { size }) => self.dag.leave(size, &mut |block| batch.add(block)),
-            Some(Next::Piece { length, outcome }) => {
-                self.in_works -= length;
-                let pressed = outcome
+            Some(NarStep::Enter) => self.dag.enter(),
+            Some(NarStep::Leave { size }) => self.dag.leave(size, &mut |block| batch.add(block)),
+            Some(NarStep::Piece { length, result }) => {
+                self.pending_bytes -= length;
+                let piece = result
                     .wait()
                     .map_err(|error| BakeError::Compress(error.to_string()))?;
-                self.add(pressed);
+                self.add(piece);
             }
         }
-        self.batch.settle()
+        self.batch.write_if_full()
     }
 
-    fn add(&mut self, pressed: CompressedPiece) {
+    fn add(&mut self, piece: CompressedPiece) {
         let batch = &mut self.batch;
-        self.dag.add(&pressed.leaves, &mut |block| batch.add(block));
-        for leaf in &pressed.leaves {
+        self.dag.add(&piece.leaves, &mut |block| batch.add(block));
+        for leaf in &piece.leaves {
             self.hasher.update(leaf.data());
         }
-        // A leaf's CID has its digest.
+        // The CID of a leaf contains its SHA-256.
         let digest = |leaf: &interplanar_core::block::Block| {
             let digest = leaf.cid().hash().digest().try_into();
             digest
@@ -164,14 +164,14 @@ impl Pieces {
         };
         let entry = Entry {
             offset: 0,
-            length: pressed.length,
-            compressed: pressed.compressed,
-            plain: pressed.plain,
-            leaves: pressed.leaves.iter().map(digest).collect(),
+            length: piece.length,
+            compressed: piece.compressed,
+            plain: piece.plain,
+            leaves: piece.leaves.iter().map(digest).collect(),
         };
         self.small.add(&entry, &mut |block| batch.add(block));
         self.index.add(entry, &mut |block| batch.add(block));
-        pressed.leaves.into_iter().for_each(|leaf| batch.add(leaf));
+        piece.leaves.into_iter().for_each(|leaf| batch.add(leaf));
     }
 }
 

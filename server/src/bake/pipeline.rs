@@ -1,7 +1,9 @@
-//! One item: its NAR goes once through the hash, the listing and all compressors, in constant memory.
+//! Bakes one item: its NAR passes once through the hash, the listing and all compressors, in
+//! constant memory.
 //!
-//! Two threads share the work: one reads the store and hashes, the other compresses and stores. Nothing refers to the blocks until
-//! the caller writes the record, so that a bake that ends midway leaves nothing that anyone can ask for.
+//! Two threads share the work: one reads the store and hashes, the other compresses and stores.
+//! Nothing refers to the blocks until the caller writes the record, so nobody can request an
+//! item that is not completely baked.
 
 use std::cell::RefCell;
 use std::fs::File;
@@ -17,47 +19,47 @@ use interplanar_core::hash::{Sha256, Sha256Hasher};
 use interplanar_core::nar::{Listing, Parser};
 use interplanar_core::narinfo::Compression;
 
-use super::block_writer::{BlockWriter, Sink};
+use super::block_writer::{BlockWriter, FileWriter};
 use super::encoder::Encoder;
 use super::piece_compressor::CompressorPool;
-use super::pieces::Pieces;
+use super::pieces::PiecesEncoder;
 use super::record::Representation;
-use super::tree::Tree;
+use super::tree_encoder::TreeEncoder;
 use super::{BakeError, Compressor};
 use crate::store::{Item, PreparedFile, Source, SourceError};
 
-/// Pieces of a NAR (of about 256 KiB) that wait for the compressors.
+/// Chunks of a NAR (about 256 KiB each) that wait for the compressors.
 const QUEUE: usize = 8;
-/// Bytes read from a prepared file at once.
+/// Bytes read from a binary cache's file at a time.
 const BUFFER: usize = 256 << 10;
 
-/// What came out.
-pub(super) struct Baking {
+/// The result of a bake.
+pub(super) struct BakeOutput {
     pub(super) representations: Vec<Representation>,
-    /// Nix's `.ls` file; with CIDs if there is a tree.
+    /// Nix's `.ls` file; with CIDs if the item is also stored as a tree.
     pub(super) listing: String,
 }
 
-/// Bakes the NAR of an item in each of `compressors`.
+/// Bakes the NAR of an item with each of `compressors`.
 pub(super) fn bake(
     source: &dyn Source,
     item: &Item,
     compressors: &[Compressor],
     compressor_pool: (Parameters, &Arc<CompressorPool>),
     block_writer: &Rc<RefCell<BlockWriter>>,
-) -> Result<Baking, BakeError> {
+) -> Result<BakeOutput, BakeError> {
     std::thread::scope(|scope| {
         let (sender, receiver) = sync_channel(QUEUE);
         let reading = scope.spawn(move || read(source, item, sender));
         let compressed = compress(item, compressors, compressor_pool, block_writer, &receiver);
-        // The reader ends when nobody listens any more.
+        // Without a receiver, the reader stops.
         drop(receiver);
         let read = reading.join().unwrap_or_else(|_| {
             let path = item.store_path.as_str().to_owned();
             Err(BakeError::Source(SourceError::Unreadable(path)))
         });
         let encoders = match (compressed, read) {
-            // That nobody listened is the consequence of the other's error.
+            // If both failed, the reader failed only because the receiver was dropped.
             (Err(error), _) => return Err(error),
             (Ok(_), Err(error)) => return Err(error),
             (Ok(encoders), Ok(())) => encoders,
@@ -66,28 +68,29 @@ pub(super) fn bake(
     })
 }
 
-/// Reads and hashes the NAR; what is read goes to the compressors, and only the right NAR ends well.
+/// Reads and hashes the NAR, and sends it to the compressors. Fails if the hash or the size is
+/// wrong.
 fn read(source: &dyn Source, item: &Item, sender: SyncSender<Bytes>) -> Result<(), BakeError> {
-    let mut pipe = Pipe {
+    let mut nar = NarSender {
         sender,
         hasher: Sha256Hasher::new(),
         size: 0,
     };
-    source.dump(item, &mut pipe)?;
-    if pipe.hasher.finish() != item.nar_hash || pipe.size != item.nar_size {
+    source.dump(item, &mut nar)?;
+    if nar.hasher.finish() != item.nar_hash || nar.size != item.nar_size {
         let path = item.store_path.clone();
         return Err(BakeError::NarHash { path });
     }
     Ok(())
 }
 
-struct Pipe {
+struct NarSender {
     sender: SyncSender<Bytes>,
     hasher: Sha256Hasher,
     size: u64,
 }
 
-impl Write for Pipe {
+impl Write for NarSender {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         self.sender
             .send(Bytes::copy_from_slice(bytes))
@@ -102,16 +105,16 @@ impl Write for Pipe {
     }
 }
 
-/// A NAR that is being compressed.
-enum Stream {
-    Whole(Box<Encoder<Sink>>),
-    Pieces(Box<Pieces>),
-    Tree(Box<Tree>),
+/// Compresses a NAR into one form.
+enum FormEncoder {
+    Whole(Box<Encoder<FileWriter>>),
+    Pieces(Box<PiecesEncoder>),
+    Tree(Box<TreeEncoder>),
 }
 
-/// The compressors with the whole NAR in them, not finished yet.
+/// Compresses a NAR into all forms at the same time.
 struct Encoders {
-    streams: Vec<(Compressor, Stream)>,
+    forms: Vec<(Compressor, FormEncoder)>,
     parser: Parser,
     listing: Listing,
 }
@@ -124,34 +127,35 @@ fn compress(
     nar: &Receiver<Bytes>,
 ) -> Result<Encoders, BakeError> {
     let failed = |error: io::Error| block_writer.borrow_mut().cause(&error);
-    let mut streams = Vec::with_capacity(compressors.len());
+    let mut forms = Vec::with_capacity(compressors.len());
     for &compressor in compressors {
-        let stream = if compressor.is_tree() {
-            Stream::Tree(Box::new(Tree::new(block_writer)))
+        let form = if compressor.is_tree() {
+            FormEncoder::Tree(Box::new(TreeEncoder::new(block_writer)))
         } else if compressor.is_pieces() {
-            let pieces = Pieces::new(item, compressor.level(), compressor_pool, block_writer)?;
-            Stream::Pieces(Box::new(pieces))
+            let pieces =
+                PiecesEncoder::new(item, compressor.level(), compressor_pool, block_writer)?;
+            FormEncoder::Pieces(Box::new(pieces))
         } else {
-            // Uncompressed, the file's hash is the NAR's.
-            let sink = Sink::new(block_writer, compressor.method() != Compression::None);
-            let encoder = Encoder::new(compressor, item.nar_size, sink).map_err(failed)?;
-            Stream::Whole(Box::new(encoder))
+            // An uncompressed file has the hash of the NAR.
+            let writer = FileWriter::new(block_writer, compressor.method() != Compression::None);
+            let encoder = Encoder::new(compressor, item.nar_size, writer).map_err(failed)?;
+            FormEncoder::Whole(Box::new(encoder))
         };
-        streams.push((compressor, stream));
+        forms.push((compressor, form));
     }
     let mut encoders = Encoders {
-        streams,
+        forms,
         parser: Parser::new(),
         listing: Listing::new(),
     };
     for piece in nar {
         list(&mut encoders.parser, &mut encoders.listing, &piece)
             .map_err(|reason| malformed(item, reason))?;
-        for (_, stream) in &mut encoders.streams {
-            match stream {
-                Stream::Whole(encoder) => encoder.write_all(&piece).map_err(failed)?,
-                Stream::Pieces(pieces) => pieces.write(item, &piece)?,
-                Stream::Tree(tree) => tree.write(item, &piece)?,
+        for (_, form) in &mut encoders.forms {
+            match form {
+                FormEncoder::Whole(encoder) => encoder.write_all(&piece).map_err(failed)?,
+                FormEncoder::Pieces(pieces) => pieces.write(item, &piece)?,
+                FormEncoder::Tree(tree) => tree.write(item, &piece)?,
             }
         }
     }
@@ -181,22 +185,23 @@ impl Encoders {
         self,
         item: &Item,
         block_writer: &Rc<RefCell<BlockWriter>>,
-    ) -> Result<Baking, BakeError> {
+    ) -> Result<BakeOutput, BakeError> {
         self.parser
             .finish()
             .map_err(|reason| malformed(item, reason))?;
-        let mut representations = Vec::with_capacity(self.streams.len());
+        let mut representations = Vec::with_capacity(self.forms.len());
         let mut cids = Vec::new();
-        for (compressor, stream) in self.streams {
-            representations.push(match stream {
-                Stream::Whole(encoder) => {
+        for (compressor, form) in self.forms {
+            representations.push(match form {
+                FormEncoder::Whole(encoder) => {
                     let finished = encoder.finish();
-                    let sink = finished.map_err(|error| block_writer.borrow_mut().cause(&error))?;
-                    let stored = sink.finish()?;
+                    let writer =
+                        finished.map_err(|error| block_writer.borrow_mut().cause(&error))?;
+                    let stored = writer.finish()?;
                     let hash = stored.hash.unwrap_or(item.nar_hash);
                     representation(compressor, stored.cid, stored.size, hash)
                 }
-                Stream::Pieces(pieces) => {
+                FormEncoder::Pieces(pieces) => {
                     let stored = pieces.finish(item)?;
                     Representation {
                         index: Some(stored.index),
@@ -204,7 +209,7 @@ impl Encoders {
                         ..representation(compressor, stored.cid, stored.size, stored.hash)
                     }
                 }
-                Stream::Tree(tree) => {
+                FormEncoder::Tree(tree) => {
                     let tree = tree.finish(item)?;
                     cids = tree.cids;
                     Representation {
@@ -214,7 +219,7 @@ impl Encoders {
                 }
             });
         }
-        Ok(Baking {
+        Ok(BakeOutput {
             representations,
             listing: self.listing.to_json_with(&cids),
         })
@@ -240,8 +245,8 @@ fn representation(
     }
 }
 
-/// Takes a binary cache's compressed file as it is, if it is the one that the narinfo names.
-pub(super) fn take(
+/// Stores a binary cache's compressed file as it is, if its hash and size are those in the narinfo.
+pub(super) fn store_prepared(
     source: &dyn Source,
     item: &Item,
     prepared: &PreparedFile,
@@ -249,11 +254,11 @@ pub(super) fn take(
 ) -> Result<Representation, BakeError> {
     let expected = prepared.entry.file_hash;
     if expected.is_none() {
-        // Nothing vouches for the file but what is in it.
+        // The narinfo has no FileHash, so check the NAR that the file contains.
         check_nar(source, item)?;
     }
     let mut file = File::open(&prepared.path).map_err(BakeError::io(&prepared.path))?;
-    let mut sink = Sink::new(block_writer, true);
+    let mut writer = FileWriter::new(block_writer, true);
     let mut buffer = vec![0; BUFFER];
     loop {
         let length = file
@@ -262,14 +267,15 @@ pub(super) fn take(
         let Some(bytes) = buffer.get(..length).filter(|bytes| !bytes.is_empty()) else {
             break;
         };
-        sink.write_all(bytes)
+        writer
+            .write_all(bytes)
             .map_err(|error| block_writer.borrow_mut().cause(&error))?;
     }
-    let stored = sink.finish()?;
-    let right = |hash: Sha256| expected.is_none_or(|expected| expected == hash);
+    let stored = writer.finish()?;
+    let is_right = |hash: Sha256| expected.is_none_or(|expected| expected == hash);
     let size = prepared.entry.file_size.unwrap_or(prepared.size);
     match stored.hash {
-        Some(hash) if right(hash) && stored.size == size => Ok(Representation {
+        Some(hash) if is_right(hash) && stored.size == size => Ok(Representation {
             compression: prepared.entry.compression,
             level: 0,
             file_size: stored.size,

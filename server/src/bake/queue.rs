@@ -1,4 +1,4 @@
-//! Who bakes what next: each item is in here once, however many ask for it.
+//! The queue of items to bake. An item is queued once, however many clients request it.
 
 use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
@@ -9,64 +9,67 @@ use tokio::sync::oneshot;
 use super::{BakeError, Baked};
 use crate::store::Item;
 
-/// An item that failed isn't tried again for so long.
+/// After a failed bake, an item isn't tried again for this time.
 const RETRY: Duration = Duration::from_secs(60);
-/// Failures that are remembered, at most.
+/// Most failures that are remembered.
 const MAX_FAILURES: usize = 1024;
 
-/// How a bake ended.
-pub(super) type Outcome = Result<Arc<Baked>, BakeError>;
+/// The result of a bake.
+pub(super) type BakeResult = Result<Arc<Baked>, BakeError>;
 
-/// Whether somebody waits for an item.
+/// The priority of a bake.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Urgency {
-    /// A client asked for it.
-    Asked,
-    /// It may be asked for one day.
+    /// A client requested the item.
+    Requested,
+    /// Nobody has requested the item yet. Such items are baked after all others.
     Eager,
 }
 
 #[derive(Default)]
-pub(super) struct Queue {
-    state: Mutex<State>,
+pub(super) struct BakeQueue {
+    state: Mutex<QueueState>,
     wake: Condvar,
 }
 
 #[derive(Default)]
-struct State {
-    asked: VecDeque<Item>,
+struct QueueState {
+    requested: VecDeque<Item>,
     eager: VecDeque<Item>,
-    /// Every item that is queued or being baked, by hash part, with those who wait for it.
-    in_flight: HashMap<String, Vec<oneshot::Sender<Outcome>>>,
+    /// The items that are queued or being baked, by hash part, with the senders of those who
+    /// wait.
+    in_flight: HashMap<String, Vec<oneshot::Sender<BakeResult>>>,
     failed: HashMap<String, Instant>,
-    /// The numbers of the bakes that run.
+    /// The numbers of the running bakes.
     running: BTreeSet<u64>,
-    /// Counts the bakes begun.
-    begun: u64,
-    /// Bakes that went well while others ran that still run: how many had begun by then, and the hash part.
-    ended: Vec<(u64, String)>,
-    /// Those who want to remove blocks: no bake begins before they have.
+    /// The number of bakes started so far.
+    started: u64,
+    /// Successful bakes that ran beside a bake that still runs: the value of `started` at their
+    /// end, and their hash part.
+    finished: Vec<(u64, String)>,
+    /// Threads that want to remove blocks. No bake starts before they have.
     cleaners: usize,
-    /// Of these, bakes that failed; they count as running.
+    /// Those of them whose bake failed; it still counts as running.
     failing: usize,
-    /// One of them does it now.
+    /// Whether one of them removes blocks now.
     cleaning: bool,
     closed: bool,
 }
 
-/// An item to be baked now.
-pub(super) struct Turn {
+/// A bake that was taken from the queue.
+pub(super) struct RunningBake {
     pub(super) item: Item,
     number: u64,
 }
 
-impl Queue {
-    /// Adds an item unless it is here already. Whoever waits hears how it ends; at once, if it failed a short while ago.
-    pub(super) fn ask(
+impl BakeQueue {
+    /// Adds an item unless it is queued already. `waiter` gets the result, at once if the last bake
+    /// has just failed.
+    pub(super) fn request(
         &self,
         item: Item,
         urgency: Urgency,
-        waiter: Option<oneshot::Sender<Outcome>>,
+        waiter: Option<oneshot::Sender<BakeResult>>,
     ) {
         let hash_part = item.store_path.hash_part().to_owned();
         let mut state = self.lock();
@@ -80,28 +83,28 @@ impl Queue {
             } else {
                 BakeError::Stopped
             };
-            // A waiter that has gone needs no answer, here and below.
+            // The waiter may be gone; here and below that is fine.
             let _ = waiter.map(|waiter| waiter.send(Err(error)));
             return;
         }
         if let Some(waiters) = state.in_flight.get_mut(&hash_part) {
             waiters.extend(waiter);
-            if urgency == Urgency::Asked {
-                state.hurry(&hash_part);
+            if urgency == Urgency::Requested {
+                state.prioritize(&hash_part);
             }
             return;
         }
         state.in_flight.insert(hash_part, Vec::from_iter(waiter));
         match urgency {
-            Urgency::Asked => state.asked.push_back(item),
+            Urgency::Requested => state.requested.push_back(item),
             Urgency::Eager => state.eager.push_back(item),
         }
         drop(state);
         self.wake.notify_all();
     }
 
-    /// Waits for an item; `None` when the program ends.
-    pub(super) fn take(&self) -> Option<Turn> {
+    /// Waits for an item; returns `None` when the program stops.
+    pub(super) fn take(&self) -> Option<RunningBake> {
         let mut state = self.lock();
         loop {
             if state.closed {
@@ -110,51 +113,53 @@ impl Queue {
             if state.cleaners == 0
                 && let Some(item) = state.next()
             {
-                state.begun += 1;
-                let number = state.begun;
+                state.started += 1;
+                let number = state.started;
                 state.running.insert(number);
-                return Some(Turn { item, number });
+                return Some(RunningBake { item, number });
             }
             state = self.wait(state);
         }
     }
 
-    /// Tells everyone how it ended.
-    pub(super) fn done(&self, turn: &Turn, outcome: &Outcome) {
-        let hash_part = turn.item.store_path.hash_part();
+    /// Sends the result to all who wait.
+    pub(super) fn finish(&self, bake: &RunningBake, result: &BakeResult) {
+        let hash_part = bake.item.store_path.hash_part();
         let mut state = self.lock();
-        state.running.remove(&turn.number);
-        if outcome.is_err() {
+        state.running.remove(&bake.number);
+        if result.is_err() {
             if state.failed.len() >= MAX_FAILURES {
                 state.failed.clear();
             }
             state.failed.insert(hash_part.to_owned(), Instant::now());
         } else {
             state.failed.remove(hash_part);
-            let begun = state.begun;
-            state.ended.push((begun, hash_part.to_owned()));
+            let started = state.started;
+            state.finished.push((started, hash_part.to_owned()));
         }
         let oldest = state.running.first().copied().unwrap_or(u64::MAX);
-        state.ended.retain(|(begun, _)| *begun >= oldest);
+        state.finished.retain(|(started, _)| *started >= oldest);
         let waiters = state.in_flight.remove(hash_part).unwrap_or_default();
         drop(state);
         self.wake.notify_all();
         for waiter in waiters {
-            let _ = waiter.send(outcome.clone());
+            let _ = waiter.send(result.clone());
         }
     }
 
-    /// Runs `work` while no bake runs: those that run are waited for, and others wait. `None` when the program ends.
-    pub(super) fn quiet<T>(&self, work: impl FnOnce() -> T) -> Option<T> {
-        self.alone(None, |_| work())
+    /// Runs `work` while no bake runs: waits for the running ones, and lets others wait. Returns
+    /// `None` when the program stops.
+    pub(super) fn without_bakes<T>(&self, work: impl FnOnce() -> T) -> Option<T> {
+        self.exclusively(None, |_| work())
     }
 
-    /// The same for a bake that failed. `clean` hears which items were baked at the same time, and so may share its blocks.
-    pub(super) fn clean_up(&self, turn: &Turn, clean: impl FnOnce(&[String])) {
-        self.alone(Some(turn.number), clean);
+    /// Does the same for a failed bake. `clean` gets the items that were baked at the same time:
+    /// they may share blocks with it.
+    pub(super) fn clean_up(&self, bake: &RunningBake, clean: impl FnOnce(&[String])) {
+        self.exclusively(Some(bake.number), clean);
     }
 
-    fn alone<T>(&self, failing: Option<u64>, work: impl FnOnce(&[String]) -> T) -> Option<T> {
+    fn exclusively<T>(&self, failing: Option<u64>, work: impl FnOnce(&[String]) -> T) -> Option<T> {
         let mut state = self.lock();
         state.cleaners += 1;
         state.failing += usize::from(failing.is_some());
@@ -164,11 +169,15 @@ impl Queue {
         let mut done = None;
         if !state.closed {
             state.cleaning = true;
-            let began = failing.unwrap_or(u64::MAX);
-            let beside = state.ended.iter().filter(|(begun, _)| *begun >= began);
-            let beside: Vec<String> = beside.map(|(_, hash_part)| hash_part.clone()).collect();
+            let first = failing.unwrap_or(u64::MAX);
+            let concurrent = state
+                .finished
+                .iter()
+                .filter(|(started, _)| *started >= first);
+            let concurrent: Vec<String> =
+                concurrent.map(|(_, hash_part)| hash_part.clone()).collect();
             drop(state);
-            done = Some(work(&beside));
+            done = Some(work(&concurrent));
             state = self.lock();
             state.cleaning = false;
         }
@@ -179,7 +188,8 @@ impl Queue {
         done
     }
 
-    /// Waits until fewer than `most` eager items wait; `false` when the program ends.
+    /// Waits until fewer than `most` eager items are queued; returns `false` when the program
+    /// stops.
     pub(super) fn wait_for_room(&self, most: usize) -> bool {
         let mut state = self.lock();
         while !state.closed && state.eager.len() >= most {
@@ -188,43 +198,48 @@ impl Queue {
         !state.closed
     }
 
-    /// Lets workers end after the item that they have.
+    /// Stops each worker after its current item.
     pub(super) fn close(&self) {
         let mut state = self.lock();
         state.closed = true;
-        // Those who wait hear that nobody will answer.
+        // Dropping the senders tells those who wait that there will be no result.
         state.in_flight.clear();
         drop(state);
         self.wake.notify_all();
     }
 
-    /// Items that wait, and items being baked.
+    /// Returns the numbers of waiting and of running bakes.
     pub(super) fn lengths(&self) -> (usize, usize) {
         let state = self.lock();
-        (state.asked.len() + state.eager.len(), state.running.len())
+        (
+            state.requested.len() + state.eager.len(),
+            state.running.len(),
+        )
     }
 
-    fn wait<'a>(&self, state: MutexGuard<'a, State>) -> MutexGuard<'a, State> {
+    fn wait<'a>(&self, state: MutexGuard<'a, QueueState>) -> MutexGuard<'a, QueueState> {
         self.wake
             .wait(state)
             .unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn lock(&self) -> MutexGuard<'_, State> {
+    fn lock(&self) -> MutexGuard<'_, QueueState> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl State {
+impl QueueState {
     fn next(&mut self) -> Option<Item> {
-        self.asked.pop_front().or_else(|| self.eager.pop_front())
+        self.requested
+            .pop_front()
+            .or_else(|| self.eager.pop_front())
     }
 
-    /// Moves an eager item to those that were asked for.
-    fn hurry(&mut self, hash_part: &str) {
+    /// Moves an eager item to the requested ones.
+    fn prioritize(&mut self, hash_part: &str) {
         let is_it = |item: &Item| item.store_path.hash_part() == hash_part;
         let place = self.eager.iter().position(is_it);
         let item = place.and_then(|place| self.eager.remove(place));
-        self.asked.extend(item);
+        self.requested.extend(item);
     }
 }

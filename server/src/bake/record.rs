@@ -1,14 +1,19 @@
-//! What is known of a baked item: the file `items/<hash part>.json`, written last, so that its blocks are there when it is.
+//! Records: what `publish` stores about a baked item, in `items/<hash part>.json`. A record is
+//! written last, so its blocks exist when it does.
 //!
 //! ```json
-//! { "version": 1, "storePath": "/gnu/store/…-hello", "narHash": "sha256:…", "narSize": 1272, "references": [],
-//!   "deriver": null, "system": null, "ca": null, "signatures": [], "narinfo": null,
-//!   "representations": [ { "compression": "zstd", "level": 3, "fileSize": 276, "fileHash": "sha256:…",
-//!                          "cid": "bafy…", "index": "bafy…", "small": "bafy…", "tree": null, "published": false } ] }
+//! { "version": 1, "storePath": "/gnu/store/…-hello", "narHash": "sha256:…", "narSize": 1272,
+//!   "references": [], "deriver": null, "system": null, "ca": null, "signatures": [],
+//!   "narinfo": null,
+//!   "representations": [
+//!     { "compression": "zstd", "level": 3, "fileSize": 276, "fileHash": "sha256:…",
+//!       "cid": "bafy…", "index": "bafy…", "small": "bafy…", "tree": null, "published": false } ] }
 //! ```
-//! `index` is the chunk index of a deduplicating form; null or absent, the form is one stream. `small` is the file of its small pieces, absent in
-//! records of before there was one. `tree` is the directory of
-//! the item's files, which share their blocks with that form of its NAR. `narinfo` is the text that a binary cache had; its signatures are kept by using it. `published` says that Kubo has pinned the CID.
+//! `index` is the root of the chunk index; null or absent, the form is one stream. `small` is the
+//! root of the file with the small pieces; old records lack it. `tree` is the directory of the
+//! item's files; they share their blocks with this form of the NAR. `narinfo` is the text of a
+//! binary cache's narinfo, which keeps its signatures. `published` says that Kubo has pinned the
+//! roots.
 
 use interplanar_core::cid::{self, Cid};
 use interplanar_core::hash::Sha256;
@@ -25,39 +30,40 @@ const VERSION: u32 = 1;
 /// A baked item.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Record {
-    /// What the store says of it.
+    /// The item as its store describes it.
     pub item: Item,
-    /// The narinfo that a binary cache had for it.
+    /// The text of a binary cache's narinfo for it.
     pub narinfo: Option<String>,
-    /// Its NAR in each compression.
+    /// The forms of its NAR.
     pub representations: Vec<Representation>,
 }
 
-/// One compressed form of a NAR.
+/// One form of a NAR.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Representation {
-    /// The method.
+    /// The compression method.
     pub compression: Compression,
-    /// Its level; 0 for none and for files that were found compressed.
+    /// The compression level; 0 without compression, and for files that a binary cache had
+    /// compressed.
     pub level: u32,
-    /// Length in bytes.
+    /// Bytes of the file.
     pub file_size: u64,
-    /// SHA-256 of the bytes.
+    /// SHA-256 of the file.
     pub file_hash: Sha256,
     /// Root of the UnixFS file.
     pub cid: Cid,
-    /// Root of the chunk index, if it is the deduplicating form.
+    /// Root of the chunk index, if the form consists of pieces.
     pub index: Option<Cid>,
-    /// Root of the file of its small pieces, if it has some.
+    /// Root of the file with the small pieces, if there are any.
     pub small: Option<Cid>,
-    /// Root of the item's files, if the form lies over their blocks.
+    /// Root of the directory of the item's files, if the form shares their blocks.
     pub tree: Option<Cid>,
-    /// Whether Kubo has pinned it.
+    /// Whether Kubo has pinned the roots.
     pub published: bool,
 }
 
 impl Representation {
-    /// Roots of its DAGs: the file, and what lies beside it.
+    /// The roots of its DAGs: the file, chunk index, small pieces and tree.
     pub(super) fn roots(&self) -> impl Iterator<Item = Cid> + use<> {
         [Some(self.cid), self.index, self.small, self.tree]
             .into_iter()
@@ -66,7 +72,7 @@ impl Representation {
 }
 
 impl Record {
-    /// The representation in a method; of two, the deduplicating one.
+    /// Returns the form with a method; of two, the one with a chunk index.
     pub fn representation(&self, method: Compression) -> Option<&Representation> {
         let mut all = self
             .representations
@@ -79,13 +85,13 @@ impl Record {
         Some(all.find(|one| one.index.is_some()).unwrap_or(first))
     }
 
-    /// The representation in a method that is one stream.
+    /// Returns the form with a method that is one stream.
     pub fn whole(&self, method: Compression) -> Option<&Representation> {
         let mut all = self.representations.iter();
         all.find(|one| one.compression == method && one.index.is_none())
     }
 
-    /// The representation that a compressor makes, at whatever level.
+    /// Returns the form that a compressor makes, at any level.
     pub fn of(&self, compressor: Compressor) -> Option<&Representation> {
         let method = compressor.method();
         if compressor.is_tree() {
@@ -99,18 +105,18 @@ impl Record {
         }
     }
 
-    /// Roots of all its DAGs, each once: files, their chunk indexes and trees.
+    /// Returns the roots of all its DAGs, each once.
     pub(super) fn roots(&self) -> Vec<Cid> {
         distinct(self.representations.iter())
     }
 
-    /// Those of them that Kubo has pinned.
+    /// Returns those roots that Kubo has pinned.
     pub(super) fn pins(&self) -> Vec<Cid> {
         let pinned = self.representations.iter().filter(|one| one.published);
         distinct(pinned)
     }
 
-    /// Kubo has none of them pinned any more.
+    /// Marks all forms as not pinned in Kubo.
     pub(super) fn unpublish(&mut self) {
         for one in &mut self.representations {
             one.published = false;
@@ -118,17 +124,17 @@ impl Record {
     }
 
     pub(super) fn to_json(&self) -> serde_json::Result<Vec<u8>> {
-        serde_json::to_vec_pretty(&Stored::from(self))
+        serde_json::to_vec_pretty(&StoredRecord::from(self))
     }
 
-    /// `None` for anything that isn't a whole record of this version.
+    /// Parses a record; returns `None` if it is malformed or of another version.
     pub(super) fn from_json(json: &[u8]) -> Option<Self> {
-        let stored: Stored = serde_json::from_slice(json).ok()?;
+        let stored: StoredRecord = serde_json::from_slice(json).ok()?;
         stored.read()
     }
 }
 
-/// The roots of some forms. A short NAR may be the same block in two of them.
+/// Returns the roots of some forms, each once. A short NAR can be the same block in two forms.
 fn distinct<'a>(forms: impl Iterator<Item = &'a Representation>) -> Vec<Cid> {
     let mut roots = Vec::new();
     for root in forms.flat_map(Representation::roots) {
@@ -141,7 +147,7 @@ fn distinct<'a>(forms: impl Iterator<Item = &'a Representation>) -> Vec<Cid> {
 
 #[derive(Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
-struct Stored {
+struct StoredRecord {
     version: u32,
     store_path: String,
     nar_hash: String,
@@ -172,7 +178,7 @@ struct StoredRepresentation {
     published: bool,
 }
 
-impl From<&Record> for Stored {
+impl From<&Record> for StoredRecord {
     fn from(record: &Record) -> Self {
         let item = &record.item;
         let stored = |one: &Representation| StoredRepresentation {
@@ -202,7 +208,7 @@ impl From<&Record> for Stored {
     }
 }
 
-impl Stored {
+impl StoredRecord {
     fn read(self) -> Option<Record> {
         if self.version != VERSION || self.representations.is_empty() {
             return None;

@@ -1,4 +1,4 @@
-//! The folder of records, and those in memory with the narinfos made from them.
+//! The records: a folder on disk, and a copy in memory together with the narinfos made from them.
 
 use std::collections::{HashMap, HashSet};
 use std::fs::{self, File};
@@ -15,25 +15,26 @@ use super::running_totals::{RunningTotals, Totals};
 use super::{BakeError, Record};
 use crate::{atomic, unix_time};
 
-/// Most records in memory, some kilobytes each; beyond that all are forgotten and read again as they are asked for.
+/// Most records in memory, some kilobytes each. When there are more, all are dropped and read again
+/// on request.
 const MAX_CACHED: usize = 8192;
 
-/// A record and the narinfo that was made from it; another state of the record is another `Baked`.
+/// A record and the narinfo made from it. When the record changes, a new `Baked` replaces this one.
 #[derive(Debug)]
 pub struct Baked {
     /// The record.
     pub record: Record,
-    /// The narinfo's text, signed once.
+    /// The text of the narinfo; it is signed once.
     pub narinfo: OnceLock<Bytes>,
-    /// When a request for it was last noted, in seconds since 1970.
+    /// When a request for the item was last noted, in seconds since 1970.
     noted: AtomicU64,
 }
 
-/// Requests for an item are noted no more often, if nobody says otherwise.
+/// The default of the shortest time between two notes of when an item was requested.
 pub const NOTE_EVERY: Duration = Duration::from_secs(3600);
 
 impl Baked {
-    /// Whether a request that comes now is to be noted; the first to ask is told so.
+    /// Returns whether a request now must be noted. Only one caller gets `true`.
     fn is_to_be_noted(&self, every: Duration) -> bool {
         let now = unix_time::now();
         let noted = self.noted.load(Ordering::Relaxed);
@@ -46,45 +47,45 @@ impl Baked {
             .is_ok()
     }
 
-    /// Whether a request was noted that the disk may not know of.
+    /// Returns whether a request was noted that the file on disk doesn't show yet.
     fn is_noted_after(&self, time: SystemTime) -> bool {
         self.noted.load(Ordering::Relaxed) > unix_time::seconds(time)
     }
 }
 
-/// What is to be done about a request for an item.
+/// The outcome of [`Records::claim`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Claim {
-    /// A request was noted a while ago; that keeps the item.
+    /// A request was noted recently; that protects the item from deletion.
     Kept,
-    /// It keeps the item from now on; the disk is to be told.
+    /// The request was noted in memory, and protects the item; it must be written to disk.
     Noted,
-    /// The item has gone in the meantime.
-    Gone,
+    /// The item was deleted in the meantime.
+    Deleted,
 }
 
 #[derive(Debug)]
 pub(super) struct Records {
     dir: PathBuf,
-    memory: Mutex<Memory>,
-    /// Held while a record changes, which takes as long as the disk does.
+    memory: Mutex<CachedRecords>,
+    /// Locked while a record changes, also during the disk I/O.
     writing: Mutex<RunningTotals>,
-    watched: Watched,
+    watched: ChangedRecords,
 }
 
-/// Which records changed, if somebody wants to know.
+/// The records that changed, if somebody collects them.
 #[derive(Debug, Default)]
-struct Watched {
+struct ChangedRecords {
     changed: Mutex<Option<HashSet<String>>>,
     wake: Notify,
 }
 
-impl Watched {
+impl ChangedRecords {
     fn lock(&self) -> MutexGuard<'_, Option<HashSet<String>>> {
         self.changed.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn note(&self, hash_part: &str) {
+    fn add(&self, hash_part: &str) {
         if let Some(changed) = self.lock().as_mut() {
             changed.insert(hash_part.to_owned());
             self.wake.notify_one();
@@ -93,14 +94,14 @@ impl Watched {
 }
 
 #[derive(Debug, Default)]
-struct Memory {
+struct CachedRecords {
     baked: HashMap<String, Arc<Baked>>,
-    /// Counts the changes on disk, so that what was read before one isn't kept after it.
+    /// Counts the changes on disk, so that a record read before a change isn't cached after it.
     changes: u64,
 }
 
 impl Records {
-    /// Opens the folder, made if it is missing, and removes what was left unfinished.
+    /// Opens the folder, creates it if it is missing, and removes unfinished files.
     pub(super) fn open(dir: PathBuf) -> Result<Self, BakeError> {
         fs::create_dir_all(&dir)
             .and_then(|()| atomic::sweep(&dir))
@@ -109,42 +110,44 @@ impl Records {
             dir,
             memory: Mutex::default(),
             writing: Mutex::default(),
-            watched: Watched::default(),
+            watched: ChangedRecords::default(),
         })
     }
 
-    /// A folder that is only read.
+    /// Opens the folder to read only.
     pub(super) fn open_read_only(dir: PathBuf) -> Self {
         Self {
             dir,
             memory: Mutex::default(),
             writing: Mutex::default(),
-            watched: Watched::default(),
+            watched: ChangedRecords::default(),
         }
     }
 
-    /// Notes from now on which records change.
+    /// Starts to collect the records that change.
     pub(super) fn watch(&self) {
         self.watched.lock().get_or_insert_default();
     }
 
-    /// Those that changed since the last call.
+    /// Returns the records that changed since the last call.
     pub(super) fn changed(&self) -> Vec<String> {
         let changed = self.watched.lock().as_mut().map(std::mem::take);
         changed.unwrap_or_default().into_iter().collect()
     }
 
-    /// Ends when a record has changed.
+    /// Waits until a record has changed.
     pub(super) async fn next_change(&self) {
         self.watched.wake.notified().await;
     }
 
-    /// When an item was last asked for, if it is there: when its record last changed.
+    /// Returns when an item was last requested: the modification time of its record. `None` if
+    /// it isn't baked.
     pub(super) fn served(&self, hash_part: &str) -> Option<SystemTime> {
         fs::metadata(self.path(hash_part)).ok()?.modified().ok()
     }
 
-    /// Notes in memory that an item is asked for now. Once this says that it is there, [`Records::remove_unless_noted`] lets it be.
+    /// Notes in memory that an item is requested now. Unless this returns `Deleted`,
+    /// [`Records::remove_unless_noted`] then keeps the item.
     pub(super) fn claim(&self, baked: &Arc<Baked>, every: Duration) -> Claim {
         if !baked.is_to_be_noted(every) {
             return Claim::Kept;
@@ -153,37 +156,37 @@ impl Records {
         let mut memory = self.lock();
         match memory.baked.get(hash_part) {
             Some(known) if Arc::ptr_eq(known, baked) => {}
-            // Another state of the record.
+            // The record has changed: note the request on the current one.
             Some(known) => {
                 let noted = baked.noted.load(Ordering::Relaxed);
                 known.noted.store(noted, Ordering::Relaxed);
             }
-            // It was forgotten to save memory, or it is gone.
+            // The record isn't in memory: it was dropped to save memory, or deleted.
             None if self.path(hash_part).exists() => memory.insert(hash_part, Arc::clone(baked)),
-            None => return Claim::Gone,
+            None => return Claim::Deleted,
         }
         Claim::Noted
     }
 
-    /// Writes down that an item is asked for now.
+    /// Writes to disk that an item is requested now.
     pub(super) fn serve(&self, hash_part: &str) {
         let _writing = self.writing();
         let path = self.path(hash_part);
         let noted = File::open(&path).and_then(|file| file.set_modified(SystemTime::now()));
         match noted {
             Err(error) if error.kind() != ErrorKind::NotFound => {
-                tracing::warn!(path = %path.display(), %error, "when an item is asked for can't be noted");
+                tracing::warn!(path = %path.display(), %error, "can't note the time of a request");
             }
             _ => {}
         }
     }
 
-    /// The record, if it is in memory.
+    /// Returns the record, if it is in memory.
     pub(super) fn peek(&self, hash_part: &str) -> Option<Arc<Baked>> {
         self.lock().baked.get(hash_part).cloned()
     }
 
-    /// The record, read from disk if need be. A file that is no record is as good as none.
+    /// Returns the record, from memory or from disk. A malformed file counts as missing.
     pub(super) fn get(&self, hash_part: &str) -> Option<Arc<Baked>> {
         loop {
             let changes = {
@@ -196,7 +199,7 @@ impl Records {
             let record = self.read(hash_part)?;
             let mut memory = self.lock();
             if memory.changes == changes {
-                return Some(memory.keep(hash_part, record));
+                return Some(memory.cache(hash_part, record));
             }
         }
     }
@@ -223,11 +226,11 @@ impl Records {
         running_totals.change(&hash_part, before.map(|one| &one.record), Some(&record));
         let mut memory = self.lock();
         memory.changes += 1;
-        self.watched.note(&hash_part);
-        Ok(memory.keep(&hash_part, record))
+        self.watched.add(&hash_part);
+        Ok(memory.cache(&hash_part, record))
     }
 
-    /// Changes a record, on disk and in memory; says whether it is there.
+    /// Changes a record on disk and in memory. Returns whether it exists.
     pub(super) fn update(
         &self,
         hash_part: &str,
@@ -243,12 +246,13 @@ impl Records {
         Ok(true)
     }
 
-    /// Forgets an item; its blocks stay.
+    /// Deletes a record; the blocks stay.
     pub(super) fn remove(&self, hash_part: &str) -> Result<(), BakeError> {
         self.remove_if(hash_part, |_| true).map(drop)
     }
 
-    /// The same, unless a request was noted after `served`; says whether it is gone.
+    /// Deletes a record unless a request was noted after `served`. Returns whether it was
+    /// deleted.
     pub(super) fn remove_unless_noted(
         &self,
         hash_part: &str,
@@ -260,15 +264,20 @@ impl Records {
     fn remove_if(
         &self,
         hash_part: &str,
-        may_go: impl FnOnce(&Baked) -> bool,
+        may_delete: impl FnOnce(&Baked) -> bool,
     ) -> Result<bool, BakeError> {
         let path = self.path(hash_part);
         let mut running_totals = self.writing();
         let before = self.get(hash_part);
         let removed = {
-            // Until the file is gone nobody reads it into memory again.
+            // Locked until the file is deleted, so that nobody reads it into memory
+            // again.
             let mut memory = self.lock();
-            if memory.baked.get(hash_part).is_some_and(|one| !may_go(one)) {
+            if memory
+                .baked
+                .get(hash_part)
+                .is_some_and(|one| !may_delete(one))
+            {
                 return Ok(false);
             }
             memory.baked.remove(hash_part);
@@ -279,14 +288,14 @@ impl Records {
         if error.is_none_or(|error| error.kind() == ErrorKind::NotFound) {
             running_totals.change(hash_part, before.as_ref().map(|one| &one.record), None);
         }
-        self.watched.note(hash_part);
+        self.watched.add(hash_part);
         match removed.and_then(|()| atomic::sync_folder(&self.dir)) {
             Err(error) if error.kind() != ErrorKind::NotFound => Err(BakeError::io(&path)(error)),
             _ => Ok(true),
         }
     }
 
-    /// The hash parts of all records on disk.
+    /// Returns the hash parts of all records on disk.
     pub(super) fn all(&self) -> Result<Vec<String>, BakeError> {
         let names = fs::read_dir(&self.dir).map_err(BakeError::io(&self.dir))?;
         let hash_part = |name: &str| {
@@ -306,14 +315,17 @@ impl Records {
             Ok(json) => json,
             Err(error) if error.kind() == ErrorKind::NotFound => return None,
             Err(error) => {
-                tracing::error!(path = %path.display(), %error, "a record can't be read");
+                tracing::error!(path = %path.display(), %error, "can't read a record");
                 return None;
             }
         };
         let record = Record::from_json(&json)
             .filter(|record| record.item.store_path.hash_part() == hash_part);
         if record.is_none() {
-            tracing::error!(path = %path.display(), "not a record; the item will be baked again");
+            tracing::error!(
+                path = %path.display(),
+                "the record is malformed; the item will be baked again"
+            );
         }
         record
     }
@@ -322,7 +334,8 @@ impl Records {
         self.dir.join(format!("{hash_part}.json"))
     }
 
-    /// Counts all records, so that [`Self::totals`] knows their sums from then on; in small steps, between which records may change. Blocks.
+    /// Counts all records; from then on [`Self::totals`] returns their sums. Records may change
+    /// meanwhile. Blocks.
     pub(super) fn count(&self, stopped: &AtomicBool) -> Result<(), BakeError> {
         {
             let mut running_totals = self.writing();
@@ -339,7 +352,8 @@ impl Records {
         Ok(())
     }
 
-    /// What the items are together, once they were counted. Waits for a record that is being written.
+    /// Returns the sums over all records, once they were counted. Waits for a record that is
+    /// being written.
     pub(super) fn totals(&self) -> Option<Totals> {
         self.writing().totals()
     }
@@ -348,13 +362,13 @@ impl Records {
         self.writing.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn lock(&self) -> MutexGuard<'_, Memory> {
+    fn lock(&self) -> MutexGuard<'_, CachedRecords> {
         self.memory.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl Memory {
-    fn keep(&mut self, hash_part: &str, record: Record) -> Arc<Baked> {
+impl CachedRecords {
+    fn cache(&mut self, hash_part: &str, record: Record) -> Arc<Baked> {
         let noted = self.baked.get(hash_part);
         let noted = noted.map_or(0, |one| one.noted.load(Ordering::Relaxed));
         let baked = Arc::new(Baked {

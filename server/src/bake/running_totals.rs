@@ -1,24 +1,27 @@
-//! Sums over all records, kept up to date as records change, so that telling them costs no walk over the cache.
+//! Sums over all records. They are updated when a record changes, so that `/metrics` doesn't read
+//! the whole cache.
 //!
 //! ```text
-//! begin(names) ─► count(name, record), one by one ─► whole: Totals
-//!      change(name, before, after) whenever a record changes, also meanwhile
+//! begin(names) ─► count(name, record), one by one ─► complete: Totals
+//!      change(name, before, after) whenever a record changes, also in between
 //! ```
-//! Before [`RunningTotals::begin`] nothing is kept: what changed is in the records by then. A record that changes before its turn is counted as it is
-//! after the change, and its turn is skipped.
+//! Before [`RunningTotals::begin`], changes are ignored: the records contain them when they are
+//! counted. A record that changes before it is counted is counted then, in its new state, and not
+//! again.
 
 use std::collections::HashSet;
 
 use super::Record;
 
-/// What the baked items of a cache are together.
+/// The sums over the baked items of a cache.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Totals {
     /// Items.
     pub items: u64,
     /// Bytes of their NARs.
     pub nar_bytes: u64,
-    /// Bytes of all forms that clients can fetch of them: what they would take if nothing were shared.
+    /// Bytes of all forms that clients can fetch: the size of the cache if items shared no
+    /// blocks.
     pub offered_bytes: u64,
 }
 
@@ -41,27 +44,27 @@ fn offered(record: &Record) -> u64 {
     sizes.fold(0, u64::saturating_add)
 }
 
-/// The sums, and whose turn is still to come.
+/// The sums, and the records that are not counted yet.
 #[derive(Debug, Default)]
 pub(super) struct RunningTotals {
     totals: Totals,
-    /// Hash parts of records that are not counted yet; `None` before the beginning.
+    /// Hash parts of records that are not counted yet; `None` before [`Self::begin`].
     uncounted: Option<HashSet<String>>,
 }
 
 impl RunningTotals {
-    /// Starts anew with these records, none of which may have changed since they were listed.
+    /// Starts again with these records. None of them may have changed since they were listed.
     pub(super) fn begin(&mut self, hash_parts: impl Iterator<Item = String>) {
         self.totals = Totals::default();
         self.uncounted = Some(hash_parts.collect());
     }
 
-    /// A record whose turn has not come.
+    /// Returns a record that is not counted yet.
     pub(super) fn next(&self) -> Option<String> {
         self.uncounted.as_ref()?.iter().next().cloned()
     }
 
-    /// Counts it; `None` of a file that is no record.
+    /// Counts a record; `None` for a file that isn't a record.
     pub(super) fn count(&mut self, hash_part: &str, record: Option<&Record>) {
         let waiting = self.uncounted.as_mut();
         if waiting.is_some_and(|waiting| waiting.remove(hash_part))
@@ -71,7 +74,7 @@ impl RunningTotals {
         }
     }
 
-    /// A record changed, came or went.
+    /// Counts a record that was changed, added or removed.
     pub(super) fn change(
         &mut self,
         hash_part: &str,
@@ -90,7 +93,7 @@ impl RunningTotals {
         }
     }
 
-    /// The sums, once all records are counted.
+    /// Returns the sums, once all records are counted.
     pub(super) fn totals(&self) -> Option<Totals> {
         let counted = self.uncounted.as_ref().is_some_and(HashSet::is_empty);
         counted.then_some(self.totals)

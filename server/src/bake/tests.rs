@@ -16,7 +16,7 @@ use crate::store::{Item, Source, SourceError};
 
 const FIXTURES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../tests/fixtures");
 
-/// A folder with a tree of about 3 MiB that compresses somewhat.
+/// Returns a folder with a tree of about 3 MiB that compresses a little.
 fn tree() -> TempDir {
     let dir = tempfile::tempdir().unwrap();
     let root = dir.path().join("tree");
@@ -74,7 +74,7 @@ fn decoded(method: Compression, mut bytes: &[u8]) -> Vec<u8> {
 }
 
 #[tokio::test]
-async fn every_compressor_gives_the_nar_back_and_the_same_cids_again() {
+async fn every_compressor_keeps_the_nar_and_makes_the_same_cids_again() {
     let dir = tree();
     let source = source(&dir);
     let item = only(&source);
@@ -107,7 +107,7 @@ async fn every_compressor_gives_the_nar_back_and_the_same_cids_again() {
     assert_eq!(cids[..5], cids[5..]);
 }
 
-/// The pieces of an item by its chunk index.
+/// Returns the pieces of an item from its chunk index.
 fn pieces(baker: &Baker, baked: &Baked) -> Vec<Entry> {
     let one = baked.record.representation(Compression::Zstd).unwrap();
     let index = baker.blocks().get(&one.index.unwrap()).unwrap().unwrap();
@@ -120,7 +120,7 @@ fn pieces(baker: &Baker, baked: &Baked) -> Vec<Entry> {
 }
 
 #[tokio::test]
-async fn the_chunk_index_tells_what_each_piece_is() {
+async fn the_chunk_index_describes_each_piece() {
     let dir = tree();
     let source = source(&dir);
     let item = only(&source);
@@ -141,9 +141,9 @@ async fn the_chunk_index_tells_what_each_piece_is() {
     assert!(pieces.len() > 3);
 }
 
-/// A client knows its root before it asks for it, and it is freed and published with the item.
+/// The root of that file is known in advance, and the file is deleted and published with the item.
 #[tokio::test]
-async fn the_small_pieces_are_a_file_beside_it() {
+async fn the_small_pieces_are_in_a_second_file() {
     let dir = tree();
     let source = source(&dir);
     let item = only(&source);
@@ -169,7 +169,7 @@ async fn the_small_pieces_are_a_file_beside_it() {
 
 /// Two items that share a file store it once.
 #[tokio::test]
-async fn what_items_share_is_stored_once() {
+async fn shared_files_are_stored_once() {
     let dir = tree();
     fs::create_dir(dir.path().join("other")).unwrap();
     fs::copy(
@@ -198,7 +198,7 @@ async fn what_items_share_is_stored_once() {
 }
 
 #[tokio::test]
-async fn the_deduplicating_form_is_added_beside_the_one_stream_and_neither_is_lost() {
+async fn the_form_of_pieces_is_added_to_the_one_stream_and_neither_is_lost() {
     let dir = tree();
     let source = source(&dir);
     let item = only(&source);
@@ -222,7 +222,7 @@ async fn the_deduplicating_form_is_added_beside_the_one_stream_and_neither_is_lo
 }
 
 #[tokio::test]
-async fn a_tree_keeps_its_listing_whatever_is_baked_later() {
+async fn a_tree_keeps_its_listing_when_another_form_is_baked() {
     let dir = tree();
     let source = source(&dir);
     let item = only(&source);
@@ -243,7 +243,7 @@ async fn a_tree_keeps_its_listing_whatever_is_baked_later() {
     let tree = first.tree.unwrap();
     let baker = reopen(&source, || config(&cache, &["zstd", "none"])).await;
     let more = baker.bake(item.clone()).await.unwrap();
-    // The plain NAR was there: it is the tree's.
+    // The plain NAR exists already: it is that of the tree.
     assert_eq!(more.record.representations.len(), 3);
     assert_eq!(more.record.of(Compressor::NONE), Some(&first));
     let listing = baker.listing(item.store_path.hash_part()).unwrap();
@@ -251,7 +251,7 @@ async fn a_tree_keeps_its_listing_whatever_is_baked_later() {
     assert!(listing.contains(&tree.to_string()));
     let json = more.record.to_json().unwrap();
     assert_eq!(Record::from_json(&json).as_ref(), Some(&more.record));
-    // All its blocks are known to those who count them.
+    // All its blocks are listed.
     let blocks = super::dag::blocks_of(baker.blocks(), &more.record.roots());
     assert_eq!(blocks.lost, None);
     let stored = baker.blocks().stats().unwrap().blocks;
@@ -260,7 +260,7 @@ async fn a_tree_keeps_its_listing_whatever_is_baked_later() {
 }
 
 #[tokio::test]
-async fn a_hundred_who_ask_at_once_get_one_bake() {
+async fn a_hundred_concurrent_requests_cause_one_bake() {
     let dir = tree();
     let source = source(&dir);
     let item = only(&source);
@@ -269,13 +269,13 @@ async fn a_hundred_who_ask_at_once_get_one_bake() {
     let baked = futures_util::future::try_join_all(asking).await.unwrap();
     assert!(baked.iter().all(|one| one.record == baked[0].record));
     assert_eq!((baker.counts().baked, baker.counts().failed), (1, 0));
-    // And later ones find it.
+    // Later requests find the record.
     baker.bake(item).await.unwrap();
     assert_eq!(baker.counts().baked, 1);
 }
 
 #[tokio::test]
-async fn what_a_killed_bake_leaves_is_ignored() {
+async fn leftovers_of_a_killed_bake_are_ignored() {
     let dir = tree();
     let source = source(&dir);
     let item = only(&source);
@@ -311,7 +311,7 @@ async fn what_a_killed_bake_leaves_is_ignored() {
 }
 
 #[tokio::test]
-async fn a_record_survives_and_takes_further_compressions() {
+async fn a_record_survives_and_gets_more_forms() {
     let dir = tree();
     let source = source(&dir);
     let item = only(&source);
@@ -336,7 +336,7 @@ async fn a_record_survives_and_takes_further_compressions() {
     assert!(baker.is_complete(&more.record));
 }
 
-/// Opens a cache again once the workers of the baker before have gone, who hold its lock.
+/// Opens a cache again, once the workers of the previous baker have ended and released its lock.
 async fn reopen(source: &Arc<dyn Source>, config: impl Fn() -> Config) -> Baker {
     loop {
         match Baker::open(Arc::clone(source), config()) {
@@ -369,13 +369,13 @@ async fn a_full_disk_leaves_nothing_behind() {
     );
     assert_eq!(baker.blocks().stats().unwrap().blocks, 0);
     assert!(baker.get(item.store_path.hash_part()).is_none());
-    // Not tried at every request.
+    // The bake is not tried again at every request.
     assert_eq!(baker.bake(item).await.unwrap_err(), BakeError::Recent);
     assert_eq!(baker.counts().failed, 1);
 }
 
 #[tokio::test]
-async fn a_tree_that_changed_is_not_baked_and_its_blocks_go() {
+async fn a_changed_tree_is_not_baked_and_its_blocks_are_removed() {
     let dir = tree();
     let source = source(&dir);
     let item = only(&source);
@@ -386,14 +386,15 @@ async fn a_tree_that_changed_is_not_baked_and_its_blocks_go() {
         config(&dir.path().join("cache"), &["none"]),
     )
     .unwrap();
-    // Larger than a batch, so that blocks are stored before the end shows what is wrong.
+    // Larger than a batch, so that blocks are stored before the wrong hash is found.
     fs::write(&words, before.repeat(4)).unwrap();
     let error = baker.bake(item.clone()).await.unwrap_err();
     assert!(
         matches!(error, BakeError::Source(SourceError::Changed(_))),
         "{error}"
     );
-    // As long as before, so only the hash tells; a bake that failed is left alone for a while, so with a new baker.
+    // The size stays, so only the hash differs. A new baker, because a failed bake isn't tried
+    // again for a while.
     fs::write(&words, before.replacen('0', "1", 1)).unwrap();
     drop(baker);
     let config = || config(&dir.path().join("cache"), &["none"]);
@@ -405,7 +406,7 @@ async fn a_tree_that_changed_is_not_baked_and_its_blocks_go() {
 }
 
 #[tokio::test]
-async fn lost_blocks_are_noticed_and_baked_again() {
+async fn lost_blocks_are_found_and_baked_again() {
     let dir = tree();
     let source = source(&dir);
     let item = only(&source);
@@ -424,7 +425,7 @@ async fn lost_blocks_are_noticed_and_baked_again() {
 }
 
 #[tokio::test]
-async fn a_binary_caches_own_files_are_taken_as_they_are() {
+async fn files_of_a_binary_cache_are_stored_unchanged() {
     let folder = PathBuf::from(FIXTURES).join("nix-2.34.8/xz");
     let source: Arc<dyn Source> = Arc::new(BinaryCache::open(&folder).unwrap());
     let item = only(&source);
@@ -453,7 +454,7 @@ async fn a_binary_caches_own_files_are_taken_as_they_are() {
 }
 
 #[tokio::test]
-async fn a_binary_caches_damaged_file_is_refused() {
+async fn a_damaged_file_of_a_binary_cache_is_refused() {
     let (fixture, dir) = (
         PathBuf::from(FIXTURES).join("nix-2.34.8/xz"),
         tempfile::tempdir().unwrap(),
@@ -479,7 +480,7 @@ async fn a_binary_caches_damaged_file_is_refused() {
 }
 
 #[tokio::test]
-async fn all_of_a_store_can_be_baked() {
+async fn a_whole_store_can_be_baked() {
     let dir = tree();
     let paths = ["tree", "tree/sub", "tree/words"];
     let tree = |path: &&str| Tree {

@@ -1,9 +1,11 @@
-//! The way into Kubo: each baked file is added and pinned there, and only then counts as published. Of a deduplicating form only the blocks that
-//! the node lacks go in, as a CAR, with those of its chunk index.
+//! Publishes baked items in Kubo: adds and pins each baked file, and marks it as published
+//! afterwards. For a file with a chunk index, it sends a CAR with only those blocks that the node
+//! lacks.
 //!
-//! What is still to be published is what the records say is not, so nothing is forgotten by a restart. While Kubo is away the queue waits,
-//! longer from try to try, up to a minute; the log says once that it went and once that it is back. A Kubo of another
-//! identity than last time (`<dir>/kubo`) gets everything anew.
+//! The records say what is not published yet, so a restart forgets nothing. If Kubo is unreachable,
+//! the queue waits, longer after each try, up to a minute. The log says once that Kubo is
+//! unreachable, and once that it is back. If Kubo's identity differs from the last one
+//! (`<dir>/kubo`), everything is published again.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -21,12 +23,12 @@ use crate::atomic;
 use crate::kubo::{Kubo, KuboError};
 use crate::net::server::{self, Shutdown};
 
-/// Pauses after a failure: from this one on each is twice the one before.
+/// The pause after the first failure; each further one is twice as long.
 const FIRST_PAUSE: Duration = Duration::from_secs(1);
 /// The longest pause.
 const LAST_PAUSE: Duration = Duration::from_secs(60);
 
-/// How the publishing into Kubo stands; read by anyone, written by [`Upload::run`].
+/// The state of the publishing into Kubo. Anyone may read it; [`Upload::run`] writes it.
 #[derive(Debug, Default)]
 pub struct UploadState {
     up: AtomicBool,
@@ -35,7 +37,7 @@ pub struct UploadState {
 }
 
 impl UploadState {
-    /// Whether Kubo took the last file.
+    /// Whether Kubo accepted the last file.
     pub fn is_up(&self) -> bool {
         self.up.load(Ordering::Relaxed)
     }
@@ -51,47 +53,47 @@ impl UploadState {
     }
 }
 
-/// Publishes into one Kubo node.
+/// Publishes baked items in one Kubo node.
 pub struct Upload {
     baker: Baker,
     kubo: Kubo,
     baked: UnboundedReceiver<String>,
     state: Arc<UploadState>,
-    /// Hash parts of items.
+    /// Hash parts of the items to publish.
     queue: VecDeque<String>,
     pause: Duration,
-    /// Whether the log says that Kubo is away.
-    said: bool,
+    /// Whether the log already says that Kubo is unreachable.
+    outage_logged: bool,
 }
 
-/// Why an item isn't published.
-enum Fault {
-    /// Try again later.
+/// Why an item could not be published.
+enum UploadError {
+    /// Kubo failed; try again later.
     Kubo(KuboError),
-    /// It won't work for this item.
+    /// This item can't be published, whatever Kubo does.
     Item(String),
 }
 
 impl Upload {
-    /// Takes what a baker bakes; `None` if somebody else does already.
+    /// Publishes the items of a baker; returns `None` if another [`Upload`] does already.
     pub fn new(baker: &Baker, kubo: Kubo) -> Option<Self> {
-        let mut listener = baker
+        let mut baked_receiver = baker
             .inner
-            .listener
+            .baked_receiver
             .lock()
             .unwrap_or_else(std::sync::PoisonError::into_inner);
         Some(Self {
-            baked: listener.take()?,
+            baked: baked_receiver.take()?,
             baker: baker.clone(),
             kubo,
             state: Arc::default(),
             queue: VecDeque::new(),
             pause: FIRST_PAUSE,
-            said: false,
+            outage_logged: false,
         })
     }
 
-    /// How it stands.
+    /// Returns the shared state.
     pub fn state(&self) -> Arc<UploadState> {
         Arc::clone(&self.state)
     }
@@ -117,18 +119,19 @@ impl Upload {
         }
     }
 
-    /// Learns who Kubo is, and queues all that it has not.
+    /// Asks Kubo for its identity, and queues all items that it lacks.
     async fn begin(&mut self) -> Result<(), KuboError> {
         let id = self.kubo.id().await?.id;
         let baker = self.baker.clone();
         match blocking(move || unpublished(&baker, &id)).await {
             Ok(unpublished) => self.queue = unpublished.into(),
-            Err(error) => tracing::error!(error, "what is to be published can't be told"),
+            Err(error) => tracing::error!(error, "can't list the items to publish"),
         }
         Ok(())
     }
 
-    /// Publishes what is queued and what is baked, until Kubo fails or nobody bakes any more.
+    /// Publishes queued and newly baked items. Returns when Kubo fails, or when the baker is
+    /// dropped.
     async fn work(&mut self) -> Result<(), KuboError> {
         loop {
             while let Ok(hash_part) = self.baked.try_recv() {
@@ -145,19 +148,19 @@ impl Upload {
             };
             match self.item(&hash_part).await {
                 Ok(()) => self.is_up(),
-                Err(Fault::Item(error)) => {
-                    tracing::error!(hash_part, error, "not published in Kubo");
+                Err(UploadError::Item(error)) => {
+                    tracing::error!(hash_part, error, "can't publish an item in Kubo");
                 }
-                Err(Fault::Kubo(error)) => return Err(error),
+                Err(UploadError::Kubo(error)) => return Err(error),
             }
             self.queue.pop_front();
         }
     }
 
-    async fn item(&self, hash_part: &str) -> Result<(), Fault> {
+    async fn item(&self, hash_part: &str) -> Result<(), UploadError> {
         let (baker, key) = (self.baker.clone(), hash_part.to_owned());
         let baked = blocking(move || Ok(baker.get(&key))).await;
-        let Some(baked) = baked.map_err(Fault::Item)? else {
+        let Some(baked) = baked.map_err(UploadError::Item)? else {
             return Ok(());
         };
         let path = baked.record.item.store_path.as_str();
@@ -169,23 +172,28 @@ impl Upload {
         Ok(())
     }
 
-    async fn file(&self, hash_part: &str, path: &str, one: &Representation) -> Result<(), Fault> {
+    async fn file(
+        &self,
+        hash_part: &str,
+        path: &str,
+        one: &Representation,
+    ) -> Result<(), UploadError> {
         let roots: Vec<Cid> = one.roots().collect();
         match roots.as_slice() {
             [_] => self.add(hash_part, path, one).await?,
-            // No `ipfs add` makes such a DAG.
+            // `ipfs add` can't build this DAG, so send it as a CAR.
             _ => self.import(hash_part, path, &roots).await?,
         }
         let (baker, key, pinned) = (self.baker.clone(), hash_part.to_owned(), roots.clone());
-        let there = blocking(move || {
+        let exists = blocking(move || {
             baker
                 .published(&key, &pinned)
                 .map_err(|error| error.to_string())
         });
-        if !there.await.map_err(Fault::Item)? {
-            // It went from the cache meanwhile, so nobody would unpin this.
+        if !exists.await.map_err(UploadError::Item)? {
+            // The item was deleted meanwhile, so nobody else would unpin this.
             for root in roots {
-                self.kubo.pin_rm(&root).await.map_err(fault)?;
+                self.kubo.pin_rm(&root).await.map_err(upload_error)?;
             }
             return Ok(());
         }
@@ -194,62 +202,64 @@ impl Upload {
         Ok(())
     }
 
-    async fn import(&self, hash_part: &str, path: &str, roots: &[Cid]) -> Result<(), Fault> {
-        let (baker, key, asked) = (self.baker.clone(), hash_part.to_owned(), roots.to_vec());
+    async fn import(&self, hash_part: &str, path: &str, roots: &[Cid]) -> Result<(), UploadError> {
+        let (baker, key, wanted) = (self.baker.clone(), hash_part.to_owned(), roots.to_vec());
         let all = blocking(move || {
-            let walked = dag::blocks_of(baker.blocks(), &asked);
+            let walked = dag::blocks_of(baker.blocks(), &wanted);
             if walked.lost.is_some() {
-                baker.damaged(&key);
-                return Err("a block is lost".to_owned());
+                baker.forget_damaged(&key);
+                return Err("a block is lost; the item will be baked again".to_owned());
             }
             Ok(walked.cids)
         });
-        let all = all.await.map_err(Fault::Item)?;
-        let lacking = self.kubo.lacking(&all).await.map_err(fault)?;
+        let all = all.await.map_err(UploadError::Item)?;
+        let lacking = self.kubo.lacking(&all).await.map_err(upload_error)?;
         tracing::debug!(
             path,
             blocks = all.len(),
             lacking = lacking.len(),
-            "into Kubo"
+            "sending blocks to Kubo"
         );
-        let car = dag::Car::new(&self.baker, hash_part, roots, lacking);
+        let car = dag::CarStream::new(&self.baker, hash_part, roots, lacking);
         let body = server::from_blocking(car, None).into_data_stream();
-        let pinned = self.kubo.dag_import(body).await.map_err(fault)?;
+        let pinned = self.kubo.dag_import(body).await.map_err(upload_error)?;
         if roots.iter().all(|root| pinned.contains(root)) {
             Ok(())
         } else {
-            Err(Fault::Item(format!(
-                "{path}: Kubo has not pinned what it took"
+            Err(UploadError::Item(format!(
+                "Kubo did not pin all roots of {path}"
             )))
         }
     }
 
-    async fn add(&self, hash_part: &str, path: &str, one: &Representation) -> Result<(), Fault> {
+    async fn add(
+        &self,
+        hash_part: &str,
+        path: &str,
+        one: &Representation,
+    ) -> Result<(), UploadError> {
         let content = Content::new(&self.baker, hash_part, one.cid, 0..one.file_size);
         let body = server::from_blocking(content, Some(one.file_size)).into_data_stream();
         let base = path.rsplit('/').next().unwrap_or_default();
         let name = format!("{base}.nar{}", one.compression.extension());
-        let mut told = 0;
+        let mut logged = 0;
         let progress = |bytes: u64| {
-            if bytes >= told + (256 << 20) {
-                told = bytes;
+            if bytes >= logged + (256 << 20) {
+                logged = bytes;
                 tracing::info!(path, bytes, of = one.file_size, "adding to Kubo");
             }
         };
         let added = self.kubo.add(body, &SIZE_1048576_V1, &name, progress).await;
-        let added = added.map_err(fault)?;
+        let added = added.map_err(upload_error)?;
         if added.cid != one.cid {
-            let reason = format!(
-                "{path}: Kubo has made {} of it and not {}",
-                added.cid, one.cid
-            );
-            return Err(Fault::Item(reason));
+            let reason = format!("Kubo added {path} as {} instead of {}", added.cid, one.cid);
+            return Err(UploadError::Item(reason));
         }
         Ok(())
     }
 
     fn is_up(&mut self) {
-        if std::mem::take(&mut self.said) {
+        if std::mem::take(&mut self.outage_logged) {
             tracing::info!(url = %self.kubo.url(), waiting = self.queue.len(), "Kubo is back");
         }
         self.pause = FIRST_PAUSE;
@@ -258,12 +268,13 @@ impl Upload {
 
     async fn wait(&mut self, error: &str) {
         self.state.up.store(false, Ordering::Relaxed);
-        if !self.said {
+        if !self.outage_logged {
             tracing::warn!(
                 error,
-                "Kubo is away; items are published when it is back, and plain substitutes are served meanwhile"
+                "Kubo is unreachable; items are published in it when it is back, \
+                 and served over HTTP meanwhile"
             );
-            self.said = true;
+            self.outage_logged = true;
         }
         self.count();
         tokio::time::sleep(self.pause).await;
@@ -276,27 +287,29 @@ impl Upload {
     }
 }
 
-/// What an error of Kubo means for the item at hand.
-fn fault(error: KuboError) -> Fault {
+/// Separates errors of the item from errors of Kubo.
+fn upload_error(error: KuboError) -> UploadError {
     match error {
-        KuboError::Source(reason) => Fault::Item(reason),
-        error => Fault::Kubo(error),
+        KuboError::Source(reason) => UploadError::Item(reason),
+        error => UploadError::Kubo(error),
     }
 }
 
 impl Baker {
-    /// Notes that Kubo has pinned the roots of a form; says whether the item is still there.
+    /// Marks the form with these roots as pinned in Kubo. Returns whether the item still
+    /// exists.
     fn published(&self, hash_part: &str, roots: &[Cid]) -> Result<bool, BakeError> {
         self.inner.records.update(hash_part, |record| {
             for one in &mut record.representations {
-                // A short NAR is the same block in two forms, of which one has a tree beside it.
+                // A short NAR is the same block in two forms, of which one also has
+                // a tree.
                 one.published |= one.roots().eq(roots.iter().copied());
             }
         })
     }
 }
 
-/// The items that a node has not; all of them, if it is another node than last time.
+/// Returns the items that a node lacks; all of them, if its identity has changed.
 fn unpublished(baker: &Baker, id: &str) -> Result<Vec<String>, String> {
     let path = baker.inner.config.dir.join("kubo");
     let same = std::fs::read_to_string(&path).is_ok_and(|known| known.trim() == id);

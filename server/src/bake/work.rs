@@ -1,4 +1,4 @@
-//! What a worker does with an item, and what it leaves behind if that fails.
+//! The work of a baking thread: bakes one item, and cleans up if that fails.
 
 use std::cell::RefCell;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -12,24 +12,24 @@ use interplanar_core::cid::Cid;
 use interplanar_core::narinfo::Compression;
 
 use super::block_writer::BlockWriter;
-use super::dag::Alive;
+use super::dag::LiveBlocks;
 use super::pipeline;
-use super::queue::{Outcome, Turn};
+use super::queue::{BakeResult, RunningBake};
 use super::record::{Record, Representation};
 use super::{BakeError, Baked, Compressor, Inner};
 use crate::atomic;
 use crate::store::{Item, Prepared, SourceError};
 
-/// Starts the workers.
+/// Starts the baking threads.
 pub(super) fn start(inner: &Arc<Inner>) -> Result<(), BakeError> {
     for number in 0..inner.config.workers.max(1) {
         let inner = Arc::clone(inner);
         std::thread::Builder::new()
             .name(format!("bake-{number}"))
             .spawn(move || {
-                while let Some(turn) = inner.queue.take() {
-                    let outcome = inner.turn(&turn);
-                    inner.queue.done(&turn, &outcome);
+                while let Some(bake) = inner.queue.take() {
+                    let result = inner.run(&bake);
+                    inner.queue.finish(&bake, &result);
                 }
             })
             .map_err(BakeError::io(&PathBuf::from("a worker thread")))?;
@@ -44,7 +44,7 @@ impl Inner {
 
     pub(super) fn is_complete(&self, record: &Record) -> bool {
         if record.narinfo.is_some() {
-            // What a binary cache had was taken whole; only the tree is ours.
+            // The files of a binary cache are complete; only the tree can be missing.
             return !self.wants_tree() || record.of(Compressor::TREE).is_some();
         }
         self.missing(Some(record), &record.item).is_empty()
@@ -54,7 +54,7 @@ impl Inner {
         self.config.compressors.contains(&Compressor::TREE)
     }
 
-    /// The compressions of an item that a record lacks.
+    /// Returns the methods of an item that a record lacks.
     fn missing(&self, record: Option<&Record>, item: &Item) -> Vec<Compressor> {
         let mut wanted = Compressor::for_item(item.store_path.name(), &self.config.compressors);
         let has = |one: &Compressor| record.and_then(|record| record.of(*one));
@@ -62,38 +62,40 @@ impl Inner {
         wanted
     }
 
-    fn turn(&self, turn: &Turn) -> Outcome {
+    /// Bakes an item. A panic or an error leaves no blocks behind.
+    fn run(&self, running: &RunningBake) -> BakeResult {
         let block_writer = BlockWriter::new(
             self.blocks.clone(),
             self.config.min_free,
             Arc::clone(&self.stopped),
         );
         let block_writer = Rc::new(RefCell::new(block_writer));
-        let worked = catch_unwind(AssertUnwindSafe(|| self.bake(&turn.item, &block_writer)));
-        let outcome = worked.unwrap_or_else(|_| Err(BakeError::Compress("a panic".to_owned())));
-        let path = turn.item.store_path.as_str();
-        match &outcome {
+        let caught = catch_unwind(AssertUnwindSafe(|| self.bake(&running.item, &block_writer)));
+        let result = caught
+            .unwrap_or_else(|_| Err(BakeError::Compress("the baking thread panicked".to_owned())));
+        let path = running.item.store_path.as_str();
+        match &result {
             Ok(_) => {}
             Err(BakeError::Stopped) => {}
             Err(BakeError::Source(SourceError::Gone(_))) => {
-                tracing::info!(path, "not baked: it has left the store");
+                tracing::info!(path, "not baking an item that has left the store");
             }
             Err(error) => {
                 self.failed.fetch_add(1, Ordering::Relaxed);
-                tracing::error!(path, %error, "not baked");
+                tracing::error!(path, %error, "can't bake an item");
             }
         }
-        if outcome.is_err() {
+        if result.is_err() {
             let new = block_writer
                 .try_borrow_mut()
                 .map(|mut block_writer| block_writer.take_new())
                 .unwrap_or_default();
-            self.clean_up(turn, new);
+            self.clean_up(running, new);
         }
-        outcome
+        result
     }
 
-    fn bake(&self, item: &Item, block_writer: &Rc<RefCell<BlockWriter>>) -> Outcome {
+    fn bake(&self, item: &Item, block_writer: &Rc<RefCell<BlockWriter>>) -> BakeResult {
         let hash_part = item.store_path.hash_part();
         let before = self.records.get(hash_part);
         if let Some(baked) = before.as_ref().filter(|b| self.is_complete(&b.record)) {
@@ -101,20 +103,21 @@ impl Inner {
         }
         let started = Instant::now();
         let record = match self.source.prepared(item).filter(|p| !p.files.is_empty()) {
-            Some(prepared) => self.take(item, &prepared, block_writer)?,
+            Some(prepared) => self.store_prepared(item, &prepared, block_writer)?,
             None => self.compress(item, before.as_deref(), block_writer)?,
         };
-        // Everything that the record speaks of is durable before it is.
+        // Make all blocks durable before the record that refers to them.
         self.blocks.flush()?;
         let baked = self.records.save(record)?;
         self.baked.fetch_add(1, Ordering::Relaxed);
         report(&baked, started);
-        // Nobody listens where nothing is published.
-        let _ = self.announced.send(hash_part.to_owned());
+        // Without Kubo, nobody receives this.
+        let _ = self.baked_sender.send(hash_part.to_owned());
         Ok(baked)
     }
 
-    /// Compresses what is missing; what was baked before of the same NAR is kept.
+    /// Compresses the forms that are missing, and keeps the existing ones if the NAR is still
+    /// the same.
     fn compress(
         &self,
         item: &Item,
@@ -126,17 +129,17 @@ impl Inner {
             .filter(|record| record.item.nar_hash == item.nar_hash);
         let missing = self.missing(before, item);
         let compressor_pool = (self.config.cut, &self.compressor_pool);
-        let baking = pipeline::bake(&*self.source, item, &missing, compressor_pool, block_writer)?;
+        let output = pipeline::bake(&*self.source, item, &missing, compressor_pool, block_writer)?;
         let has_tree = |all: &[Representation]| all.iter().any(|one| one.tree.is_some());
-        // A listing with CIDs isn't replaced by one without.
-        if has_tree(&baking.representations)
+        // Don't replace a listing with CIDs by one without.
+        if has_tree(&output.representations)
             || !before.is_some_and(|before| has_tree(&before.representations))
         {
-            self.save_listing(item, baking.listing.as_bytes())?;
+            self.save_listing(item, output.listing.as_bytes())?;
         }
         let kept = before.map(|record| record.representations.clone());
         let mut representations = kept.unwrap_or_default();
-        representations.extend(baking.representations);
+        representations.extend(output.representations);
         Ok(Record {
             item: item.clone(),
             narinfo: None,
@@ -144,7 +147,8 @@ impl Inner {
         })
     }
 
-    fn take(
+    /// Stores the files of a binary cache as they are, and builds the tree if it is wanted.
+    fn store_prepared(
         &self,
         item: &Item,
         prepared: &Prepared,
@@ -153,26 +157,27 @@ impl Inner {
         let mut representations: Vec<Representation> = Vec::new();
         let tree = self.wants_tree();
         for file in &prepared.files {
-            // The tree's NAR has the same bytes.
+            // The plain NAR of the tree has the same bytes.
             if tree && file.entry.compression == Compression::None {
                 continue;
             }
             let known = |one: &Representation| one.compression == file.entry.compression;
             if !representations.iter().any(known) {
-                representations.push(pipeline::take(&*self.source, item, file, block_writer)?);
+                let stored = pipeline::store_prepared(&*self.source, item, file, block_writer)?;
+                representations.push(stored);
             }
         }
         if tree {
             let compressor_pool = (self.config.cut, &self.compressor_pool);
-            let baking = pipeline::bake(
+            let output = pipeline::bake(
                 &*self.source,
                 item,
                 &[Compressor::TREE],
                 compressor_pool,
                 block_writer,
             )?;
-            self.save_listing(item, baking.listing.as_bytes())?;
-            representations.extend(baking.representations);
+            self.save_listing(item, output.listing.as_bytes())?;
+            representations.extend(output.representations);
         } else if let Some(path) = &prepared.listing {
             let listing = std::fs::read(path).map_err(BakeError::io(path))?;
             self.save_listing(item, &listing)?;
@@ -189,24 +194,28 @@ impl Inner {
         atomic::write(&path, listing).map_err(BakeError::io(&path))
     }
 
-    /// Removes the blocks that a failed bake has added, but for those that items need which were baked at the same time.
-    fn clean_up(&self, turn: &Turn, mut new: Vec<Cid>) {
+    /// Removes the blocks that a failed bake has added, except those of items that were baked
+    /// at the same time.
+    fn clean_up(&self, running: &RunningBake, mut new: Vec<Cid>) {
         if new.is_empty() || self.stopped.load(Ordering::Relaxed) {
             return;
         }
-        self.queue.clean_up(turn, |beside| {
-            let mut alive = Alive::default();
-            for baked in beside.iter().filter_map(|one| self.records.get(one)) {
-                if alive.add(&self.blocks, &baked.record.roots()).is_err() {
-                    tracing::warn!("the blocks of a failed bake stay on disk: what others need of them can't be told");
+        self.queue.clean_up(running, |concurrent| {
+            let mut live = LiveBlocks::default();
+            for baked in concurrent.iter().filter_map(|one| self.records.get(one)) {
+                if live.add(&self.blocks, &baked.record.roots()).is_err() {
+                    tracing::warn!(
+                        "the blocks of a failed bake stay on disk: \
+                         another item that may share them has lost blocks"
+                    );
                     return;
                 }
             }
-            new.retain(|cid| !alive.has(cid));
+            new.retain(|cid| !live.has(cid));
             let removed = self.blocks.remove(&new);
             let compacted = self.blocks.compact();
             if let Some(error) = removed.err().or(compacted.err()) {
-                tracing::warn!(%error, "the blocks of a failed bake stay on disk");
+                tracing::warn!(%error, "can't remove the blocks of a failed bake");
             }
         });
     }

@@ -1,4 +1,5 @@
-//! Compacting: what lives in a mostly dead pack moves to the last one, and the file goes. A last one that is mostly dead is followed by another first.
+//! Compaction: moves the remaining blocks of a mostly deleted pack to the last pack, and deletes
+//! the file. If the last pack itself is mostly deleted, starts a new one first.
 
 use ::cid::multihash::Multihash;
 use interplanar_core::cid::{self, Cid, RAW};
@@ -8,17 +9,17 @@ use super::index::Index;
 use super::pack::Packs;
 use super::writer::Writer;
 
-/// What a compaction did.
+/// The outcome of a compaction.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Compacted {
-    /// Packs that were deleted.
+    /// Number of deleted packs.
     pub packs: u64,
-    /// Bytes that this gave back to the disk.
+    /// Bytes of disk space that were freed.
     pub bytes: u64,
 }
 
-/// The last pack isn't given up for less: packs would be many and small.
-const GIVE_UP_AT: u64 = 8 << 20;
+/// The last pack isn't replaced below this size (bytes), or there would be many small packs.
+const MIN_REPLACED_PACK: u64 = 8 << 20;
 
 pub(super) fn compact(
     writer: &Writer,
@@ -29,24 +30,24 @@ pub(super) fn compact(
     let mut current = writer.current_pack();
     writer.flush()?;
     let live = index.live()?;
-    let mostly_dead = |pack: u32, length: u64| {
-        let alive = live.iter().find(|(id, _)| *id == pack);
-        alive.map_or(0, |(_, bytes)| *bytes) <= length / 2
+    let mostly_deleted = |pack: u32, length: u64| {
+        let remaining = live.iter().find(|(id, _)| *id == pack);
+        remaining.map_or(0, |(_, bytes)| *bytes) <= length / 2
     };
     let length = packs.length(current)?;
-    if length >= GIVE_UP_AT && mostly_dead(current, length) {
+    if length >= MIN_REPLACED_PACK && mostly_deleted(current, length) {
         writer.next_pack()?;
-        // What others have written meanwhile.
+        // Make durable what other threads have written meanwhile.
         writer.flush()?;
         current = writer.current_pack();
     }
     for pack in packs.list()?.into_iter().filter(|pack| *pack < current) {
         let length = packs.length(pack)?;
-        if !mostly_dead(pack, length) {
+        if !mostly_deleted(pack, length) {
             continue;
         }
         let moved = move_live(writer, index, packs, pack)?;
-        writer.settled(|index| index.forget_from(pack, 0))?;
+        writer.with_index(|index| index.forget_from(pack, 0))?;
         packs.delete(pack)?;
         done.packs += 1;
         done.bytes += length.saturating_sub(moved);
@@ -55,17 +56,17 @@ pub(super) fn compact(
     Ok(done)
 }
 
-/// How many places are asked of the index at once.
+/// Number of blocks that are read from the index at a time.
 pub(super) const PAGE: usize = 1024;
 
-/// A CID for a multihash.
+/// Returns a CID for a multihash.
 pub(super) fn raw_cid(key: &[u8]) -> Option<Cid> {
     let hash = Multihash::from_bytes(key).ok()?;
     Some(Cid::new_v1(RAW, hash))
 }
 
-/// Copies the blocks that the index finds in a pack, and gives their bytes. The index and not the pack says what they are, so that one bad
-/// section loses no others; the copies name their hashes by raw CIDs.
+/// Copies the blocks of a pack to the last pack, and returns their bytes. The index says where they
+/// are, not the pack, so one bad section loses no other block. The copies get raw CIDs.
 fn move_live(writer: &Writer, index: &Index, packs: &Packs, pack: u32) -> Result<u64, BlocksError> {
     let (mut moved, mut after) = (0, Vec::new());
     loop {
@@ -79,13 +80,13 @@ fn move_live(writer: &Writer, index: &Index, packs: &Packs, pack: u32) -> Result
                 continue;
             };
             if cid::verify(&cid, &data).is_ok() {
-                writer.move_here(&cid, &data)?;
+                writer.append_copy(&cid, &data)?;
                 moved += data.len() as u64;
             } else {
                 tracing::error!(
                     pack,
                     offset = location.offset,
-                    "a block is lost: the data doesn't match its hash"
+                    "lost a block: its data doesn't match its hash"
                 );
             }
         }

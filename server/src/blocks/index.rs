@@ -1,4 +1,4 @@
-//! The index: which pack holds a multihash, and up to where each pack is indexed.
+//! The index: finds the pack of a multihash, and knows up to where each pack is indexed.
 
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -21,22 +21,22 @@ CREATE TABLE IF NOT EXISTS packs (
   length INTEGER NOT NULL
 );";
 
-/// The format of the folder; a program that doesn't know a number leaves the store alone.
+/// The version of the folder's format. A program that knows only older versions refuses the store.
 const VERSION: i64 = 1;
 
-/// Connections to SQLite: one that writes, and a pool of those that read.
+/// The SQLite index, with one connection to write and a pool of connections to read.
 pub(super) struct Index {
     path: PathBuf,
     writer: Option<Mutex<Connection>>,
     readers: Mutex<Vec<Connection>>,
 }
 
-/// What a commit adds.
+/// The changes of one commit.
 #[derive(Debug, Default)]
 pub(super) struct Batch {
-    /// New places of multihashes.
+    /// New locations of multihashes.
     pub(super) entries: Vec<(Vec<u8>, Location)>,
-    /// Packs and up to where they are indexed after this.
+    /// The indexed length of each changed pack after this commit.
     pub(super) ends: Vec<(u32, u64)>,
 }
 
@@ -46,13 +46,14 @@ impl Index {
         let connection = Connection::open(&path)?;
         connection.busy_timeout(Duration::from_secs(30))?;
         connection.pragma_update(None, "journal_mode", "WAL")?;
-        // The packs hold what a lost commit would have said.
+        // A lost commit is rebuilt from the packs.
         connection.pragma_update(None, "synchronous", "NORMAL")?;
         connection.execute_batch(SCHEMA)?;
         let version: i64 = connection.pragma_query_value(None, "user_version", |row| row.get(0))?;
         if version > VERSION {
             return Err(BlocksError::Failed(format!(
-                "the store has format {version}, this program knows {VERSION}"
+                "the store has format {version}, this program supports up to {VERSION}; \
+                 use a newer program"
             )));
         }
         connection.pragma_update(None, "user_version", VERSION)?;
@@ -134,7 +135,7 @@ impl Index {
         })
     }
 
-    /// Forgets multihashes and gives how many were known.
+    /// Removes multihashes, and returns how many there were.
     pub(super) fn remove(&self, keys: impl Iterator<Item = Vec<u8>>) -> Result<u64, BlocksError> {
         self.write(|connection| {
             let mut delete =
@@ -147,7 +148,7 @@ impl Index {
         })
     }
 
-    /// Forgets a multihash if it is still said to be there.
+    /// Removes a multihash if it still has this location.
     pub(super) fn forget(&self, key: &[u8], at: Location) -> Result<(), BlocksError> {
         self.write(|connection| {
             connection.execute(
@@ -158,7 +159,8 @@ impl Index {
         Ok(())
     }
 
-    /// Forgets everything that is said to be in a pack at or behind an offset, and how far it was indexed.
+    /// Removes all blocks of a pack that end behind an offset, and the indexed length of the
+    /// pack.
     pub(super) fn forget_from(&self, pack: u32, offset: u64) -> Result<(), BlocksError> {
         self.write(|connection| {
             connection.execute(
@@ -170,7 +172,7 @@ impl Index {
         Ok(())
     }
 
-    /// The packs that are known, and up to where each is indexed.
+    /// Returns the known packs with their indexed lengths.
     pub(super) fn packs(&self) -> Result<Vec<(u32, u64)>, BlocksError> {
         self.read(|connection| {
             connection
@@ -182,7 +184,7 @@ impl Index {
         })
     }
 
-    /// For each pack that holds any: the bytes of its blocks.
+    /// Returns the bytes of the blocks in each pack that has any.
     pub(super) fn live(&self) -> Result<Vec<(u32, u64)>, BlocksError> {
         self.read(|connection| {
             connection
@@ -194,7 +196,7 @@ impl Index {
         })
     }
 
-    /// What is said to be in a pack: at most `limit` of it, behind `after` in the order of multihashes.
+    /// Returns at most `limit` blocks of a pack with multihashes behind `after`, in order.
     pub(super) fn in_pack(
         &self,
         pack: u32,

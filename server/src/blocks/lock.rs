@@ -1,4 +1,5 @@
-//! One writer at a time: an flock that ends with its process, and a line that says who holds it.
+//! Allows one writer at a time: an flock that ends with its process, in a file that names the
+//! process.
 
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{Read, Write};
@@ -6,10 +7,10 @@ use std::path::Path;
 
 use super::BlocksError;
 
-/// The bytes of the holder's line that are read back.
+/// Most bytes that are read of the line that names the process.
 const MAX_HOLDER: u64 = 256;
 
-/// Held while it lives.
+/// A lock that is held until this is dropped.
 #[derive(Debug)]
 pub(super) struct Lock(#[expect(dead_code, reason = "closing it unlocks")] File);
 
@@ -40,14 +41,14 @@ impl Lock {
     }
 }
 
-/// The name of the program, for people.
+/// Returns the name of the program, for people.
 fn program() -> String {
     let path = std::env::args_os().next();
     let name = path.as_deref().map(Path::new).and_then(Path::file_name);
     name.map_or_else(String::new, |name| format!(" ({})", name.to_string_lossy()))
 }
 
-/// What the holder wrote.
+/// Returns the line that names the process.
 fn holder(file: &File) -> String {
     let mut text = String::new();
     match file.take(MAX_HOLDER).read_to_string(&mut text) {

@@ -1,18 +1,20 @@
-//! The embedded block store: append-only packs beside an index.
+//! The block store: append-only packs with an index.
 //!
 //! ```text
-//! <dir>/lock                 held (flock) by the one process that writes; says who it is
+//! <dir>/lock                 locked (flock) by the process that writes; contains its process ID
 //! <dir>/pack-00000001.car    CARv1: a header, then sections varint(cid + data) cid data
-//! <dir>/index.sqlite         multihash → pack, offset, length; and up to where each pack is indexed
+//! <dir>/index.sqlite         multihash → pack, offset, length; and the indexed length of each pack
 //! ```
 //!
-//! The packs are the truth and the index only finds things in them. A block is appended to the last pack, the pack is synced, and only then does
-//! the index learn of it; what lies in a pack beyond the indexed length is read again at the next open, checked by its hash, and
-//! the first torn or wrong section and all behind it is cut off. So a kill at any moment loses at most blocks that no [`BlockStore::flush`]
-//! had covered. A lost index is rebuilt in the same way.
+//! The packs are the source of truth; the index only finds blocks in them. A block is appended to
+//! the last pack, the pack is synced, and only then is the block added to the index. The next open
+//! reads what lies in a pack behind the indexed length, and verifies it. It cuts the pack off at
+//! the first torn or wrong section. So a kill at any moment loses at most blocks that no
+//! [`BlockStore::flush`] had covered. A lost index is rebuilt in the same way.
 //!
-//! [`BlockStore::put`] makes blocks visible at once; they become durable together, many in one sync, in the background or at
-//! [`BlockStore::flush`]. Every read is hashed: wrong data on disk is logged, forgotten, and reported as absent.
+//! [`BlockStore::put`] makes blocks visible at once. They become durable together, many with one
+//! sync, in the background or at [`BlockStore::flush`]. Every read is verified: wrong data on disk
+//! is logged, forgotten, and reported as absent.
 //!
 //! All calls block; from async code use `spawn_blocking`.
 //!
@@ -50,27 +52,28 @@ use index::Index;
 use pack::{Location, Packs};
 use writer::Writer;
 
-/// A pack takes no further block once it is this long (bytes).
+/// A pack of this length (bytes) or more gets no further block.
 pub const MAX_PACK: u64 = 1 << 30;
 
-/// Where blocks come from: what a gateway serves.
+/// A source of blocks, which a gateway serves.
 pub trait BlockSource: Send + Sync + 'static {
-    /// The verified bytes of a block, or `None` if it isn't there. May block.
+    /// Returns the verified bytes of a block, or `None` if the source lacks it. May block.
     ///
     /// # Errors
-    /// Those of the storage behind it.
+    /// The storage can't be read.
     fn get(&self, cid: &Cid) -> Result<Option<Bytes>, BlocksError>;
 
-    /// Whether a block is there. May block.
+    /// Returns whether the source has a block. May block.
     ///
     /// # Errors
-    /// Those of the storage behind it.
+    /// The storage can't be read.
     fn has(&self, cid: &Cid) -> Result<bool, BlocksError> {
         Ok(self.get(cid)?.is_some())
     }
 }
 
-/// A handle on a block store; clones share it. The last one to be dropped writes what is not durable yet.
+/// A handle to a block store; clones share it. When the last one is dropped, it makes all blocks
+/// durable.
 #[derive(Clone)]
 pub struct BlockStore {
     inner: Arc<Inner>,
@@ -82,29 +85,29 @@ struct Inner {
     packs: Arc<Packs>,
     /// `None` in a store that was opened to read only.
     writer: Option<Writer>,
-    /// Removing and compacting exclude each other.
+    /// Locked while blocks are removed, compacted or hashed; only one of these runs at a time.
     upkeep: Mutex<()>,
 }
 
-/// What a store holds.
+/// Statistics of a block store.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Stats {
-    /// Blocks that can be read.
+    /// Number of blocks.
     pub blocks: u64,
-    /// Bytes of them.
+    /// Bytes of the blocks.
     pub bytes: u64,
-    /// Pack files.
+    /// Number of pack files.
     pub packs: u64,
-    /// Bytes of the pack files, dead ones and framing included.
+    /// Bytes of the pack files, including deleted blocks and framing.
     pub pack_bytes: u64,
 }
 
 impl BlockStore {
-    /// Opens the store in a folder, which is made if it is missing, to read and write. One process at a time can; see
-    /// [`Self::open_read_only`].
+    /// Opens the store in a folder to read and write; creates the folder if it is missing. Only one
+    /// process can at a time; see [`Self::open_read_only`].
     ///
     /// # Errors
-    /// [`BlocksError::Locked`] names the process that holds it.
+    /// [`BlocksError::Locked`] names the process that has locked it.
     pub fn open(dir: &Path) -> Result<Self, BlocksError> {
         open::writable(dir)
     }
@@ -112,54 +115,57 @@ impl BlockStore {
     /// Opens an existing store to read, also while another process writes to it.
     ///
     /// # Errors
-    /// If there is no store, or its index cannot be read.
+    /// There is no store, or its index can't be read.
     pub fn open_read_only(dir: &Path) -> Result<Self, BlocksError> {
         open::read_only(dir)
     }
 
-    /// The folder that it is in.
+    /// The folder of the store.
     pub fn dir(&self) -> &Path {
         &self.inner.dir
     }
 
-    /// A block by its CID (any codec and version with the same multihash), or `None`. Identity CIDs are their own blocks.
+    /// Returns a block by its CID, or `None`. Only the multihash counts, not codec and version. For
+    /// an identity CID, returns the data in the CID.
     ///
     /// # Errors
-    /// The index or a pack cannot be read. Data that doesn't match its hash is no error but absent.
+    /// The index or a pack can't be read. A block that doesn't match its hash is reported as
+    /// absent.
     pub fn get(&self, cid: &Cid) -> Result<Option<Bytes>, BlocksError> {
         if let Some(data) = cid::identity_data(cid) {
             return Ok(Some(Bytes::copy_from_slice(data)));
         }
         let key = cid.hash().to_bytes();
-        // A second try: the pack may have been compacted away between the look-up and the read.
+        // Try twice: compaction may have moved the block between the look-up and the read.
         for _ in 0..2 {
             let Some(location) = self.locate(&key)? else {
                 return Ok(None);
             };
             let Some(data) = self.inner.packs.read(location)? else {
-                self.forget(&key, location, "the pack is too short or gone")?;
+                self.forget(&key, location, "its pack is too short or missing")?;
                 continue;
             };
             if cid::verify(cid, &data).is_ok() {
                 return Ok(Some(data));
             }
-            self.forget(&key, location, "the data doesn't match its hash")?;
+            self.forget(&key, location, "its data doesn't match its hash")?;
         }
         Ok(None)
     }
 
-    /// Whether a block is there; its data isn't read.
+    /// Returns whether the store has a block, without reading its data.
     ///
     /// # Errors
-    /// The index cannot be read.
+    /// The index can't be read.
     pub fn has(&self, cid: &Cid) -> Result<bool, BlocksError> {
         Ok(self.size(cid)?.is_some())
     }
 
-    /// The length of a block in bytes, or `None` if it isn't there; its data isn't read.
+    /// Returns the length of a block in bytes, or `None` if the store lacks it, without reading
+    /// its data.
     ///
     /// # Errors
-    /// The index cannot be read.
+    /// The index can't be read.
     pub fn size(&self, cid: &Cid) -> Result<Option<u64>, BlocksError> {
         if let Some(data) = cid::identity_data(cid) {
             return Ok(Some(data.len() as u64));
@@ -168,27 +174,28 @@ impl BlockStore {
         Ok(location.map(|location| u64::from(location.length)))
     }
 
-    /// Stores blocks; those that are there already cost nothing. They can be read at once and are durable after the next
-    /// [`Self::flush`]. Waits when the disk falls behind.
+    /// Stores blocks; existing ones are skipped. They can be read at once, and are durable after
+    /// the next [`Self::flush`]. Waits if too many bytes are not on disk yet.
     ///
     /// # Errors
-    /// [`BlocksError::ReadOnly`], or writing failed.
+    /// [`BlocksError::ReadOnly`], or a block can't be written.
     pub fn put(&self, blocks: &[Block]) -> Result<(), BlocksError> {
         self.writer()?.put(blocks)
     }
 
-    /// Returns when everything put before is durable.
+    /// Waits until all blocks put before are durable.
     ///
     /// # Errors
-    /// [`BlocksError::ReadOnly`], or syncing failed; after that the store takes no more blocks.
+    /// [`BlocksError::ReadOnly`], or syncing failed; the store then accepts no more blocks.
     pub fn flush(&self) -> Result<(), BlocksError> {
         self.writer()?.flush()
     }
 
-    /// Forgets blocks and gives how many were there. Their bytes stay in the packs until [`Self::compact`].
+    /// Removes blocks, and returns how many there were. Their bytes stay in the packs until
+    /// [`Self::compact`].
     ///
     /// # Errors
-    /// [`BlocksError::ReadOnly`], or the index cannot be written.
+    /// [`BlocksError::ReadOnly`], or the index can't be written.
     pub fn remove(&self, cids: &[Cid]) -> Result<u64, BlocksError> {
         let writer = self.writer()?;
         let _upkeep = self
@@ -196,13 +203,14 @@ impl BlockStore {
             .upkeep
             .lock()
             .unwrap_or_else(PoisonError::into_inner);
-        writer.settled(|index| index.remove(cids.iter().map(|cid| cid.hash().to_bytes())))
+        writer.with_index(|index| index.remove(cids.iter().map(|cid| cid.hash().to_bytes())))
     }
 
-    /// Rewrites packs of which more than half is dead, and deletes them. Reading and writing go on meanwhile.
+    /// Rewrites packs in which more than half of the bytes are deleted. Other threads can read
+    /// and write meanwhile.
     ///
     /// # Errors
-    /// [`BlocksError::ReadOnly`], or reading or writing failed; nothing is lost then.
+    /// [`BlocksError::ReadOnly`], or a pack can't be read or written; no block is lost then.
     pub fn compact(&self) -> Result<Compacted, BlocksError> {
         let writer = self.writer()?;
         let _upkeep = self
@@ -213,11 +221,12 @@ impl BlockStore {
         compact::compact(writer, &self.inner.index, &self.inner.packs)
     }
 
-    /// Hashes every block; what is wrong is logged and forgotten. Tells of each its length in bytes, and whether it is right.
+    /// Hashes every block, and logs and forgets wrong ones. Calls `report` for each with its length
+    /// in bytes and whether it is right.
     ///
     /// # Errors
     /// [`BlocksError::ReadOnly`], or the index can't be read or written.
-    pub fn scrub(&self, told: &mut dyn FnMut(u64, bool)) -> Result<(), BlocksError> {
+    pub fn scrub(&self, report: &mut dyn FnMut(u64, bool)) -> Result<(), BlocksError> {
         let writer = self.writer()?;
         let _upkeep = self
             .inner
@@ -232,8 +241,8 @@ impl BlockStore {
                 let Some((last, _)) = page.last() else { break };
                 after.clone_from(last);
                 for (key, location) in page {
-                    let right = self.is_right(&key, location)?;
-                    told(u64::from(location.length), right);
+                    let is_right = self.is_right(&key, location)?;
+                    report(u64::from(location.length), is_right);
                 }
             }
         }
@@ -242,27 +251,28 @@ impl BlockStore {
 
     fn is_right(&self, key: &[u8], location: Location) -> Result<bool, BlocksError> {
         let data = self.inner.packs.read(location)?;
-        let right = compact::raw_cid(key)
+        let is_right = compact::raw_cid(key)
             .zip(data)
             .is_some_and(|(cid, data)| cid::verify(&cid, &data).is_ok());
-        if !right {
-            self.forget(key, location, "the data doesn't match its hash")?;
+        if !is_right {
+            self.forget(key, location, "its data doesn't match its hash")?;
         }
-        Ok(right)
+        Ok(is_right)
     }
 
-    /// Bytes of the pack files, dead ones and framing included. Costs a look at each file, of up to [`MAX_PACK`] bytes.
+    /// Returns the bytes of the pack files, including deleted blocks and framing. Reads only
+    /// the sizes of the files.
     ///
     /// # Errors
-    /// The folder cannot be read.
+    /// The folder can't be read.
     pub fn disk_bytes(&self) -> Result<u64, BlocksError> {
         Ok(self.inner.packs.lengths()?.iter().sum())
     }
 
-    /// Counts what is stored. Costs a pass over the index.
+    /// Counts the stored blocks. Scans the whole index.
     ///
     /// # Errors
-    /// The index or the folder cannot be read.
+    /// The index or the folder can't be read.
     pub fn stats(&self) -> Result<Stats, BlocksError> {
         let mut stats = self.inner.index.stats()?;
         let packs = self.inner.packs.lengths()?;
@@ -290,12 +300,12 @@ impl BlockStore {
         self.inner.index.find(key)
     }
 
-    /// Drops what the index says of a block that cannot be read.
+    /// Removes a block that can't be read from the index.
     fn forget(&self, key: &[u8], location: Location, why: &str) -> Result<(), BlocksError> {
         tracing::error!(
             pack = location.pack,
             offset = location.offset,
-            "a block is lost: {why}"
+            "lost a block: {why}"
         );
         match &self.inner.writer {
             Some(writer) => writer.forget(key, location),

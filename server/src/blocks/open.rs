@@ -1,4 +1,4 @@
-//! Opening a store: what a crash left half done is put right before anybody reads.
+//! Opens a store; first repairs what a crash left half done.
 
 use std::fs::OpenOptions;
 use std::path::Path;
@@ -10,7 +10,7 @@ use super::pack::{HEADER, Location, Packs, read_section};
 use super::writer::Writer;
 use super::{BlockStore, BlocksError, Inner, MAX_PACK};
 
-/// Entries that a recovery commits together.
+/// Entries that recovery commits together.
 const BATCH: usize = 4096;
 
 pub(super) fn writable(dir: &Path) -> Result<BlockStore, BlocksError> {
@@ -22,7 +22,10 @@ pub(super) fn writable(dir: &Path) -> Result<BlockStore, BlocksError> {
     let known = index.packs()?;
     for (pack, _) in &known {
         if !present.contains(pack) {
-            tracing::error!(pack, "a pack of the block store is missing");
+            tracing::error!(
+                pack,
+                "a pack of the block store is missing; its blocks are lost"
+            );
             index.forget_from(*pack, 0)?;
         }
     }
@@ -59,7 +62,8 @@ fn store(dir: &Path, index: Arc<Index>, packs: Arc<Packs>, writer: Option<Writer
     }
 }
 
-/// Indexes what lies behind the indexed part of a pack, cuts off what is torn, and gives the length of what is good.
+/// Indexes the blocks behind the indexed part of a pack, cuts off a torn end, and returns the
+/// remaining length.
 fn recover(index: &Index, packs: &Packs, pack: u32, indexed: u64) -> Result<u64, BlocksError> {
     let path = packs.path(pack);
     let length = packs.length(pack)?;
@@ -69,12 +73,12 @@ fn recover(index: &Index, packs: &Packs, pack: u32, indexed: u64) -> Result<u64,
     }
     let mut at = indexed.max(header);
     if length < indexed {
-        // The file lost its end, so the last section boundary is unknown: all of it is read again.
+        // The file has lost its end, so no section boundary is known: read all of it again.
         tracing::error!(
             pack,
             length,
             indexed,
-            "a pack of the block store is shorter than it was"
+            "a pack of the block store has lost its end"
         );
         index.forget_from(pack, length)?;
         at = header;
@@ -100,7 +104,7 @@ fn recover(index: &Index, packs: &Packs, pack: u32, indexed: u64) -> Result<u64,
             batch.entries.clear();
         }
     }
-    // A pack without even its header begins again.
+    // A pack without a whole header starts from nothing.
     let good = if length < header { 0 } else { at };
     if good < length {
         tracing::warn!(

@@ -12,21 +12,23 @@ use interplanar_core::cid::{self, Cid, MAX_BLOCK};
 
 use super::BlocksError;
 
-/// The CARv1 header that every pack begins with: DAG-CBOR `{"roots": [bafkqaaa], "version": 1}` behind its length.
+/// The CARv1 header at the start of every pack: DAG-CBOR `{"roots": [bafkqaaa], "version": 1}`
+/// behind its length.
 pub(super) const HEADER: &[u8] =
     b"\x19\xa2\x65roots\x81\xd8\x2a\x45\x00\x01\x55\x00\x00\x67version\x01";
 
-/// A CID in a section is no longer than this: version and codec (up to 10 bytes each), and a multihash of at most 128 bytes with its head.
+/// Most bytes of a CID in a section: version and codec of at most 10 bytes each, and a multihash of
+/// at most 128 bytes with its prefix.
 const MAX_CID: usize = 160;
 
-/// Where the data of a block lies.
+/// The place of a block's data.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Location {
-    /// Number of the pack.
+    /// The number of the pack.
     pub(super) pack: u32,
-    /// Offset of the data in it, behind the CID.
+    /// The offset of the data in the pack, behind the CID.
     pub(super) offset: u64,
-    /// Bytes of the data.
+    /// The length of the data in bytes.
     pub(super) length: u32,
 }
 
@@ -49,7 +51,7 @@ impl Packs {
         self.dir.join(format!("pack-{id:08}.car"))
     }
 
-    /// The numbers of the packs that exist, in order.
+    /// Returns the numbers of the existing packs, in order.
     pub(super) fn list(&self) -> Result<Vec<u32>, BlocksError> {
         let mut ids = Vec::new();
         for entry in std::fs::read_dir(&self.dir).map_err(BlocksError::io(&self.dir))? {
@@ -66,12 +68,12 @@ impl Packs {
         Ok(ids)
     }
 
-    /// Bytes of each pack file.
+    /// Returns the bytes of each pack file.
     pub(super) fn lengths(&self) -> Result<Vec<u64>, BlocksError> {
         self.list()?.into_iter().map(|id| self.length(id)).collect()
     }
 
-    /// Bytes of a pack file; 0 if it is gone.
+    /// Returns the bytes of a pack file; 0 if it doesn't exist.
     pub(super) fn length(&self, id: u32) -> Result<u64, BlocksError> {
         let path = self.path(id);
         match std::fs::metadata(&path) {
@@ -81,7 +83,7 @@ impl Packs {
         }
     }
 
-    /// The pack to read from, or `None` if it is gone.
+    /// Opens a pack to read; returns `None` if it doesn't exist.
     pub(super) fn file(&self, id: u32) -> Result<Option<Arc<File>>, BlocksError> {
         let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(file) = open.get(&id) {
@@ -99,7 +101,8 @@ impl Packs {
         }
     }
 
-    /// The data at a place, unverified; `None` if the pack is gone or ends before it.
+    /// Reads the data at a location, unverified. Returns `None` if the pack doesn't exist or
+    /// ends before it.
     pub(super) fn read(&self, location: Location) -> Result<Option<Bytes>, BlocksError> {
         let Some(file) = self.file(location.pack)? else {
             return Ok(None);
@@ -116,7 +119,7 @@ impl Packs {
         }
     }
 
-    /// Deletes a pack; readers that have it open go on.
+    /// Deletes a pack. Readers that have it open can still read it.
     pub(super) fn delete(&self, id: u32) -> Result<(), BlocksError> {
         let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
         open.remove(&id);
@@ -124,7 +127,7 @@ impl Packs {
         std::fs::remove_file(&path).map_err(BlocksError::io(&path))
     }
 
-    /// Makes the names in the folder durable.
+    /// Makes created and deleted names in the folder durable.
     pub(super) fn sync_folder(&self) -> Result<(), BlocksError> {
         File::open(&self.dir)
             .and_then(|dir| dir.sync_all())
@@ -132,7 +135,7 @@ impl Packs {
     }
 }
 
-/// The bytes of a section before its data.
+/// Returns the bytes of a section before its data.
 pub(super) fn section_prefix(cid: &Cid, length: usize) -> Vec<u8> {
     let cid = cid.to_bytes();
     let mut prefix = Vec::with_capacity(10 + cid.len());
@@ -146,7 +149,7 @@ pub(super) fn section_prefix(cid: &Cid, length: usize) -> Vec<u8> {
     prefix
 }
 
-/// A whole and verified section.
+/// A complete and verified section.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Section {
     pub(super) cid: Cid,
@@ -157,7 +160,8 @@ pub(super) struct Section {
     pub(super) end: u64,
 }
 
-/// Reads the section at an offset; `None` if it is torn, malformed or doesn't match its hash: nothing behind it can be trusted.
+/// Reads the section at an offset. Returns `None` if it is torn, malformed or doesn't match its
+/// hash. Then nothing behind it can be trusted either.
 pub(super) fn read_section(file: &File, at: u64) -> std::io::Result<Option<Section>> {
     let mut head = [0; 10];
     let head = read_up_to(file, &mut head, at)?;
@@ -190,7 +194,7 @@ pub(super) fn read_section(file: &File, at: u64) -> std::io::Result<Option<Secti
     }))
 }
 
-/// Fills as much of the buffer as the file has.
+/// Reads until the buffer is full or the file ends.
 fn read_up_to<'a>(file: &File, buffer: &'a mut [u8], at: u64) -> std::io::Result<&'a [u8]> {
     let mut filled = 0;
     while filled < buffer.len() {
@@ -204,7 +208,7 @@ fn read_up_to<'a>(file: &File, buffer: &'a mut [u8], at: u64) -> std::io::Result
     Ok(&buffer[..filled])
 }
 
-/// An unsigned varint of at most 9 bytes, and how many it took.
+/// Decodes an unsigned varint of at most 9 bytes; returns it with its length.
 fn varint(bytes: &[u8]) -> Option<(u64, usize)> {
     let mut value = 0;
     for (index, byte) in bytes.iter().take(9).enumerate() {
@@ -216,7 +220,7 @@ fn varint(bytes: &[u8]) -> Option<(u64, usize)> {
     None
 }
 
-/// The CID that begins a section, and its length.
+/// Returns the CID at the start of a section, and its length.
 fn cid_at(section: &[u8]) -> Option<(Cid, usize)> {
     let mut rest = section;
     let cid = Cid::read_bytes(&mut rest).ok()?;

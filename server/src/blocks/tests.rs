@@ -1,4 +1,4 @@
-//! What a store promises, also after crashes.
+//! Tests what the block store promises, also after crashes.
 
 use std::fs::OpenOptions;
 use std::os::unix::fs::FileExt;
@@ -33,7 +33,8 @@ fn assert_has(store: &BlockStore, expected: &[Block]) {
     }
 }
 
-/// What a process leaves that was killed now: the files as they are, without the writer's last commit.
+/// Returns a copy of the store as a kill would leave it: the files as they are, without the
+/// writer's last commit.
 fn killed(store: BlockStore) -> tempfile::TempDir {
     let copy = copy_of(store.dir());
     drop(store);
@@ -54,7 +55,7 @@ fn first_pack(dir: &Path) -> std::path::PathBuf {
 }
 
 #[test]
-fn blocks_come_back_before_and_after_a_restart() {
+fn blocks_can_be_read_before_and_after_a_restart() {
     let dir = tempfile::tempdir().unwrap();
     let all = blocks(0..50, 3000);
     let store = BlockStore::open(dir.path()).unwrap();
@@ -94,7 +95,7 @@ fn the_same_block_is_stored_once_under_any_codec() {
 }
 
 #[test]
-fn a_second_writer_is_told_who_holds_it() {
+fn a_second_writer_learns_who_has_the_lock() {
     let dir = tempfile::tempdir().unwrap();
     let store = BlockStore::open(dir.path()).unwrap();
     let error = BlockStore::open(dir.path()).unwrap_err();
@@ -111,7 +112,8 @@ fn a_second_writer_is_told_who_holds_it() {
     assert!(matches!(missing, Err(BlocksError::Missing(_))));
 }
 
-/// A kill between the write and the sync of the index: the blocks are in the pack, and no index knows them.
+/// After a kill between the write and the commit of the index, the blocks are in the pack, but not
+/// in the index.
 #[test]
 fn a_kill_before_the_index_commits_loses_nothing_that_reached_the_pack() {
     let dir = tempfile::tempdir().unwrap();
@@ -127,7 +129,7 @@ fn a_kill_before_the_index_commits_loses_nothing_that_reached_the_pack() {
 }
 
 #[test]
-fn a_pack_torn_anywhere_in_its_tail_gives_back_the_whole_sections() {
+fn a_pack_torn_anywhere_in_its_tail_keeps_its_whole_sections() {
     let dir = tempfile::tempdir().unwrap();
     let store = BlockStore::open(dir.path()).unwrap();
     let (old, new) = (blocks(0..3, 90), blocks(3..6, 90));
@@ -152,7 +154,7 @@ fn a_pack_torn_anywhere_in_its_tail_gives_back_the_whole_sections() {
         for lost in &new[whole..] {
             assert_eq!(store.get(lost.cid()).unwrap(), None, "cut at {cut}");
         }
-        // Going on after it is the same wherever it was; syncing is slow.
+        // What follows is the same for every cut, and syncing is slow.
         if cut % 16 == 0 {
             store.put(&new).unwrap();
             store.flush().unwrap();
@@ -163,7 +165,7 @@ fn a_pack_torn_anywhere_in_its_tail_gives_back_the_whole_sections() {
 }
 
 #[test]
-fn a_pack_cut_below_what_was_indexed_loses_only_what_is_gone() {
+fn a_pack_cut_below_what_was_indexed_loses_only_the_cut_off_blocks() {
     let dir = tempfile::tempdir().unwrap();
     let store = BlockStore::open(dir.path()).unwrap();
     let all = blocks(0..4, 90);
@@ -255,7 +257,7 @@ fn a_pack_is_a_car_file_that_others_read() {
 }
 
 #[test]
-fn removed_blocks_are_gone_and_compaction_gives_their_bytes_back() {
+fn removed_blocks_are_absent_and_compaction_frees_their_bytes() {
     let dir = tempfile::tempdir().unwrap();
     let all = blocks(0..10, 1000);
     let store = BlockStore::open(dir.path()).unwrap();
@@ -265,7 +267,7 @@ fn removed_blocks_are_gone_and_compaction_gives_their_bytes_back() {
     assert_eq!(store.remove(&cids).unwrap(), 0);
     assert_has(&store, &all[7..]);
     assert_eq!(store.get(&cids[0]).unwrap(), None);
-    // The last pack is never compacted: begin another one.
+    // The last pack is not compacted: start another one.
     store.inner.writer.as_ref().unwrap().next_pack().unwrap();
     let done = store.compact().unwrap();
     assert_eq!(done.packs, 1);
@@ -286,7 +288,7 @@ fn many_threads_write_and_read_at_once() {
         for thread in 0..4 {
             let store = store.clone();
             scope.spawn(move || {
-                // Half of each thread's blocks are its neighbour's too.
+                // Neighbouring threads write half of their blocks in common.
                 for part in blocks(thread * 20..thread * 20 + 40, 700).chunks(5) {
                     store.put(part).unwrap();
                     store.flush().unwrap();

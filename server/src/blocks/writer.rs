@@ -1,4 +1,5 @@
-//! Appending: blocks go to the page cache at once, and a thread makes many of them durable together.
+//! Appends blocks. A block is written to the page cache at once, and a thread makes many of them
+//! durable together.
 
 use std::collections::HashMap;
 use std::fs::{File, OpenOptions};
@@ -15,14 +16,14 @@ use super::lock::Lock;
 use super::pack::{HEADER, Location, Packs, section_prefix};
 use super::{BlocksError, MAX_PACK};
 
-/// So many bytes begin a sync in the background.
+/// Bytes that start a sync in the background.
 const SYNC_AT: u64 = 32 << 20;
-/// So many bytes that aren't durable make writers wait for the disk.
+/// Bytes that are not durable yet; above that, writers wait for the disk.
 const WAIT_AT: u64 = 128 << 20;
-/// Blocks that nobody flushes become durable after this.
+/// Blocks that nobody flushes become durable after this time.
 const LINGER: Duration = Duration::from_secs(1);
 
-/// The one that appends to the last pack.
+/// Appends blocks to the last pack.
 pub(super) struct Writer {
     shared: Arc<Shared>,
     syncing: Option<JoinHandle<()>>,
@@ -31,39 +32,39 @@ pub(super) struct Writer {
 struct Shared {
     index: Arc<Index>,
     packs: Arc<Packs>,
-    state: Mutex<State>,
-    /// Written, but not in the index yet.
+    state: Mutex<WriterState>,
+    /// Blocks that are written, but not in the index yet.
     pending: RwLock<HashMap<Vec<u8>, Location>>,
-    /// There is something to sync, or the end.
-    work: Condvar,
-    /// A sync is over.
+    /// Wakes the syncing thread: there is something to sync, or to stop.
+    wake: Condvar,
+    /// Wakes those who wait for a sync.
     synced: Condvar,
     _lock: Lock,
 }
 
-struct State {
+struct WriterState {
     pack: u32,
     file: Arc<File>,
     end: u64,
     batch: Batch,
-    /// Files to sync before the batch may be committed, with their numbers.
+    /// Files to sync before the batch may be committed.
     touched: Vec<Arc<File>>,
-    /// Bytes in the batch.
+    /// Bytes of the batch.
     bytes: u64,
-    /// Bytes that a sync is working on.
+    /// Bytes that are being synced.
     in_flight: u64,
-    /// Batches are numbered; this one is being filled.
+    /// The number of the batch that is being filled.
     filling: u64,
-    /// All batches before this one are durable.
+    /// All batches with smaller numbers are durable.
     durable: u64,
-    /// Somebody waits for the batch of this number or an older one.
-    wanted: u64,
+    /// Somebody waits until all batches before this number are durable.
+    flush_goal: u64,
     stop: bool,
     failed: Option<String>,
 }
 
 impl Writer {
-    /// Goes on at the end of a pack (or begins it, at 0).
+    /// Continues a pack at its end, or starts it if `end` is 0.
     pub(super) fn start(
         index: Arc<Index>,
         packs: Arc<Packs>,
@@ -75,7 +76,7 @@ impl Writer {
         let shared = Arc::new(Shared {
             index,
             packs,
-            state: Mutex::new(State {
+            state: Mutex::new(WriterState {
                 pack,
                 file,
                 end,
@@ -85,12 +86,12 @@ impl Writer {
                 in_flight: 0,
                 filling: 1,
                 durable: 1,
-                wanted: 0,
+                flush_goal: 0,
                 stop: false,
                 failed: None,
             }),
             pending: RwLock::default(),
-            work: Condvar::new(),
+            wake: Condvar::new(),
             synced: Condvar::new(),
             _lock: lock,
         });
@@ -105,12 +106,12 @@ impl Writer {
         })
     }
 
-    /// Where a block lies that the index doesn't know yet.
+    /// Returns the location of a block that isn't in the index yet.
     pub(super) fn find(&self, key: &[u8]) -> Option<Location> {
         self.shared.pending().get(key).copied()
     }
 
-    /// Number and bytes of the blocks that the index doesn't know yet.
+    /// Returns the number and bytes of the blocks that aren't in the index yet.
     pub(super) fn pending(&self) -> (u64, u64) {
         let pending = self.shared.pending();
         let bytes = pending.values().map(|at| u64::from(at.length)).sum();
@@ -126,8 +127,8 @@ impl Writer {
             if self.find(&key).is_some() || self.shared.index.find(&key)?.is_some() {
                 continue;
             }
-            let mut state = self.shared.room()?;
-            // Another writer may have been faster.
+            let mut state = self.shared.wait_for_room()?;
+            // Another thread may have stored the block meanwhile.
             if self.find(&key).is_none() && self.shared.index.find(&key)?.is_none() {
                 self.shared
                     .append(&mut state, block.cid(), key, block.data())?;
@@ -136,9 +137,9 @@ impl Writer {
         Ok(())
     }
 
-    /// Appends a second copy of a block, which the index will point to.
-    pub(super) fn move_here(&self, cid: &Cid, data: &[u8]) -> Result<(), BlocksError> {
-        let mut state = self.shared.room()?;
+    /// Appends a second copy of a block; the index will point to it.
+    pub(super) fn append_copy(&self, cid: &Cid, data: &[u8]) -> Result<(), BlocksError> {
+        let mut state = self.shared.wait_for_room()?;
         self.shared
             .append(&mut state, cid, cid.hash().to_bytes(), data)
     }
@@ -151,40 +152,40 @@ impl Writer {
             state.filling + 1
         };
         while state.durable < goal && state.failed.is_none() {
-            state.wanted = state.wanted.max(goal);
-            self.shared.work.notify_one();
+            state.flush_goal = state.flush_goal.max(goal);
+            self.shared.wake.notify_one();
             state = wait(&self.shared.synced, state);
         }
         check(&state)
     }
 
-    /// Runs a change of the index while nothing is pending and nobody writes.
-    pub(super) fn settled<T>(
+    /// Changes the index while no block is pending and nobody writes.
+    pub(super) fn with_index<T>(
         &self,
         change: impl FnOnce(&Index) -> Result<T, BlocksError>,
     ) -> Result<T, BlocksError> {
         let mut state = self.shared.state();
         while state.failed.is_none() && (state.in_flight > 0 || !state.batch.entries.is_empty()) {
-            state.wanted = state.wanted.max(state.filling + 1);
-            self.shared.work.notify_one();
+            state.flush_goal = state.flush_goal.max(state.filling + 1);
+            self.shared.wake.notify_one();
             state = wait(&self.shared.synced, state);
         }
         check(&state)?;
         change(&self.shared.index)
     }
 
-    /// The number of the pack that is being filled.
+    /// Returns the number of the pack that is being filled.
     pub(super) fn current_pack(&self) -> u32 {
         self.shared.state().pack
     }
 
-    /// Begins another pack, as if the last one were full.
+    /// Starts another pack, as if the last one were full.
     pub(super) fn next_pack(&self) -> Result<(), BlocksError> {
         let mut state = self.shared.state();
-        self.shared.begin_pack(&mut state)
+        self.shared.start_pack(&mut state)
     }
 
-    /// Drops what is known of a block that cannot be read.
+    /// Forgets a block that can't be read.
     pub(super) fn forget(&self, key: &[u8], at: Location) -> Result<(), BlocksError> {
         let mut pending = self
             .shared
@@ -202,7 +203,7 @@ impl Writer {
 impl Drop for Writer {
     fn drop(&mut self) {
         self.shared.state().stop = true;
-        self.shared.work.notify_one();
+        self.shared.wake.notify_one();
         if let Some(syncing) = self.syncing.take()
             && syncing.join().is_err()
         {
@@ -212,7 +213,7 @@ impl Drop for Writer {
 }
 
 impl Shared {
-    fn state(&self) -> MutexGuard<'_, State> {
+    fn state(&self) -> MutexGuard<'_, WriterState> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -220,11 +221,11 @@ impl Shared {
         self.pending.read().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The state, once the disk isn't too far behind.
-    fn room(&self) -> Result<MutexGuard<'_, State>, BlocksError> {
+    /// Waits until not too many bytes are pending, and returns the state.
+    fn wait_for_room(&self) -> Result<MutexGuard<'_, WriterState>, BlocksError> {
         let mut state = self.state();
         while state.failed.is_none() && state.bytes + state.in_flight > WAIT_AT {
-            self.work.notify_one();
+            self.wake.notify_one();
             state = wait(&self.synced, state);
         }
         check(&state)?;
@@ -233,13 +234,13 @@ impl Shared {
 
     fn append(
         &self,
-        state: &mut State,
+        state: &mut WriterState,
         cid: &Cid,
         key: Vec<u8>,
         data: &[u8],
     ) -> Result<(), BlocksError> {
         if state.end >= MAX_PACK {
-            self.begin_pack(state)?;
+            self.start_pack(state)?;
         }
         let prefix = section_prefix(cid, data.len());
         let offset = state.end + prefix.len() as u64;
@@ -270,12 +271,12 @@ impl Shared {
             .unwrap_or_else(PoisonError::into_inner)
             .insert(key, location);
         if state.bytes >= SYNC_AT || state.batch.entries.len() == 1 {
-            self.work.notify_one();
+            self.wake.notify_one();
         }
         Ok(())
     }
 
-    fn begin_pack(&self, state: &mut State) -> Result<(), BlocksError> {
+    fn start_pack(&self, state: &mut WriterState) -> Result<(), BlocksError> {
         (state.file, state.end) = open_to_append(&self.packs, state.pack + 1, 0)?;
         state.pack += 1;
         Ok(())
@@ -289,12 +290,12 @@ impl Shared {
                 return;
             }
             if idle {
-                state = wait(&self.work, state);
+                state = wait(&self.wake, state);
                 continue;
             }
-            if state.bytes < SYNC_AT && state.wanted <= state.filling && !state.stop {
+            if state.bytes < SYNC_AT && state.flush_goal <= state.filling && !state.stop {
                 let (woken, timeout) = self
-                    .work
+                    .wake
                     .wait_timeout(state, LINGER)
                     .unwrap_or_else(PoisonError::into_inner);
                 state = woken;
@@ -306,8 +307,11 @@ impl Shared {
         }
     }
 
-    /// Makes the batch durable, and only then tells the index.
-    fn sync_batch<'a>(&'a self, mut state: MutexGuard<'a, State>) -> MutexGuard<'a, State> {
+    /// Syncs the batch, and only then adds it to the index.
+    fn sync_batch<'a>(
+        &'a self,
+        mut state: MutexGuard<'a, WriterState>,
+    ) -> MutexGuard<'a, WriterState> {
         let batch = std::mem::take(&mut state.batch);
         let touched = std::mem::take(&mut state.touched);
         state.in_flight = std::mem::take(&mut state.bytes);
@@ -322,7 +326,7 @@ impl Shared {
         if result.is_ok() {
             let mut pending = self.pending.write().unwrap_or_else(PoisonError::into_inner);
             for (key, location) in &batch.entries {
-                // A newer batch may have moved it.
+                // A newer batch may have moved the block.
                 if pending.get(key) == Some(location) {
                     pending.remove(key);
                 }
@@ -333,7 +337,10 @@ impl Shared {
         match result {
             Ok(()) => state.durable = number,
             Err(error) => {
-                tracing::error!(error, "blocks cannot be written");
+                tracing::error!(
+                    error,
+                    "can't make blocks durable; restart the program to store more"
+                );
                 state.failed = Some(error);
             }
         }
@@ -342,7 +349,7 @@ impl Shared {
     }
 }
 
-/// Opens a pack to append at `end`; a new one gets its header.
+/// Opens a pack to append at `end`; writes the header of a new one.
 fn open_to_append(packs: &Packs, pack: u32, end: u64) -> Result<(Arc<File>, u64), BlocksError> {
     let path = packs.path(pack);
     let file = OpenOptions::new()
@@ -361,13 +368,16 @@ fn open_to_append(packs: &Packs, pack: u32, end: u64) -> Result<(Arc<File>, u64)
     Ok((Arc::new(file), HEADER.len() as u64))
 }
 
-fn wait<'a>(condition: &Condvar, state: MutexGuard<'a, State>) -> MutexGuard<'a, State> {
+fn wait<'a>(
+    condition: &Condvar,
+    state: MutexGuard<'a, WriterState>,
+) -> MutexGuard<'a, WriterState> {
     condition
         .wait(state)
         .unwrap_or_else(PoisonError::into_inner)
 }
 
-fn check(state: &State) -> Result<(), BlocksError> {
+fn check(state: &WriterState) -> Result<(), BlocksError> {
     match &state.failed {
         Some(error) => Err(BlocksError::Failed(error.clone())),
         None => Ok(()),

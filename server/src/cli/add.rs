@@ -1,4 +1,4 @@
-//! `interplanar add`: files and folders to blocks.
+//! `interplanar add`: adds files and folders as blocks.
 
 use super::{Context, Failure};
 use crate::blocks::BlockStore;
@@ -6,33 +6,34 @@ use crate::get::add;
 use serde_json::json;
 use std::path::PathBuf;
 
-/// Add files and folders to the blocks of a cache folder, and print their CIDs.
+/// Add files and folders as blocks to a cache folder, and print their CIDs.
 ///
-/// They are those of `ipfs add --cid-version=1 --chunker=size-1048576`, for folders with `-r -H`.
+/// The CIDs are those of `ipfs add --cid-version=1 --chunker=size-1048576`, with `-r -H` for
+/// folders.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
   interplanar add --cache /var/cache/interplanar hello.nar.zst
   interplanar add --only-hash ./site")]
 pub struct Args {
-    /// Files and folders.
+    /// Files and folders to add.
     #[arg(value_name = "PATH", required = true)]
     paths: Vec<PathBuf>,
-    /// Cache folder, as for `publish` and `proxy`, which serve what is added.
+    /// Cache folder of `publish` or `proxy`, which serves the blocks then.
     #[arg(long, value_name = "DIR", required_unless_present = "only_hash")]
     cache: Option<PathBuf>,
-    /// Keep nothing.
+    /// Print the CIDs, and store nothing.
     #[arg(long)]
     only_hash: bool,
-    /// Print one line of JSON for each path.
+    /// Print a line of JSON for each path.
     #[arg(long)]
     json: bool,
 }
 
-/// Adds one after another.
+/// Adds the paths one after another.
 ///
 /// # Errors
-/// Something can't be read or kept.
+/// A path can't be read, or a block can't be stored.
 pub async fn run(args: Args, _context: Context) -> Result<(), Failure> {
     tokio::task::spawn_blocking(move || {
         let store = match args.cache.filter(|_| !args.only_hash) {

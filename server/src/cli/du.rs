@@ -1,4 +1,4 @@
-//! `interplanar du`: what the items of a cache folder take.
+//! `interplanar du`: shows the disk usage of the items in a cache folder.
 
 use super::{Context, Failure};
 use crate::bake::space::{Cache, Report, Usage};
@@ -7,27 +7,28 @@ use serde_json::json;
 use std::io::Write as _;
 use std::path::PathBuf;
 
-/// Tell what each baked item takes on the disk.
+/// Show the disk usage of baked items.
 ///
-/// Items share blocks: "stored" counts all that an item needs, "unique" what its going would give back. Works while `publish` runs.
+/// Items share blocks: STORED counts all blocks of an item, UNIQUE those that no other item uses.
+/// Can run while `publish` runs.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
   interplanar du --cache /var/cache/publish
   interplanar du --cache /var/cache/publish --json | jq '.items[] | select(.unique > 1e9)'")]
 pub struct Args {
-    /// Cache folder, as for `publish`.
+    /// Cache folder of `publish`.
     #[arg(long, value_name = "DIR")]
     cache: PathBuf,
-    /// Print one JSON document.
+    /// Print a JSON document.
     #[arg(long)]
     json: bool,
 }
 
-/// Prints a table, the item that was asked for longest ago first.
+/// Prints a table, the least recently requested item first.
 ///
 /// # Errors
-/// The folder is no cache, or can't be read.
+/// The folder is not a cache folder, or it can't be read.
 pub async fn run(args: Args, _context: Context) -> Result<(), Failure> {
     tokio::task::spawn_blocking(move || {
         let report = super::gc::open(&args.cache, Cache::open_read_only)?.usage()?;
@@ -83,7 +84,7 @@ fn table(report: &Report) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Bytes for people.
+/// Formats a number of bytes for people.
 pub(super) fn bytes(number: u64) -> String {
     indicatif::BinaryBytes(number).to_string()
 }

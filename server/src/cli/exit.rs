@@ -1,18 +1,18 @@
-//! How a sub-command ends: its exit code, and what is printed about it.
+//! How a sub-command ends: its exit code and its error message.
 
 use std::io::{self, Write as _};
 use std::process::ExitCode;
 
-/// The exit codes of the program; part of its interface.
+/// The exit codes of the program; they are part of its interface.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Exit {
-    /// 1: it failed.
+    /// 1: the command failed.
     Failed,
     /// 2: the command line or a setting is wrong.
     Usage,
-    /// 3: data was there, but it is not what its hash or signature says.
+    /// 3: data doesn't match its hash or signature.
     Verification,
-    /// 4: what was asked for is nowhere.
+    /// 4: nobody has the requested data.
     NotFound,
     /// 128 + the signal's number: stopped by a signal.
     Signal(u8),
@@ -30,17 +30,17 @@ impl Exit {
     }
 }
 
-/// Why a sub-command ended early. `?` on any error makes one with [`Exit::Failed`].
+/// Why a sub-command ended early. `?` converts any error to one with [`Exit::Failed`].
 #[derive(Debug)]
 pub struct Failure {
     /// The exit code.
     pub exit: Exit,
-    /// What is printed, with its causes.
+    /// The error, printed with its causes.
     pub error: anyhow::Error,
 }
 
 impl Failure {
-    /// Exit code 2.
+    /// An error with exit code 2.
     pub fn usage(error: impl Into<anyhow::Error>) -> Self {
         Self {
             exit: Exit::Usage,
@@ -48,7 +48,7 @@ impl Failure {
         }
     }
 
-    /// Exit code 3.
+    /// An error with exit code 3.
     pub fn verification(error: impl Into<anyhow::Error>) -> Self {
         Self {
             exit: Exit::Verification,
@@ -56,7 +56,7 @@ impl Failure {
         }
     }
 
-    /// Exit code 4.
+    /// An error with exit code 4.
     pub fn not_found(error: impl Into<anyhow::Error>) -> Self {
         Self {
             exit: Exit::NotFound,
@@ -64,11 +64,12 @@ impl Failure {
         }
     }
 
-    /// Prints the error to standard error (clap's own with its colours, and help to standard output) and gives the exit code.
-    /// A reader that went away (`interplanar ls … | head`) is no error and prints nothing.
+    /// Prints the error to standard error and returns the exit code. For an error of clap, prints
+    /// it in clap's colours; help goes to standard output. If the reader of our output has closed
+    /// it (`interplanar ls … | head`), prints nothing: that isn't an error.
     pub(super) fn report(self) -> ExitCode {
         if let Some(error) = self.error.downcast_ref::<clap::Error>() {
-            // Nothing is left to do where even this can't be printed.
+            // There is nothing left to do if even this can't be printed.
             let _ = error.print();
             return ExitCode::from(if error.use_stderr() {
                 Exit::Usage.code()

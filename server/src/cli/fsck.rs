@@ -1,4 +1,4 @@
-//! `interplanar fsck`: checks every block of a cache folder.
+//! `interplanar fsck`: verifies every block of a cache folder.
 
 use super::{Context, Failure};
 use crate::bake::space::Cache;
@@ -11,32 +11,32 @@ use serde_json::json;
 use std::path::PathBuf;
 use url::Url;
 
-/// Hash every block of a cache folder, and mend what is wrong.
+/// Verify every block of a cache folder, and repair what is broken.
 ///
-/// A wrong or missing block is fetched from the gateways that are named; an item that still lacks blocks is forgotten, and baked anew when it is asked for.
-/// `publish` must be stopped.
+/// Wrong and missing blocks are fetched from --gateway. An item that still lacks blocks is deleted,
+/// and baked again when it is requested. Stop `publish` first.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
   interplanar fsck --cache /var/cache/publish
   interplanar fsck --cache /var/cache/publish --gateway http://127.0.0.1:8080
-Exit code: 3 if items lost blocks that could not be fetched.")]
+Exit code 3: items have lost blocks that could not be fetched.")]
 pub struct Args {
-    /// Cache folder, as for `publish`.
+    /// Cache folder of `publish`.
     #[arg(long, value_name = "DIR")]
     cache: PathBuf,
-    /// Gateways to fetch blocks from.
+    /// Gateway to fetch blocks from. Can be repeated.
     #[arg(long, value_name = "URL")]
     gateway: Vec<Url>,
-    /// Print one JSON document.
+    /// Print a JSON document.
     #[arg(long)]
     json: bool,
 }
 
-/// Checks once.
+/// Checks the folder once.
 ///
 /// # Errors
-/// Exit code 3 if items are lost; the folder is no cache, or in use.
+/// Exit code 3 if items are lost; the folder is not a cache folder, or it is in use.
 pub async fn run(args: Args, _context: Context) -> Result<(), Failure> {
     let client = http_client()?;
     tokio::task::spawn_blocking(move || check(&args, &client)).await?
@@ -44,7 +44,7 @@ pub async fn run(args: Args, _context: Context) -> Result<(), Failure> {
 
 fn check(args: &Args, client: &reqwest::Client) -> Result<(), Failure> {
     let cache = super::gc::open(&args.cache, Cache::open)?;
-    let bar = Bar::new("checking", Some(cache.block_bytes()?));
+    let bar = Bar::new("verifying", Some(cache.block_bytes()?));
     let mut refetch = |cid: &Cid| refetch(client, &args.gateway, cid);
     let done = cache.check(
         &mut |bytes| bar.add(usize::try_from(bytes).unwrap_or(usize::MAX)),
@@ -55,22 +55,22 @@ fn check(args: &Args, client: &reqwest::Client) -> Result<(), Failure> {
     if args.json {
         println!(
             "{}",
-            json!({ "blocks": done.blocks, "wrong": done.wrong, "mended": done.mended, "snapshots": done.snapshots, "lost": lost })
+            json!({ "blocks": done.blocks, "wrong": done.wrong, "mended": done.repaired, "snapshots": done.snapshots, "lost": lost })
         );
     } else {
         lost.iter()
-            .for_each(|path| println!("to be baked anew: {path}"));
+            .for_each(|path| println!("lost, will be baked again: {path}"));
         if done.snapshots > 0 {
             println!(
-                "{} snapshots lacked blocks and are forgotten; publish --snapshot makes the current one anew",
+                "{} snapshots lack blocks and are deleted; `publish --snapshot` makes a new one",
                 done.snapshots
             );
         }
         println!(
-            "{} blocks: {} wrong, {} fetched anew; {} items to be baked anew",
+            "{} blocks: {} wrong, {} fetched again; {} items lost",
             done.blocks,
             done.wrong,
-            done.mended,
+            done.repaired,
             lost.len()
         );
     }
@@ -83,16 +83,20 @@ fn check(args: &Args, client: &reqwest::Client) -> Result<(), Failure> {
     )))
 }
 
-/// A block from the first gateway that has it. Blocks; within a runtime's blocking thread.
+/// Fetches a block from the first gateway that has it. Blocks; call it from a runtime's blocking
+/// thread.
 fn refetch(client: &reqwest::Client, gateways: &[Url], cid: &Cid) -> Option<Block> {
     let runtime = tokio::runtime::Handle::current();
     gateways.iter().find_map(|gateway| {
         let base = gateway.as_str().trim_end_matches('/');
         let url = Url::parse(&format!("{base}/ipfs/{cid}?format=raw")).ok()?;
         let small = runtime.block_on(get_small(client, &url, MAX_BLOCK));
-        let small = small.inspect_err(|error| tracing::warn!(%gateway, %cid, %error, "gateway"));
+        let small = small
+            .inspect_err(|error| tracing::warn!(%gateway, %cid, %error, "can't fetch the block"));
         Block::verify(*cid, small.ok()?.body)
-            .inspect_err(|error| tracing::warn!(%gateway, %cid, %error, "gateway"))
+            .inspect_err(
+                |error| tracing::warn!(%gateway, %cid, %error, "the gateway sent a wrong block"),
+            )
             .ok()
     })
 }

@@ -1,4 +1,4 @@
-//! `interplanar gc`: gives space of a cache folder back.
+//! `interplanar gc`: deletes unused items from a cache folder.
 
 use super::du::bytes;
 use super::{Context, Failure};
@@ -12,43 +12,47 @@ use serde_json::json;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-/// Give back the space of items that nobody asks for.
+/// Delete unused items from a cache folder.
 ///
-/// Blocks that other items need stay, and so do those that were imported. What goes is baked anew when it is asked for. `publish` must be stopped; while
-/// it runs, its own --ttl and --max-cache-size do the same.
+/// Blocks that other items use stay, and so do imported blocks. A deleted item is baked again when
+/// it is requested. Stop `publish` first. While it runs, its --ttl and --max-cache-size do the
+/// same.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
   interplanar gc --cache /var/cache/publish --unused-for 30d --dry-run
   interplanar gc --cache /var/cache/publish --max-size 50G --ipfs-api")]
 pub struct Args {
-    /// Cache folder, as for `publish`.
+    /// Cache folder of `publish`.
     #[arg(long, value_name = "DIR")]
     cache: PathBuf,
-    /// Items go that nobody has asked for in so long: 30d, 8w, 6m (months).
+    /// Delete items that were not requested for this time: 30d, 8w, 6m (of 30 days).
     #[arg(long, value_name = "TIME", value_parser = parse_duration, required_unless_present = "max_size")]
     unused_for: Option<u64>,
-    /// Items go, the one that was asked for longest ago first, until the rest takes no more than this: 50G.
+    /// Delete the least recently requested items until the rest is no larger than this: 50G.
     #[arg(long, value_name = "SIZE", value_parser = parse_size)]
     max_size: Option<u64>,
-    /// Nothing goes that was asked for within this time, the --ttl of `publish`: clients may still have its narinfo [default: 36h].
+    /// Keep items that were requested within this time, the --ttl of `publish`: clients may still
+    /// have their narinfos [default: 36h].
     #[arg(long, value_name = "TIME", value_parser = parse_duration)]
     keep_for: Option<u64>,
-    /// Kubo node that items were published in; there they are unpinned [default URL: what the node here says, else http://127.0.0.1:5001].
+    /// Kubo node to unpin deleted items in, given by the URL of its RPC API [default URL: the one
+    /// in $IPFS_PATH/api or ~/.ipfs/api, else http://127.0.0.1:5001].
     #[arg(long, value_name = "URL", num_args = 0..=1, require_equals = true, default_missing_value = "")]
     ipfs_api: Option<String>,
-    /// Only say what would go.
+    /// Only print what would be deleted.
     #[arg(long)]
     dry_run: bool,
-    /// Print one JSON document.
+    /// Print a JSON document.
     #[arg(long)]
     json: bool,
 }
 
-/// Collects once.
+/// Deletes once.
 ///
 /// # Errors
-/// The folder is no cache or in use, or items that should go are pinned in a Kubo that doesn't unpin them.
+/// The folder is not a cache folder or is in use, or an item stays because it can't be unpinned in
+/// Kubo.
 pub async fn run(args: Args, _context: Context) -> Result<(), Failure> {
     let kubo = Kubo::of_flag(args.ipfs_api.as_deref()).map_err(Failure::usage)?;
     tokio::task::spawn_blocking(move || collect(&args, kubo.as_ref())).await?
@@ -66,7 +70,9 @@ fn collect(args: &Args, kubo: Option<&Kubo>) -> Result<(), Failure> {
             let items: Vec<&str> = victims.iter().map(|path| path.as_str()).collect();
             println!("{}", json!({ "wouldGo": items }));
         } else {
-            victims.iter().for_each(|path| println!("would go: {path}"));
+            victims
+                .iter()
+                .for_each(|path| println!("would delete: {path}"));
         }
         return Ok(());
     }
@@ -83,9 +89,9 @@ fn collect(args: &Args, kubo: Option<&Kubo>) -> Result<(), Failure> {
     } else {
         paths(&done.items)
             .iter()
-            .for_each(|path| println!("gone: {path}"));
+            .for_each(|path| println!("deleted: {path}"));
         println!(
-            "{} items and {} blocks are gone; the disk has {} back",
+            "{} items and {} blocks deleted, {} of disk space freed",
             done.items.len(),
             done.blocks,
             bytes(done.bytes)
@@ -96,25 +102,25 @@ fn collect(args: &Args, kubo: Option<&Kubo>) -> Result<(), Failure> {
     }
     let count = done.pinned.len();
     Err(match kubo {
-        Some(_) => anyhow!("{count} items stay, since Kubo doesn't unpin them"),
+        Some(_) => anyhow!("{count} items stay: Kubo could not unpin them"),
         None => {
-            anyhow!("{count} items stay, since they are pinned in Kubo: name its API by --ipfs-api")
+            anyhow!("{count} items stay: they are pinned in Kubo; name its RPC API with --ipfs-api")
         }
     }
     .into())
 }
 
-/// Opens a cache folder, with words for the usual mistakes.
+/// Opens a cache folder, and explains the usual mistakes.
 pub(super) fn open(
     dir: &Path,
     open: impl FnOnce(&Path) -> Result<Cache, BakeError>,
 ) -> Result<Cache, Failure> {
     if !dir.join("items").is_dir() {
         let error = anyhow!(
-            "{} is no cache folder of `interplanar publish`",
+            "{} is not a cache folder of `interplanar publish`",
             dir.display()
         );
         return Err(Failure::not_found(error));
     }
-    Ok(open(dir).with_context(|| dir.display().to_string())?)
+    Ok(open(dir).with_context(|| format!("can't open the cache folder {}", dir.display()))?)
 }

@@ -1,4 +1,4 @@
-//! `interplanar import FILE.car…`: blocks of CAR files into the block store of a cache folder.
+//! `interplanar import FILE.car…`: stores the blocks of CAR files in a cache folder.
 
 mod read;
 mod report;
@@ -15,34 +15,34 @@ use read::ImportError;
 pub use report::Counts;
 use report::Report;
 
-/// The folder in a cache that holds the blocks.
+/// The folder with the blocks in a cache folder.
 const BLOCKS: &str = "blocks";
 
-/// Import the blocks of CAR files, each checked against its CID.
+/// Import the blocks of CAR files into a cache folder. Each block is verified.
 ///
-/// The blocks can then be served by `publish` or `proxy` with the same cache folder. Whole DAGs or parts of them: what is missing
-/// can come later. The server that uses the cache must be stopped meanwhile.
+/// `publish` and `proxy` serve the blocks if they use that cache folder. A file can contain a part
+/// of a DAG; import the other blocks at any time. Stop the server that uses the cache folder first.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
   interplanar import --cache /var/cache/interplanar item.car
   curl -s 'http://127.0.0.1:8080/ipfs/<cid>?format=car' | interplanar import --cache DIR -")]
 pub struct Args {
-    /// CAR files, version 1; `-` reads standard input.
+    /// CAR files of version 1; `-` reads standard input.
     #[arg(required = true, value_name = "FILE")]
     files: Vec<PathBuf>,
-    /// Cache folder, as for `publish` and `proxy`.
+    /// Cache folder of `publish` or `proxy`.
     #[arg(long, value_name = "DIRECTORY")]
     cache: PathBuf,
-    /// Print one line of JSON for each file.
+    /// Print a line of JSON for each file.
     #[arg(long)]
     json: bool,
 }
 
-/// Imports file by file; blocks that came before a fault stay.
+/// Imports file by file. Blocks that were read before an error stay.
 ///
 /// # Errors
-/// Exit code 3 for a block that is not what its CID says, 4 for a file that isn't there, 1 otherwise.
+/// Exit code 3 if a block doesn't match its CID, 4 if a file doesn't exist, 1 otherwise.
 pub async fn run(args: Args, _context: Context) -> Result<(), Failure> {
     tokio::task::spawn_blocking(move || import(&args)).await?
 }
@@ -53,7 +53,7 @@ fn import(args: &Args) -> Result<(), Failure> {
         let (input, length) = open(file)?;
         let report = Report::new(file, length, args.json);
         let result = read::import(input, &store, &mut |counts| report.progress(counts));
-        // What came before a fault is good, and stays.
+        // The blocks before an error were verified, so they stay.
         store.flush()?;
         match result {
             Ok(counts) => report.finish(counts)?,
@@ -66,7 +66,7 @@ fn import(args: &Args) -> Result<(), Failure> {
     Ok(())
 }
 
-/// The bytes of a file and their number, where that is known.
+/// Opens a file or standard input. Returns its bytes and, if known, their number.
 fn open(path: &Path) -> Result<(Box<dyn Read>, Option<u64>), Failure> {
     if path == Path::new("-") {
         return Ok((Box::new(io::stdin().lock()), None));

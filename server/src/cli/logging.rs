@@ -1,11 +1,12 @@
-//! Logs: to standard error, in colour only on a terminal and where NO_COLOR is not set.
+//! Logs to standard error; in colour only on a terminal and if NO_COLOR is not set.
 
 use crate::proxy::EXPLAIN;
 use std::io::IsTerminal as _;
 use tracing_subscriber::EnvFilter;
 
-/// Starts the log for `-v` (times) and `-q`; `$INTERPLANAR_LOG`, a filter as tracing writes them, beats both. A server's log tells of its work;
-/// another command's only of what is wrong, since its work is its output, unless it shall `explain` itself.
+/// Starts the log for `-v` (given so many times) and `-q`. `$INTERPLANAR_LOG`, a filter of the
+/// `tracing` crate, overrides both. By default a server logs its work. Other commands log warnings
+/// only, because their output tells the rest, unless they `explain` what they do.
 pub(super) fn start(verbose: u8, quiet: bool, server: bool, explain: bool) {
     let level = match (quiet, verbose) {
         (true, _) => "error",
@@ -35,6 +36,6 @@ pub(super) fn start(verbose: u8, quiet: bool, server: bool, explain: bool) {
         .with_target(false)
         .init();
     if ignored {
-        tracing::warn!("INTERPLANAR_LOG is not a filter, ignored");
+        tracing::warn!("ignoring INTERPLANAR_LOG: it is not a valid log filter");
     }
 }

@@ -1,7 +1,8 @@
-//! The command line: the sub-commands, and what all of them share (settings, logs, signals, exit codes).
+//! The command line: the sub-commands, and what they share (settings, logs, signals, exit codes).
 //!
-//! To add a sub-command: its `pub mod`, with `Args` (a [`clap::Args`]) and `run(Args, Context) -> Result<(), Failure>`, and
-//! its line in `sub_commands!` below. Its flags are then settings of the environment and the file too ([`crate::settings`]).
+//! To add a sub-command, declare its `pub mod` with `Args` (a [`clap::Args`]) and
+//! `run(Args, Context) -> Result<(), Failure>`, and add its line to `sub_commands!` below.
+//! Its flags then also work as environment variables and settings ([`crate::settings`]).
 
 pub mod add;
 pub mod cat;
@@ -45,25 +46,31 @@ struct Cli {
 }
 
 const SETTINGS_HELP: &str = "\
-Each flag of a sub-command is also a setting: INTERPLANAR_PROXY_PORT=8181 in the environment, or
-port = 8181 in the section [proxy] of the settings file.
+Each flag of a command can also be set in the environment (INTERPLANAR_PROXY_PORT=8181) or in the
+settings file (port = 8181 in the section [proxy]).
 Exit codes: 0 done, 1 failed, 2 wrong usage, 3 verification failed, 4 not found.";
 
-/// What every sub-command takes.
+/// The heading of the options below in `--help`.
+const GLOBAL: &str = "Options of every command";
+
+/// Options of every sub-command.
 #[derive(Debug, clap::Args)]
 struct Global {
-    /// Settings file, TOML [default: $INTERPLANAR_CONFIG, else interplanar/config.toml in the user's configuration folder, else /etc/interplanar.toml].
-    #[arg(long, global = true, value_name = "FILE")]
+    /// Settings file, in TOML [default: $INTERPLANAR_CONFIG, else interplanar/config.toml in the
+    /// user's configuration folder, else /etc/interplanar.toml].
+    #[arg(long, global = true, value_name = "FILE", help_heading = GLOBAL)]
     config: Option<PathBuf>,
-    /// Say more; twice: everything. $INTERPLANAR_LOG takes a filter such as "info,interplanar_server::proxy=debug".
-    #[arg(short, long, global = true, action = clap::ArgAction::Count)]
+    /// Log more; twice, log everything. To select by module, set $INTERPLANAR_LOG to a filter such
+    /// as "info,interplanar_server::proxy=debug".
+    #[arg(short, long, global = true, action = clap::ArgAction::Count, help_heading = GLOBAL)]
     verbose: u8,
-    /// Say only what went wrong.
-    #[arg(short, long, global = true, conflicts_with = "verbose")]
+    /// Log errors only.
+    #[arg(short, long, global = true, conflicts_with = "verbose", help_heading = GLOBAL)]
     quiet: bool,
 }
 
-/// One line per sub-command: variant, module, and the first line of its help in the module's `Args`.
+/// One line per sub-command: its variant and its module. The help text is that of the module's
+/// `Args`.
 macro_rules! sub_commands {
     ($($variant:ident => $module:ident),* $(,)?) => {
         #[derive(Debug, Subcommand)]
@@ -98,7 +105,7 @@ sub_commands! {
     Run => run,
 }
 
-/// The whole program: parses `arguments` (with the program's name first), runs the sub-command and says how it ended.
+/// Parses `arguments` (the program's name first), runs the sub-command and reports how it ended.
 pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     let arguments: Vec<OsString> = arguments.into_iter().collect();
     if let Some(reason) = handover::to_real_guix(&arguments) {

@@ -1,4 +1,5 @@
-//! `interplanar publish`: the command line of [`crate::publish`], with the options of `guix publish`.
+//! `interplanar publish`: the command line of [`crate::publish`], with the options of
+//! `guix publish`.
 
 use super::{Context, Failure};
 use crate::bake::space::{NARINFO_TTL, NOTE_EVERY, Policy};
@@ -18,86 +19,113 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-/// Share the items of a store, over HTTP like guix publish and over IPFS.
+/// Serve the store of this machine as substitutes, over HTTP and IPFS.
+///
+/// Has the options of `guix publish`, and serves Guix and Nix clients alike.
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub struct Args {
-    /// Files and folders to publish as store items; without any, the store of this machine.
+    /// Files and folders to publish as store items [default: the store of this machine].
     #[arg(value_name = "TREE")]
     pub trees: Vec<PathBuf>,
-    /// What to publish: guix, nix, or the folder of a binary cache [default: the store that is here].
+    /// What to publish: guix, nix, or the folder of a binary cache [default: the store of this
+    /// machine; if it has both, Guix's, or Nix's with --nix-key].
     #[arg(long, value_name = "guix|nix|DIR", conflicts_with = "trees")]
     pub source: Option<String>,
-    /// Folder that the store lies in, for one inside a chroot.
+    /// Root of the system whose store is published, such as /mnt for /mnt/gnu/store.
     #[arg(long, value_name = "DIR", default_value = "/")]
     pub store_root: PathBuf,
-    /// Store directory of named trees [default: /nix/store with a Nix key or where only that is here, else /gnu/store].
+    /// Store directory of the given TREEs [default: /nix/store with --nix-key or if this machine
+    /// has only Nix's store, else /gnu/store].
     #[arg(long, value_name = "DIR")]
     pub store_dir: Option<String>,
-    /// Port to listen on; 0 for any that is free.
+    /// Port to listen on; 0 selects a free one.
     #[arg(short, long, default_value_t = 8080)]
     pub port: u16,
-    /// Host or address to listen on.
+    /// Host name or address to listen on.
     #[arg(long, value_name = "HOST", default_value = "0.0.0.0")]
     pub listen: String,
-    /// User to become once the socket is bound and the keys are read.
+    /// Switch to this user once the port is open and the keys are read.
     #[arg(short, long)]
     pub user: Option<String>,
-    /// How to compress: gzip, zstd, zstd-whole, lzip or none, with a level; several in the order of preference. zstd shares blocks with
-    /// similar items, zstd-whole is smaller but shares none [default: gzip:3, for Nix zstd:3].
+    /// Compression method: gzip, zstd, zstd-whole, lzip or none. Repeat it to offer several, the
+    /// preferred one first [default: gzip:3 for Guix, zstd:3 for Nix].
+    ///
+    /// zstd compresses the pieces of a NAR one by one, so that similar items share blocks.
+    /// zstd-whole makes smaller files, but they share no blocks. Higher levels make smaller files
+    /// and take longer: up to 9 for gzip and lzip, up to 22 for zstd.
     #[arg(short = 'C', long, value_name = "METHOD[:LEVEL]")]
     pub compression: Vec<Compressor>,
-    /// Share each item as a folder as well: a file has the CID that `ipfs add` gives it, in whatever item it is. Adds the plain NAR to what
-    /// --compression says, over the same blocks.
+    /// Publish each item as a UnixFS directory too.
+    ///
+    /// A file in it has the CID that `ipfs add` gives to that file, whichever item contains it.
+    /// Narinfos then also offer the plain NAR, which consists of the same blocks.
     #[arg(long)]
     pub publish_tree: bool,
-    /// Folder to bake into, from which alone large items are served then [default: interplanar/publish in the cache folder, and items are served at once].
+    /// Cache folder. With it, large items are served only once they are in it.
+    ///
+    /// Without it, items are served at once. They are then cached in the folder
+    /// interplanar/publish, in $CACHE_DIRECTORY, else for root in /var/cache, else in
+    /// $XDG_CACHE_HOME or ~/.cache.
     #[arg(short, long, value_name = "DIR")]
     pub cache: Option<PathBuf>,
-    /// With --cache, items below this size are served before they are baked.
+    /// With --cache, serve items whose NAR is smaller than this before they are in the cache
+    /// folder.
     #[arg(long, value_name = "SIZE", default_value = "10M", value_parser = parse_size)]
     pub cache_bypass_threshold: u64,
-    /// Size that the cache folder should not exceed: what was asked for longest ago goes, but nothing that was asked for within --ttl [default --ttl here: 36h].
+    /// Limit the size of the cache folder: delete the least recently requested items [default: no
+    /// limit]
+    ///
+    /// Items that were requested within --ttl (36h if it isn't given) stay, even above the limit.
     #[arg(long, value_name = "SIZE", value_parser = parse_size)]
     pub max_cache_size: Option<u64>,
-    /// How many items are baked at a time [default: one per processor].
+    /// Number of items to compress at the same time [default: one per processor].
     #[arg(long, value_name = "N")]
     pub workers: Option<usize>,
-    /// For how long narinfos may be kept: 90s, 2h, 5d, 1w, 1m (a month). With --cache, items that have left the store and were not asked for in that time go.
+    /// Tell clients to keep narinfos for this time: 90s, 2h, 5d, 1w, or 1m (30 days) [default:
+    /// don't tell; Guix keeps them for 36h]
+    ///
+    /// With --cache, items that are no longer in the store and were not requested for this time are
+    /// deleted from the cache folder.
     #[arg(long, value_parser = parse_duration)]
     pub ttl: Option<u64>,
-    /// For how long it may be kept that there is no narinfo.
+    /// Tell clients to remember for this time that a narinfo doesn't exist.
     #[arg(long, value_name = "TTL", value_parser = parse_duration)]
     pub negative_ttl: Option<u64>,
-    /// Prefix of NAR URLs.
+    /// Path prefix of NAR URLs.
     #[arg(long, value_name = "PATH", default_value = "nar")]
     pub nar_path: String,
-    /// Guix's public key [default: /etc/guix/signing-key.pub].
+    /// File with Guix's public key [default: /etc/guix/signing-key.pub].
     #[arg(long, value_name = "FILE")]
     pub public_key: Option<PathBuf>,
-    /// Guix's secret key [default: /etc/guix/signing-key.sec].
+    /// File with Guix's secret key [default: /etc/guix/signing-key.sec].
     #[arg(long, alias = "secret-key", value_name = "FILE")]
     pub private_key: Option<PathBuf>,
-    /// Nix key to sign with, as nix key generate-secret makes it; several for several signatures.
+    /// Sign with this secret key, a file made by `nix key generate-secret`. Repeat it to sign with
+    /// several keys.
     #[arg(long, value_name = "FILE")]
     pub nix_key: Vec<PathBuf>,
-    /// Publish what is baked in a Kubo node [default URL: what the node here says, else http://127.0.0.1:5001].
+    /// Pin all baked items in a Kubo node, given by the URL of its RPC API [default URL: the one in
+    /// $IPFS_PATH/api or ~/.ipfs/api, else http://127.0.0.1:5001].
     #[arg(long, value_name = "URL", num_args = 0..=1, require_equals = true, default_missing_value = "")]
     pub ipfs_api: Option<String>,
-    /// Gateway that clients have at hand, offered before our own URLs: http://127.0.0.1:8080 for a Kubo on each client.
+    /// Gateway that clients can reach, such as http://127.0.0.1:8080 if each runs Kubo. Narinfos
+    /// list its URLs before our own. Can be repeated.
     #[arg(long, value_name = "URL")]
     pub ipfs_gateway: Vec<String>,
-    /// Keep the whole cache as a directory on IPFS, which any gateway serves to stock clients; with --ipfs-api it is published under an IPNS
-    /// name, and the log says which.
+    /// Publish the whole cache as one UnixFS directory too, which any gateway serves to unmodified
+    /// clients.
+    ///
+    /// With --ipfs-api, it gets an IPNS name, which the log shows.
     #[arg(long)]
     pub snapshot: bool,
-    /// With --snapshot, the key in Kubo that it is published under; made if it isn't there.
+    /// With --snapshot, the key in Kubo whose IPNS name is used; it is created if it doesn't exist.
     #[arg(long, value_name = "NAME", default_value = "interplanar")]
     pub snapshot_key: String,
-    /// With --snapshot, the least time between two: 90s, 2h.
+    /// With --snapshot, the shortest time between two snapshots: 90s, 2h.
     #[arg(long, value_name = "TIME", default_value = "600s", value_parser = parse_duration)]
     pub snapshot_interval: u64,
-    /// Bake the whole store, and not only what is asked for. Named trees always are.
+    /// Bake the whole store, not only items that are requested. TREEs are always baked.
     #[arg(long, visible_alias = "eager")]
     pub bake_all: bool,
 }
@@ -111,10 +139,11 @@ Examples:
   interplanar publish --cache /var/cache/publish --ipfs-api --snapshot --bake-all
   interplanar publish ./site --port 0";
 
-/// Publishes until a signal ends it.
+/// Publishes until a signal stops it.
 ///
 /// # Errors
-/// A key, user or source can't be used (exit code 2), the cache folder is in use, or the port is taken.
+/// A key, user or source can't be used (exit code 2), the cache folder is in use, or the port is
+/// taken.
 pub async fn run(args: Args, context: Context) -> Result<(), Failure> {
     let user = args
         .user
@@ -132,7 +161,7 @@ pub async fn run(args: Args, context: Context) -> Result<(), Failure> {
         return Err(user.become_it(inheritance).into());
     }
     if rustix::process::geteuid().is_root() {
-        tracing::warn!("server running as root; consider using the '--user' option!");
+        tracing::warn!("running as root; name an unprivileged user with --user");
     }
     let Inheritance { listener, handover } = inheritance;
     let keys = Keys::parse(&handover.keys).map_err(Failure::usage)?;
@@ -151,7 +180,7 @@ pub async fn run(args: Args, context: Context) -> Result<(), Failure> {
     Ok(())
 }
 
-/// What needs the rights that the process was started with.
+/// Does what needs the rights the process was started with: reads the keys and opens the port.
 fn prepare(args: &Args, spec: &SourceSpec) -> Result<Inheritance, Failure> {
     let (default_public, default_secret) = (Path::new(GUIX_PUBLIC_KEY), Path::new(GUIX_SECRET_KEY));
     let named = args.public_key.is_some() || args.private_key.is_some();
@@ -166,12 +195,15 @@ fn prepare(args: &Args, spec: &SourceSpec) -> Result<Inheritance, Failure> {
         (named || is_guix).then_some((public, secret)),
         &args.nix_key,
     );
-    let keys = keys
-        .context("a key to sign with is needed; `guix archive --generate-key` makes Guix's")
-        .map_err(Failure::usage)?;
+    let advice = if named || !is_guix {
+        "can't sign narinfos"
+    } else {
+        "can't sign narinfos (`guix archive --generate-key` makes a key for Guix)"
+    };
+    let keys = keys.context(advice).map_err(Failure::usage)?;
     let cache = args.cache.clone().or_else(cache_folder);
-    let cache = cache
-        .ok_or_else(|| Failure::usage(anyhow!("no folder to bake into: name one by --cache")))?;
+    let cache =
+        cache.ok_or_else(|| Failure::usage(anyhow!("no cache folder; name one with --cache")))?;
     Ok(Inheritance {
         listener: bind(&args.listen, args.port)?,
         handover: Handover { keys, cache },
@@ -180,11 +212,11 @@ fn prepare(args: &Args, spec: &SourceSpec) -> Result<Inheritance, Failure> {
 
 fn bind(host: &str, port: u16) -> anyhow::Result<TcpListener> {
     let addresses = (host, port).to_socket_addrs();
-    let mut addresses = addresses.with_context(|| format!("lookup of host '{host}' failed"))?;
+    let mut addresses = addresses.with_context(|| format!("can't look up the host '{host}'"))?;
     let address: SocketAddr = addresses
         .next()
-        .ok_or_else(|| anyhow!("lookup of host '{host}' returned nothing"))?;
-    TcpListener::bind(address).with_context(|| format!("cannot listen on {address}"))
+        .ok_or_else(|| anyhow!("the host '{host}' has no address"))?;
+    TcpListener::bind(address).with_context(|| format!("can't listen on {address}"))
 }
 
 fn listen(listener: TcpListener) -> std::io::Result<tokio::net::TcpListener> {
@@ -194,7 +226,7 @@ fn listen(listener: TcpListener) -> std::io::Result<tokio::net::TcpListener> {
     Ok(listener)
 }
 
-/// Blocks.
+/// Opens the source and the cache folder. Blocks.
 fn open(args: &Args, spec: &SourceSpec, cache: PathBuf, keys: Keys) -> Result<Publisher, Failure> {
     let source = store::open(spec)?;
     let config = config(args, spec, cache, keys)?;
@@ -213,7 +245,7 @@ fn open(args: &Args, spec: &SourceSpec, cache: PathBuf, keys: Keys) -> Result<Pu
         "publishing"
     );
     if is_unsigned(&config, &*source) {
-        tracing::warn!("no key: narinfos are not signed, and no stock client will use them");
+        tracing::warn!("no signing key: narinfos are unsigned, and stock clients won't use them");
     }
     Ok(Publisher::open(source, config)?)
 }
@@ -221,7 +253,7 @@ fn open(args: &Args, spec: &SourceSpec, cache: PathBuf, keys: Keys) -> Result<Pu
 fn is_unsigned(config: &Config, source: &dyn Source) -> bool {
     match config.dialect.unwrap_or(Dialect::Nix) {
         Dialect::Guix => config.keys.guix.is_none(),
-        // What a store holds may be signed already.
+        // Items in the store can have signatures already.
         Dialect::Nix => {
             let signed = |item: &store::Item| !item.signatures.is_empty();
             let first = source.items(None, 1).unwrap_or_default();
@@ -239,7 +271,7 @@ fn config(args: &Args, spec: &SourceSpec, cache: PathBuf, keys: Keys) -> Result<
         bake.compressors = Vec::from_iter(Compressor::of(Compression::Zstd));
     }
     if args.publish_tree {
-        // The tree's NAR is the plain one.
+        // The tree comes with the plain NAR, so NONE would make it twice.
         bake.compressors.retain(|one| *one != Compressor::NONE);
         bake.compressors.push(Compressor::TREE);
     }
@@ -251,7 +283,8 @@ fn config(args: &Args, spec: &SourceSpec, cache: PathBuf, keys: Keys) -> Result<
         if !url.is_some_and(|url| matches!(url.scheme(), "http" | "https") && url.query().is_none())
         {
             return Err(Failure::usage(anyhow!(
-                "\"{gateway}\" is not the URL of a gateway"
+                "\"{gateway}\" is not the URL of a gateway; \
+                 expected http:// or https:// without a query"
             )));
         }
     }
@@ -280,7 +313,7 @@ fn config(args: &Args, spec: &SourceSpec, cache: PathBuf, keys: Keys) -> Result<
     })
 }
 
-/// What goes from the cache folder; nothing, unless the command line bounds it.
+/// What to delete from the cache folder; nothing, unless the command line limits it.
 fn upkeep(args: &Args) -> Option<Policy> {
     let ttl = args.ttl.map(Duration::from_secs);
     let unused_for = ttl.filter(|_| args.cache.is_some());
@@ -292,7 +325,7 @@ fn upkeep(args: &Args) -> Option<Policy> {
     (policy.unused_for.is_some() || policy.max_bytes.is_some()).then_some(policy)
 }
 
-/// How often requests are noted: well within the time for which clients may keep narinfos.
+/// How often to record when items were requested: well within the time that clients keep narinfos.
 fn note_every(args: &Args) -> Duration {
     let ttl = args.ttl.map_or(NARINFO_TTL, Duration::from_secs);
     (ttl / 4).clamp(Duration::from_secs(1), NOTE_EVERY)
@@ -314,7 +347,7 @@ fn dialect(spec: &SourceSpec) -> Dialect {
     }
 }
 
-/// What the command line asks to publish.
+/// Returns what the command line asks to publish.
 fn spec(args: &Args) -> Result<SourceSpec, Failure> {
     let root = args.store_root.clone();
     let here = store::registered_under(&root);
@@ -325,13 +358,13 @@ fn spec(args: &Args) -> Result<SourceSpec, Failure> {
             Some("guix") => return Ok(SourceSpec::Guix { root }),
             Some("nix") => return Ok(SourceSpec::Nix { root }),
             Some(dir) => return Ok(SourceSpec::BinaryCache { dir: dir.into() }),
-            // A machine with both: whoever brings a Nix key means Nix.
+            // On a machine with both stores, a Nix key selects Nix's.
             None if guix && (!nix || args.nix_key.is_empty()) => {
                 return Ok(SourceSpec::Guix { root });
             }
             None if nix => return Ok(SourceSpec::Nix { root }),
             None => tracing::warn!(
-                "no store is here and no tree was named: only blocks that are in the cache folder are served"
+                "no store found and no TREE given: serving only the blocks in the cache folder"
             ),
         }
     }
@@ -349,14 +382,14 @@ fn spec(args: &Args) -> Result<SourceSpec, Failure> {
     })
 }
 
-/// Where to bake without `--cache`.
+/// The cache folder if `--cache` isn't given.
 fn cache_folder() -> Option<PathBuf> {
     let set = |name| {
         std::env::var_os(name)
             .filter(|value| !value.is_empty())
             .map(PathBuf::from)
     };
-    // Where systemd started it, the unit's CacheDirectory=.
+    // systemd sets this for a unit with CacheDirectory=.
     let home = set("CACHE_DIRECTORY")
         .or_else(|| {
             rustix::process::geteuid()
@@ -368,7 +401,8 @@ fn cache_folder() -> Option<PathBuf> {
     home.map(|home| home.join("interplanar/publish"))
 }
 
-/// A cache folder that isn't there yet is made for the user who will write to it; one that is there is the operator's to give.
+/// Creates a missing cache folder for the user who will write to it. The owner of an existing one
+/// doesn't change.
 fn own(cache: &Path, user: User) -> std::io::Result<()> {
     if cache.exists() {
         return Ok(());

@@ -1,4 +1,5 @@
-//! The runtime and the signals: the first SIGINT or SIGTERM asks for an orderly end, the second one forces it.
+//! Starts the runtime and handles signals: the first SIGINT or SIGTERM stops the program in an
+//! orderly way, the second one at once.
 
 use super::{Exit, Failure};
 use std::future::Future;
@@ -8,10 +9,10 @@ use std::time::Duration;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
-/// How long a server may take to end its connections after the first signal.
+/// How long a server may take to stop after the first signal.
 const GRACE: Duration = Duration::from_secs(30);
 
-/// What the program gives to each sub-command.
+/// What every sub-command gets from the program.
 #[derive(Debug, Clone, Default)]
 pub struct Context {
     shutdown: CancellationToken,
@@ -19,8 +20,9 @@ pub struct Context {
 }
 
 impl Context {
-    /// Is cancelled at the first SIGINT or SIGTERM. A sub-command that takes it promises to end by itself then (it has 30
-    /// seconds); one that never does is dropped at once, which removes its temporary files.
+    /// Returns a token that is cancelled at the first SIGINT or SIGTERM. A sub-command that calls
+    /// this must then stop by itself within 30 seconds. One that never calls it is dropped at once,
+    /// which removes its temporary files.
     #[must_use]
     pub fn shutdown(&self) -> CancellationToken {
         self.graceful.store(true, Ordering::Relaxed);
@@ -28,7 +30,7 @@ impl Context {
     }
 }
 
-/// Runs a sub-command on a multi-thread runtime until it ends or a signal ends it.
+/// Runs a sub-command on a multi-threaded runtime until it ends or a signal stops it.
 pub(super) fn run<F: Future<Output = Result<(), Failure>>>(
     command: impl FnOnce(Context) -> F,
 ) -> Result<(), Failure> {
@@ -45,16 +47,16 @@ pub(super) fn run<F: Future<Output = Result<(), Failure>>>(
         };
         context.shutdown.cancel();
         if context.graceful.load(Ordering::Relaxed) {
-            tracing::info!("stopping; again to stop at once");
+            tracing::info!("stopping; signal again to stop at once");
             tokio::select! {
                 result = &mut running => return result,
                 _ = signals.next() => {}
-                () = tokio::time::sleep(GRACE) => tracing::warn!("connections were still open after 30 s"),
+                () = tokio::time::sleep(GRACE) => tracing::warn!("stopping with open connections after 30 s"),
             }
         }
         Err(Failure { exit: stopped_by, error: anyhow::anyhow!("stopped by a signal") })
     });
-    // Blocking work that nobody waits for any more must not hold up the end.
+    // Don't wait for blocking work whose result nobody needs.
     runtime.shutdown_timeout(Duration::from_secs(1));
     result
 }

@@ -1,9 +1,9 @@
-//! `interplanar snapshot`: the snapshot of a cache as one file, for machines without a network.
+//! `interplanar snapshot`: exports and imports the snapshot of a cache as one CAR file.
 
 mod read;
 
 use super::{Context, Failure};
-use crate::bake::dag::{Car, blocks_of};
+use crate::bake::dag::{CarStream, blocks_of};
 use crate::bake::snapshot::Snapshots;
 use crate::blocks::BlockStore;
 use crate::get::{Bar, Output};
@@ -19,47 +19,53 @@ use std::path::{Path, PathBuf};
 
 /// Carry the snapshot of a cache to machines without a network.
 ///
-/// `publish --snapshot` keeps it. `export` writes it as one CAR file, whole and verified, the same bytes each time; `import` takes such a file into a cache
-/// folder, a Kubo node, or both, after all of it was verified; `show` says which one there is.
+/// `publish --snapshot` makes the snapshot.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
   interplanar snapshot export --cache /var/cache/publish /media/stick/cache.car
   interplanar snapshot export --cache /var/cache/publish - | ssh there 'cat > cache.car'
   interplanar snapshot import --cache /var/cache/interplanar /media/stick/cache.car
-  interplanar publish --cache /var/cache/interplanar     (then: --substitute-urls=http://127.0.0.1:8080/ipfs/CID)
+  interplanar publish --cache /var/cache/interplanar
+    (clients then use http://127.0.0.1:8080/ipfs/CID as a cache)
   interplanar snapshot import --ipfs-api /media/stick/cache.car
   interplanar snapshot show --cache /var/cache/publish
-Exit codes: 3 if a block is lost or the file is not a whole snapshot, 4 if there is no snapshot.")]
+Exit codes: 3 a block is lost or the file is not one whole snapshot, 4 there is no snapshot.")]
 pub struct Args {
     /// What to do.
     #[arg(value_name = "export|import|show", value_enum)]
     action: Action,
-    /// The CAR file; for export also a folder, in which the file is named after the snapshot, or `-` for standard output.
+    /// The CAR file. For export, it can be a folder, in which the file is named after the snapshot,
+    /// or `-` for standard output.
     #[arg(value_name = "FILE", required_if_eq_any = [("action", "export"), ("action", "import")])]
     file: Option<PathBuf>,
-    /// Cache folder, as for `publish`.
+    /// Cache folder of `publish`.
     #[arg(long, value_name = "DIR")]
     cache: Option<PathBuf>,
-    /// For import, a Kubo node that takes and pins it [default URL: what the node here says, else http://127.0.0.1:5001].
+    /// For import, the Kubo node that stores and pins the snapshot, given by the URL of its RPC API
+    /// [default URL: the one in $IPFS_PATH/api or ~/.ipfs/api, else http://127.0.0.1:5001].
     #[arg(long, value_name = "URL", num_args = 0..=1, require_equals = true, default_missing_value = "")]
     ipfs_api: Option<String>,
-    /// Print one JSON document.
+    /// Print a JSON document.
     #[arg(long)]
     json: bool,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 enum Action {
+    /// Verify the snapshot and write it as one CAR file, always with the same bytes.
     Export,
+    /// Verify such a file, and then store it in a cache folder, a Kubo node, or both.
     Import,
+    /// Print the current snapshot.
     Show,
 }
 
-/// Does it.
+/// Exports, imports or shows a snapshot.
 ///
 /// # Errors
-/// Exit code 2 for folders or nodes that aren't named, 3 for what isn't whole, 4 where there is nothing.
+/// Exit code 2 if a folder, file or node is not given, 3 if the snapshot isn't whole, 4 if there is
+/// none.
 pub async fn run(args: Args, _context: Context) -> Result<(), Failure> {
     let kubo = Kubo::of_flag(args.ipfs_api.as_deref()).map_err(Failure::usage)?;
     let json = args.json;
@@ -71,22 +77,26 @@ pub async fn run(args: Args, _context: Context) -> Result<(), Failure> {
         (Action::Show, None, Some(cache)) => {
             tokio::task::spawn_blocking(move || show(&cache, json)).await?
         }
-        (Action::Show, Some(_), _) => Err(Failure::usage(anyhow!("show takes no file"))),
-        (_, _, None) => Err(Failure::usage(anyhow!("name a cache folder by --cache"))),
-        (_, None, _) => Err(Failure::usage(anyhow!("name the file"))),
+        (Action::Show, Some(_), _) => Err(Failure::usage(anyhow!("`show` takes no file"))),
+        (_, _, None) => Err(Failure::usage(anyhow!(
+            "no cache folder; name one with --cache"
+        ))),
+        (_, None, _) => Err(Failure::usage(anyhow!(
+            "no file given; name the CAR file, or - for standard output"
+        ))),
     }
 }
 
-/// The snapshots of a cache folder and its blocks, to look at.
+/// Opens the snapshots and the blocks of a cache folder, to read.
 fn open(cache: &Path) -> Result<(Snapshots, BlockStore), Failure> {
     let store = BlockStore::open_read_only(&cache.join("blocks")).map_err(|error| {
-        let what = format!("{} is no cache folder", cache.display());
+        let what = format!("{} is not a cache folder", cache.display());
         Failure::not_found(anyhow::Error::new(error).context(what))
     })?;
     Ok((Snapshots::open(cache, store.clone()), store))
 }
 
-/// The current one; of a folder that only imported, the last one imported.
+/// Returns the current snapshot, or if the folder only has imported ones, the last one imported.
 fn current(snapshots: &Snapshots, cache: &Path) -> Result<Cid, Failure> {
     let held = snapshots.hold();
     held.root()
@@ -138,7 +148,7 @@ fn export(file: &Path, cache: &Path, json: bool) -> Result<(), Failure> {
     let bar = Bar::new("exporting", None);
     let mut bytes = 0_u64;
     let mut out = BufWriter::with_capacity(1 << 20, out);
-    for piece in Car::of(&store, &[root], walked.cids) {
+    for piece in CarStream::of(&store, &[root], walked.cids) {
         let piece = piece.map_err(|_| lost_block(&root))?;
         out.write_all(&piece)?;
         bytes += piece.len() as u64;
@@ -148,21 +158,21 @@ fn export(file: &Path, cache: &Path, json: bool) -> Result<(), Failure> {
     out.finish()?;
     drop(bar);
     let file = path.display().to_string();
-    let said = match json {
+    let summary = match json {
         true => json!({ "root": root.to_string(), "file": file, "blocks": blocks, "bytes": bytes })
             .to_string(),
         false => format!("{root}: {blocks} blocks, {bytes} bytes in {file}"),
     };
     match to_stdout {
-        true => eprintln!("{said}"),
-        false => println!("{said}"),
+        true => eprintln!("{summary}"),
+        false => println!("{summary}"),
     }
     Ok(())
 }
 
 fn lost_block(cid: &Cid) -> Failure {
     Failure::verification(anyhow!(
-        "a block of the snapshot is lost ({cid}): run `interplanar fsck`"
+        "a block of the snapshot is lost ({cid}): repair it with `interplanar fsck`"
     ))
 }
 
@@ -173,14 +183,14 @@ async fn import(
     json: bool,
 ) -> Result<(), Failure> {
     if cache.is_none() && kubo.is_none() {
-        let advice = "name where it goes: --cache, --ipfs-api, or both";
+        let advice = "no target for the import; name one with --cache, --ipfs-api, or both";
         return Err(Failure::usage(anyhow!(advice)));
     }
     let (path, folder) = (file.clone(), cache.clone());
     let whole = tokio::task::spawn_blocking(move || {
         let whole = read::check(open_file(&path)?, &path)?;
         if let Some(folder) = folder {
-            read::keep(open_file(&path)?, &folder, &whole)
+            read::store(open_file(&path)?, &folder, &whole)
                 .with_context(|| folder.display().to_string())?;
         }
         Ok::<_, Failure>(whole)
@@ -188,10 +198,10 @@ async fn import(
     let whole = whole.await??;
     if let Some(kubo) = &kubo {
         let pieces = open_file(&file)?;
-        let body = server::from_blocking(Pieces(pieces), None).into_data_stream();
+        let body = server::from_blocking(FilePieces(pieces), None).into_data_stream();
         let pinned = kubo.dag_import(body).await?;
         if !pinned.contains(&whole.root) {
-            return Err(anyhow!("Kubo has not pinned {}", whole.root).into());
+            return Err(anyhow!("Kubo did not pin the root {} of the snapshot", whole.root).into());
         }
     }
     let root = whole.root;
@@ -205,7 +215,7 @@ async fn import(
     println!("{root}: {} blocks, {} bytes", whole.blocks, whole.bytes);
     if let Some(cache) = cache {
         let cache = cache.display();
-        println!("to serve it: interplanar publish --cache {cache}, at /ipfs/{root}");
+        println!("to serve it at /ipfs/{root}: interplanar publish --cache {cache}");
     }
     Ok(())
 }
@@ -220,10 +230,10 @@ fn open_file(path: &Path) -> Result<BufReader<File>, Failure> {
     }
 }
 
-/// A file, piece by piece.
-struct Pieces(BufReader<File>);
+/// Yields the content of a file in pieces of 1 MiB.
+struct FilePieces(BufReader<File>);
 
-impl Iterator for Pieces {
+impl Iterator for FilePieces {
     type Item = std::io::Result<bytes::Bytes>;
 
     fn next(&mut self) -> Option<Self::Item> {

@@ -51,7 +51,7 @@ fn wrong_usage_is_exit_code_2() {
 }
 
 #[test]
-fn a_reader_that_went_away_is_no_error() {
+fn a_closed_pipe_is_no_error() {
     let failure = Failure::from(std::io::Error::from(std::io::ErrorKind::BrokenPipe));
     assert_eq!(failure.report(), ExitCode::SUCCESS);
 }

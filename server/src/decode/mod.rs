@@ -1,17 +1,21 @@
-//! Decompression at native speed: C libzstd and zlib-rs for what most caches hold, [`interplanar_core::decompress`] for the rest.
+//! Decompresses at native speed: with C libzstd and zlib-rs, and other methods with
+//! [`interplanar_core::decompress`].
 //!
-//! Push-style and bounded: [`Decoder::push`] fills its output up to [`OUTPUT_STEP`] bytes and no further (for xz and lzip by one step of the
-//! core's decoders further), so a small input that stands for a huge output can't fill the memory. Many zstd frames and many gzip members in a row are one stream. Nothing is
-//! said to be complete before [`Decoder::finish`] says so.
+//! [`Decoder::push`] fills its output up to [`OUTPUT_STEP`] bytes (for xz and lzip up to one step
+//! of core's decoders more). So a small input with a huge output can't fill the memory. Several
+//! zstd frames or gzip members in a row are one stream. Output is complete only when
+//! [`Decoder::finish`] says so.
 //!
-//! Restrictions: zstd windows up to 128 MiB (design.md), output up to [`Limits::max_output`]; bzip2 and br are errors.
+//! Restrictions: zstd windows up to 128 MiB (docs/design.md), output up to [`Limits::max_output`];
+//! bzip2 and br are errors.
 //!
 //! ```
 //! use interplanar_core::{decompress::Limits, narinfo::Compression};
 //! use interplanar_server::decode::Decoder;
 //!
 //! let frame = zstd::encode_all(&b"hello"[..], 3).unwrap();
-//! let mut decoder = Decoder::new(Compression::Zstd, Limits { max_output: 100, max_window: 8 << 20 }).unwrap();
+//! let limits = Limits { max_output: 100, max_window: 8 << 20 };
+//! let mut decoder = Decoder::new(Compression::Zstd, limits).unwrap();
 //! let (mut input, mut out) = (frame.as_slice(), Vec::new());
 //! while !input.is_empty() {
 //!     decoder.push(&mut input, &mut out).unwrap();
@@ -26,49 +30,50 @@ use interplanar_core::install::checker::Decode;
 use interplanar_core::narinfo::Compression;
 use zstd::stream::raw::{DParameter, InBuffer, Operation as _, OutBuffer};
 
-/// An output buffer of this length is full: take its content before the next call of [`Decoder::push`] or [`Decoder::finish`].
+/// An output buffer with this many bytes is full. Empty it before the next call of
+/// [`Decoder::push`] or [`Decoder::finish`].
 pub const OUTPUT_STEP: usize = 256 << 10;
 
 /// Why compressed data can't be decoded.
 #[non_exhaustive]
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum DecodeError {
-    /// The data is not in the format, or the window is beyond the limit.
-    #[error("wrong {format} data before byte {offset}")]
+    /// The data is malformed, or its window is larger than the limit.
+    #[error("malformed {format} data before byte {offset}")]
     Corrupt {
-        /// What it should have been.
+        /// The expected format.
         format: &'static str,
-        /// How much compressed data was given before the fault was seen.
+        /// Bytes of compressed data that were read before the error was found.
         offset: u64,
     },
-    /// The stream stopped in the middle.
-    #[error("the {format} data ends in the middle, after {offset} bytes")]
+    /// The stream is cut short.
+    #[error("the {format} data is cut short after {offset} bytes")]
     Truncated {
-        /// What it should have been.
+        /// The expected format.
         format: &'static str,
-        /// Length of the compressed data.
+        /// Bytes of the compressed data.
         offset: u64,
     },
-    /// More comes out than the limit allows.
-    #[error("more than {limit} bytes come out")]
+    /// The output is larger than the limit.
+    #[error("the decompressed data is larger than {limit} bytes")]
     TooLong {
         /// [`Limits::max_output`].
         limit: u64,
     },
-    /// From the decoders of the core.
+    /// An error of core's decoders.
     #[error(transparent)]
     Core(#[from] DecompressError),
 }
 
-/// A decoder of one stream.
+/// Decodes one stream.
 pub struct Decoder {
-    kind: Kind,
+    decoder: FormatDecoder,
     max_output: u64,
     consumed: u64,
     produced: u64,
 }
 
-enum Kind {
+enum FormatDecoder {
     Zstd {
         decoder: zstd::stream::raw::Decoder<'static>,
         at_frame_end: bool,
@@ -80,20 +85,20 @@ enum Kind {
     Core(Box<decompress::Decoder>),
 }
 
-/// What one step of a format did.
-struct Step {
+/// The outcome of one step.
+struct DecodeStep {
     consumed: usize,
     more: bool,
 }
 
 impl Decoder {
-    /// A decoder for `compression`.
+    /// Returns a decoder for `compression`.
     ///
     /// # Errors
     /// The compression is not supported.
     pub fn new(compression: Compression, limits: Limits) -> Result<Self, DecodeError> {
         let max_output = limits.max_output;
-        let kind = match compression {
+        let decoder = match compression {
             Compression::Zstd => {
                 let corrupt = |_| DecodeError::Corrupt {
                     format: "zstd",
@@ -104,32 +109,32 @@ impl Decoder {
                 decoder
                     .set_parameter(DParameter::WindowLogMax(log))
                     .map_err(corrupt)?;
-                Kind::Zstd {
+                FormatDecoder::Zstd {
                     decoder,
                     at_frame_end: false,
                 }
             }
-            Compression::Gzip => Kind::Gzip {
+            Compression::Gzip => FormatDecoder::Gzip {
                 decoder: Box::new(new_member()),
                 at_member_end: false,
             },
-            other => Kind::Core(Box::new(decompress::Decoder::new(other, limits)?)),
+            other => FormatDecoder::Core(Box::new(decompress::Decoder::new(other, limits)?)),
         };
         Ok(Self {
-            kind,
+            decoder,
             max_output,
             consumed: 0,
             produced: 0,
         })
     }
 
-    /// Takes from the front of `input` until that is empty or `out` holds [`OUTPUT_STEP`] bytes. What is decoded but didn't fit
-    /// comes with the next call.
+    /// Decodes from the front of `input` until that is empty or `out` has [`OUTPUT_STEP`] bytes.
+    /// The next call returns output that didn't fit.
     ///
     /// # Errors
-    /// The data is wrong or too much comes out; the decoder must not be used any more.
+    /// The data is malformed or the output too large. Don't use the decoder after an error.
     pub fn push(&mut self, input: &mut &[u8], out: &mut Vec<u8>) -> Result<(), DecodeError> {
-        if let Kind::Core(decoder) = &mut self.kind {
+        if let FormatDecoder::Core(decoder) = &mut self.decoder {
             while !input.is_empty() && out.len() < OUTPUT_STEP {
                 decoder.push(input, out)?;
             }
@@ -138,27 +143,28 @@ impl Decoder {
         self.step(input, out).map(|_| ())
     }
 
-    /// After the last input: appends what is left until `out` holds [`OUTPUT_STEP`] bytes; true once that was all.
+    /// After the last input, appends the remaining output until `out` has [`OUTPUT_STEP`] bytes.
+    /// Returns true if that was all.
     ///
     /// # Errors
     /// The stream is not complete.
     pub fn finish(&mut self, out: &mut Vec<u8>) -> Result<bool, DecodeError> {
-        if let Kind::Core(decoder) = &mut self.kind {
+        if let FormatDecoder::Core(decoder) = &mut self.decoder {
             return Ok(decoder.finish(out)?);
         }
         if self.step(&mut &[][..], out)? {
             return Ok(false);
         }
         let offset = self.consumed;
-        match &self.kind {
-            Kind::Zstd {
+        match &self.decoder {
+            FormatDecoder::Zstd {
                 at_frame_end: false,
                 ..
             } => Err(DecodeError::Truncated {
                 format: "zstd",
                 offset,
             }),
-            Kind::Gzip {
+            FormatDecoder::Gzip {
                 at_member_end: false,
                 ..
             } => Err(DecodeError::Truncated {
@@ -169,7 +175,7 @@ impl Decoder {
         }
     }
 
-    /// True when output may be left although the input is used up.
+    /// Decodes until input or space is used up. Returns true if output may be left.
     fn step(&mut self, input: &mut &[u8], out: &mut Vec<u8>) -> Result<bool, DecodeError> {
         let before = out.len();
         let room = OUTPUT_STEP.saturating_sub(before);
@@ -183,16 +189,16 @@ impl Decoder {
         )
         .unwrap_or(room);
         out.reserve_exact(room.min(useful.max(64)));
-        let step = match &mut self.kind {
-            Kind::Zstd {
+        let step = match &mut self.decoder {
+            FormatDecoder::Zstd {
                 decoder,
                 at_frame_end,
             } => zstd_step(decoder, at_frame_end, input, out),
-            Kind::Gzip {
+            FormatDecoder::Gzip {
                 decoder,
                 at_member_end,
             } => gzip_step(decoder, at_member_end, input, out),
-            Kind::Core(_) => return Ok(false),
+            FormatDecoder::Core(_) => return Ok(false),
         };
         let step = step.map_err(|format| DecodeError::Corrupt {
             format,
@@ -231,10 +237,10 @@ fn zstd_step(
     at_frame_end: &mut bool,
     input: &[u8],
     out: &mut Vec<u8>,
-) -> Result<Step, &'static str> {
+) -> Result<DecodeStep, &'static str> {
     let mut source = InBuffer::around(input);
     let full = loop {
-        // At the end of a frame with nothing behind it, a further call would already ask for the next frame.
+        // At the end of the last frame, another call would already expect the next frame.
         if *at_frame_end && source.pos() == input.len() {
             break false;
         }
@@ -251,7 +257,7 @@ fn zstd_step(
             break false;
         }
     };
-    Ok(Step {
+    Ok(DecodeStep {
         consumed: source.pos(),
         more: full,
     })
@@ -262,7 +268,7 @@ fn gzip_step(
     at_member_end: &mut bool,
     input: &[u8],
     out: &mut Vec<u8>,
-) -> Result<Step, &'static str> {
+) -> Result<DecodeStep, &'static str> {
     let mut consumed = 0;
     let full = loop {
         let rest = input.get(consumed..).unwrap_or_default();
@@ -287,7 +293,7 @@ fn gzip_step(
             break false;
         }
     };
-    Ok(Step {
+    Ok(DecodeStep {
         consumed,
         more: full,
     })

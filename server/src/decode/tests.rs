@@ -16,7 +16,7 @@ fn fixture(path: &str) -> Vec<u8> {
     .unwrap()
 }
 
-/// Decodes pieces of `step` bytes, as the checker does.
+/// Decodes chunks of `step` bytes, as the checker does.
 fn decode(
     compression: Compression,
     limits: Limits,
@@ -52,7 +52,7 @@ fn gzip(data: &[u8]) -> Vec<u8> {
     encoder.finish().unwrap()
 }
 
-/// Compresses well but not away.
+/// Returns bytes that compress well, but not to almost nothing.
 fn sample(length: usize) -> Vec<u8> {
     (0..length)
         .map(|index| (index % 251) as u8 ^ (index / 65_536) as u8)
@@ -60,7 +60,7 @@ fn sample(length: usize) -> Vec<u8> {
 }
 
 #[test]
-fn what_guix_publish_and_nix_wrote_decodes_whatever_the_pieces() {
+fn files_of_guix_publish_and_nix_are_decoded_in_chunks_of_any_length() {
     let guix = "agkhnj5wmbrb40rigsyf6ynkdi22d89g-tree";
     let plain = fixture(&format!("guix-1.5.0/nar/none/{guix}"));
     let table = [
@@ -127,7 +127,7 @@ fn every_truncation_is_an_error() {
 }
 
 #[test]
-fn a_bomb_is_cut_off_at_the_limit() {
+fn a_decompression_bomb_stops_at_the_limit() {
     let zeros = vec![0; 16 << 20];
     let limits = Limits {
         max_output: 1 << 20,
@@ -147,7 +147,7 @@ fn a_bomb_is_cut_off_at_the_limit() {
 }
 
 #[test]
-fn wrong_data_is_an_error() {
+fn malformed_data_is_an_error() {
     for (compression, format) in [(Compression::Gzip, "gzip"), (Compression::Zstd, "zstd")] {
         let result = decode(compression, LIMITS, b"<!DOCTYPE html><html>", 100);
         assert_eq!(result, Err(DecodeError::Corrupt { format, offset: 21 }));
@@ -182,7 +182,7 @@ fn a_window_beyond_the_limit_is_refused() {
 }
 
 #[test]
-fn unsupported_compressions_say_so() {
+fn unsupported_compressions_are_errors() {
     for compression in [Compression::Bzip2, Compression::Br] {
         assert!(matches!(
             Decoder::new(compression, LIMITS).err(),

@@ -1,4 +1,4 @@
-//! `add`: a stream goes in, progress and a CID come out.
+//! `add`: sends a stream, and reads progress and a CID.
 
 use std::io;
 
@@ -10,7 +10,7 @@ use serde::Deserialize;
 
 use super::{Kubo, KuboError};
 
-/// What `add` made.
+/// The result of `add`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Added {
     /// The root of the file.
@@ -19,10 +19,10 @@ pub struct Added {
     pub size: u64,
 }
 
-/// A line of the answer: progress, the result, or an error.
+/// A line of the response: progress, the result, or an error.
 #[derive(Debug, Default, Deserialize)]
 #[serde(rename_all = "PascalCase", default)]
-struct Line {
+struct AddLine {
     hash: String,
     size: String,
     bytes: u64,
@@ -30,10 +30,11 @@ struct Line {
 }
 
 impl Kubo {
-    /// Adds and pins one file, whose bytes are streamed; memory stays bounded. `progress` hears how many bytes Kubo has taken.
+    /// Adds and pins one file, whose bytes are streamed in bounded memory. `progress` gets the
+    /// bytes that Kubo has read.
     ///
     /// # Errors
-    /// As [`Kubo::version`], and [`KuboError::Source`] if the stream fails; nothing is pinned then.
+    /// As [`Kubo::version`], and [`KuboError::Source`] if the stream fails; then nothing is pinned.
     pub async fn add<S>(
         &self,
         data: S,
@@ -48,7 +49,7 @@ impl Kubo {
         let mut take = |line: &[u8]| read_line(line, &mut added, &mut progress);
         self.send("add", &arguments(profile), name, data, &mut take)
             .await?;
-        added.ok_or_else(|| KuboError::Protocol("add ended without a CID".to_owned()))
+        added.ok_or_else(|| KuboError::Protocol("`add` returned no CID".to_owned()))
     }
 }
 
@@ -61,7 +62,8 @@ fn read_line(
         return Ok(());
     }
     let unexpected = |what: String| KuboError::Protocol(format!("add: {what}"));
-    let read: Line = serde_json::from_slice(line).map_err(|error| unexpected(error.to_string()))?;
+    let read: AddLine =
+        serde_json::from_slice(line).map_err(|error| unexpected(error.to_string()))?;
     if let Some(message) = read.message {
         return Err(KuboError::Api {
             status: 200,
@@ -76,7 +78,7 @@ fn read_line(
     let size = read
         .size
         .parse()
-        .map_err(|_| unexpected("a size that is none".to_owned()))?;
+        .map_err(|_| unexpected("the size is not a number".to_owned()))?;
     *added = Some(Added { cid, size });
     Ok(())
 }

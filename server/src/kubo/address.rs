@@ -1,4 +1,4 @@
-//! Where the API is: URLs, multiaddrs, and what a repository's `api` file says.
+//! Finds the RPC API: parses URLs and multiaddrs, and reads the `api` file of a Kubo repository.
 
 use std::path::PathBuf;
 
@@ -6,10 +6,11 @@ use url::Url;
 
 use super::KuboError;
 
-/// Kubo's own default.
+/// Kubo's default address.
 const DEFAULT: &str = "http://127.0.0.1:5001";
 
-/// The address in `$IPFS_PATH/api` (or `~/.ipfs/api`), which a running daemon writes; else Kubo's default.
+/// Returns the address in `$IPFS_PATH/api` (or `~/.ipfs/api`), which a running daemon writes, else
+/// Kubo's default.
 pub fn default_url() -> String {
     let repository = std::env::var_os("IPFS_PATH")
         .map(PathBuf::from)
@@ -21,7 +22,7 @@ pub fn default_url() -> String {
         .unwrap_or_else(|| DEFAULT.to_owned())
 }
 
-/// The base URL for an address in either form.
+/// Returns the base URL for a URL or a multiaddr.
 pub(super) fn parse(text: &str) -> Result<Url, KuboError> {
     let wrong = || KuboError::Address(text.to_owned());
     let url = match text.strip_prefix('/') {
@@ -33,7 +34,8 @@ pub(super) fn parse(text: &str) -> Result<Url, KuboError> {
     usable.then_some(url).ok_or_else(wrong)
 }
 
-/// `ip4/A/tcp/P`, `ip6/…`, `dns/…`, `dns4/…`, `dns6/…`, then perhaps `http`, `https` or `tls/http`.
+/// Parses `ip4/A/tcp/P`, `ip6/…`, `dns/…`, `dns4/…` or `dns6/…`, optionally followed by `http`,
+/// `https` or `tls/http`.
 fn from_multiaddr(text: &str) -> Option<String> {
     let mut parts = text.trim_end_matches('/').split('/');
     let (kind, host) = (parts.next()?, parts.next()?);

@@ -1,48 +1,51 @@
-//! What can go wrong with Kubo, and what to do then.
+//! Errors of Kubo's RPC API, and hints what to do.
 
 use serde::Deserialize;
 use url::Url;
 
-/// Why a call of Kubo's API failed.
+/// Why a call of Kubo's RPC API failed.
 #[non_exhaustive]
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum KuboError {
-    /// The address of the API is none.
-    #[error("{0:?} is no API address: give http://HOST:PORT or /ip4/ADDRESS/tcp/PORT")]
+    /// The address of the API can't be parsed.
+    #[error(
+        "can't parse the address of Kubo's RPC API {0:?}; \
+         expected http://HOST:PORT or /ip4/ADDRESS/tcp/PORT"
+    )]
     Address(String),
-    /// Nothing answers there. It may later.
-    #[error("Kubo's API is not reachable at {url}: {cause}; is `ipfs daemon` running?")]
+    /// Nothing responds there. Try again later.
+    #[error("can't reach Kubo's RPC API at {url}: {cause}; is `ipfs daemon` running?")]
     Unreachable {
-        /// Where.
+        /// The URL of the API.
         url: String,
-        /// What the system said.
+        /// The reason of the system.
         cause: String,
     },
-    /// The connection broke, or nothing came for too long. It may work later.
-    #[error("the connection to Kubo's API at {url} broke: {cause}")]
+    /// The connection broke, or no data came for too long. Try again later.
+    #[error("the connection to Kubo's RPC API at {url} broke: {cause}")]
     Broken {
-        /// Where.
+        /// The URL of the API.
         url: String,
-        /// What the system said.
+        /// The reason of the system.
         cause: String,
     },
-    /// Kubo refused, in its own words.
+    /// Kubo refused, for the reason in its message.
     #[error("Kubo answered with status {status}: {message}{}", hint(*.status))]
     Api {
-        /// The HTTP status; 200 if the error came midway.
+        /// The HTTP status; 200 if the error came in the middle of a response.
         status: u16,
-        /// Its message.
+        /// Kubo's message.
         message: String,
     },
-    /// It answered what no Kubo does.
-    #[error("Kubo's API answered what was not expected: {0}")]
+    /// Kubo sent an unexpected response.
+    #[error("Kubo's RPC API sent an unexpected response: {0}")]
     Protocol(String),
-    /// The data to add could not be read.
-    #[error("the data to add could not be read: {0}")]
+    /// The data to send could not be read.
+    #[error("can't read the data to send to Kubo: {0}")]
     Source(String),
 }
 
-/// What to do about a status.
+/// Returns what to do about a status.
 fn hint(status: u16) -> &'static str {
     match status {
         401 | 403 => " (see API.Authorizations and API.HTTPHeaders in Kubo's config)",
@@ -52,18 +55,18 @@ fn hint(status: u16) -> &'static str {
 }
 
 impl KuboError {
-    /// Whether it makes sense to try again later.
+    /// Returns whether trying again later can help.
     pub fn is_temporary(&self) -> bool {
         matches!(self, Self::Unreachable { .. } | Self::Broken { .. })
     }
 
-    /// Whether Kubo says that it hasn't got a block.
+    /// Returns whether the error says that Kubo lacks a block.
     pub(super) fn is_absent(&self) -> bool {
         matches!(self, Self::Api { message, .. }
             if message.contains("not found") || message.contains("could not find"))
     }
 
-    /// From an answer that is no success: JSON with a `Message`, or text.
+    /// Parses an error response: JSON with a `Message`, or text.
     pub(super) fn api(status: u16, body: &[u8]) -> Self {
         #[derive(Deserialize)]
         #[serde(rename_all = "PascalCase")]
@@ -88,7 +91,7 @@ impl KuboError {
             cause = deeper;
         }
         let (mut url, cause) = (url.clone(), cause.to_string());
-        // No password into a log.
+        // Keep passwords out of logs.
         let hidden = url.set_password(None).and_then(|()| url.set_username(""));
         let url = hidden.map_or_else(|()| "its address".to_owned(), |()| url.to_string());
         if error.is_connect() {

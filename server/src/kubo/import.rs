@@ -1,4 +1,4 @@
-//! `dag/import`: blocks of any DAG go in as a CAR, and its roots are pinned.
+//! `dag/import`: sends blocks of any DAG as a CAR, and pins its roots.
 
 use std::io;
 
@@ -9,38 +9,38 @@ use serde::Deserialize;
 
 use super::{Kubo, KuboError};
 
-/// Blocks that are asked for at once.
+/// Blocks that are asked for at the same time.
 const ASKED_AT_ONCE: usize = 8;
 
-/// A line of the answer: a root that was pinned or not, or an error.
+/// A line of the response: a root that was pinned or not, or an error.
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "PascalCase")]
-struct Line {
-    root: Option<Root>,
+struct ImportLine {
+    root: Option<ImportedRoot>,
     message: Option<String>,
 }
 
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "PascalCase")]
-struct Root {
-    cid: Link,
+struct ImportedRoot {
+    cid: CidLink,
     #[serde(default)]
     pin_error_msg: String,
 }
 
 #[derive(Debug, Deserialize)]
-struct Link {
+struct CidLink {
     #[serde(rename = "/")]
     cid: String,
 }
 
 impl Kubo {
-    /// The blocks that the node hasn't got itself, in the same order.
+    /// Returns the blocks that the node lacks, in the same order.
     ///
     /// # Errors
     /// As [`Self::version`].
     pub async fn lacking(&self, cids: &[Cid]) -> Result<Vec<Cid>, KuboError> {
-        // Owned, so that the answers may outlive the question as far as the compiler can see.
+        // The stream owns the CIDs: borrowed ones would not live long enough for the compiler.
         let asked = stream::iter(cids.to_vec()).map(|cid| async move {
             let stat = self.block_stat(&cid).await?;
             Ok(stat.is_none().then_some(cid))
@@ -50,11 +50,11 @@ impl Kubo {
         lacking.try_collect().await
     }
 
-    /// Takes in the blocks of a CAR and pins its roots, whose DAGs are whole then; gives the roots. Memory stays bounded, and Kubo doesn't ask the
-    /// network for blocks that are missing.
+    /// Sends the blocks of a CAR and pins its roots, whose DAGs must be complete then; returns the
+    /// roots. Uses bounded memory. Kubo doesn't ask the network for missing blocks.
     ///
     /// # Errors
-    /// As [`Self::add`]; also if a root couldn't be pinned, because of a block that is missing.
+    /// As [`Self::add`]; also if a root can't be pinned because a block is missing.
     pub async fn dag_import<S>(&self, car: S) -> Result<Vec<Cid>, KuboError>
     where
         S: Stream<Item = io::Result<Bytes>> + Send + 'static,
@@ -62,7 +62,7 @@ impl Kubo {
         self.import(car, true).await
     }
 
-    /// Takes in the blocks of a CAR, whole DAGs or not, and pins nothing.
+    /// Sends the blocks of a CAR, of complete DAGs or not, and pins nothing.
     ///
     /// # Errors
     /// As [`Self::add`].
@@ -98,7 +98,8 @@ fn read_line(line: &[u8]) -> Result<Option<Cid>, KuboError> {
         return Ok(None);
     }
     let unexpected = |what: String| KuboError::Protocol(format!("dag/import: {what}"));
-    let read: Line = serde_json::from_slice(line).map_err(|error| unexpected(error.to_string()))?;
+    let read: ImportLine =
+        serde_json::from_slice(line).map_err(|error| unexpected(error.to_string()))?;
     let failed = |message| KuboError::Api {
         status: 200,
         message,

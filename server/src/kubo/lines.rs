@@ -1,4 +1,4 @@
-//! Commands that take a stream and answer line by line.
+//! Runs commands that take a stream and respond line by line.
 
 use std::io;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -10,14 +10,14 @@ use reqwest::multipart::{Form, Part};
 
 use super::{Kubo, KuboError};
 
-/// The longest line of an answer in bytes; names are ours and short.
+/// Most bytes of a line in a response; all names in it are ours and short.
 const MAX_LINE: usize = 64 * 1024;
 
-/// The trailer of an answer that failed midway.
+/// The trailer of a response that failed midway.
 const STREAM_ERROR: &str = "x-stream-error";
 
 impl Kubo {
-    /// Streams a file into a command; `take` gets each line of the answer as it comes.
+    /// Streams a file into a command; `take` gets each line of the response.
     pub(super) async fn send<S>(
         &self,
         command: &str,
@@ -43,7 +43,7 @@ impl Kubo {
             Ok(response) => self.read_lines(response, take).await,
             Err(error) => Err(self.transport(&error)),
         };
-        // That our own side failed says more than how Kubo saw it.
+        // If our own stream failed, report that and not what Kubo made of it.
         let source = failure
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
@@ -82,7 +82,7 @@ impl Kubo {
             }
             if buffer.len() > MAX_LINE {
                 return Err(KuboError::Protocol(format!(
-                    "a line of more than {MAX_LINE} bytes"
+                    "a line of the response has more than {MAX_LINE} bytes"
                 )));
             }
         }

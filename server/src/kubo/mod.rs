@@ -1,7 +1,7 @@
 //! A client of Kubo's RPC API (`/api/v0/…`).
 //!
-//! Restrictions: POST only, as Kubo wants it; a unix socket is not supported. Bodies are streamed both ways, so an `add` of any size takes
-//! constant memory.
+//! Restrictions: it only sends POST, as Kubo requires; unix sockets are not supported. Bodies are
+//! streamed in both directions, so adding a file of any size takes constant memory.
 //!
 //! ```no_run
 //! # async fn example() -> Result<(), interplanar_server::kubo::KuboError> {
@@ -34,35 +34,36 @@ pub use add::Added;
 pub use address::default_url;
 pub use error::KuboError;
 
-/// The longest answer that isn't a block: 1 MiB of JSON.
-const MAX_ANSWER: usize = 1 << 20;
+/// The longest response that isn't a block: 1 MiB of JSON.
+const MAX_RESPONSE: usize = 1 << 20;
 
-/// One Kubo node; cheap to clone.
+/// A Kubo node; cheap to clone.
 #[derive(Debug, Clone)]
 pub struct Kubo {
     base: Url,
     client: reqwest::Client,
 }
 
-/// Who a node is.
+/// The identity of a node.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 pub struct Id {
-    /// Its peer ID.
+    /// The peer ID.
     #[serde(rename = "ID")]
     pub id: String,
-    /// `kubo/0.43.0/` and the like.
+    /// The program and version, such as `kubo/0.43.0/`.
     #[serde(rename = "AgentVersion", default)]
     pub agent: String,
-    /// Where it can be dialled.
+    /// The addresses at which other nodes can reach it.
     #[serde(rename = "Addresses", default, deserialize_with = "null_as_empty")]
     pub addresses: Vec<String>,
 }
 
 impl Kubo {
-    /// A node at `http://HOST:PORT`, `https://…` or a multiaddr like `/ip4/127.0.0.1/tcp/5001`. Nothing is sent yet.
+    /// Returns a client for `http://HOST:PORT`, `https://…` or a multiaddr like
+    /// `/ip4/127.0.0.1/tcp/5001`. Sends nothing yet.
     ///
     /// # Errors
-    /// [`KuboError::Address`].
+    /// [`KuboError::Address`] if the address can't be parsed.
     pub fn new(api_url: &str) -> Result<Self, KuboError> {
         let base = address::parse(api_url)?;
         let builder = || {
@@ -70,7 +71,7 @@ impl Kubo {
                 .connect_timeout(Duration::from_secs(10))
                 .read_timeout(Duration::from_secs(300))
                 .no_proxy()
-                // A kept connection to a node that was stopped would look broken, and not down.
+                // With a kept connection, a stopped node would look broken instead of down.
                 .pool_max_idle_per_host(0)
         };
         let client = crate::net::client::build(builder)
@@ -78,10 +79,10 @@ impl Kubo {
         Ok(Self { base, client })
     }
 
-    /// The node that a command line names by `--ipfs-api[=URL]`; without a URL the one that is here.
+    /// Returns the node that `--ipfs-api[=URL]` names; without a URL, that of [`default_url`].
     ///
     /// # Errors
-    /// [`KuboError::Address`].
+    /// [`KuboError::Address`] if the address can't be parsed.
     pub fn of_flag(flag: Option<&str>) -> Result<Option<Self>, KuboError> {
         let url = flag.map(|url| match url {
             "" => default_url(),
@@ -90,15 +91,15 @@ impl Kubo {
         url.as_deref().map(Self::new).transpose()
     }
 
-    /// The address of its API.
+    /// The URL of the node's RPC API.
     pub fn url(&self) -> &Url {
         &self.base
     }
 
-    /// The version of Kubo.
+    /// Asks for the version of Kubo.
     ///
     /// # Errors
-    /// As all calls: the API cannot be reached, refuses, or answers what it shouldn't.
+    /// As for all calls: the API can't be reached, refuses, or sends an unexpected response.
     pub async fn version(&self) -> Result<String, KuboError> {
         #[derive(Deserialize)]
         #[serde(rename_all = "PascalCase")]
@@ -109,7 +110,7 @@ impl Kubo {
         Ok(version.version)
     }
 
-    /// Who the node is.
+    /// Asks for the identity of the node.
     ///
     /// # Errors
     /// As [`Self::version`].
@@ -117,26 +118,26 @@ impl Kubo {
         self.json("id", &[]).await
     }
 
-    /// Whether a DAG is pinned recursively.
+    /// Returns whether a DAG is pinned recursively.
     ///
     /// # Errors
     /// As [`Self::version`].
     pub async fn is_pinned(&self, cid: &Cid) -> Result<bool, KuboError> {
         let arguments = [("arg", cid.to_string()), ("type", "recursive".to_owned())];
-        match self.bytes("pin/ls", &arguments, MAX_ANSWER).await {
+        match self.bytes("pin/ls", &arguments, MAX_RESPONSE).await {
             Ok(_) => Ok(true),
             Err(KuboError::Api { message, .. }) if message.contains("is not pinned") => Ok(false),
             Err(error) => Err(error),
         }
     }
 
-    /// Unpins a DAG; gives whether it was pinned.
+    /// Unpins a DAG. Returns whether it was pinned.
     ///
     /// # Errors
     /// As [`Self::version`].
     pub async fn pin_rm(&self, cid: &Cid) -> Result<bool, KuboError> {
         match self
-            .bytes("pin/rm", &[("arg", cid.to_string())], MAX_ANSWER)
+            .bytes("pin/rm", &[("arg", cid.to_string())], MAX_RESPONSE)
             .await
         {
             Ok(_) => Ok(true),
@@ -145,7 +146,7 @@ impl Kubo {
         }
     }
 
-    /// A block that the node has itself, verified; `None` if it has not.
+    /// Returns a block that the node has itself, verified; `None` if it lacks it.
     ///
     /// # Errors
     /// As [`Self::version`]; [`KuboError::Protocol`] if the data doesn't match the CID.
@@ -159,7 +160,7 @@ impl Kubo {
         Block::verify(*cid, data).map(Some).map_err(wrong)
     }
 
-    /// The length in bytes of a block that the node has itself; `None` if it has not.
+    /// Returns the length of a block that the node has itself, in bytes; `None` if it lacks it.
     ///
     /// # Errors
     /// As [`Self::version`].
@@ -176,7 +177,7 @@ impl Kubo {
         }
     }
 
-    /// The URL of a command with its arguments.
+    /// Returns the URL of a command with its arguments.
     fn command(&self, command: &str, arguments: &[(&str, String)]) -> Url {
         let mut url = self.base.clone();
         url.set_path(&format!(
@@ -194,12 +195,12 @@ impl Kubo {
         command: &str,
         arguments: &[(&str, String)],
     ) -> Result<T, KuboError> {
-        let answer = self.bytes(command, arguments, MAX_ANSWER).await?;
+        let answer = self.bytes(command, arguments, MAX_RESPONSE).await?;
         serde_json::from_slice(&answer)
             .map_err(|error| KuboError::Protocol(format!("{command}: {error}")))
     }
 
-    /// Runs a command and collects its answer, which may take `limit` bytes.
+    /// Runs a command and returns its response, of at most `limit` bytes.
     async fn bytes(
         &self,
         command: &str,
@@ -214,7 +215,7 @@ impl Kubo {
         self.collect(response, limit).await
     }
 
-    /// The body of an answer, or the error that it is.
+    /// Returns the body of a response, or the error that it contains.
     async fn collect(
         &self,
         mut response: reqwest::Response,
@@ -224,7 +225,7 @@ impl Kubo {
         let limit = if status.is_success() {
             limit
         } else {
-            MAX_ANSWER
+            MAX_RESPONSE
         };
         let mut body = BytesMut::new();
         while let Some(data) = response
@@ -234,7 +235,7 @@ impl Kubo {
         {
             if body.len() + data.len() > limit {
                 return Err(KuboError::Protocol(format!(
-                    "an answer of more than {limit} bytes"
+                    "the response has more than {limit} bytes"
                 )));
             }
             body.extend_from_slice(&data);
@@ -250,7 +251,7 @@ impl Kubo {
     }
 }
 
-/// A block command that doesn't ask the network.
+/// Arguments of a block command that doesn't ask the network.
 fn local(cid: &Cid) -> [(&'static str, String); 2] {
     [("arg", cid.to_string()), ("offline", "true".to_owned())]
 }

@@ -1,4 +1,4 @@
-//! Keys and the names that are published under them.
+//! KeyList and their IPNS names, and pins.
 
 use std::time::Duration;
 
@@ -6,29 +6,29 @@ use interplanar_core::cid::Cid;
 use interplanar_core::ipns::Name;
 use serde::Deserialize;
 
-use super::{Kubo, KuboError, MAX_ANSWER};
+use super::{Kubo, KuboError, MAX_RESPONSE};
 
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
-struct Key {
+struct KeyEntry {
     name: String,
     id: String,
 }
 
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
-struct Keys {
-    keys: Vec<Key>,
+struct KeyList {
+    keys: Vec<KeyEntry>,
 }
 
 impl Kubo {
-    /// The name of a key of the node, which is made (Ed25519) if it isn't there.
+    /// Returns the IPNS name of a key of the node. Creates an Ed25519 key if it doesn't exist.
     ///
     /// # Errors
-    /// As [`Self::version`]; [`KuboError::Protocol`] for a key of another kind.
+    /// As [`Self::version`]; [`KuboError::Protocol`] for a key of another type.
     pub async fn key(&self, key: &str) -> Result<Name, KuboError> {
         let base = ("ipns-base", "base36".to_owned());
-        let list: Keys = self.json("key/list", std::slice::from_ref(&base)).await?;
+        let list: KeyList = self.json("key/list", std::slice::from_ref(&base)).await?;
         let known = list.keys.into_iter().find(|one| one.name == key);
         let key = match known {
             Some(known) => known,
@@ -42,7 +42,7 @@ impl Kubo {
             .map_err(|error| KuboError::Protocol(format!("key {}: {error}", key.name)))
     }
 
-    /// Publishes a root under a key; whoever resolves the name may keep it for `ttl`.
+    /// Publishes a root under the name of a key. Resolvers may cache it for `ttl`.
     ///
     /// # Errors
     /// As [`Self::version`].
@@ -55,20 +55,21 @@ impl Kubo {
         let arguments = [
             ("arg", format!("/ipfs/{root}")),
             ("key", key.to_owned()),
-            // It is in our store; nobody need be asked for it.
+            // The node has the root, so it needn't ask the network.
             ("resolve", "false".to_owned()),
             ("allow-offline", "true".to_owned()),
             ("ttl", format!("{}s", ttl.as_secs().max(1))),
         ];
-        self.bytes("name/publish", &arguments, MAX_ANSWER)
+        self.bytes("name/publish", &arguments, MAX_RESPONSE)
             .await
             .map(drop)
     }
 
-    /// Pins a DAG recursively, all of which is there. Of one that differs little from `before`, which is pinned, only the difference is looked at.
+    /// Pins a complete DAG recursively. If `before` is pinned, Kubo visits only the blocks in
+    /// which the two differ.
     ///
     /// # Errors
-    /// As [`Self::version`]; also where a block is missing.
+    /// As [`Self::version`]; also if a block is missing.
     pub async fn pin_add(&self, root: &Cid, before: Option<&Cid>) -> Result<(), KuboError> {
         let offline = ("offline", "true".to_owned());
         match before {
@@ -79,16 +80,16 @@ impl Kubo {
                     ("unpin", "false".to_owned()),
                     offline,
                 ];
-                self.bytes("pin/update", &arguments, MAX_ANSWER).await?;
+                self.bytes("pin/update", &arguments, MAX_RESPONSE).await?;
             }
             None => {
-                // With progress, so that a large one isn't taken for dead.
+                // With progress, so that a large DAG causes no timeout.
                 let progress = ("progress", "true".to_owned());
                 let arguments = [("arg", root.to_string()), progress, offline];
-                self.bytes("pin/add", &arguments, MAX_ANSWER).await?;
+                self.bytes("pin/add", &arguments, MAX_RESPONSE).await?;
             }
         }
-        // An error in the middle of an answer is easily missed.
+        // An error in the middle of the response may have been missed.
         if self.is_pinned(root).await? {
             return Ok(());
         }

@@ -1,4 +1,4 @@
-//! Addresses, and answers as Kubo gives them.
+//! Tests addresses, and responses in Kubo's form.
 
 use super::*;
 

@@ -1,6 +1,6 @@
-//! The archive's framing, gathered with the files' contents in one buffer.
+//! Writes the framing of a NAR, into one buffer with the files' contents.
 //!
-//! Contents are read right behind the framing, so no byte is copied between the file and the writer.
+//! Contents are read directly into that buffer, so no byte is copied between file and writer.
 
 use std::io::Write;
 use std::os::fd::BorrowedFd;
@@ -10,9 +10,9 @@ use rustix::io::{Errno, read, retry_on_intr};
 
 use super::DumpError;
 
-/// Bytes that are gathered before they are passed on, and about as many as are read at once.
+/// Bytes that are collected before they are written; about as many are read at a time.
 const BUFFER: usize = 256 << 10;
-/// Room behind [`BUFFER`] for what stands between two files' contents: a name, a target and their framing.
+/// Space behind [`BUFFER`] for a name, a target and their framing.
 const SLACK: usize = 8 << 10;
 
 pub(super) struct Archive<'w> {
@@ -22,7 +22,7 @@ pub(super) struct Archive<'w> {
 }
 
 impl<'w> Archive<'w> {
-    /// An archive that has only its magic string yet.
+    /// Starts an archive with its magic string.
     pub(super) fn new(out: &'w mut dyn Write) -> Self {
         let mut archive = Self {
             buffer: Vec::with_capacity(BUFFER + SLACK),
@@ -62,7 +62,7 @@ impl<'w> Archive<'w> {
         self.buffer.extend_from_slice(&size.to_le_bytes());
     }
 
-    /// Reads some of a file's contents; 0 at its end.
+    /// Reads some of a file's contents; returns 0 at its end.
     pub(super) fn fill(&mut self, file: BorrowedFd<'_>) -> Result<u64, Errno> {
         let read = retry_on_intr(|| read(file, spare_capacity(&mut self.buffer)))?;
         Ok(read as u64)
@@ -73,21 +73,21 @@ impl<'w> Archive<'w> {
         self.strings(&[b")"]);
     }
 
-    /// Passes the buffer on once it is full. To be called before each node and each [`Self::fill`].
+    /// Writes the buffer if it is full. Call it before each node and each [`Self::fill`].
     pub(super) fn make_room(&mut self) -> Result<(), DumpError> {
         if self.buffer.len() >= BUFFER {
-            self.pass_on()?;
+            self.write_buffer()?;
         }
         Ok(())
     }
 
-    /// Passes the rest on and tells the archive's length.
+    /// Writes the rest and returns the archive's length in bytes.
     pub(super) fn finish(mut self) -> Result<u64, DumpError> {
-        self.pass_on()?;
+        self.write_buffer()?;
         Ok(self.written)
     }
 
-    fn pass_on(&mut self) -> Result<(), DumpError> {
+    fn write_buffer(&mut self) -> Result<(), DumpError> {
         self.out
             .write_all(&self.buffer)
             .map_err(|error| DumpError::Write(error.kind()))?;
@@ -105,7 +105,7 @@ impl<'w> Archive<'w> {
         }
     }
 
-    /// Zeros up to the next multiple of eight, counted from the string's start.
+    /// Writes zeros up to the next multiple of eight, counted from the start of the string.
     fn pad(&mut self, size: u64) {
         let padding = size.wrapping_neg() % 8;
         self.buffer.extend((0..padding).map(|_| 0));

@@ -1,8 +1,10 @@
-//! Writes the NAR of a file tree: what `nix-store --dump` and guix-daemon's export write, byte for byte.
+//! Writes the NAR of a file or folder, with the same bytes as `nix-store --dump` and guix-daemon's
+//! export.
 //!
-//! Entries come in the bytewise order of their names, whatever these bytes are; a file is executable if its owner's `x` bit is set;
-//! symbolic links are archived, never followed; times, owners and other modes don't count. Folders are opened one below the other by
-//! descriptor, so a folder that is swapped for a link while it is read can't lead elsewhere. Holes of sparse files are archived as zeros.
+//! Entries are sorted by the bytes of their names. A file is executable if its owner's `x` bit is
+//! set. Symbolic links are archived, never followed. Times, owners and other modes are left out.
+//! Each folder is opened relative to the descriptor of its parent, so a folder that is replaced by
+//! a link meanwhile can't lead elsewhere. Holes of sparse files are archived as zeros.
 //!
 //! ```no_run
 //! let mut nar = Vec::new();
@@ -26,14 +28,14 @@ mod error;
 use archive::Archive;
 pub use error::DumpError;
 
-/// Folders in each other, as in core's grammar of NARs.
+/// Most nested folders, as in core's NAR parser.
 pub const MAX_DEPTH: usize = 64;
-/// Bytes of a symbolic link's target, as in core's grammar of NARs.
+/// Most bytes of a symbolic link's target, as in core's NAR parser.
 const MAX_TARGET: usize = 4095;
 
-/// Writes the NAR of the file, folder or symbolic link at `path`, and tells its length in bytes.
+/// Writes the NAR of the file, folder or symbolic link at `path`, and returns its length in bytes.
 ///
-/// After an error `out` may hold any prefix of the archive.
+/// After an error, `out` may have got any prefix of the archive.
 pub fn dump(path: &Path, out: &mut dyn Write) -> Result<u64, DumpError> {
     let mut walk = Walk {
         path: path.to_path_buf(),
@@ -49,19 +51,20 @@ pub fn dump(path: &Path, out: &mut dyn Write) -> Result<u64, DumpError> {
 /// A folder that is being archived.
 struct Level {
     folder: OwnedFd,
-    /// What is still to come, last name first.
+    /// The remaining entries; the next one is last.
     names: Vec<(Vec<u8>, FileType)>,
 }
 
 struct Walk<'w> {
-    /// Where on disk we are, for errors.
+    /// The path of the current entry on disk, for errors.
     path: PathBuf,
     levels: Vec<Level>,
     archive: Archive<'w>,
 }
 
 impl Walk<'_> {
-    /// Archives the next entry of the innermost folder, or ends that folder. False at the end of all.
+    /// Archives the next entry of the innermost folder, or ends that folder. Returns false at the
+    /// end.
     fn step(&mut self) -> Result<bool, DumpError> {
         let Some(level) = self.levels.last_mut() else {
             return Ok(false);
@@ -90,7 +93,7 @@ impl Walk<'_> {
         self.path.pop();
     }
 
-    /// Archives one file or link, or begins a folder; true if it did that.
+    /// Archives a file or link, or starts a folder. Returns whether it started a folder.
     fn node(&mut self, kind: FileType, name: &[u8]) -> Result<bool, DumpError> {
         self.archive.make_room()?;
         match kind {
@@ -103,7 +106,7 @@ impl Walk<'_> {
             FileType::Unknown => {
                 let kind = self.kind(self.parent(), OsStr::from_bytes(name))?;
                 if kind == FileType::Unknown {
-                    return Err(self.special("file of unknown kind"));
+                    return Err(self.special("file of unknown type"));
                 }
                 return self.node(kind, name);
             }
@@ -145,7 +148,8 @@ impl Walk<'_> {
     }
 
     fn file(&mut self, name: &[u8]) -> Result<(), DumpError> {
-        // Should a pipe have come in the file's place, opening doesn't wait for its other end.
+        // If a named pipe has replaced the file, NONBLOCK keeps `open` from waiting for its other
+        // end.
         let file = self.open(name, OFlags::NONBLOCK | OFlags::NOCTTY)?;
         let stat = fstat(&file).map_err(|errno| self.failed(errno))?;
         let size = u64::try_from(stat.st_size).unwrap_or_default();
@@ -179,14 +183,15 @@ impl Walk<'_> {
         let flags = flags | OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         retry_on_intr(|| openat(self.parent(), name, flags, Mode::empty())).map_err(|errno| {
             match errno {
-                // What was a file or folder when the names were read is none any more.
+                // The entry has changed its type since the names were read.
                 Errno::LOOP | Errno::NOTDIR | Errno::NXIO => DumpError::Changed(self.path.clone()),
                 errno => self.failed(errno),
             }
         })
     }
 
-    /// The folder that names are relative to: the innermost one, or at the start the working directory.
+    /// Returns the folder that names are relative to: the innermost one, or at the start the
+    /// working directory.
     fn parent(&self) -> BorrowedFd<'_> {
         self.levels.last().map_or(CWD, |level| level.folder.as_fd())
     }

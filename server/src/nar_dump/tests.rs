@@ -26,7 +26,7 @@ fn position(nar: &[u8], needle: &[u8]) -> usize {
 }
 
 #[test]
-fn a_file_is_archived_as_the_format_says() {
+fn a_file_is_archived_in_the_right_format() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("file");
     fs::write(&path, "hello").unwrap();
@@ -66,7 +66,7 @@ fn only_the_owners_x_bit_makes_a_file_executable() {
 }
 
 #[test]
-fn names_come_in_bytewise_order_whatever_their_bytes() {
+fn names_are_sorted_by_their_bytes() {
     let dir = tempfile::tempdir().unwrap();
     let names: [&[u8]; 6] = [b"\xff\xfe", b"a", b"A", b"a.b", b"a-", "ä".as_bytes()];
     for name in names {
@@ -100,12 +100,12 @@ fn links_are_archived_and_never_followed() {
     let archive = nar(&tree);
     assert!(!archive.windows(6).any(|w| w == b"secret"));
     position(&archive, b"nowhere");
-    // The root too.
+    // So is the root.
     position(&nar(&tree.join("dangling")), b"nowhere");
 }
 
 #[test]
-fn large_and_sparse_files_pass_the_buffer() {
+fn large_and_sparse_files_are_longer_than_the_buffer() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("file");
     for size in [(256 << 10) - 100, 256 << 10, (264 << 10) + 1, (3 << 20) + 5] {
@@ -121,7 +121,7 @@ fn large_and_sparse_files_pass_the_buffer() {
 }
 
 #[test]
-fn many_small_files_pass_the_buffer() {
+fn many_small_files_fill_the_buffer() {
     let dir = tempfile::tempdir().unwrap();
     for number in 0..3000 {
         fs::write(
@@ -154,7 +154,7 @@ fn special_files_are_refused_by_name() {
 }
 
 #[test]
-fn a_missing_tree_is_told() {
+fn a_missing_tree_is_an_error() {
     let path = Path::new("/nonexistent/tree");
     assert_eq!(fails(path), DumpError::Missing(path.into()));
 }
@@ -195,7 +195,7 @@ impl Write for Meddler<'_> {
 }
 
 #[test]
-fn a_file_that_grows_or_shrinks_meanwhile_is_told() {
+fn a_file_that_grows_or_shrinks_meanwhile_is_an_error() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("file");
     for size in [1 << 20, 4 << 20, (2 << 20) + 1, (2 << 20) - 1] {
@@ -206,7 +206,7 @@ fn a_file_that_grows_or_shrinks_meanwhile_is_told() {
 }
 
 #[test]
-fn a_writer_that_refuses_ends_the_dump() {
+fn a_failing_writer_ends_the_dump() {
     struct Full;
     impl Write for Full {
         fn write(&mut self, _: &[u8]) -> io::Result<usize> {

@@ -1,10 +1,12 @@
-//! Unpacks a NAR that comes as a stream into a file, folder or symbolic link that didn't exist before.
+//! Unpacks a stream with a NAR into a new file, folder or symbolic link.
 //!
-//! Everything is created in a temporary folder beside the target and moved to its place, in one step, by [`Unpacker::finish`]; without that
-//! (the hash was wrong, the stream ended) nothing of it stays. Files get the modes that Guix and Nix give them outside a store: 0644, 0755 if
-//! executable, 0755 for folders, less what the umask takes away; or, [for a store](Unpacker::for_store), those that they have in one: 0444,
-//! 0555, 0555, all with time 1. A hostile archive can't leave its folder: core refuses its names, and
-//! each file is created anew relative to its folder's descriptor, so no link is followed.
+//! Everything is created in a temporary folder beside the target. [`Unpacker::finish`] moves it to
+//! the target in one step. Without that call (the hash is wrong, the stream has ended) nothing
+//! stays. Files get the modes that Guix and Nix give them outside a store: 0644, 0755 if
+//! executable, 0755 for folders, less the umask. [For a store](Unpacker::for_store) they get 0444,
+//! 0555 and 0555, and time 1. A hostile archive can't write outside its folder: core refuses bad
+//! names, and each file is created relative to the descriptor of its folder, so no link is
+//! followed.
 //!
 //! ```no_run
 //! use interplanar_server::nar_restore::Unpacker;
@@ -25,30 +27,30 @@ use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt as _;
 
 mod error;
-mod tree;
+mod unpacked_tree;
 
 pub use error::RestoreError;
-use tree::Tree;
+use unpacked_tree::UnpackedTree;
 
 /// An archive that is being unpacked.
 #[derive(Debug)]
 pub struct Unpacker {
     parser: Parser,
     restore: Restore,
-    tree: Tree,
+    tree: UnpackedTree,
 }
 
-/// What files and folders look like in the end.
+/// The modes and times of unpacked files.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Style {
-    /// As anyone's.
+    /// The usual modes and times.
     Plain,
-    /// Read-only and without a time of their own.
+    /// Read-only, with time 1.
     Store,
 }
 
 impl Unpacker {
-    /// Prepares to create `target`, which mustn't exist, in its folder, which must.
+    /// Prepares to create `target`. It must not exist, but its parent folder must.
     ///
     /// # Errors
     /// [`RestoreError::Exists`], [`RestoreError::Target`], or the folder can't be written to.
@@ -56,7 +58,7 @@ impl Unpacker {
         Self::with(target, Style::Plain)
     }
 
-    /// The same for an item of a store: read-only files, and time 1 for all, as Guix and Nix have them.
+    /// Does the same for a store item: files are read-only and have time 1, as in Guix and Nix.
     ///
     /// # Errors
     /// As [`Unpacker::new`].
@@ -68,15 +70,15 @@ impl Unpacker {
         Ok(Self {
             parser: Parser::new(),
             restore: Restore::new(),
-            tree: Tree::new(target, style)?,
+            tree: UnpackedTree::new(target, style)?,
         })
     }
 
-    /// Takes the next bytes of the archive.
+    /// Unpacks the next bytes of the archive.
     ///
     /// # Errors
-    /// [`RestoreError::Nar`] for what is no archive, [`RestoreError::Io`] for what can't be created. Nothing of it is left when this is
-    /// dropped.
+    /// [`RestoreError::Nar`] if the archive is malformed, [`RestoreError::Io`] if a file can't be
+    /// created. When the unpacker is dropped then, nothing stays.
     pub fn push(&mut self, mut bytes: &[u8]) -> Result<(), RestoreError> {
         while let Some(event) = self.parser.push(&mut bytes)? {
             let tree = &mut self.tree;
@@ -98,13 +100,14 @@ impl Unpacker {
         Ok(())
     }
 
-    /// Moves the whole to its place. Call it when the archive's hash was found right.
+    /// Moves the unpacked tree to the target. Call it after the hash of the archive was verified.
     ///
     /// # Errors
-    /// [`RestoreError::Nar`] when the archive is not over; [`RestoreError::Exists`] when something has come to the target.
+    /// [`RestoreError::Nar`] if the archive is not complete; [`RestoreError::Exists`] if the target
+    /// exists by now.
     pub fn finish(self) -> Result<(), RestoreError> {
         self.parser.finish()?;
-        self.tree.publish()
+        self.tree.move_to_target()
     }
 }
 

@@ -8,7 +8,7 @@ use tempfile::TempDir;
 use super::*;
 use crate::nar_dump::dump;
 
-/// A folder to unpack in, a tree of all kinds of files, and its NAR.
+/// Returns a folder to unpack in, a tree with all types of files, and its NAR.
 fn sample() -> (TempDir, PathBuf, Vec<u8>) {
     let dir = tempfile::tempdir().unwrap();
     let tree = dir.path().join("tree");
@@ -37,7 +37,7 @@ fn unpack(nar: &[u8], target: &Path) -> Result<(), RestoreError> {
     unpacker.finish()
 }
 
-/// What is in a folder, to see that nothing was left.
+/// Returns the names in a folder, to see that nothing was left.
 fn names(dir: &Path) -> Vec<String> {
     let files = fs::read_dir(dir).unwrap();
     let mut names: Vec<_> = files
@@ -66,7 +66,7 @@ fn dump_restore_dump_is_the_same() {
 }
 
 #[test]
-fn pieces_of_any_length_give_the_same() {
+fn chunks_of_any_length_give_the_same() {
     let (dir, _, nar) = sample();
     for length in [1, 7, 8, 4096] {
         let target = dir.path().join(length.to_string());
@@ -91,7 +91,7 @@ fn only_executables_are_executable() {
 }
 
 #[test]
-fn what_is_there_already_stays() {
+fn an_existing_target_stays() {
     let (dir, tree, nar) = sample();
     let full = fs::read_dir(&tree).unwrap().count();
     assert_eq!(
@@ -99,11 +99,12 @@ fn what_is_there_already_stays() {
         RestoreError::Exists(tree.clone())
     );
     assert_eq!(fs::read_dir(&tree).unwrap().count(), full);
-    // A link that leads nowhere is there too.
+    // A dangling link exists, too.
     let link = dir.path().join("link");
     symlink("nowhere", &link).unwrap();
     assert_eq!(unpack(&nar, &link).unwrap_err(), RestoreError::Exists(link));
-    // So is what comes while the archive is unpacked, be it an empty folder that a rename could replace.
+    // So does a target that is created while the archive is unpacked, even an empty folder that a
+    // rename could replace.
     let late = dir.path().join("late");
     let mut unpacker = Unpacker::new(&late).unwrap();
     unpacker.push(&nar).unwrap();
@@ -128,7 +129,7 @@ fn nothing_is_left_of_half_an_archive() {
 }
 
 #[test]
-fn targets_must_be_possible() {
+fn targets_must_be_valid() {
     for target in ["", "/", ".."] {
         let error = Unpacker::new(target.as_ref()).unwrap_err();
         assert_eq!(error, RestoreError::Target(target.into()));

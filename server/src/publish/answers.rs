@@ -1,4 +1,5 @@
-//! Answers with the headers of `guix publish`: its content types, `Cache-Control`, and what its 404s say.
+//! Responses with the headers of `guix publish`: its content types, its `Cache-Control`, its 404
+//! bodies.
 
 use bytes::Bytes;
 use http::header::{ACCEPT_RANGES, CACHE_CONTROL, CONTENT_RANGE, HeaderName, HeaderValue};
@@ -8,36 +9,36 @@ use interplanar_gateway::range::{self, Selection};
 
 use crate::net::server::{self, Body, Response};
 
-/// A NAR that is made while it is sent.
+/// Content type of a NAR that is compressed while it is sent.
 pub(super) const LIVE_NAR: &str = "application/x-nix-archive;charset=ISO-8859-1";
-/// A NAR, or another file, that is there already.
+/// Content type of a NAR or other file that is stored.
 pub(super) const FILE: &str = "application/octet-stream;charset=ISO-8859-1";
 pub(super) const NARINFO: &str = "application/x-nix-narinfo;charset=utf-8";
 pub(super) const TEXT: &str = "text/plain;charset=utf-8";
-/// Guix's two spellings are its own.
+/// `guix publish` spells the charset in two ways; so do we.
 pub(super) const FILE_TEXT: &str = "text/plain;charset=UTF-8";
 pub(super) const HTML: &str = "text/html;charset=UTF-8";
 pub(super) const JSON: &str = "application/json";
 
-/// What a 404 begins with.
+/// The first words of a 404 body.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Phrase {
+pub(super) enum NotFoundPhrase {
     NotFound,
-    /// Of items that the store doesn't have.
+    /// For items that the store doesn't have: no words.
     Silent,
     Baking,
 }
 
-/// A 404, with the path as it was asked for.
-pub(super) fn not_found(phrase: Phrase, path: &str, ttl: Option<u64>) -> Response {
+/// Returns a 404 whose body names the requested path.
+pub(super) fn not_found(phrase: NotFoundPhrase, path: &str, ttl: Option<u64>) -> Response {
     let words = match phrase {
-        Phrase::NotFound => "Resource not found",
-        Phrase::Silent => "",
-        Phrase::Baking => "We're baking it",
+        NotFoundPhrase::NotFound => "Resource not found",
+        NotFoundPhrase::Silent => "",
+        NotFoundPhrase::Baking => "We're baking it",
     };
     let body = format!("{words}: {path}");
     let mut response = with_ttl(server::full(StatusCode::NOT_FOUND, TEXT, body), ttl);
-    if phrase == Phrase::Baking {
+    if phrase == NotFoundPhrase::Baking {
         let name = HeaderName::from_static("x-baking");
         response
             .headers_mut()
@@ -46,9 +47,9 @@ pub(super) fn not_found(phrase: Phrase, path: &str, ttl: Option<u64>) -> Respons
     response
 }
 
-/// 500; what happened is in the log.
+/// Returns a 500 and logs the error.
 pub(super) fn failed(error: &dyn std::fmt::Display, path: &str) -> Response {
-    tracing::error!(path, %error, "a request failed");
+    tracing::error!(path, %error, "can't answer a request");
     server::full(StatusCode::INTERNAL_SERVER_ERROR, TEXT, "internal error\n")
 }
 
@@ -63,31 +64,33 @@ pub(super) fn with_ttl(mut response: Response, ttl: Option<u64>) -> Response {
     response
 }
 
-/// A file of which any range can be had: 200, 206 or 416 as the request's `Range` says.
+/// Returns a file or the range of it that the request's `Range` selects: 200, 206 or 416.
 pub(super) fn ranged(
     request: &HeaderMap,
     content_type: &'static str,
     size: u64,
     body: impl FnOnce(std::ops::Range<u64>) -> Body,
 ) -> Response {
-    let asked = request
+    let range_header = request
         .get(header::RANGE)
         .and_then(|value| value.to_str().ok());
-    let (status, part, says) = match range::select(asked, size) {
+    let (status, part, content_range) = match range::select(range_header, size) {
         Selection::Whole => (StatusCode::OK, 0..size, None),
         Selection::Part(part) => {
-            let says = range::content_range(&part, size);
-            (StatusCode::PARTIAL_CONTENT, part, Some(says))
+            let content_range = range::content_range(&part, size);
+            (StatusCode::PARTIAL_CONTENT, part, Some(content_range))
         }
         Selection::Unsatisfiable => {
-            let says = format!("bytes */{size}");
-            (StatusCode::RANGE_NOT_SATISFIABLE, 0..0, Some(says))
+            let content_range = format!("bytes */{size}");
+            (StatusCode::RANGE_NOT_SATISFIABLE, 0..0, Some(content_range))
         }
     };
     let mut response = server::stream(status, content_type, body(part));
     let headers = response.headers_mut();
     headers.insert(ACCEPT_RANGES, HeaderValue::from_static("bytes"));
-    if let Some(value) = says.and_then(|says| HeaderValue::from_str(&says).ok()) {
+    if let Some(value) =
+        content_range.and_then(|content_range| HeaderValue::from_str(&content_range).ok())
+    {
         headers.insert(CONTENT_RANGE, value);
     }
     response

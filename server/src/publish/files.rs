@@ -1,4 +1,4 @@
-//! Plain files over HTTP: build logs, a binary cache's own files, and fixed-output files by their hash.
+//! Serves plain files: build logs, files of a binary cache, and fixed-output files by their hash.
 
 use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom, Write};
@@ -16,14 +16,14 @@ use tokio::sync::oneshot;
 use crate::net::server::{Body, Sender, channel, from_blocking};
 use crate::store::{Item, Source};
 
-/// Bytes read at once.
+/// Bytes read at a time.
 const PIECE: usize = 128 << 10;
 /// Bytes of the hash in a store path.
 const HASH_PART_BYTES: usize = 20;
 /// Characters of a SHA-256 in Nix's base 32.
 const NIX32: usize = 52;
 
-/// A range of an open file as a body.
+/// Returns a range of an open file as a body.
 pub(super) fn body(mut file: File, range: Range<u64>) -> Body {
     let length = range.end.saturating_sub(range.start);
     let mut left = length;
@@ -42,25 +42,27 @@ pub(super) fn body(mut file: File, range: Range<u64>) -> Body {
     from_blocking(pieces, Some(length))
 }
 
-/// The next piece of what is `left`; `None` at the end, which the length of the body makes an error if it is early.
+/// Reads the next piece, of `left` bytes at most. Returns `None` at the end of the file. If that
+/// comes too early, the length of the body makes it an error.
 fn read(file: &mut File, left: u64) -> io::Result<Option<Bytes>> {
     let mut piece = Vec::with_capacity(PIECE);
     file.take(left.min(PIECE as u64)).read_to_end(&mut piece)?;
     Ok((!piece.is_empty()).then(|| Bytes::from(piece)))
 }
 
-/// A file of a folder, if it can be opened; which one is for the log.
+/// Opens a file; logs the error if that fails.
 pub(super) fn open(path: &Path) -> Option<File> {
     let opened = File::open(path);
     if let Err(error) = &opened {
-        tracing::warn!(path = %path.display(), %error, "a file can't be opened");
+        tracing::warn!(path = %path.display(), %error, "can't open a file");
     }
     opened.ok()
 }
 
-/// The store path of a fixed-output file, hashed flat: `fixed:out:sha256:<hash>:` under the type `output:out`.
+/// Returns the store path of a flat fixed-output file: type `output:out`, fingerprint
+/// `fixed:out:sha256:<hash>:`.
 pub(super) fn fixed_output(store_dir: &str, name: &str, sha256: &str) -> Option<StorePath> {
-    // Only the form that Guix asks in.
+    // Guix asks in this form only.
     let nix32 = Some(sha256).filter(|text| text.len() == NIX32)?;
     let sha256 = Sha256::parse(&format!("sha256:{nix32}")).ok()?;
     let inner = Sha256::of(format!("fixed:out:sha256:{}:", sha256.to_hex()).as_bytes());
@@ -75,36 +77,39 @@ pub(super) fn fixed_output(store_dir: &str, name: &str, sha256: &str) -> Option<
     StorePath::in_directory(store_dir, &base).ok()
 }
 
-/// The content of an item that is a single file, and its length; `None` if it is a folder or a link.
+/// Returns the length and content of an item that is a single file; `None` if it is a folder or a
+/// link.
 pub(super) async fn content(source: Arc<dyn Source>, item: Item) -> Option<(u64, Body)> {
     let (found, answer) = oneshot::channel();
     tokio::task::spawn_blocking(move || {
-        let mut flat = Flat {
+        let mut single_file = SingleFileSender {
             parser: Parser::new(),
             found: Some(found),
             sender: None,
         };
-        let dumped = source.dump(&item, &mut flat);
-        match (dumped, flat.sender) {
+        let dumped = source.dump(&item, &mut single_file);
+        match (dumped, single_file.sender) {
             (Ok(()), Some(sender)) => sender.blocking_finish(),
             (Ok(()), None) => {}
-            // A folder, or a client that went away; or the store, which the log of the source tells.
+            // The item is a folder, the client disconnected, or the store failed; the
+            // source logs the last.
             (Err(error), _) => {
-                tracing::debug!(path = item.store_path.as_str(), %error, "no whole file")
+                let path = item.store_path.as_str();
+                tracing::debug!(path, %error, "an item was not sent as a file");
             }
         }
     });
     answer.await.ok()
 }
 
-/// Takes a NAR and sends the data of its only file.
-struct Flat {
+/// Parses a NAR and sends the content of its only file.
+struct SingleFileSender {
     parser: Parser,
     found: Option<oneshot::Sender<(u64, Body)>>,
     sender: Option<Sender>,
 }
 
-impl Write for Flat {
+impl Write for SingleFileSender {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         let mut rest = bytes;
         while let Some(event) = self.parser.push(&mut rest).map_err(io::Error::other)? {
@@ -112,7 +117,7 @@ impl Write for Flat {
                 Event::FileStart { size, .. } => {
                     let (sender, body) = channel(Some(size));
                     self.sender = Some(sender);
-                    // Whoever asked may have gone.
+                    // The client may have disconnected.
                     let _ = self.found.take().map(|found| found.send((size, body)));
                 }
                 Event::FileData(data) => {
@@ -138,7 +143,7 @@ mod tests {
 
     #[test]
     fn fixed_output_paths_are_those_of_the_real_programs() {
-        // As `nix-store --print-fixed-path sha256` says it.
+        // The path that `nix-store --print-fixed-path sha256` prints.
         let hash = "086vqwk2wl8zfs47sq2xpjc9k066ilmb8z6dn0q6ymwjzlm196cd";
         let path = fixed_output("/nix/store", "hello-2.12.1.tar.gz", hash).unwrap();
         let expected = "/nix/store/pa10z4ngm0g83kx9mssrqzz30s84vq7k-hello-2.12.1.tar.gz";

@@ -1,11 +1,14 @@
-//! `/items.json`: what can be had here, page by page, for the inspector's search.
+//! `/items.json`: lists the items of the store page by page, for the search in the inspector.
 //!
 //! ```text
 //! GET /items.json?name=<text>&after=<store path>&limit=<n>
-//! {"items":[{"path":"/gnu/store/…","narSize":1272,"references":2,"baked":true}],"next":"/gnu/store/…"}
+//! {"items":[{"path":"/gnu/store/…","narSize":1272,"references":2,"baked":true}],
+//!  "next":"/gnu/store/…"}
 //! ```
-//! `name` is a part of the base name, in any case. `next` is where to go on, absent at the end; a page may be short, or empty, before the end: one
-//! request looks at no more than [`MAX_SCAN`] items, so that no search costs a server the reading of its whole store.
+//! `name` is a part of the base name; upper and lower case are the same. `next` is the value of
+//! `after` for the next page; it is absent at the end. A page can be short or empty before the end,
+//! because a request scans at most [`MAX_SCAN`] items: no search makes the server read its whole
+//! store.
 
 use std::sync::Arc;
 
@@ -15,14 +18,14 @@ use url::form_urlencoded;
 use super::{Inner, answers, blocking};
 use crate::net::server::{Request, Response};
 
-/// Items that one request looks at.
+/// Most items that one request scans.
 pub(super) const MAX_SCAN: usize = 1_000;
-/// Items of a page when nothing is said.
+/// Items of a page if the request has no `limit`.
 const LIMIT: usize = 100;
 
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
-struct Line {
+struct ListedItem {
     path: String,
     nar_size: u64,
     references: usize,
@@ -30,13 +33,13 @@ struct Line {
 }
 
 #[derive(Serialize)]
-struct Page {
-    items: Vec<Line>,
+struct ItemsPage {
+    items: Vec<ListedItem>,
     #[serde(skip_serializing_if = "Option::is_none")]
     next: Option<String>,
 }
 
-/// What is asked for.
+/// The query of a request.
 #[derive(Debug, Default, PartialEq, Eq)]
 struct Query {
     name: String,
@@ -71,9 +74,9 @@ impl Inner {
         Some(answers::ok(answers::JSON, text))
     }
 
-    fn page(&self, query: Query) -> Option<Page> {
+    fn page(&self, query: Query) -> Option<ItemsPage> {
         let source = self.baker.source();
-        // Without a name nothing is looked at in vain.
+        // Without a name, every scanned item is listed.
         let scan = if query.name.is_empty() {
             query.limit
         } else {
@@ -81,10 +84,10 @@ impl Inner {
         };
         let seen = source.items(query.after.as_deref(), scan);
         let seen = seen
-            .inspect_err(|error| tracing::warn!(%error, "the items can't be listed"))
+            .inspect_err(|error| tracing::warn!(%error, "can't list the items"))
             .ok()?;
         let at_end = seen.is_empty();
-        let mut page = Page {
+        let mut page = ItemsPage {
             items: Vec::new(),
             next: seen.last().map(|item| item.store_path.as_str().to_owned()),
         };
@@ -98,7 +101,7 @@ impl Inner {
             {
                 continue;
             }
-            page.items.push(Line {
+            page.items.push(ListedItem {
                 path: path.to_owned(),
                 nar_size: item.nar_size,
                 references: item.references.len(),
@@ -121,7 +124,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_asked_for_is_kept_in_bounds() {
+    fn limits_are_clamped() {
         let query = Query::parse("name=G%2B%2B&after=/gnu/store/x&limit=999999999&other=1");
         let expected = Query {
             name: "g++".into(),

@@ -1,4 +1,4 @@
-//! The keys that narinfos are signed with.
+//! Reads the keys that sign narinfos.
 
 use std::fmt;
 use std::fs;
@@ -17,23 +17,23 @@ pub const GUIX_SECRET_KEY: &str = "/etc/guix/signing-key.sec";
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum KeyError {
     /// Its file can't be read.
-    #[error("{path}: {kind}")]
+    #[error("can't read the key file {path}: {kind}; run as root, or name another key file")]
     Io {
         /// The file.
         path: PathBuf,
         /// The system's reason.
         kind: io::ErrorKind,
     },
-    /// Its file holds no key.
-    #[error("{path}: {error}")]
+    /// Its file doesn't contain a key.
+    #[error("the key file {path} is malformed: {error}")]
     Malformed {
         /// The file.
         path: PathBuf,
         /// What was expected.
         error: SignatureError,
     },
-    /// The two halves of Guix's key are of two keys.
-    #[error("{public} is not the public half of {secret}")]
+    /// The two files of Guix's key don't belong together.
+    #[error("{public} is not the public key of {secret}")]
     Mismatch {
         /// The file of the public key.
         public: PathBuf,
@@ -42,7 +42,7 @@ pub enum KeyError {
     },
 }
 
-/// The texts of key files, read as long as the process may.
+/// The texts of key files, read while the process has the rights to.
 #[derive(Clone, Default, serde::Serialize, serde::Deserialize)]
 pub struct KeyTexts {
     /// File and text of Guix's public and secret key.
@@ -54,17 +54,17 @@ pub struct KeyTexts {
 /// Keys to sign with.
 #[derive(Default)]
 pub struct Keys {
-    /// Guix's key pair: the text of the public one as its file has it, and the secret one.
+    /// Guix's key pair: the text of the public key's file, and the secret key.
     pub guix: Option<(String, guix::SecretKey)>,
     /// Nix's keys.
     pub nix: Vec<nix::SecretKey>,
 }
 
 impl KeyTexts {
-    /// Reads the files: Guix's two, and those of Nix keys.
+    /// Reads the two files of Guix's key, and those of Nix's keys.
     ///
     /// # Errors
-    /// The first file that can't be read.
+    /// A file can't be read; the first one is named.
     pub fn read(guix: Option<(&Path, &Path)>, nix: &[PathBuf]) -> Result<Self, KeyError> {
         let guix = match guix {
             Some((public, secret)) => Some([read(public)?, read(secret)?]),
@@ -90,7 +90,7 @@ impl Keys {
     /// Parses the texts.
     ///
     /// # Errors
-    /// A text is no key, or Guix's two aren't a pair.
+    /// A text isn't a key, or Guix's two keys aren't a pair.
     pub fn parse(texts: &KeyTexts) -> Result<Self, KeyError> {
         let malformed = |path: &Path| {
             let path = path.to_path_buf();
@@ -118,7 +118,7 @@ impl Keys {
     }
 }
 
-/// Without the secrets.
+/// Shows no secrets.
 impl fmt::Debug for Keys {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Keys")
@@ -128,7 +128,7 @@ impl fmt::Debug for Keys {
     }
 }
 
-/// Without the secrets.
+/// Shows no secrets.
 impl fmt::Debug for KeyTexts {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("KeyTexts").finish_non_exhaustive()

@@ -1,7 +1,8 @@
-//! A NAR that is read, hashed and compressed while it is sent.
+//! Sends a NAR that is read, hashed and compressed on the way.
 //!
-//! Its last bytes are held back until the hash is that of the store, so that a client never has a complete wrong NAR: the connection
-//! ends before. A client that goes away ends the work.
+//! Its last bytes are held back until the hash equals the one in the store's database. So a client
+//! never gets a complete wrong NAR: the connection ends before. If the client disconnects, the work
+//! stops.
 
 use std::io::{self, Write};
 use std::sync::Arc;
@@ -14,24 +15,24 @@ use crate::bake::{Compressor, Encoder};
 use crate::net::server::{Body, Sender, channel};
 use crate::store::{Item, Source};
 
-/// Bytes sent at once.
+/// Bytes sent at a time.
 const PIECE: usize = 128 << 10;
 
-/// The body; `permit` is given back when it is done.
+/// Returns the body; `permit` is released when all of it is sent.
 pub(super) fn body(
     source: Arc<dyn Source>,
     item: Item,
     compressor: Compressor,
     permit: tokio::sync::OwnedSemaphorePermit,
 ) -> Body {
-    // How long compressed bytes will be nobody knows.
+    // The compressed length is not known in advance.
     let plain = compressor.method() == Compression::None;
     let (sender, body) = channel(plain.then_some(item.nar_size));
     tokio::task::spawn_blocking(move || {
         let path = item.store_path.as_str();
         match send(&*source, &item, compressor, sender) {
             Err(error) if error.kind() == io::ErrorKind::BrokenPipe => {}
-            Err(error) => tracing::error!(path, %error, "a NAR broke off"),
+            Err(error) => tracing::error!(path, %error, "can't send a NAR to its end"),
             Ok(()) => {}
         }
         drop(permit);
@@ -45,30 +46,32 @@ fn send(
     compressor: Compressor,
     sender: Sender,
 ) -> io::Result<()> {
-    let outlet = Outlet::new(sender);
-    let mut pipe = Pipe {
+    let output = HeldBackOutput::new(sender);
+    let mut live_nar = LiveNar {
         hasher: Sha256Hasher::new(),
-        encoder: Encoder::new(compressor, item.nar_size, outlet)?,
+        encoder: Encoder::new(compressor, item.nar_size, output)?,
         failure: None,
     };
-    let dumped = source.dump(item, &mut pipe);
-    if let Some(error) = pipe.failure {
+    let dumped = source.dump(item, &mut live_nar);
+    if let Some(error) = live_nar.failure {
         return Err(error);
     }
     dumped.map_err(io::Error::other)?;
-    if pipe.hasher.finish() != item.nar_hash {
-        return Err(io::Error::other("its hash is not the registered one"));
+    if live_nar.hasher.finish() != item.nar_hash {
+        return Err(io::Error::other(
+            "its hash differs from the NarHash in the store's database",
+        ));
     }
-    pipe.encoder.finish()?.complete()
+    live_nar.encoder.finish()?.complete()
 }
 
-struct Pipe {
+struct LiveNar {
     hasher: Sha256Hasher,
-    encoder: Encoder<Outlet>,
+    encoder: Encoder<HeldBackOutput>,
     failure: Option<io::Error>,
 }
 
-impl Write for Pipe {
+impl Write for LiveNar {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         self.hasher.update(bytes);
         if let Err(error) = self.encoder.write_all(bytes) {
@@ -84,14 +87,14 @@ impl Write for Pipe {
     }
 }
 
-/// Sends pieces to the client, but keeps the last one until it is told to complete.
-pub(super) struct Outlet {
+/// Sends pieces to the client, except the last one, which waits for [`Self::complete`].
+pub(super) struct HeldBackOutput {
     sender: Sender,
     full: Option<Bytes>,
     piece: BytesMut,
 }
 
-impl Outlet {
+impl HeldBackOutput {
     pub(super) fn new(sender: Sender) -> Self {
         Self {
             sender,
@@ -112,7 +115,7 @@ impl Outlet {
     }
 }
 
-impl Write for Outlet {
+impl Write for HeldBackOutput {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         self.piece.extend_from_slice(bytes);
         if self.piece.len() >= PIECE {

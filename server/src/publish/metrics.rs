@@ -1,36 +1,36 @@
-//! Counters, in Prometheus' text format.
+//! The counters of `publish`, in Prometheus' text format.
 
 use std::fmt::Write;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use super::snapshot::SnapshotState;
+use super::snapshot::SnapshotCounters;
 use crate::bake::{Counts, Totals, UploadState};
 
-/// What is counted apart.
+/// The kinds of requests that are counted separately.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Kind {
+pub(super) enum RequestKind {
     NarInfo,
     Nar,
     Gateway,
     Other,
 }
 
-const KINDS: [(Kind, &str); 4] = [
-    (Kind::NarInfo, "narinfo"),
-    (Kind::Nar, "nar"),
-    (Kind::Gateway, "ipfs"),
-    (Kind::Other, "other"),
+const KINDS: [(RequestKind, &str); 4] = [
+    (RequestKind::NarInfo, "narinfo"),
+    (RequestKind::Nar, "nar"),
+    (RequestKind::Gateway, "ipfs"),
+    (RequestKind::Other, "other"),
 ];
 
-/// Requests since the start.
+/// Counts requests since the start.
 #[derive(Debug, Default)]
 pub(super) struct Metrics {
-    /// By kind; found, and not.
+    /// For each kind: requests that found something, and those that didn't.
     requests: [[AtomicU64; 2]; KINDS.len()],
 }
 
 impl Metrics {
-    pub(super) fn count(&self, kind: Kind, found: bool) {
+    pub(super) fn count(&self, kind: RequestKind, found: bool) {
         let index = KINDS.iter().position(|(other, _)| *other == kind);
         if let Some([yes, no]) = index.and_then(|index| self.requests.get(index)) {
             if found { yes } else { no }.fetch_add(1, Ordering::Relaxed);
@@ -42,7 +42,7 @@ impl Metrics {
         counts: Counts,
         space: Option<(Totals, u64)>,
         upload: Option<&UploadState>,
-        snapshots: Option<&SnapshotState>,
+        snapshots: Option<&SnapshotCounters>,
     ) -> String {
         let mut text = String::from("# TYPE interplanar_requests_total counter\n");
         let mut line = |name: &str, value: u64| {
@@ -50,9 +50,9 @@ impl Metrics {
             let _ = writeln!(text, "{name} {value}");
         };
         for ((_, kind), [found, missed]) in KINDS.iter().zip(&self.requests) {
-            for (counter, says) in [(found, "found"), (missed, "missed")] {
+            for (counter, result) in [(found, "found"), (missed, "missed")] {
                 let name =
-                    format!("interplanar_requests_total{{kind=\"{kind}\",result=\"{says}\"}}");
+                    format!("interplanar_requests_total{{kind=\"{kind}\",result=\"{result}\"}}");
                 line(&name, counter.load(Ordering::Relaxed));
             }
         }
@@ -104,16 +104,16 @@ mod tests {
     #[test]
     fn counts_by_kind() {
         let metrics = Metrics::default();
-        metrics.count(Kind::Nar, true);
-        metrics.count(Kind::Nar, true);
-        metrics.count(Kind::NarInfo, false);
+        metrics.count(RequestKind::Nar, true);
+        metrics.count(RequestKind::Nar, true);
+        metrics.count(RequestKind::NarInfo, false);
         let text = metrics.text(Counts::default(), None, None, None);
         assert!(text.contains("interplanar_requests_total{kind=\"nar\",result=\"found\"} 2\n"));
         assert!(text.contains("{kind=\"narinfo\",result=\"missed\"} 1\n"));
         assert!(
             text.contains("# TYPE interplanar_baked_total counter\ninterplanar_baked_total 0\n")
         );
-        // What nobody has counted is not said to be nothing.
+        // Values that are not known are left out, not reported as 0.
         assert!(!text.contains("kubo") && !text.contains("bytes"));
     }
 }

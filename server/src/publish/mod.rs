@@ -1,11 +1,16 @@
-//! `interplanar publish`: a substitute server like `guix publish` and like a Nix binary cache, whose NARs are also on IPFS.
+//! `interplanar publish`: a substitute server like `guix publish` and like a Nix binary cache,
+//! which also shares its NARs over IPFS.
 //!
-//! The paths are those of `routes`; statuses, headers and 404 bodies are those of `guix publish` 1.5.0, request by request. Beyond it: `HEAD`,
-//! ranges, `.ls`, `/items.json`, `/inspect/`, `/healthz`, `/metrics`, and a trustless gateway at `/ipfs/` over the same blocks. Items are baked ([`crate::bake`]) as they are
-//! asked for; then their narinfos say sizes and `ipfs://` URLs. Requests that aren't `GET` or `HEAD` get the 404 that `guix publish` gives.
+//! `routes` lists the paths. Statuses, headers and 404 bodies are those of `guix publish` 1.5.0,
+//! request by request; so requests other than `GET` and `HEAD` get its 404. Beyond it there are
+//! `HEAD`, ranges, `.ls`, `/items.json`, `/inspect/`, `/healthz`, `/metrics`, and a trustless
+//! gateway at `/ipfs/` over the same blocks. Items are baked ([`crate::bake`]) when they are
+//! requested; then their narinfos contain sizes and `ipfs://` URLs.
 //!
 //! ```no_run
-//! # async fn example(source: std::sync::Arc<dyn interplanar_server::store::Source>) -> Result<(), Box<dyn std::error::Error>> {
+//! # use interplanar_server::store::Source;
+//! # use std::{error::Error, sync::Arc};
+//! # async fn example(source: Arc<dyn Source>) -> Result<(), Box<dyn Error>> {
 //! use interplanar_server::bake;
 //! use interplanar_server::net::server::{self, Limits, Shutdown};
 //! use interplanar_server::publish::{Config, Publisher};
@@ -15,7 +20,7 @@
 //! let shutdown = Shutdown::new();
 //! publisher.start(&shutdown);
 //! let listeners = server::bind(&["127.0.0.1:8080".parse()?]).await?;
-//! server::serve_all(listeners, std::sync::Arc::new(publisher), shutdown, Limits::default()).await?;
+//! server::serve_all(listeners, Arc::new(publisher), shutdown, Limits::default()).await?;
 //! # Ok(())
 //! # }
 //! ```
@@ -52,54 +57,55 @@ use crate::inspect;
 use crate::kubo::Kubo;
 use crate::net::server::{self, Handler, Request, Response, Shutdown};
 use crate::store::Source;
-use answers::Phrase;
+use answers::NotFoundPhrase;
 use keys::Keys;
-use metrics::{Kind, Metrics};
+use metrics::{Metrics, RequestKind};
 use narinfo_writer::NarinfoWriter;
-use page::Page;
+use page::IndexPage;
 use routes::{NarPath, Route};
 pub use snapshot::SnapshotConfig;
-use snapshot::{Job, SnapshotState};
+use snapshot::{SnapshotCounters, SnapshotJob};
 use tokio::task::JoinHandle;
 
-/// NARs that are compressed while they are sent, at the same time; further requests wait.
+/// Most NARs that are compressed while they are sent, at the same time; further requests wait.
 const MAX_LIVE: usize = 64;
-/// Below this size an item is served before it is baked; that of `guix publish`, in bytes.
+/// Items smaller than this (bytes) are served before they are baked; the default of `guix publish`.
 pub const BYPASS_THRESHOLD: u64 = 10 << 20;
 
 /// What to publish, and how.
 #[derive(Debug)]
 pub struct Config {
-    /// Where and in which compressions items are baked.
+    /// The cache folder, and the compression methods of baked items.
     pub bake: bake::Config,
-    /// Whether answers are those of `guix publish --cache`: nothing large before it is baked.
+    /// Whether to behave like `guix publish --cache`: large items are served only once they are
+    /// baked.
     pub cached: bool,
-    /// With `cached`: items of smaller NARs (bytes) are served before they are baked.
+    /// With `cached`, items with smaller NARs (bytes) are served before they are baked.
     pub bypass_threshold: u64,
-    /// Seconds for which narinfos may be kept.
+    /// Seconds that clients may keep narinfos.
     pub ttl: Option<u64>,
-    /// Seconds for which it may be kept that there is no narinfo.
+    /// Seconds that clients may remember that a narinfo doesn't exist.
     pub negative_ttl: Option<u64>,
-    /// The prefix of NAR URLs.
+    /// The path prefix of NAR URLs.
     pub nar_path: String,
-    /// The form of narinfos; that of the store directory if absent.
+    /// The dialect of narinfos; by default that of the store directory.
     pub dialect: Option<Dialect>,
-    /// The keys that they are signed with.
+    /// The keys that sign narinfos.
     pub keys: Keys,
-    /// Gateways that clients have at hand, `http://127.0.0.1:8080`.
+    /// Gateways that clients can reach, such as `http://127.0.0.1:8080`.
     pub gateways: Vec<String>,
-    /// The node that everything is published in.
+    /// The Kubo node that all baked items are pinned in.
     pub kubo: Option<Kubo>,
-    /// `nix-cache-info`, if it isn't the usual one.
+    /// The text of `nix-cache-info`, if it isn't the default.
     pub cache_info: Option<String>,
-    /// What goes from the cache folder in time.
+    /// What is deleted from the cache folder, and when.
     pub upkeep: Option<Policy>,
-    /// Whether a snapshot is kept.
+    /// How to keep a snapshot; `None` for no snapshot.
     pub snapshot: Option<SnapshotConfig>,
 }
 
 impl Config {
-    /// As `guix publish` is without options, and unsigned.
+    /// The settings of `guix publish` without options; nothing is signed.
     pub fn new(bake: bake::Config) -> Self {
         Self {
             bake,
@@ -119,7 +125,7 @@ impl Config {
     }
 }
 
-/// Serves a store. Clones share it.
+/// Serves a store. Clones share their state.
 #[derive(Clone)]
 pub struct Publisher {
     inner: Arc<Inner>,
@@ -138,20 +144,20 @@ struct Inner {
     metrics: Metrics,
     live: Arc<Semaphore>,
     unbaked: Mutex<narinfo::Unbaked>,
-    /// Until it is started.
+    /// `None` once [`Publisher::start`] has started it.
     upload: Mutex<Option<Upload>>,
-    /// Until it begins.
+    /// `None` once [`Publisher::start`] has started it.
     upkeep: Mutex<Option<(Policy, Option<Kubo>)>>,
     uploaded: Option<Arc<UploadState>>,
-    /// Until it begins.
-    snapshot: Mutex<Option<Job>>,
-    /// Once it has begun.
-    snapshot_ends: Mutex<Option<JoinHandle<()>>>,
-    snapshots: Option<Arc<SnapshotState>>,
+    /// `None` once [`Publisher::start`] has started it.
+    snapshot: Mutex<Option<SnapshotJob>>,
+    /// The running job, once it has started.
+    snapshot_task: Mutex<Option<JoinHandle<()>>>,
+    snapshots: Option<Arc<SnapshotCounters>>,
 }
 
 impl Publisher {
-    /// Opens the cache folder and starts the bakers. Blocks.
+    /// Opens the cache folder and starts the baking threads. Blocks.
     ///
     /// # Errors
     /// The cache folder can't be used, or another process uses it.
@@ -179,11 +185,11 @@ impl Publisher {
         let cache_info = config
             .cache_info
             .unwrap_or_else(|| cache_info(dialect, &store_dir));
-        let snapshot = config.snapshot.map(|config| Job {
+        let snapshot = config.snapshot.map(|config| SnapshotJob {
             baker: baker.clone(),
             narinfo_writer: Arc::new(NarinfoWriter {
                 dialect,
-                nar_path: NarPath::new(snapshot::NARS),
+                nar_path: NarPath::new(snapshot::NAR_FOLDER),
                 keys,
                 host: narinfo_writer::host_name(),
                 gateways: Vec::new(),
@@ -193,8 +199,8 @@ impl Publisher {
             config,
             files: snapshot_files(&cache_info, &public_keys),
             state: Arc::default(),
-            unsure: true,
-            look_in: snapshot::LOOK_EVERY,
+            may_lack_changes: true,
+            next_check: snapshot::MAX_CHECK_INTERVAL,
         });
         Ok(Self {
             inner: Arc::new(Inner {
@@ -213,19 +219,20 @@ impl Publisher {
                 uploaded: upload.as_ref().map(Upload::state),
                 snapshots: snapshot.as_ref().map(|job| Arc::clone(&job.state)),
                 snapshot: Mutex::new(snapshot),
-                snapshot_ends: Mutex::default(),
+                snapshot_task: Mutex::default(),
                 upload: Mutex::new(upload),
                 upkeep: Mutex::new(upkeep),
             }),
         })
     }
 
-    /// Starts counting what is there; and publishing into Kubo and tidying the cache, if that was asked for. Needs a tokio runtime.
+    /// Starts the background work: counting the items, and if configured, publishing into Kubo,
+    /// deleting unused items and making snapshots. Needs a tokio runtime.
     pub fn start(&self, shutdown: &Shutdown) {
         let baker = self.inner.baker.clone();
         tokio::task::spawn_blocking(move || {
             if let Err(error) = baker.count() {
-                tracing::warn!(%error, "the items can't be counted: /metrics won't tell what they take");
+                tracing::warn!(%error, "can't count the items; /metrics won't show their sizes");
             }
         });
         let upload = self
@@ -244,31 +251,31 @@ impl Publisher {
         }
         let snapshot = lock(&self.inner.snapshot).take();
         if let Some(job) = snapshot {
-            let ends = tokio::spawn(job.run(shutdown.clone()));
-            *lock(&self.inner.snapshot_ends) = Some(ends);
+            let task = tokio::spawn(job.run(shutdown.clone()));
+            *lock(&self.inner.snapshot_task) = Some(task);
         }
     }
 
-    /// Waits, after the shutdown, for what is still to be published.
+    /// Waits, after the shutdown, until the last snapshot is published.
     pub async fn finish(&self) {
-        let ends = lock(&self.inner.snapshot_ends).take();
-        if let Some(ends) = ends {
+        let task = lock(&self.inner.snapshot_task).take();
+        if let Some(task) = task {
             // A panic was logged by the runtime's hook.
-            let _ = ends.await;
+            let _ = task.await;
         }
     }
 
-    /// What bakes.
+    /// The baker of this publisher.
     pub fn baker(&self) -> &Baker {
         &self.inner.baker
     }
 
-    /// Bakes all items of the store, behind those that clients ask for, in a thread of its own.
+    /// Bakes all items of the store in a thread of its own. Requested items have priority.
     pub fn bake_all(&self) {
         let baker = self.inner.baker.clone();
         tokio::task::spawn_blocking(move || match baker.bake_all() {
             Ok(()) | Err(BakeError::Stopped) => {}
-            Err(error) => tracing::error!(%error, "not all items can be baked"),
+            Err(error) => tracing::error!(%error, "can't bake all items of the store"),
         });
     }
 }
@@ -279,14 +286,14 @@ impl Handler for Publisher {
             if Gateway::owns(request.uri().path()) {
                 let response = self.inner.gateway.handle(request).await;
                 let found = !response.status().is_client_error();
-                self.inner.metrics.count(Kind::Gateway, found);
+                self.inner.metrics.count(RequestKind::Gateway, found);
                 return response;
             }
             if inspect::owns(request.uri().path()) {
                 return inspect::answer(request.method(), request.uri().path());
             }
             let mut response = self.inner.answer(request).await;
-            // All of it is public, and service workers are to read it.
+            // Everything is public, and service workers of other origins may read it.
             let anyone = header::HeaderValue::from_static("*");
             response
                 .headers_mut()
@@ -300,17 +307,20 @@ impl Inner {
     async fn answer(self: &Arc<Self>, request: Request) -> Response {
         let path = request.uri().path();
         if !matches!(*request.method(), Method::GET | Method::HEAD) {
-            return answers::not_found(Phrase::NotFound, path, None);
+            return answers::not_found(NotFoundPhrase::NotFound, path, None);
         }
         let route = routes::parse(path, &self.narinfo_writer.nar_path);
         let (kind, response) = match route {
-            Route::NarInfo(hash) => (Kind::NarInfo, self.narinfo(&hash, path).await),
+            Route::NarInfo(hash) => (RequestKind::NarInfo, self.narinfo(&hash, path).await),
             Route::Nar {
                 method,
                 whole,
                 item,
-            } => (Kind::Nar, self.nar(&request, method, whole, &item).await),
-            other => (Kind::Other, self.other(other, &request).await),
+            } => (
+                RequestKind::Nar,
+                self.nar(&request, method, whole, &item).await,
+            ),
+            other => (RequestKind::Other, self.other(other, &request).await),
         };
         self.metrics.count(kind, response.status().is_success());
         response
@@ -342,13 +352,13 @@ impl Inner {
             Route::Log(name) => self.log(name).await,
             Route::NarInfo(_) | Route::Nar { .. } | Route::Unknown => None,
         };
-        found.unwrap_or_else(|| answers::not_found(Phrase::NotFound, path, None))
+        found.unwrap_or_else(|| answers::not_found(NotFoundPhrase::NotFound, path, None))
     }
 
     fn index(&self, request: &Request) -> String {
         let host = request.headers().get(header::HOST);
         let host = host.and_then(|host| host.to_str().ok());
-        let page = Page {
+        let page = IndexPage {
             host: &self.narinfo_writer.host,
             dialect: self.narinfo_writer.dialect,
             store_dir: self.baker.source().store_dir(),
@@ -358,7 +368,7 @@ impl Inner {
         page.html()
     }
 
-    /// Nix's list of an item's files; asking for it gets the item baked.
+    /// Returns Nix's list of an item's files. If the item isn't baked, requests its bake.
     async fn listing(self: &Arc<Self>, hash: String) -> Option<Response> {
         let inner = Arc::clone(self);
         let listing = blocking(move || {
@@ -368,7 +378,7 @@ impl Inner {
             }
             let item = baker.source().find(&hash).ok()??;
             let prepared = baker.source().prepared(&item);
-            baker.request(item, Urgency::Asked);
+            baker.request(item, Urgency::Requested);
             std::fs::read(prepared?.listing?).ok().map(Into::into)
         });
         Some(answers::with_ttl(
@@ -390,7 +400,7 @@ impl Inner {
         let source = Arc::clone(self.baker.source());
         let log = blocking(move || {
             source.log(&name).unwrap_or_else(|error| {
-                tracing::warn!(%error, "a build log can't be read");
+                tracing::warn!(%error, "can't read a build log");
                 None
             })
         });
@@ -411,7 +421,7 @@ impl Inner {
     }
 }
 
-/// Runs what blocks; a panic in it is logged by the runtime's hook and is as good as nothing.
+/// Runs blocking work. A panic in it is logged by the runtime's hook, and counts as `None`.
 async fn blocking<T: Send + 'static>(
     work: impl FnOnce() -> Option<T> + Send + 'static,
 ) -> Option<T> {
@@ -422,7 +432,7 @@ fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// What a snapshot has at its root beside narinfos.
+/// Returns the files at the root of a snapshot, beside the narinfos.
 fn snapshot_files(cache_info: &str, public_keys: &str) -> Vec<(&'static str, Vec<u8>)> {
     let mut files = vec![("nix-cache-info", cache_info.as_bytes().to_vec())];
     if !public_keys.is_empty() {
@@ -446,7 +456,8 @@ fn public_keys(dialect: Dialect, keys: &Keys) -> String {
     }
 }
 
-/// Guix's own numbers; Nix's are those of a cache that is asked before cache.nixos.org (40).
+/// Returns the text of `nix-cache-info`. The numbers for Guix are Guix's own; those for Nix make
+/// clients ask this server before cache.nixos.org (priority 40).
 fn cache_info(dialect: Dialect, store_dir: &str) -> String {
     let (mass_query, priority) = match dialect {
         Dialect::Guix => (0, 100),

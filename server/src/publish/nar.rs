@@ -1,4 +1,4 @@
-//! `/nar/…`: from the blocks if it is baked, from a binary cache's file, or compressed while it is sent.
+//! `/nar/…`: sends a NAR from blocks, from a binary cache's file, or compressed on the way.
 
 use std::sync::Arc;
 
@@ -6,18 +6,18 @@ use http::{HeaderMap, Method};
 use interplanar_core::narinfo::Compression;
 use interplanar_core::store_path::StorePath;
 
-use super::answers::{self, Phrase};
+use super::answers::{self, NotFoundPhrase};
 use super::{Inner, files, live};
 use crate::bake::{Baked, Compressor, Content, Representation};
 use crate::net::server::{self, Response};
 use crate::store::{Item, PreparedFile, SourceError};
 
-/// How a NAR can be had.
-enum Way {
+/// Where the bytes of a NAR come from.
+enum NarSource {
     Baked(Arc<Baked>, Box<Representation>),
     Prepared(PreparedFile),
     Live(Item, Compressor),
-    Nowhere,
+    Missing,
 }
 
 impl Inner {
@@ -31,31 +31,34 @@ impl Inner {
         let path = request.uri().path();
         let store_dir = self.baker.source().store_dir();
         let Ok(store_path) = StorePath::in_directory(store_dir, base_name) else {
-            return answers::not_found(Phrase::NotFound, path, None);
+            return answers::not_found(NotFoundPhrase::NotFound, path, None);
         };
         let inner = Arc::clone(self);
         let asked = store_path.clone();
-        let way = tokio::task::spawn_blocking(move || inner.way(&asked, compression, whole)).await;
-        let way = match way {
-            Ok(Ok(way)) => way,
+        let found =
+            tokio::task::spawn_blocking(move || inner.nar_source(&asked, compression, whole)).await;
+        let found = match found {
+            Ok(Ok(found)) => found,
             Ok(Err(error)) => return answers::failed(&error, path),
             Err(error) => return answers::failed(&error, path),
         };
-        match way {
-            Way::Baked(baked, one) => self.baked_nar(request.headers(), &baked, &one),
-            Way::Prepared(file) => prepared(request.headers(), &file, path),
-            Way::Live(item, compressor) => self.live_nar(request.method(), item, compressor).await,
-            Way::Nowhere => answers::not_found(Phrase::NotFound, path, None),
+        match found {
+            NarSource::Baked(baked, one) => self.baked_nar(request.headers(), &baked, &one),
+            NarSource::Prepared(file) => prepared(request.headers(), &file, path),
+            NarSource::Live(item, compressor) => {
+                self.live_nar(request.method(), item, compressor).await
+            }
+            NarSource::Missing => answers::not_found(NotFoundPhrase::NotFound, path, None),
         }
     }
 
-    /// Blocks.
-    fn way(
+    /// Selects the source of a NAR. Blocks.
+    fn nar_source(
         &self,
         path: &StorePath,
         compression: Compression,
         whole: bool,
-    ) -> Result<Way, SourceError> {
+    ) -> Result<NarSource, SourceError> {
         let baked = self.baker.get(path.hash_part());
         if let Some(baked) = baked.filter(|baked| baked.record.item.store_path == *path) {
             let record = &baked.record;
@@ -65,33 +68,33 @@ impl Inner {
                 record.representation(compression)
             };
             if let Some(one) = one.cloned() {
-                return Ok(Way::Baked(baked, Box::new(one)));
+                return Ok(NarSource::Baked(baked, Box::new(one)));
             }
         }
         let source = self.baker.source();
         let Some(item) = source.find_path(path)? else {
-            return Ok(Way::Nowhere);
+            return Ok(NarSource::Missing);
         };
         if let Some(prepared) = source.prepared(&item) {
             let mut files = prepared.files.into_iter();
             if let Some(file) = files.find(|file| file.entry.compression == compression) {
-                return Ok(Way::Prepared(file));
+                return Ok(NarSource::Prepared(file));
             }
         }
         let requested = self.baker.requested().iter();
         let requested = requested.copied().find(|one| one.method() == compression);
         Ok(match requested.or_else(|| Compressor::of(compression)) {
-            None => Way::Nowhere,
-            Some(_) if self.cached && item.nar_size >= self.bypass_threshold => Way::Nowhere,
-            // It is being baked properly at the same time.
-            Some(compressor) if self.cached => Way::Live(item, compressor.low()),
-            Some(compressor) => Way::Live(item, compressor),
+            None => NarSource::Missing,
+            Some(_) if self.cached && item.nar_size >= self.bypass_threshold => NarSource::Missing,
+            // The item is being baked meanwhile, so a low level will do.
+            Some(compressor) if self.cached => NarSource::Live(item, compressor.low()),
+            Some(compressor) => NarSource::Live(item, compressor),
         })
     }
 
     fn baked_nar(&self, headers: &HeaderMap, baked: &Baked, one: &Representation) -> Response {
         let hash_part = baked.record.item.store_path.hash_part();
-        // `guix publish` tells apart what comes from its cache.
+        // `guix publish` sends other headers for files in its cache.
         let (content_type, ttl) = if self.cached {
             (answers::FILE, self.ttl)
         } else {
@@ -117,7 +120,7 @@ impl Inner {
                 server::from_stream(nothing, length),
             );
         }
-        // Closed only with the server itself.
+        // The semaphore is closed only with the server.
         let Ok(permit) = Arc::clone(&self.live).acquire_owned().await else {
             return server::full(http::StatusCode::SERVICE_UNAVAILABLE, answers::TEXT, "");
         };
@@ -132,6 +135,6 @@ fn prepared(headers: &HeaderMap, file: &PreparedFile, path: &str) -> Response {
         Some(open) => answers::ranged(headers, answers::FILE, file.size, |range| {
             files::body(open, range)
         }),
-        None => answers::not_found(Phrase::NotFound, path, None),
+        None => answers::not_found(NotFoundPhrase::NotFound, path, None),
     }
 }

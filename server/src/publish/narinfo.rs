@@ -1,9 +1,14 @@
-//! `/<hash>.narinfo`: of what is baked; of what isn't, at once, later, or both.
+//! `/<hash>.narinfo`: the narinfo of an item that is baked, or of one that isn't yet.
 //!
-//! | | baked | not baked, `--cache` | not baked, no `--cache` |
-//! |---|---|---|---|
-//! | answer | the narinfo, `--ttl` | below the bypass threshold a narinfo for 300 s, else 404 `X-Baking: 1` for 300 s | the narinfo, `--ttl` |
-//! | and | | it is baked | it is baked |
+//! | item | response | seconds that clients may keep it |
+//! |---|---|---|
+//! | baked | the narinfo | `--ttl` |
+//! | not baked, compressed in a binary cache | the narinfo | `--ttl`, at most 300 |
+//! | not baked, without `--cache` | the narinfo | `--ttl` |
+//! | not baked, with `--cache`, small | the narinfo | 300 |
+//! | not baked, with `--cache`, large | 404 with `X-Baking: 1` | 300 |
+//!
+//! A request for an item that isn't baked starts its bake. Small means below the bypass threshold.
 
 use std::sync::{Arc, PoisonError};
 
@@ -12,26 +17,27 @@ use interplanar_core::hash::Sha256;
 use interplanar_core::narinfo::NarInfoError;
 
 use super::Inner;
-use super::answers::{self, Phrase};
+use super::answers::{self, NotFoundPhrase};
 use crate::bake::{Baked, Urgency};
 use crate::net::server::Response;
 use crate::store::{Item, SourceError};
 
-/// For how long (seconds) an answer holds that a bake will change.
+/// Seconds that clients may keep a response which will change once the item is baked.
 const BAKING_TTL: u64 = 300;
-/// Narinfos of unbaked items in memory at most; beyond that all are forgotten.
+/// Most narinfos of unbaked items in memory; when there are more, all are dropped.
 const MAX_UNBAKED: usize = 4096;
 
-/// What there is to say of an item.
-enum Found {
+/// The outcome of a look-up.
+enum LookUp {
+    /// The narinfo, and the seconds that clients may keep it.
     Text(Bytes, Option<u64>),
     Baking,
     Absent,
 }
 
-/// Why nothing can be said.
+/// Why a look-up failed.
 #[derive(Debug, thiserror::Error)]
-enum Fault {
+enum LookUpError {
     #[error(transparent)]
     Source(#[from] SourceError),
     #[error(transparent)]
@@ -46,13 +52,15 @@ impl Inner {
         let (inner, asked) = (Arc::clone(self), hash_part.to_owned());
         let found = tokio::task::spawn_blocking(move || inner.look(&asked)).await;
         match found {
-            Ok(Ok(Found::Text(text, ttl))) => self.found(text, ttl),
-            Ok(Ok(Found::Baking)) => answers::not_found(Phrase::Baking, path, Some(BAKING_TTL)),
-            Ok(Ok(Found::Absent)) => {
+            Ok(Ok(LookUp::Text(text, ttl))) => self.found(text, ttl),
+            Ok(Ok(LookUp::Baking)) => {
+                answers::not_found(NotFoundPhrase::Baking, path, Some(BAKING_TTL))
+            }
+            Ok(Ok(LookUp::Absent)) => {
                 let phrase = if self.cached {
-                    Phrase::NotFound
+                    NotFoundPhrase::NotFound
                 } else {
-                    Phrase::Silent
+                    NotFoundPhrase::Silent
                 };
                 answers::not_found(phrase, path, self.negative_ttl)
             }
@@ -65,7 +73,7 @@ impl Inner {
         answers::with_ttl(answers::ok(answers::NARINFO, text), ttl)
     }
 
-    /// A narinfo that is in memory, whole and signed.
+    /// Returns the signed narinfo of a complete baked item, if it is in memory.
     fn ready(&self, hash_part: &str) -> Option<Bytes> {
         let baked = self.baker.peek(hash_part)?;
         let text = baked.narinfo.get()?.clone();
@@ -73,42 +81,42 @@ impl Inner {
         ready.then_some(text)
     }
 
-    /// Blocks.
-    fn look(&self, hash_part: &str) -> Result<Found, Fault> {
+    /// Looks up an item, and requests its bake if needed. Blocks.
+    fn look(&self, hash_part: &str) -> Result<LookUp, LookUpError> {
         let baked = self.baker.get(hash_part);
         let baked = baked.filter(|baked| self.baker.serve(baked));
         if let Some(baked) = baked
             .as_ref()
             .filter(|one| self.baker.is_complete(&one.record))
         {
-            return Ok(Found::Text(self.text(baked)?, self.ttl));
+            return Ok(LookUp::Text(self.text(baked)?, self.ttl));
         }
         let source = self.baker.source();
         let Some(item) = source.find(hash_part)? else {
-            // It has left the store, but what was baked of it is there.
+            // The item has left the store, but what was baked of it may still be there.
             return match baked {
-                Some(baked) => Ok(Found::Text(self.text(&baked)?, self.ttl)),
-                None => Ok(Found::Absent),
+                Some(baked) => Ok(LookUp::Text(self.text(&baked)?, self.ttl)),
+                None => Ok(LookUp::Absent),
             };
         };
-        self.baker.request(item.clone(), Urgency::Asked);
+        self.baker.request(item.clone(), Urgency::Requested);
         if let Some(prepared) = source.prepared(&item).filter(|one| !one.files.is_empty()) {
             let ttl = Some(self.ttl.map_or(BAKING_TTL, |ttl| ttl.min(BAKING_TTL)));
-            return Ok(Found::Text(
+            return Ok(LookUp::Text(
                 self.narinfo_writer.prepared(&item, &prepared)?,
                 ttl,
             ));
         }
         if !self.cached {
-            return Ok(Found::Text(self.unbaked(&item)?, self.ttl));
+            return Ok(LookUp::Text(self.unbaked(&item)?, self.ttl));
         }
         if item.nar_size < self.bypass_threshold {
-            return Ok(Found::Text(self.unbaked(&item)?, Some(BAKING_TTL)));
+            return Ok(LookUp::Text(self.unbaked(&item)?, Some(BAKING_TTL)));
         }
-        Ok(Found::Baking)
+        Ok(LookUp::Baking)
     }
 
-    /// Signed once for each state of the record.
+    /// Returns the narinfo of a baked item. It is signed once per state of the record.
     fn text(&self, baked: &Baked) -> Result<Bytes, NarInfoError> {
         if let Some(text) = baked.narinfo.get() {
             return Ok(text.clone());
@@ -118,7 +126,8 @@ impl Inner {
         Ok(baked.narinfo.get_or_init(|| text).clone())
     }
 
-    /// Signed once while it is remembered.
+    /// Returns the narinfo of an item that isn't baked. It is signed once while it stays in
+    /// memory.
     fn unbaked(&self, item: &Item) -> Result<Bytes, NarInfoError> {
         let key = (item.store_path.clone(), item.nar_hash);
         let known = self.lock_unbaked().get(&key).cloned();

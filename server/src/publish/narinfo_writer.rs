@@ -1,8 +1,10 @@
-//! Narinfos: what is said of an item before it is baked, and after.
+//! Writes narinfos, of baked items and of items that are not baked yet.
 //!
-//! Before, the entries are those of `guix publish` without a cache: sizes are known of the plain NAR only. After, each entry
-//! has its size, and the same bytes are offered over IPFS, in an order in which no stock client breaks
-//! ([`order_entries`]). A binary cache's own narinfos keep their text and signatures; their entries only lead elsewhere.
+//! Before an item is baked, its entries are those of `guix publish` without a cache: only the plain
+//! NAR has a known size. Afterwards each entry has a size, and the same bytes are also offered over
+//! IPFS. The order of the entries is one that every stock client can read ([`order_entries`]).
+//! Narinfos of a binary cache keep their text and signatures, but their entries point to this
+//! server.
 
 use std::cmp::Reverse;
 use std::sync::Arc;
@@ -17,7 +19,7 @@ use interplanar_core::narinfo::{
 
 use super::keys::Keys;
 use super::routes::NarPath;
-use crate::bake::snapshot::Entry as InSnapshot;
+use crate::bake::snapshot::SnapshotItem;
 use crate::bake::{Compressor, Record, Representation};
 use crate::store::{Item, Prepared};
 
@@ -26,17 +28,17 @@ pub(super) struct NarinfoWriter {
     pub(super) dialect: Dialect,
     pub(super) nar_path: NarPath,
     pub(super) keys: Arc<Keys>,
-    /// Who signs, as Guix's signatures name it.
+    /// The name of the signer in Guix's signatures.
     pub(super) host: String,
-    /// Gateways that clients have at hand, without a slash at the end.
+    /// Gateways that clients can reach, without a slash at the end.
     pub(super) gateways: Vec<String>,
-    /// Whether only what is in Kubo is offered over IPFS.
+    /// Whether only files that are in Kubo are offered over IPFS.
     pub(super) published_only: bool,
 }
 
-/// One form in which an item's NAR can be had.
+/// One form in which clients can download the NAR of an item.
 #[derive(Debug, Clone, Copy)]
-struct Form {
+struct OfferedForm {
     method: Compression,
     /// The method's name in URLs.
     name: &'static str,
@@ -46,13 +48,14 @@ struct Form {
 }
 
 impl NarinfoWriter {
-    /// Of an item that isn't baked.
+    /// Writes the narinfo of an item that isn't baked.
     pub(super) fn unbaked(
         &self,
         item: &Item,
         compressors: &[Compressor],
     ) -> Result<Bytes, NarInfoError> {
-        // Until a tree is there, a plain NAR is only what else was asked for: Guix takes an entry with a size before those without.
+        // Offer the plain NAR of a tree only once it is baked: Guix prefers an entry with a size to
+        // those without, and only the plain one has a size before.
         let asked: Vec<Compressor> = compressors
             .iter()
             .copied()
@@ -60,7 +63,7 @@ impl NarinfoWriter {
             .collect();
         let forms = asked.iter().map(|compressor| {
             let plain = compressor.method() == Compression::None;
-            Form {
+            OfferedForm {
                 method: compressor.method(),
                 name: compressor.name(),
                 size: plain.then_some(item.nar_size),
@@ -72,7 +75,7 @@ impl NarinfoWriter {
         self.write(item, entries, Vec::new())
     }
 
-    /// Of a baked item, in the compressions of today's command line.
+    /// Writes the narinfo of a baked item, with the compression methods of the command line.
     pub(super) fn baked(
         &self,
         record: &Record,
@@ -80,7 +83,7 @@ impl NarinfoWriter {
     ) -> Result<Bytes, NarInfoError> {
         let item = &record.item;
         let offered = |one: &Representation| one.published || !self.published_only;
-        let form = |one: &Representation, name| Form {
+        let form = |one: &Representation, name| OfferedForm {
             method: one.compression,
             name,
             size: Some(one.file_size),
@@ -103,13 +106,16 @@ impl NarinfoWriter {
         self.write(item, entries, extra)
     }
 
-    /// Of a baked item as it stands in a snapshot: with relative URLs and nothing that a stock client doesn't understand; and what the URLs lead to.
-    /// `None` while something of it is not in Kubo yet.
+    /// Writes the narinfo of a baked item for a snapshot, and lists the files that its URLs refer
+    /// to.
+    ///
+    /// URLs are relative, and all of it is understood by stock clients. Returns `None` while a file
+    /// of the item is not in Kubo yet.
     pub(super) fn in_snapshot(
         &self,
         record: &Record,
         compressors: &[Compressor],
-    ) -> Option<Result<InSnapshot, NarInfoError>> {
+    ) -> Option<Result<SnapshotItem, NarInfoError>> {
         let all: Vec<(&Representation, &'static str)> = if record.narinfo.is_some() {
             let all = record.representations.iter();
             all.map(|one| (one, one.compression.as_str())).collect()
@@ -121,7 +127,7 @@ impl NarinfoWriter {
         if all.is_empty() || (self.published_only && all.iter().any(|(one, _)| !one.published)) {
             return None;
         }
-        let form = |&(one, name): &(&Representation, &'static str)| Form {
+        let form = |&(one, name): &(&Representation, &'static str)| OfferedForm {
             method: one.compression,
             name,
             size: Some(one.file_size),
@@ -141,16 +147,16 @@ impl NarinfoWriter {
         };
         let base = item.store_path.base_name();
         let file = |(one, name): &(&Representation, &str)| (self.nar_path.url(name, base), one.cid);
-        Some(narinfo.map(|narinfo| InSnapshot {
+        Some(narinfo.map(|narinfo| SnapshotItem {
             hash_part: item.store_path.hash_part().to_owned(),
             narinfo,
             files: all.iter().map(file).collect(),
         }))
     }
 
-    /// Of an item that a binary cache has ready.
+    /// Writes the narinfo of an item that a binary cache has already compressed.
     pub(super) fn prepared(&self, item: &Item, prepared: &Prepared) -> Result<Bytes, NarInfoError> {
-        let form = |file: &crate::store::PreparedFile| Form {
+        let form = |file: &crate::store::PreparedFile| OfferedForm {
             method: file.entry.compression,
             name: file.entry.compression.as_str(),
             size: Some(file.size),
@@ -161,8 +167,8 @@ impl NarinfoWriter {
         self.rewrite(prepared.narinfo.clone(), item, forms, Vec::new())
     }
 
-    fn entries(&self, dialect: Dialect, item: &Item, forms: Vec<Form>) -> Vec<Entry> {
-        let entry = |form: &Form, url: String| Entry {
+    fn entries(&self, dialect: Dialect, item: &Item, forms: Vec<OfferedForm>) -> Vec<Entry> {
+        let entry = |form: &OfferedForm, url: String| Entry {
             url,
             compression: form.method,
             file_size: form.size,
@@ -180,7 +186,8 @@ impl NarinfoWriter {
             ipfs.push(entry(form, format!("ipfs://{cid}")));
         }
         if dialect == Dialect::Nix {
-            // The last one is the one that Nix takes: the smallest, or the preferred one; lzip isn't Nix's.
+            // Nix uses the last entry: so the smallest comes last, or the preferred one if a size
+            // is unknown. Nix doesn't know lzip.
             let all_known = http.iter().all(|one| one.file_size.is_some());
             let rank = |one: &Entry| {
                 let size = one.file_size.filter(|_| all_known);
@@ -205,7 +212,7 @@ impl NarinfoWriter {
             nar_size: item.nar_size,
             references: item.references.clone(),
             deriver: item.deriver.clone(),
-            // Guix 1.5.0 doesn't say it any more.
+            // Guix 1.5.0 no longer writes it.
             system: None,
             ca: item.ca.clone(),
             signatures: item.signatures.clone(),
@@ -219,12 +226,13 @@ impl NarinfoWriter {
         Ok(Bytes::from(narinfo.to_string()))
     }
 
-    /// Another's narinfo with entries that lead here; and, in Nix's dialect, with our signatures beside those it has.
+    /// Points the entries of a binary cache's narinfo to this server. In Nix's dialect, adds our
+    /// signatures to the existing ones.
     fn rewrite(
         &self,
         mut narinfo: NarInfo,
         item: &Item,
-        forms: Vec<Form>,
+        forms: Vec<OfferedForm>,
         extra: Vec<(&'static str, String)>,
     ) -> Result<Bytes, NarInfoError> {
         let entries = self.entries(narinfo.dialect(), item, forms);
@@ -246,19 +254,19 @@ impl NarinfoWriter {
         narinfo.set_entries(entries);
         let mut text = narinfo.to_string();
         for (field, cid) in extra {
-            // Behind everything, so that no signature covers it.
+            // At the end, so that no signature covers it.
             text.push_str(&format!("{field}: {cid}\n"));
         }
         Ok(Bytes::from(text))
     }
 }
 
-/// The fields that lead to what lies beside the NARs on IPFS.
+/// Returns the extra fields that name what else is on IPFS: chunk index, small pieces, tree.
 fn extra<'a>(
     offered: impl Iterator<Item = &'a Representation> + Clone,
 ) -> Vec<(&'static str, String)> {
     let index = offered.clone().find_map(|one| one.index);
-    // That of the form which the index is of.
+    // The small pieces belong to the form that has the index.
     let small = offered.clone().find(|one| one.index.is_some());
     let small = small.and_then(|one| one.small);
     let tree = offered.clone().find_map(|one| one.tree);
@@ -273,7 +281,7 @@ fn extra<'a>(
         .collect()
 }
 
-/// The name of this machine, as Guix's signatures have it.
+/// Returns the name of this machine, for Guix's signatures.
 pub(super) fn host_name() -> String {
     let name = std::fs::read_to_string("/proc/sys/kernel/hostname")
         .or_else(|_| std::fs::read_to_string("/etc/hostname"))

@@ -1,4 +1,4 @@
-//! Which request is for what: the paths of `guix publish`, of a Nix binary cache, and our own.
+//! Maps URL paths to routes: the paths of `guix publish`, of a Nix binary cache, and our own.
 //!
 //! ```text
 //! /  /index.html                        a page for people
@@ -6,27 +6,28 @@
 //! /signing-key.pub                      the public key
 //! /<hash>.narinfo                       hash: characters of Nix's base 32
 //! /<hash>.ls                            the item's files
-//! /items.json?after=<path>&name=<text>   the items, page by page
-//! /<nar path>/[<method>/]<item>         the NAR; item: base name of a store item; method: also zstd-whole
+//! /items.json?after=<path>&name=<text>  the items, page by page
+//! /<nar path>/[<method>/]<item>         the NAR of the item with this base name; the method can be
+//!                                       zstd-whole
 //! /file/<name>/sha256/<hash>            a fixed-output file by its hash
 //! /log/<name>                           the build log of an item or a derivation
-//! /healthz  /metrics                    for whoever runs the server
+//! /healthz  /metrics                    for the operator of the server
 //! ```
-//! Components are percent-decoded, and empty ones don't count, as in Guile's web server.
+//! Components are percent-decoded, and empty ones are ignored, as in Guile's web server.
 
 use crate::bake::WHOLE;
 use interplanar_core::narinfo::Compression;
 use interplanar_core::nix_base32::ALPHABET;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
 
-/// What Guile's `uri-encode` escapes.
+/// The characters that Guile's `uri-encode` escapes.
 const ESCAPED: &AsciiSet = &NON_ALPHANUMERIC
     .remove(b'-')
     .remove(b'.')
     .remove(b'_')
     .remove(b'~');
 
-/// What a request is for.
+/// The resource that a request asks for.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Route {
     Index,
@@ -37,7 +38,7 @@ pub(super) enum Route {
     Listing(String),
     Nar {
         method: Compression,
-        /// Only the form that is one stream.
+        /// Whether only the form compressed as one stream will do.
         whole: bool,
         item: String,
     },
@@ -60,7 +61,7 @@ impl NarPath {
         Self(split(text).unwrap_or_default())
     }
 
-    /// The URL of an item's NAR relative to the cache, by the name of a method.
+    /// Returns the URL of an item's NAR, relative to the cache, for the method with this name.
     pub(super) fn url(&self, method: &str, item: &str) -> String {
         let method = (method != Compression::None.as_str()).then_some(method);
         let parts = self.0.iter().map(String::as_str);
@@ -73,7 +74,7 @@ impl NarPath {
     }
 }
 
-/// Reads the path of a URL.
+/// Parses the path of a URL.
 pub(super) fn parse(path: &str, nar_path: &NarPath) -> Route {
     let Some(parts) = split(path) else {
         return Route::Unknown;
@@ -144,7 +145,7 @@ mod tests {
     }
 
     #[test]
-    fn each_path_is_for_what_guix_publish_takes_it() {
+    fn paths_have_the_routes_of_guix_publish() {
         let form = |method, whole, item: &str| Route::Nar {
             method,
             whole,
@@ -192,7 +193,7 @@ mod tests {
     }
 
     #[test]
-    fn nar_urls_lead_back() {
+    fn nar_urls_are_parsed_again() {
         let path = NarPath::new("/deep/nars/");
         let url = path.url("zstd", "x-gtk+3");
         assert_eq!(url, "deep/nars/zstd/x-gtk%2B3");

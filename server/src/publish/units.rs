@@ -1,15 +1,16 @@
-//! Durations and sizes as Guix writes them on its command lines.
+//! Parses durations and sizes as Guix writes them on its command lines.
 //!
 //! ```text
 //! duration := digits ("s" | "h" | "d" | "w" | "m")     m: months of 30 days
-//! size     := number unit                              number: digits, perhaps with a fraction
-//! unit     := "" | "k" | "K" | "KiB" | "M" | "MiB" | … | "YiB" (powers of 1024) | "kB" | "MB" | … | "YB" (powers of 1000)
+//! size     := number unit                              number: digits, optionally with a fraction
+//! unit     := "" | "k" | "K" | "KiB" | "M" | "MiB" | … | "YiB"       (powers of 1024)
+//!           | "kB" | "MB" | … | "YB"                                 (powers of 1000)
 //! ```
 
-/// Seconds.
+/// Parses a duration, in seconds.
 ///
 /// # Errors
-/// What was expected.
+/// Describes the expected form.
 pub fn parse_duration(text: &str) -> Result<u64, String> {
     let expected =
         || "expected a number followed by s, h, d, w or m (months), such as 2h".to_owned();
@@ -33,13 +34,13 @@ pub fn parse_duration(text: &str) -> Result<u64, String> {
         .parse()
         .ok()
         .and_then(|number: u64| number.checked_mul(seconds))
-        .ok_or_else(|| "too long".to_owned())
+        .ok_or_else(|| "the duration is too long".to_owned())
 }
 
-/// Bytes.
+/// Parses a size, in bytes.
 ///
 /// # Errors
-/// What was expected.
+/// Describes the expected form.
 pub fn parse_size(text: &str) -> Result<u64, String> {
     let expected =
         || "expected a number and a unit such as KiB, M, G or MB, for example 10M".to_owned();
@@ -53,7 +54,7 @@ pub fn parse_size(text: &str) -> Result<u64, String> {
     let factor = factor(unit).ok_or_else(expected)?;
     let bytes = (number * factor).round();
     if bytes > u64::MAX as f64 {
-        return Err("too large".to_owned());
+        return Err("the size is too large".to_owned());
     }
     Ok(bytes as u64)
 }
@@ -75,7 +76,7 @@ fn factor(unit: &str) -> Option<f64> {
     let letter = unit.strip_suffix('B').filter(|letter| letter.len() == 1)?;
     let letter = match letter {
         "k" => "K",
-        // Guix has kB only.
+        // Guix knows kB only.
         "K" => return None,
         letter => letter,
     };

@@ -1,7 +1,8 @@
-//! Keeps the cache folder from growing for ever: now and then what nobody asks for any more goes.
+//! Limits the size of the cache folder: deletes items that nobody requests, from time to time.
 //!
-//! As in `guix publish`, `--ttl` lets items go that have left the store and were not asked for in that time; `--max-cache-size` also
-//! those that are still there, the ones that were asked for longest ago first. What goes is baked anew when it is asked for.
+//! As in `guix publish`, `--ttl` deletes items that have left the store and were not requested for
+//! that time. `--max-cache-size` also deletes items that are still in the store, the least recently
+//! requested first. A deleted item is baked again when it is requested.
 
 use std::time::Duration;
 
@@ -12,11 +13,11 @@ use crate::bake::{BakeError, Baker};
 use crate::kubo::Kubo;
 use crate::net::server::Shutdown;
 
-/// Least and longest time between two looks.
+/// The shortest and the longest time between two passes.
 const EVERY: std::ops::RangeInclusive<Duration> =
     Duration::from_secs(1)..=Duration::from_secs(24 * 3600);
 
-/// Looks at once, and then as often as the policy makes sensible, until `shutdown`.
+/// Deletes at once, and then as often as the policy needs, until `shutdown`.
 pub(super) async fn run(baker: Baker, kubo: Option<Kubo>, policy: Policy, shutdown: Shutdown) {
     let every = (policy.keep_for / 4).clamp(*EVERY.start(), *EVERY.end());
     loop {
@@ -43,14 +44,15 @@ fn collect(baker: &Baker, kubo: Option<&Kubo>, policy: Policy) {
             blocks = done.blocks,
             bytes = done.bytes,
             still_pinned = done.pinned.len(),
-            "what nobody asks for is gone from the cache"
+            "deleted unused items from the cache folder"
         ),
         Err(BakeError::Stopped) => {}
-        Err(error) => tracing::error!(%error, "the cache can't be tidied"),
+        Err(error) => tracing::error!(%error, "can't delete unused items from the cache folder"),
     }
 }
 
-/// Unpins DAGs in Kubo; whether none of them is pinned now. Blocks; within a runtime's blocking thread.
+/// Unpins DAGs in Kubo. Returns whether none of them is pinned now. Blocks; call it from a
+/// runtime's blocking thread.
 pub(crate) fn unpin(kubo: Option<&Kubo>, pins: &[Cid]) -> bool {
     let Some(kubo) = kubo else {
         return false;
@@ -60,7 +62,7 @@ pub(crate) fn unpin(kubo: Option<&Kubo>, pins: &[Cid]) -> bool {
         .all(|cid| match runtime.block_on(kubo.pin_rm(cid)) {
             Ok(_) => true,
             Err(error) => {
-                tracing::warn!(%cid, %error, "Kubo doesn't unpin it");
+                tracing::warn!(%cid, %error, "can't unpin the root in Kubo");
                 false
             }
         })

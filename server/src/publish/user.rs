@@ -1,9 +1,10 @@
-//! `--user`: what needs root is done first, then the program becomes another user for good.
+//! `--user`: does first what needs root, and then changes the user of the process for good.
 //!
-//! A process with many threads can't change its user safely by itself, so it replaces itself by a fresh copy of the program
-//! that starts as that user, without supplementary groups. The copy gets what only root could open: the listening socket as its
-//! standard input, and the texts of the keys in an anonymous file in memory as its standard output. No file on disk and no variable ever
-//! holds a secret. The copy checks who it is before it goes on.
+//! A process with many threads can't safely change its user. So it replaces itself with a new
+//! instance of the program that starts as that user, without supplementary groups. The instance
+//! inherits what only root could open: the listening socket as its standard input, and the texts of
+//! the keys, in an anonymous file in memory, as its standard output. No file on disk and no
+//! environment variable ever holds a secret. The instance checks its user before it continues.
 
 use std::fs::File;
 use std::io::{self, Read, Seek, Write};
@@ -15,57 +16,57 @@ use std::process::{Command, Stdio};
 
 use super::keys::KeyTexts;
 
-/// Set, to anything, for the copy that has another user.
+/// The environment variable that marks the instance with the changed user; any value counts.
 const MARK: &str = "INTERPLANAR_CHANGED_USER";
 
 /// A user of this machine.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct User {
-    /// Its number.
+    /// User ID.
     pub uid: u32,
-    /// The number of its group.
+    /// ID of the primary group.
     pub gid: u32,
 }
 
-/// What the privileged part hands over.
+/// What the privileged instance hands over.
 #[derive(Debug)]
 pub struct Inheritance {
     /// The listening socket.
     pub listener: TcpListener,
-    /// The rest.
+    /// The data that is handed over in memory.
     pub handover: Handover,
 }
 
-/// What is handed over in memory.
+/// The data that the privileged instance hands over in memory.
 #[derive(Debug, Clone, serde::Serialize, serde::Deserialize)]
 pub struct Handover {
-    /// The keys.
+    /// The texts of the key files.
     pub keys: KeyTexts,
-    /// The cache folder, which may depend on who asks for it.
+    /// The cache folder; its default depends on the user.
     pub cache: PathBuf,
 }
 
-/// Why the user can't be changed.
+/// Why the program can't run as the user of `--user`.
 #[non_exhaustive]
 #[derive(Debug, thiserror::Error)]
 pub enum UserError {
     /// There is no such user.
     #[error("user '{0}' not found")]
     Unknown(String),
-    /// The users can't be read, or the system refused a step.
-    #[error("{step}: {error}")]
+    /// A user can't be looked up, or the system refused a step.
+    #[error("can't {step}: {error}")]
     Io {
-        /// What was done.
+        /// The step that failed, as a verb phrase.
         step: &'static str,
-        /// What the system said.
+        /// The reason of the system.
         error: io::Error,
     },
-    /// The copy has a user that it should not have.
-    #[error("expected to run as user {expected}, not as {actual}")]
+    /// The new instance has the wrong user.
+    #[error("can't change the user: expected user ID {expected}, running as {actual}")]
     Unchanged {
-        /// Whom it should be.
+        /// The user ID it should have.
         expected: u32,
-        /// Who it is.
+        /// The user ID it has.
         actual: u32,
     },
 }
@@ -75,10 +76,11 @@ fn failed(step: &'static str) -> impl FnOnce(io::Error) -> UserError {
 }
 
 impl User {
-    /// Looks up a user by name or number, in /etc/passwd and then by `getent`, which knows those from elsewhere.
+    /// Looks up a user by name or number, in /etc/passwd and then with `getent`, which also knows
+    /// users from the network.
     ///
     /// # Errors
-    /// There is none.
+    /// There is no such user.
     pub fn find(name: &str) -> Result<Self, UserError> {
         let local = std::fs::read_to_string("/etc/passwd").unwrap_or_default();
         if let Some(user) = parse(&local, name) {
@@ -89,20 +91,21 @@ impl User {
         parse(&text.unwrap_or_default(), name).ok_or_else(|| UserError::Unknown(name.to_owned()))
     }
 
-    /// Whether this process is that user already.
+    /// Returns whether this process has that user already.
     pub fn is_current(self) -> bool {
         rustix::process::geteuid().as_raw() == self.uid
     }
 
-    /// Replaces this process by a copy of itself that runs as the user. Returns only if that fails.
+    /// Replaces this process with a new instance that runs as the user. Returns only if that
+    /// fails.
     pub fn become_it(self, inheritance: Inheritance) -> UserError {
-        let keys = match hidden(&inheritance.handover) {
+        let keys = match in_memory_file(&inheritance.handover) {
             Ok(keys) => keys,
             Err(error) => return error,
         };
         let program = match std::env::current_exe() {
             Ok(program) => program,
-            Err(error) => return failed("finding the program")(error),
+            Err(error) => return failed("find the own program file")(error),
         };
         let error = Command::new(program)
             .args(std::env::args_os().skip(1))
@@ -112,13 +115,14 @@ impl User {
             .uid(self.uid)
             .gid(self.gid)
             .exec();
-        failed("changing the user")(error)
+        failed("change the user")(error)
     }
 
-    /// What the privileged part handed over; `None` if this is no such copy.
+    /// Returns what the privileged instance handed over, or `None` if this isn't a new
+    /// instance.
     ///
     /// # Errors
-    /// It is one, but with the wrong user, or without what it needs.
+    /// It is one, but with the wrong user, or something it needs is missing.
     pub fn inherit(self) -> Result<Option<Inheritance>, UserError> {
         if std::env::var_os(MARK).is_none() {
             return Ok(None);
@@ -128,11 +132,11 @@ impl User {
             let expected = self.uid;
             return Err(UserError::Unchanged { expected, actual });
         }
-        let take = failed("taking over the socket");
-        let listener = io::stdin().as_fd().try_clone_to_owned().map_err(take)?;
-        let take = failed("taking over the keys");
-        let keys = io::stdout().as_fd().try_clone_to_owned().map_err(take)?;
-        let handover = revealed(File::from(keys)).map_err(failed("taking over the keys"))?;
+        let failure = failed("inherit the socket");
+        let listener = io::stdin().as_fd().try_clone_to_owned().map_err(failure)?;
+        let failure = failed("inherit the keys");
+        let keys = io::stdout().as_fd().try_clone_to_owned().map_err(failure)?;
+        let handover = read_and_erase(File::from(keys)).map_err(failed("inherit the keys"))?;
         Ok(Some(Inheritance {
             listener: TcpListener::from(listener),
             handover,
@@ -140,24 +144,24 @@ impl User {
     }
 }
 
-/// The keys in a file that has no name.
-fn hidden(handover: &Handover) -> Result<File, UserError> {
+/// Writes the data to a file in memory that has no name.
+fn in_memory_file(handover: &Handover) -> Result<File, UserError> {
     let flags = rustix::fs::MemfdFlags::CLOEXEC;
     let file = rustix::fs::memfd_create("keys", flags);
-    let mut file = File::from(file.map_err(|error| failed("hiding the keys")(error.into()))?);
+    let mut file = File::from(file.map_err(|error| failed("hand over the keys")(error.into()))?);
     let text = serde_json::to_vec(handover);
-    let text = text.map_err(|error| failed("hiding the keys")(error.into()))?;
+    let text = text.map_err(|error| failed("hand over the keys")(error.into()))?;
     file.write_all(&text)
         .and_then(|()| file.rewind())
-        .map_err(failed("hiding the keys"))?;
+        .map_err(failed("hand over the keys"))?;
     Ok(file)
 }
 
-fn revealed(mut file: File) -> io::Result<Handover> {
+fn read_and_erase(mut file: File) -> io::Result<Handover> {
     let mut text = Vec::new();
     file.rewind()?;
     file.read_to_end(&mut text)?;
-    // Nobody finds them there later.
+    // So that nobody can read the keys from it later.
     file.set_len(0)?;
     Ok(serde_json::from_slice(&text)?)
 }
@@ -205,13 +209,13 @@ mod tests {
         };
         let cache = PathBuf::from("/cache");
         let handover = Handover { keys, cache };
-        let file = hidden(&handover).unwrap();
+        let file = in_memory_file(&handover).unwrap();
         let again = file.try_clone().unwrap();
-        let got = revealed(file).unwrap();
+        let got = read_and_erase(file).unwrap();
         assert_eq!(
             (got.keys.nix, got.cache),
             (handover.keys.nix, handover.cache)
         );
-        assert!(revealed(again).is_err());
+        assert!(read_and_erase(again).is_err());
     }
 }

@@ -1,14 +1,14 @@
-//! A binary cache in a folder, as `nix copy --to file://DIR` writes it, or as a whole cache was mirrored.
+//! A binary cache in a folder, written by `nix copy --to file://DIR` or mirrored from a server.
 //!
 //! ```text
-//! nix-cache-info            lines `Key: value`; `StoreDir: /nix/store` counts here
+//! nix-cache-info            lines `Key: value`; only `StoreDir: /nix/store` is used
 //! <hash part>.narinfo       one per item
-//! <hash part>.ls            listing of the item's files, if the cache was written with it
-//! nar/…                     what the narinfos' `URL:` name, in any compression
+//! <hash part>.ls            list of the item's files, if the cache was written with it
+//! nar/…                     the files that the narinfos' `URL:` name, in any compression
 //! log/<derivation>          build logs
 //! ```
-//! The narinfos are the operator's own and aren't verified here, but a `URL:` that leads out of the folder, by itself or through a
-//! symbolic link, is as good as a missing file.
+//! The narinfos are the operator's own, so they aren't verified here. But a `URL:` outside the
+//! folder, directly or through a symbolic link, counts as a missing file.
 //!
 //! ```no_run
 //! use interplanar_server::store::{Source, binary_cache::BinaryCache};
@@ -32,11 +32,11 @@ use interplanar_core::store_path::StorePath;
 use super::physical::is_hash_part;
 use super::{Item, Log, MAX_PAGE, Prepared, PreparedFile, Source, SourceError, build_log};
 
-/// Bytes of a `nix-cache-info`; real ones have under 200.
+/// Most bytes of a `nix-cache-info`; real ones have under 200.
 pub const MAX_CACHE_INFO: u64 = 64 << 10;
-/// Largest zstd window accepted, as for all native decoding.
+/// Largest zstd window in bytes, as for all native decoding.
 const MAX_WINDOW: u64 = 128 << 20;
-/// Bytes read from a file, or decompressed, at once.
+/// Bytes that are read from a file or decompressed at a time.
 const BUFFER: usize = 256 << 10;
 
 /// A binary cache in a folder.
@@ -44,14 +44,14 @@ const BUFFER: usize = 256 << 10;
 pub struct BinaryCache {
     dir: PathBuf,
     store_dir: String,
-    /// Hash parts of all narinfos, sorted, as the folder was when a listing last began.
+    /// Hash parts of all narinfos, sorted, from the start of the last listing.
     names: Mutex<Arc<Vec<String>>>,
 }
 
 impl BinaryCache {
-    /// Opens a folder that holds a `nix-cache-info`.
+    /// Opens a folder with a `nix-cache-info`.
     pub fn open(dir: &Path) -> Result<Self, SourceError> {
-        // Resolved once, so that links can be checked to stay inside.
+        // Resolve links, so that `file` can check that files are inside the folder.
         let dir = fs::canonicalize(dir).map_err(|error| SourceError::io(dir, &error))?;
         let path = dir.join("nix-cache-info");
         let Some(info) = read_bounded(&path, MAX_CACHE_INFO)? else {
@@ -84,13 +84,14 @@ impl BinaryCache {
         if store_path.hash_part() != hash_part || store_path.directory() != self.store_dir {
             return Err(SourceError::malformed(
                 path,
-                "the item that the file is named after",
+                "a narinfo of the item that the file is named after",
             ));
         }
         Ok(Some(narinfo))
     }
 
-    /// The file of an entry, symbolic links resolved; `None` unless it exists and lies in the folder.
+    /// Returns the file of an entry, with resolved links; `None` if it doesn't exist inside the
+    /// folder.
     fn file(&self, entry: &Entry) -> Option<PreparedFile> {
         let relative = Path::new(&entry.url);
         let is_plain = |part| matches!(part, Component::Normal(_) | Component::CurDir);
@@ -111,10 +112,10 @@ impl BinaryCache {
         entries.filter_map(|entry| self.file(entry)).collect()
     }
 
-    /// Hash parts of the narinfos; read from the folder when a listing begins.
-    fn names(&self, begins: bool) -> Result<Arc<Vec<String>>, SourceError> {
+    /// Returns the hash parts of the narinfos. Reads the folder when a listing starts.
+    fn names(&self, starts: bool) -> Result<Arc<Vec<String>>, SourceError> {
         let mut names = self.names.lock().unwrap_or_else(PoisonError::into_inner);
-        if begins || names.is_empty() {
+        if starts || names.is_empty() {
             *names = Arc::new(self.list()?);
         }
         Ok(Arc::clone(&names))
@@ -177,7 +178,7 @@ impl Source for BinaryCache {
         } else {
             self.find_path(&path)?.and_then(|item| item.deriver)
         };
-        // A narinfo's `Deriver:` is as free as its URLs.
+        // The `Deriver:` of a narinfo can be any text, so validate it.
         match derivation.filter(|name| StorePath::in_directory(&self.store_dir, name).is_ok()) {
             Some(name) => build_log::open(self.dir.join("log").join(name), Compression::None),
             None => Ok(None),
@@ -199,7 +200,7 @@ impl Source for BinaryCache {
             }
             match self.find(name) {
                 Ok(item) => items.extend(item),
-                Err(error) => tracing::warn!(%error, "left out of the cache's items"),
+                Err(error) => tracing::warn!(%error, "skipping an item that can't be read"),
             }
         }
         Ok(items)
@@ -210,7 +211,7 @@ impl Source for BinaryCache {
         let narinfo = match self.narinfo(hash_part) {
             Ok(narinfo) => narinfo?,
             Err(error) => {
-                tracing::warn!(%error, "narinfo of an item that was found");
+                tracing::warn!(%error, "can't read the narinfo of an item again");
                 return None;
             }
         };
@@ -241,7 +242,7 @@ fn item(narinfo: &NarInfo) -> Item {
     }
 }
 
-/// Order in which files are preferred: by how little work a decoder has with them.
+/// Returns the rank of a compression: files that are cheaper to decode come first.
 fn effort(compression: Compression) -> u8 {
     match compression {
         Compression::None => 0,
@@ -298,7 +299,7 @@ fn decompress(
     Ok(())
 }
 
-/// A file's bytes; `None` if there is no such file; an error if it is longer than `limit`.
+/// Reads a file; returns `None` if it doesn't exist, and an error if it is longer than `limit`.
 fn read_bounded(path: &Path, limit: u64) -> Result<Option<Vec<u8>>, SourceError> {
     let file = match File::open(path) {
         Ok(file) => file,

@@ -1,5 +1,6 @@
-//! Build logs as guix-daemon and nix-daemon keep them: `<logs>/drvs/<xx>/<rest of the derivation's base name>[.gz|.bz2]`,
-//! where `xx` are the first two characters. Both write one of the three; `guix publish` looks in this order too.
+//! Finds build logs of guix-daemon and nix-daemon:
+//! `<logs>/drvs/<xx>/<rest of the derivation's base name>[.gz|.bz2]`, where `xx` are the first two
+//! characters. Each daemon writes one of the three forms. The order is that of `guix publish`.
 
 use std::fs::File;
 use std::io::ErrorKind;
@@ -15,7 +16,7 @@ const FORMS: [(&str, Compression); 3] = [
     ("", Compression::None),
 ];
 
-/// The log of a derivation, by its base name, which the caller has checked to be one.
+/// Finds the log of a derivation by its base name. The caller has validated the name.
 pub(super) fn find(logs: &Path, derivation: &str) -> Result<Option<Log>, SourceError> {
     let Some((shard, rest)) = derivation.split_at_checked(2) else {
         return Ok(None);
@@ -29,7 +30,7 @@ pub(super) fn find(logs: &Path, derivation: &str) -> Result<Option<Log>, SourceE
     Ok(None)
 }
 
-/// Opens one file as a log; `None` if there is none or if it isn't a regular file.
+/// Opens a file as a log; returns `None` if it doesn't exist or isn't a regular file.
 pub(super) fn open(path: PathBuf, compression: Compression) -> Result<Option<Log>, SourceError> {
     let file = match File::open(&path) {
         Ok(file) => file,
@@ -74,7 +75,7 @@ mod tests {
     }
 
     #[test]
-    fn a_folder_is_no_log() {
+    fn a_folder_is_not_a_log() {
         let logs = tempfile::tempdir().unwrap();
         let path = logs.path().join("log");
         fs::create_dir(&path).unwrap();

@@ -1,9 +1,12 @@
-//! A database that others write to while it is read here: those of the daemons, and the index of installed items ([`crate::installed`]).
+//! Reads SQLite databases that others write to: those of the daemons, and the index of installed
+//! items ([`crate::installed`]).
 //!
-//! All of them are in SQLite's write-ahead mode. It is opened with `mode=ro`: readers never block the daemon, and see each of
-//! its transactions whole. That needs the `-wal` and `-shm` files, which exist while a daemon has the database open, or leave to create
-//! them. Where neither holds (a read-only folder and no daemon) the file is complete by itself and opened with `immutable=1`; then each
-//! reading checks, before and after, that no daemon has come to life meanwhile, and opens it anew if one has.
+//! All of them use write-ahead logging. They are opened with `mode=ro`: readers never block the
+//! daemon, and see each of its transactions whole. SQLite then needs the `-wal` and `-shm` files,
+//! or permission to create them. A running daemon has them open. In a read-only folder without a
+//! daemon, the database file is complete by itself, and is opened with `immutable=1`. Then each
+//! read checks, before and after, whether a daemon has started meanwhile, and opens the file again
+//! if so.
 
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
@@ -16,11 +19,12 @@ use rustix::fs::{Access, access};
 
 use super::SourceError;
 
-/// How long a reading waits for a lock that a daemon holds; in write-ahead mode only a recovery after a crash holds one.
+/// How long a read waits for a lock of the daemon. With write-ahead logging, only a recovery after
+/// a crash locks.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(10);
-/// Statements kept prepared; the sources have five.
+/// Most prepared statements that are kept; the sources have five.
 const STATEMENTS: usize = 16;
-/// What a `file:` URI of SQLite may hold as it is.
+/// The characters that a `file:` URI of SQLite may contain unescaped.
 const URI: &AsciiSet = &NON_ALPHANUMERIC
     .remove(b'/')
     .remove(b'-')
@@ -28,29 +32,29 @@ const URI: &AsciiSet = &NON_ALPHANUMERIC
     .remove(b'.')
     .remove(b'~');
 
-/// A database file, with one connection that is opened when needed.
+/// A database file, with a connection that is opened when needed.
 #[derive(Debug)]
 pub(crate) struct Database {
     path: PathBuf,
-    /// One that it must have.
+    /// A table that it must have.
     table: &'static str,
-    open: Mutex<Option<Open>>,
+    connection: Mutex<Option<OpenDatabase>>,
 }
 
 #[derive(Debug)]
-struct Open {
+struct OpenDatabase {
     connection: Connection,
-    /// Of an immutable connection: what the file was like when it was opened.
-    frozen: Option<Stamp>,
+    /// For an immutable connection, the state of the file when it was opened.
+    frozen: Option<FileStamp>,
 }
 
 impl Database {
-    /// Opens a database and checks that it is one, with this table.
+    /// Opens a database and checks that it has this table.
     pub(crate) fn open(path: &Path, table: &'static str) -> Result<Self, SourceError> {
         let database = Self {
             path: path.to_path_buf(),
             table,
-            open: Mutex::new(None),
+            connection: Mutex::new(None),
         };
         if !path.is_file() {
             return Err(SourceError::NotAStore {
@@ -62,17 +66,22 @@ impl Database {
         Ok(database)
     }
 
-    /// Reads within one transaction, so that all queries see the same state. A reading that fails or that was overtaken by a
-    /// daemon is tried once more on a new connection, so `reading` may run twice.
+    /// Reads within one transaction, so that all queries see the same state. If the read fails or a
+    /// daemon starts meanwhile, it is repeated once on a new connection; so `reading` may run
+    /// twice.
     pub(crate) fn read<T>(
         &self,
         reading: impl Fn(&Transaction<'_>) -> Result<T, SourceError>,
     ) -> Result<T, SourceError> {
-        let mut slot = self.open.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut slot = self
+            .connection
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
         if let Some(open) = slot.as_ref().filter(|open| self.is_current(open)) {
             match read_once(open, &reading) {
                 Err(SourceError::Database(reason)) => {
-                    tracing::debug!(path = %self.path.display(), reason, "opening the store database anew");
+                    let path = self.path.display();
+                    tracing::debug!(%path, reason, "opening the store's database again");
                 }
                 result if self.is_current(open) => return result,
                 _ => {}
@@ -87,28 +96,31 @@ impl Database {
         result
     }
 
-    /// Ends the connection: the file may be another one now.
+    /// Closes the connection, because the file may have been replaced.
     pub(crate) fn disconnect(&self) {
-        *self.open.lock().unwrap_or_else(PoisonError::into_inner) = None;
+        *self
+            .connection
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner) = None;
     }
 
-    fn is_current(&self, open: &Open) -> bool {
-        open.frozen.is_none() || open.frozen == Stamp::of(&self.path)
+    fn is_current(&self, open: &OpenDatabase) -> bool {
+        open.frozen.is_none() || open.frozen == FileStamp::of(&self.path)
     }
 
-    fn connect(&self) -> Result<Open, SourceError> {
+    fn connect(&self) -> Result<OpenDatabase, SourceError> {
         let live = self.connect_as("mode=ro");
         match live {
-            Ok(connection) => Ok(Open {
+            Ok(connection) => Ok(OpenDatabase {
                 connection,
                 frozen: None,
             }),
             Err(error) => {
-                let stamp = Stamp::of(&self.path);
+                let stamp = FileStamp::of(&self.path);
                 if stamp.is_none() || !is_read_only(&self.path) {
                     return Err(error.into());
                 }
-                Ok(Open {
+                Ok(OpenDatabase {
                     connection: self.connect_as("mode=ro&immutable=1")?,
                     frozen: stamp,
                 })
@@ -125,7 +137,8 @@ impl Database {
         let connection = Connection::open_with_flags(uri, flags)?;
         connection.busy_timeout(BUSY_TIMEOUT)?;
         connection.set_prepared_statement_cache_capacity(STATEMENTS);
-        // Opening reads nothing yet; this does, and finds whether the file is what it should be and its log can be read.
+        // Opening reads nothing yet. This query does, so it finds out whether file and log can be
+        // read.
         let probe = format!(
             "SELECT count(*) FROM (SELECT 1 FROM {} LIMIT 1)",
             self.table
@@ -136,7 +149,7 @@ impl Database {
 }
 
 fn read_once<T>(
-    open: &Open,
+    open: &OpenDatabase,
     reading: impl Fn(&Transaction<'_>) -> Result<T, SourceError>,
 ) -> Result<T, SourceError> {
     let transaction = open.connection.unchecked_transaction()?;
@@ -145,21 +158,21 @@ fn read_once<T>(
     Ok(result)
 }
 
-/// Whether SQLite is unable to create files beside the database.
+/// Returns whether SQLite can't create files beside the database.
 fn is_read_only(path: &Path) -> bool {
     path.parent()
         .is_some_and(|folder| access(folder, Access::WRITE_OK).is_err())
 }
 
-/// What a database file without a write-ahead log looks like from outside.
+/// Size and time of a database file without a write-ahead log.
 #[derive(Debug, PartialEq, Eq)]
-struct Stamp {
+struct FileStamp {
     size: u64,
     modified: Option<SystemTime>,
 }
 
-impl Stamp {
-    /// `None` while there is a write-ahead log: then the file alone isn't the database.
+impl FileStamp {
+    /// Returns `None` if there is a write-ahead log: then the file alone isn't the database.
     fn of(path: &Path) -> Option<Self> {
         let mut log = path.as_os_str().to_os_string();
         log.push("-wal");

@@ -1,12 +1,13 @@
-//! The system of a derivation, out of its `.drv` file.
+//! Reads the system of a derivation from its `.drv` file.
 //!
 //! ```text
-//! derivation = "Derive(" outputs "," inputs "," sources "," system "," builder "," arguments "," environment ")"
+//! derivation = "Derive(" outputs "," inputs "," sources "," system "," builder ","
+//!              arguments "," environment ")"
 //! outputs, inputs, sources = "[" … "]"       lists of strings, tuples and lists
 //! system = string                            `"x86_64-linux"`
 //! string = '"' (character | "\" character)* '"'
 //! ```
-//! Only as much of the file is read as the fourth field needs, and no more than [`MAX_PREFIX`].
+//! The file is read only up to its fourth field, and at most [`MAX_PREFIX`] bytes of it.
 
 use std::fs::File;
 use std::io::{ErrorKind, Read};
@@ -14,19 +15,21 @@ use std::path::Path;
 
 use super::SourceError;
 
-/// Bytes of a `.drv` before its system. The largest derivations known have some thousand inputs of about 100 bytes.
+/// Most bytes of a `.drv` before its system. The largest derivations known have some thousand
+/// inputs of about 100 bytes.
 pub(super) const MAX_PREFIX: u64 = 4 << 20;
-/// Bytes of a system's name; real ones have up to 20.
+/// Most bytes of a system's name; real ones have up to 20.
 pub(super) const MAX_SYSTEM: usize = 64;
 
-/// The system that a derivation builds for; `None` if the file is gone or doesn't tell.
+/// Returns the system that a derivation builds for; `None` if the file doesn't exist or is
+/// malformed.
 pub(super) fn system(drv: &Path) -> Result<Option<String>, SourceError> {
     let file = match File::open(drv) {
         Ok(file) => file,
         Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
         Err(error) => return Err(SourceError::io(drv, &error)),
     };
-    let mut scan = Scan::default();
+    let mut scanner = DerivationScanner::default();
     let mut file = file.take(MAX_PREFIX);
     let mut buffer = vec![0; 16 << 10];
     loop {
@@ -37,24 +40,24 @@ pub(super) fn system(drv: &Path) -> Result<Option<String>, SourceError> {
             Err(error) => return Err(SourceError::io(drv, &error)),
         };
         for &byte in buffer.iter().take(read) {
-            match scan.push(byte) {
-                Step::More => {}
-                Step::System(system) => return Ok(Some(system)),
-                Step::Malformed => return Ok(None),
+            match scanner.push(byte) {
+                ScanStep::More => {}
+                ScanStep::System(system) => return Ok(Some(system)),
+                ScanStep::Malformed => return Ok(None),
             }
         }
     }
 }
 
-enum Step {
+enum ScanStep {
     More,
     System(String),
     Malformed,
 }
 
-/// Follows nesting and strings, keeps nothing but the head and the fourth field.
+/// Tracks nesting and strings; stores only the head and the fourth field.
 #[derive(Default)]
-struct Scan {
+struct DerivationScanner {
     head: Vec<u8>,
     depth: u32,
     field: u32,
@@ -65,15 +68,15 @@ struct Scan {
 
 const HEAD: &[u8] = b"Derive(";
 
-impl Scan {
-    fn push(&mut self, byte: u8) -> Step {
+impl DerivationScanner {
+    fn push(&mut self, byte: u8) -> ScanStep {
         if self.head.len() < HEAD.len() {
             self.head.push(byte);
             if !HEAD.starts_with(&self.head) {
-                return Step::Malformed;
+                return ScanStep::Malformed;
             }
             self.depth = u32::from(self.head.len() == HEAD.len());
-            return Step::More;
+            return ScanStep::More;
         }
         if self.in_string {
             return self.in_string(byte);
@@ -88,23 +91,23 @@ impl Scan {
         let is_past = self.depth == 0 || self.field > 3;
         let is_no_string = self.field == 3 && self.depth > 1;
         if is_past || is_no_string {
-            return Step::Malformed;
+            return ScanStep::Malformed;
         }
-        Step::More
+        ScanStep::More
     }
 
-    fn in_string(&mut self, byte: u8) -> Step {
+    fn in_string(&mut self, byte: u8) -> ScanStep {
         let ends = byte == b'"' && !self.escaped;
         let is_system = self.field == 3 && self.depth == 1;
         if ends {
             self.in_string = false;
         } else if byte == b'\\' && !self.escaped {
             self.escaped = true;
-            // A system's name has no use for escapes.
+            // The name of a system contains no escapes.
             return if is_system {
-                Step::Malformed
+                ScanStep::Malformed
             } else {
-                Step::More
+                ScanStep::More
             };
         } else if is_system {
             self.system.push(byte);
@@ -114,12 +117,12 @@ impl Scan {
         match is_system {
             true if ends => match String::from_utf8(std::mem::take(&mut self.system)) {
                 Ok(system) if !system.is_empty() && system.bytes().all(|b| is_plain(&b)) => {
-                    Step::System(system)
+                    ScanStep::System(system)
                 }
-                _ => Step::Malformed,
+                _ => ScanStep::Malformed,
             },
-            true if self.system.len() > MAX_SYSTEM => Step::Malformed,
-            _ => Step::More,
+            true if self.system.len() > MAX_SYSTEM => ScanStep::Malformed,
+            _ => ScanStep::More,
         }
     }
 }
@@ -146,7 +149,7 @@ mod tests {
     }
 
     #[test]
-    fn every_truncation_tells_nothing() {
+    fn every_truncation_gives_none() {
         let end = DRV.find(r#"","/bin/sh"#).unwrap();
         for length in 0..=end {
             assert_eq!(of(&DRV.as_bytes()[..length]), None, "{length}");
@@ -154,7 +157,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_derivation_tells_nothing() {
+    fn malformed_derivations_give_none() {
         for hostile in [
             &b"\x7fELF"[..],
             b"Derive)",
@@ -171,7 +174,7 @@ mod tests {
     }
 
     #[test]
-    fn a_missing_file_tells_nothing() {
+    fn a_missing_file_gives_none() {
         assert_eq!(system(Path::new("/nonexistent/x.drv")).unwrap(), None);
     }
 

@@ -1,71 +1,71 @@
-//! What can go wrong between a store and whoever reads it. The messages are for the operator's log, never for strangers.
+//! Errors of stores. The messages are for the operator's log; clients never see them.
 
 use std::io;
 use std::path::{Path, PathBuf};
 
 use crate::nar_dump::DumpError;
 
-/// Why a store could not be opened, asked or dumped.
+/// Why a store could not be opened or read.
 #[non_exhaustive]
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum SourceError {
-    /// There is no store where the operator said that one is.
-    #[error("{path}: {expected}")]
+    /// The store that the operator named doesn't exist.
+    #[error("can't open the store: expected {expected} at {path}")]
     NotAStore {
         /// The file or folder that was looked for.
         path: PathBuf,
-        /// What should have been there.
+        /// What was expected there.
         expected: &'static str,
     },
     /// The operating system refused an access.
-    #[error("{path}: {kind}")]
+    #[error("can't read {path}: {kind}")]
     Io {
         /// The file or folder.
         path: PathBuf,
         /// The system's reason.
         kind: io::ErrorKind,
     },
-    /// SQLite refused a query; its own words.
-    #[error("store database: {0}")]
+    /// SQLite failed, for the reason in its message.
+    #[error("can't read the store's database: {0}")]
     Database(String),
-    /// A database row, a narinfo or a derivation isn't what the format says.
-    #[error("{path}: {expected}")]
+    /// A database row, a narinfo or a derivation is malformed.
+    #[error("{path} is malformed: expected {expected}")]
     Malformed {
         /// The store item or file.
         path: PathBuf,
         /// What was expected.
         expected: &'static str,
     },
-    /// The item was valid when it was found and has gone since (garbage collection, say).
-    #[error("{0} is gone")]
+    /// The item was deleted after it was found, for example by garbage collection.
+    #[error("{0} doesn't exist (any more)")]
     Gone(PathBuf),
-    /// What is on disk isn't what was registered or hashed.
+    /// The files differ from the registered or hashed ones.
     #[error("{0} has changed since it was hashed")]
     Changed(String),
-    /// None of a cache's files for an item can be decompressed here, or all are missing.
-    #[error("{0}: no file of it can be read")]
+    /// All files of the item in a binary cache are missing or in unsupported compressions.
+    #[error("can't read {0}: all its files are missing or have an unsupported compression")]
     Unreadable(String),
     /// The item's tree can't be written as a NAR.
     #[error(transparent)]
     Dump(DumpError),
-    /// A compressed NAR is damaged; the decoder's own words.
-    #[error("{path}: {reason}")]
+    /// A compressed NAR is damaged.
+    #[error("can't decompress {path}: {reason}")]
     Decompress {
         /// The compressed file.
         path: PathBuf,
-        /// The decoder's words.
+        /// The reason of the decoder.
         reason: String,
     },
-    /// Whoever takes the NAR refused more of it.
-    #[error("writing the archive: {0}")]
+    /// The writer failed that gets the NAR.
+    #[error("can't write the archive: {0}")]
     Write(io::ErrorKind),
-    /// Two trees of one command line have the same store path and different contents, or a tree has no usable name.
-    #[error("{path}: {expected}")]
+    /// A file or folder has no name that a store item can have.
+    #[error("can't publish \"{path}\": {reason}")]
     Tree {
-        /// The tree.
+        /// The file or folder.
         path: PathBuf,
-        /// What is wrong with it.
-        expected: &'static str,
+        /// Why it can't be published.
+        reason: &'static str,
     },
 }
 

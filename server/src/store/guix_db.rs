@@ -25,7 +25,7 @@ pub fn open(root: &Path) -> Result<RegisteredStore, SourceError> {
     RegisteredStore::open(root, &LAYOUT)
 }
 
-/// Whether the database of a Guix store is under `root`.
+/// Returns whether there is a Guix database under `root`.
 pub(super) fn is_under(root: &Path) -> bool {
     LAYOUT.is_under(root)
 }

@@ -1,10 +1,12 @@
-//! Where published items come from: the Guix database, the Nix database, a binary cache in a folder, or plain trees.
+//! The sources of published items: the Guix database, the Nix database, a binary cache in a folder,
+//! or plain files.
 //!
-//! A [`Source`] answers by hash part (the 32 characters that a narinfo is asked by) or by whole path, gives pages of all its items,
-//! and writes the plain NAR of one. All of it blocks: call it on a blocking thread.
+//! A [`Source`] finds items by hash part (the 32 characters in a narinfo's URL) or by path. It
+//! returns all its items page by page, and writes the plain NAR of an item. All methods block: call
+//! them on a blocking thread.
 //!
-//! Store paths are *logical* (`/gnu/store/…`); files are looked for under the source's root, so that the store of a chroot can
-//! be published from outside. Nothing here writes to a store.
+//! Store paths are *logical* (`/gnu/store/…`). Files are read under the source's root, so the store
+//! of a chroot can be published from outside. Nothing here writes to a store.
 //!
 //! ```no_run
 //! use interplanar_server::store::{self, SourceSpec};
@@ -37,21 +39,22 @@ pub mod trees;
 pub use error::SourceError;
 pub use item::{Brief, Item, Log, Prepared, PreparedFile, Stamp};
 
-/// Most items that one call of [`Source::items`] gives, whatever was asked for.
+/// Most items that one call of [`Source::items`] returns.
 pub const MAX_PAGE: usize = 10_000;
 
-/// Most items that one call of [`Source::named`] gives.
+/// Most items that one call of [`Source::named`] returns.
 pub const MAX_NAMED: usize = 16;
 
 /// A store that can be published.
 pub trait Source: Send + Sync {
-    /// The logical store directory of all its items, `/gnu/store`.
+    /// The logical store directory of all its items, such as `/gnu/store`.
     fn store_dir(&self) -> &str;
 
-    /// The valid item whose base name begins with these 32 characters; `None` for anything that is no hash part.
+    /// Returns the valid item whose base name starts with these 32 characters; `None` if this
+    /// isn't a hash part.
     fn find(&self, hash_part: &str) -> Result<Option<Item>, SourceError>;
 
-    /// The valid item with this very path.
+    /// Returns the valid item with exactly this path.
     fn find_path(&self, path: &StorePath) -> Result<Option<Item>, SourceError> {
         if path.directory() != self.store_dir() {
             return Ok(None);
@@ -61,23 +64,27 @@ pub trait Source: Send + Sync {
             .filter(|item| item.store_path == *path))
     }
 
-    /// Writes the plain NAR of an item in pieces of about 256 KiB and checks that it has `nar_size` bytes.
+    /// Writes the plain NAR of an item in chunks of about 256 KiB, and checks that it has
+    /// `nar_size` bytes.
     ///
-    /// The hash is left to the caller, who makes it anyway.
-    /// After an error the writer may hold any prefix of the archive.
+    /// The caller checks the hash. After an error, the writer may have got any prefix of the
+    /// archive.
     fn dump(&self, item: &Item, out: &mut dyn Write) -> Result<(), SourceError>;
 
-    /// The build log of a derivation, or of an item by its deriver, named by base name.
+    /// Returns the build log of a derivation, or of an item by its deriver. `base_name` is the
+    /// name of either.
     fn log(&self, base_name: &str) -> Result<Option<Log>, SourceError>;
 
-    /// Up to `limit` items (at most [`MAX_PAGE`]) in the order of their paths, those after the store path `after`.
+    /// Returns up to `limit` items (at most [`MAX_PAGE`]) in the order of their paths, starting
+    /// behind the path `after`.
     ///
     /// An empty page is the end. Items that can't be read are logged and left out.
     fn items(&self, after: Option<&str>, limit: usize) -> Result<Vec<Item>, SourceError>;
 
-    /// Some valid items of a package (`hello` of `hello-2.12`), what was registered last first.
+    /// Returns some valid items of a package (`hello` for `hello-2.12`), the one registered
+    /// last first.
     ///
-    /// By default those among all items, which is for small stores.
+    /// By default searches the first page of all items, which suits small stores.
     fn named(&self, package: &str) -> Result<Vec<Item>, SourceError> {
         let mut items = self.items(None, MAX_PAGE)?;
         items.retain(|item| item.store_path.name().starts_with(package));
@@ -85,10 +92,11 @@ pub trait Source: Send + Sync {
         Ok(items)
     }
 
-    /// Up to `limit` valid items (at most [`MAX_PAGE`]) whose NARs have at least `least` bytes, without derivations: what was registered last first, from
-    /// those before a [`Brief::order`] on. An empty page is the end.
+    /// Returns up to `limit` valid items (at most [`MAX_PAGE`]) whose NARs have at least `least`
+    /// bytes, without derivations. The item registered last comes first. With `before`, starts
+    /// behind the item with this [`Brief::order`]. An empty page is the end.
     ///
-    /// By default those of the first page of all, which is for small stores.
+    /// By default searches the first page of all items, which suits small stores.
     fn briefs(
         &self,
         least: u64,
@@ -112,12 +120,13 @@ pub trait Source: Send + Sync {
         Ok(briefs)
     }
 
-    /// What tells whether items have come or gone since it was asked for last; by default they never do.
+    /// Returns a value that changes when items are added or removed; by default a constant.
     fn stamp(&self) -> Result<Stamp, SourceError> {
         Ok(Stamp::default())
     }
 
-    /// The narinfo and compressed files that a binary cache has already; `None` for all other sources.
+    /// Returns the narinfo and compressed files of an item in a binary cache; `None` for all
+    /// other sources.
     fn prepared(&self, item: &Item) -> Option<Prepared> {
         let _ = item;
         None
@@ -129,30 +138,30 @@ pub trait Source: Send + Sync {
 pub enum SourceSpec {
     /// `<root>/var/guix/db/db.sqlite` and `<root>/gnu/store`.
     Guix {
-        /// `/`, or the folder that a chroot's store lies in.
+        /// `/`, or the root folder of a chroot.
         root: PathBuf,
     },
     /// `<root>/nix/var/nix/db/db.sqlite` and `<root>/nix/store`.
     Nix {
-        /// `/`, or the folder that a chroot's store lies in.
+        /// `/`, or the root folder of a chroot.
         root: PathBuf,
     },
-    /// A folder as `nix copy --to file://…` writes it.
+    /// A folder in the form that `nix copy --to file://…` writes.
     BinaryCache {
-        /// The folder that holds `nix-cache-info`.
+        /// The folder with `nix-cache-info`.
         dir: PathBuf,
     },
-    /// Plain files and folders, which get content-addressed store paths.
+    /// Plain files and folders. They get content-addressed store paths.
     Trees {
-        /// The trees.
+        /// The files and folders.
         trees: Vec<trees::Tree>,
-        /// The store directory that they shall appear in, `/gnu/store`.
+        /// The store directory of their store paths, such as `/gnu/store`.
         store_dir: String,
     },
 }
 
 impl SourceSpec {
-    /// Whether what it names is there, as far as that can be told without opening it.
+    /// Returns whether the store exists, without opening it.
     #[must_use]
     pub fn is_there(&self) -> bool {
         match self {
@@ -164,7 +173,7 @@ impl SourceSpec {
     }
 }
 
-/// The stores that a machine may have, there or not.
+/// Returns the stores that a machine can have, whether they exist or not.
 #[must_use]
 pub fn registrable_under(root: &Path) -> Vec<SourceSpec> {
     let root = root.to_path_buf();
@@ -174,7 +183,7 @@ pub fn registrable_under(root: &Path) -> Vec<SourceSpec> {
     ]
 }
 
-/// The stores of a machine: those whose database is under `root`.
+/// Returns the stores of a machine: those whose database exists under `root`.
 #[must_use]
 pub fn registered_under(root: &Path) -> Vec<SourceSpec> {
     let mut stores = registrable_under(root);
@@ -182,7 +191,7 @@ pub fn registered_under(root: &Path) -> Vec<SourceSpec> {
     stores
 }
 
-/// Opens a store. Trees are hashed here, which takes as long as reading them.
+/// Opens a store. For trees, this reads and hashes them.
 pub fn open(spec: &SourceSpec) -> Result<Arc<dyn Source>, SourceError> {
     Ok(match spec {
         SourceSpec::Guix { root } => Arc::new(guix_db::open(root)?),

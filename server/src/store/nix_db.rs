@@ -1,4 +1,5 @@
-//! The store of nix-daemon: `<root>/nix/store` with `<root>/nix/var/nix/db/db.sqlite`, also a single user's and `nix --store DIR`'s.
+//! The store of nix-daemon, of a single user, or of `nix --store DIR`: `<root>/nix/store` with
+//! `<root>/nix/var/nix/db/db.sqlite`.
 //!
 //! ```no_run
 //! use interplanar_server::store::{Source, nix_db};
@@ -25,7 +26,7 @@ pub fn open(root: &Path) -> Result<RegisteredStore, SourceError> {
     RegisteredStore::open(root, &LAYOUT)
 }
 
-/// Whether the database of a Nix store is under `root`.
+/// Returns whether there is a Nix database under `root`.
 pub(super) fn is_under(root: &Path) -> bool {
     LAYOUT.is_under(root)
 }

@@ -1,8 +1,8 @@
-//! From logical store paths to files under a root.
+//! Maps logical store paths to files under a root.
 
 use std::path::{Path, PathBuf};
 
-/// The folder that all logical paths of a store lie under; `/` for the machine's own store.
+/// The root folder of a system; `/` for this machine.
 #[derive(Debug, Clone)]
 pub(super) struct Root(PathBuf);
 
@@ -17,7 +17,7 @@ impl Root {
     }
 }
 
-/// Whether a string has the form of a store path's hash part: 32 characters of Nix's base-32 alphabet.
+/// Returns whether a string has the form of a hash part: 32 characters of Nix's base-32 alphabet.
 pub(super) fn is_hash_part(part: &str) -> bool {
     part.len() == 32
         && part

@@ -1,7 +1,9 @@
-//! A store with a database of valid paths, as guix-daemon and nix-daemon keep it; they differ in a `Layout` only.
+//! A store with a database of valid paths, of guix-daemon or nix-daemon. The two differ only in
+//! their `Layout`.
 //!
-//! `ValidPaths(id, path, hash, registrationTime, deriver, narSize)`: `hash` is `sha256:<hex>`; `Refs(referrer, reference)` holds ids;
-//! `DerivationOutputs(drv, id, path)` tells which valid derivations have an output. Nix adds `ultimate, sigs, ca`.
+//! `ValidPaths(id, path, hash, registrationTime, deriver, narSize)`: `hash` is `sha256:<hex>`.
+//! `Refs(referrer, reference)` contains IDs. `DerivationOutputs(drv, id, path)` lists the outputs
+//! of valid derivations. Nix adds `ultimate, sigs, ca`.
 
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -17,27 +19,27 @@ use super::{
 };
 use crate::nar_dump;
 
-/// Where a kind of store keeps what, as paths under the root.
+/// The paths of a store under the root, and its database schema.
 #[derive(Debug)]
 pub(super) struct Layout {
     /// The database.
     pub(super) database: &'static str,
-    /// The folder that holds `drvs/`.
+    /// The folder with the build logs: it contains `drvs/`.
     pub(super) logs: &'static str,
-    /// The store directory, unless the database has items that lie elsewhere.
+    /// The store directory, if the database is empty; else that of an item is used.
     pub(super) store_dir: &'static str,
     /// Whether `ValidPaths` has the columns `sigs` and `ca`.
     pub(super) has_signatures: bool,
 }
 
 impl Layout {
-    /// Whether there is such a database.
+    /// Returns whether the database exists under a root.
     pub(super) fn is_under(&self, root: &Path) -> bool {
         root.join(self.database.trim_start_matches('/')).exists()
     }
 }
 
-/// An open store with a database.
+/// An open store.
 #[derive(Debug)]
 pub struct RegisteredStore {
     layout: &'static Layout,
@@ -77,7 +79,7 @@ impl RegisteredStore {
         })
     }
 
-    /// The rows between two paths, through the unique index on `path`.
+    /// The query for rows between two paths; it uses the unique index on `path`.
     pub(super) fn query(&self) -> String {
         let more = if self.layout.has_signatures {
             "sigs, ca"
@@ -90,7 +92,7 @@ impl RegisteredStore {
         )
     }
 
-    /// Up to `limit` rows with `from < path < to`, in the order of paths.
+    /// Returns up to `limit` rows with `from < path < to`, in the order of paths.
     fn rows(&self, from: &str, to: &str, limit: usize) -> Result<Vec<Registered>, SourceError> {
         let query = self.query();
         let limit = i64::try_from(limit).unwrap_or(i64::MAX);
@@ -137,7 +139,8 @@ impl RegisteredStore {
         })
     }
 
-    /// Derivations that may have built an item: the one that it is registered with, then those that are valid.
+    /// Returns the derivations that may have built an item: the registered deriver, then valid
+    /// derivations with that output.
     fn derivers(&self, path: &str) -> Result<Vec<String>, SourceError> {
         self.database.read(|transaction| {
             let registered: Option<Option<String>> = transaction
@@ -169,7 +172,7 @@ impl Source for RegisteredStore {
         if !is_hash_part(hash_part) {
             return Ok(None);
         }
-        // A path goes on with `-` and at least one character; `.` is what follows `-`.
+        // After the hash part come `-` and at least one character; `.` is the character after `-`.
         let from = format!("{}/{hash_part}-", self.store_dir);
         let to = format!("{}/{hash_part}.", self.store_dir);
         let row = self.rows(&from, &to, 1)?.into_iter().next();
@@ -205,7 +208,8 @@ impl Source for RegisteredStore {
     fn named(&self, package: &str) -> Result<Vec<Item>, SourceError> {
         let mut from = self.store_dir.clone();
         from.push('/');
-        // 32 characters of any kind and a dash; a wildcard in the name stands for itself.
+        // Skips the hash part and a dash. `substr` compares the name, so it can't contain
+        // wildcards.
         let start = from.len() + HASH_PART + 2;
         let paths: Vec<String> = self.database.read(|transaction| {
             let mut statement = transaction.prepare_cached(
@@ -246,7 +250,7 @@ impl Source for RegisteredStore {
             let mut rows = statement.query(params![before, least, limit])?;
             let mut briefs = Vec::new();
             while let Some(row) = rows.next()? {
-                // A row that is wrong is spoken of where its item is asked for.
+                // Skip malformed rows here; `find` reports them.
                 briefs.extend(brief(row));
             }
             Ok(briefs)
@@ -262,7 +266,7 @@ impl Source for RegisteredStore {
     }
 
     fn items(&self, after: Option<&str>, limit: usize) -> Result<Vec<Item>, SourceError> {
-        // All store paths lie between `<dir>/` and `<dir>0`, as `0` follows `/`.
+        // All store paths sort between `<dir>/` and `<dir>0`: `0` is the character after `/`.
         let to = format!("{}0", self.store_dir);
         let mut from = after.map_or_else(|| format!("{}/", self.store_dir), Into::into);
         let limit = limit.min(MAX_PAGE);
@@ -274,7 +278,7 @@ impl Source for RegisteredStore {
             for row in rows {
                 match self.item(row) {
                     Ok(item) => items.push(item),
-                    Err(error) => tracing::warn!(%error, "left out of the store's items"),
+                    Err(error) => tracing::warn!(%error, "skipping an item that can't be read"),
                 }
             }
         }

@@ -1,7 +1,9 @@
-//! Plain files and folders as store items: each gets the content-addressed path that `nix-store --add` or Guix's `add-to-store`
-//! (recursive, SHA-256) would give it, without a store and without references.
+//! Plain files and folders as store items. Each gets the content-addressed path that
+//! `nix-store --add` or Guix's `add-to-store` (recursive, SHA-256) would give it. That needs no
+//! store, and the items have no references.
 //!
-//! A tree that is a symbolic link is published as that link, as the daemons do it; end its path with `/` to publish what it leads to.
+//! A symbolic link is published as a link, as the daemons do. End its path with `/` to publish its
+//! target.
 //!
 //! ```no_run
 //! use interplanar_server::store::trees::{Tree, Trees};
@@ -26,13 +28,13 @@ use crate::nar_dump;
 /// A file or folder to publish.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Tree {
-    /// Where it is.
+    /// The path of the file or folder.
     pub path: PathBuf,
-    /// The name after the hash; the path's last component if absent.
+    /// The name of the store item; by default the last component of the path.
     pub name: Option<String>,
 }
 
-/// Trees, hashed once when they were opened.
+/// The trees of a command line; they are hashed when they are opened.
 #[derive(Debug)]
 pub struct Trees {
     store_dir: String,
@@ -41,12 +43,13 @@ pub struct Trees {
 }
 
 impl Trees {
-    /// Reads all the trees to know their paths in `store_dir`.
+    /// Reads and hashes all trees, to compute their store paths.
     pub fn open(trees: &[Tree], store_dir: &str) -> Result<Self, SourceError> {
         let mut items = BTreeMap::new();
         for tree in trees {
             let item = hash(tree, store_dir)?;
-            tracing::info!(tree = %tree.path.display(), path = %item.store_path, "hashed");
+            let path = item.store_path.as_str();
+            tracing::info!(tree = %tree.path.display(), path, "publishing a tree");
             let place = absolute(&tree.path)?;
             items.insert(item.store_path.as_str().into(), (item, place));
         }
@@ -104,7 +107,8 @@ fn hash(tree: &Tree, store_dir: &str) -> Result<Item, SourceError> {
     let store_path = StorePath::content_addressed(store_dir, &name(tree)?, &nar_hash, &[])
         .map_err(|_| SourceError::Tree {
             path: tree.path.clone(),
-            expected: "a name of letters, digits and +-._?= and a store directory",
+            reason: "a store item's name may hold only letters, digits and +-._?=, \
+                     and its store directory must be a path like /gnu/store",
         })?;
     Ok(Item {
         store_path,
@@ -118,7 +122,8 @@ fn hash(tree: &Tree, store_dir: &str) -> Result<Item, SourceError> {
     })
 }
 
-/// Nix's assertion. Guix has none, and an unknown line would break its signatures.
+/// Returns Nix's content-address assertion. Guix has none, and an unknown line would break its
+/// signatures.
 fn content_address(store_dir: &str, nar_hash: &Sha256) -> Option<String> {
     (store_dir != "/gnu/store").then(|| format!("fixed:r:{nar_hash}"))
 }
@@ -127,7 +132,7 @@ fn name(tree: &Tree) -> Result<String, SourceError> {
     if let Some(name) = &tree.name {
         return Ok(name.clone());
     }
-    // `.` and `..` have no last component of their own.
+    // `.` and `..` have no last component: resolve them.
     let last = match tree.path.file_name() {
         Some(last) => Some(last.to_os_string()),
         None => std::fs::canonicalize(&tree.path)
@@ -138,11 +143,12 @@ fn name(tree: &Tree) -> Result<String, SourceError> {
     last.and_then(|last| last.into_string().ok())
         .ok_or_else(|| SourceError::Tree {
             path: tree.path.clone(),
-            expected: "a name that a store path can have; give it one",
+            reason: "its name is not UTF-8 or missing; rename it",
         })
 }
 
-/// A later change of the working directory must not matter. (Symbolic links and a final `/` stay.)
+/// Returns an absolute path, so that a later change of the working directory doesn't matter.
+/// Symbolic links and a final `/` stay.
 fn absolute(path: &Path) -> Result<PathBuf, SourceError> {
     std::path::absolute(path).map_err(|error| SourceError::io(path, &error))
 }

@@ -118,7 +118,7 @@ fn a_car_that_is_no_whole_snapshot_leaves_nothing() {
     let stray = [blocks.as_slice(), &[Block::raw("stray".into())]].concat();
     let cases = [
         (write(&blocks[..blocks.len() - 1], false), "missing"),
-        (write(&stray, false), "no part of the snapshot"),
+        (write(&stray, false), "doesn't belong to it"),
         (write(&blocks, true), "hash"),
         (write(&blocks[1..], false), "missing"),
     ];

@@ -147,7 +147,7 @@ fn killed_in_the_middle_it_goes_on_with_a_whole_snapshot() {
             "baked",
             "published in Kubo",
             "snapshot",
-            "snapshot published",
+            "published the snapshot",
         ];
         let sign = sign[round as usize % sign.len()];
         wait_until(sign, || publish.log().contains(sign));
@@ -168,7 +168,7 @@ fn killed_in_the_middle_it_goes_on_with_a_whole_snapshot() {
             }
         } else {
             assert!(
-                err.contains("has no snapshot") || err.contains("no cache folder"),
+                err.contains("has no snapshot") || err.contains("not a cache folder"),
                 "{err}"
             );
         }
@@ -192,7 +192,7 @@ fn while_kubo_is_down_the_snapshot_waits_and_it_is_published_when_it_is_back() {
     kubo.stop();
     let publish = trees.publish(0..4, &[]);
     wait_until("that Kubo is away is said", || {
-        publish.log().contains("Kubo is away")
+        publish.log().contains("Kubo is unreachable")
     });
     let kubo = kubo.restart();
     let after = trees.root(4);

@@ -1,23 +1,24 @@
-//! Snapshots: the whole cache as a UnixFS directory, which any IPFS gateway serves to stock clients without a server of ours.
+//! Snapshots: a whole cache as one UnixFS directory. Any IPFS gateway serves it to stock clients,
+//! without a server of ours.
 //!
 //! ```text
 //! <root>/nix-cache-info   signing-key.pub
-//!        <hash part>.narinfo              relative URLs, no `ipfs:` entries
-//!        nar/[<method>/]<item>            the baked DAGs themselves
+//!        <hash part>.narinfo        relative URLs, no `ipfs:` entries
+//!        nar/[<method>/]<item>      the baked DAGs themselves
 //!
-//! <dir>/snapshot.json                     the current root, the old ones, what Kubo was given; written last
+//! <dir>/snapshot.json               the current and old roots, and what is in Kubo; written last
 //! ```
-//! A change rewrites only the nodes on its path. New nodes are durable before the state names their root, so a kill at any moment leaves
-//! the snapshot before or the one after. An old root is kept for as long as clients may have its narinfos; what only it needs goes
-//! with [`super::space`].
+//! A change rewrites only the nodes on its path. New nodes are durable before the state names their
+//! root. So a kill at any moment leaves the old snapshot or the new one. An old root stays while
+//! clients may have its narinfos; then [`super::space`] deletes the blocks that only it needs.
 //!
-//! Restriction: one process changes a cache folder, the one that holds its block store.
+//! Restriction: only the process that has locked the block store changes the snapshots.
 
-mod fresh;
+mod directory;
+mod new_blocks;
 mod state;
 #[cfg(test)]
 mod tests;
-mod tree;
 
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -29,18 +30,18 @@ use interplanar_core::unixfs::DirectoryError;
 use super::BakeError;
 use crate::blocks::{BlockStore, BlocksError};
 use crate::unix_time::now;
-pub use fresh::fresh;
-use state::State;
-pub use state::{InKubo, Old};
-pub use tree::Entry;
-use tree::Tree;
+use directory::SnapshotDirectory;
+pub use directory::SnapshotItem;
+pub use new_blocks::new_blocks;
+use state::SnapshotsState;
+pub use state::{InKubo, OldSnapshot};
 
-/// Why a snapshot can't be changed; it is as it was.
+/// Why a snapshot can't be read or changed. It stays as it was.
 #[non_exhaustive]
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum SnapshotError {
-    /// A node of it is lost or malformed.
-    #[error("the snapshot can't be read: {0}")]
+    /// A node of the snapshot is lost or malformed.
+    #[error("can't read the snapshot: {0}")]
     Directory(#[from] DirectoryError),
     /// The cache folder can't be read or written.
     #[error(transparent)]
@@ -53,41 +54,42 @@ impl From<BlocksError> for SnapshotError {
     }
 }
 
-/// The snapshots of a cache folder; clones share them.
+/// The snapshots of a cache folder. Clones share their state.
 #[derive(Clone)]
 pub struct Snapshots {
     path: PathBuf,
     blocks: BlockStore,
-    state: Arc<Mutex<State>>,
+    state: Arc<Mutex<SnapshotsState>>,
 }
 
-/// The right to change them, which one has at a time.
-pub struct Held<'a> {
+/// Exclusive access to the snapshots, to read and change them.
+pub struct HeldSnapshots<'a> {
     path: &'a Path,
     blocks: &'a BlockStore,
-    state: MutexGuard<'a, State>,
+    state: MutexGuard<'a, SnapshotsState>,
 }
 
-/// What becomes of a snapshot.
+/// The difference between a snapshot and the next one.
 #[derive(Debug, Default)]
-pub struct Changes {
-    /// Files at its root by their names, and their bytes.
+pub struct SnapshotChanges {
+    /// Names and contents of files at the root.
     pub files: Vec<(&'static str, Vec<u8>)>,
-    /// Hash parts of items that go.
+    /// Hash parts of the items to remove.
     pub remove: Vec<String>,
-    /// Whether nothing of the snapshot before is kept.
-    pub anew: bool,
-    /// What the narinfos were made with.
+    /// Whether to build the snapshot from nothing instead of changing the current one.
+    pub rebuild: bool,
+    /// A hash of all that shapes the narinfos, except the items.
     pub settings: String,
-    /// For how long the one before is kept.
+    /// How long the previous snapshot is kept.
     pub keep_for: Duration,
 }
 
 impl Snapshots {
-    /// Reads the state in a cache folder; none at all, or one that can't be read, is a cache without a snapshot.
+    /// Reads the state in a cache folder. A missing or malformed state means that there is no
+    /// snapshot.
     pub fn open(dir: &Path, blocks: BlockStore) -> Self {
         let path = dir.join("snapshot.json");
-        let state = State::read(&path);
+        let state = SnapshotsState::read(&path);
         Self {
             path,
             blocks,
@@ -95,9 +97,9 @@ impl Snapshots {
         }
     }
 
-    /// Waits for whoever holds them.
-    pub fn hold(&self) -> Held<'_> {
-        Held {
+    /// Waits for exclusive access.
+    pub fn hold(&self) -> HeldSnapshots<'_> {
+        HeldSnapshots {
             path: &self.path,
             blocks: &self.blocks,
             state: self.state.lock().unwrap_or_else(PoisonError::into_inner),
@@ -105,18 +107,18 @@ impl Snapshots {
     }
 }
 
-impl Held<'_> {
-    /// The current one.
+impl HeldSnapshots<'_> {
+    /// The root of the current snapshot.
     pub fn root(&self) -> Option<Cid> {
         self.state.root
     }
 
-    /// What the narinfos of the current one were made with.
+    /// The settings that the narinfos of the current snapshot were made with.
     pub fn settings(&self) -> &str {
         &self.state.settings
     }
 
-    /// All whose blocks are to stay: the current one, the old ones, and those that were imported.
+    /// The roots whose blocks must stay: the current one, old ones, and imported ones.
     pub fn roots(&self) -> Vec<Cid> {
         let old = self.state.old.iter().map(|old| old.root);
         let current = self.state.root.into_iter();
@@ -124,31 +126,31 @@ impl Held<'_> {
         all.collect()
     }
 
-    /// Those that stay until somebody says otherwise: the current one, and those that were imported.
+    /// The roots that don't expire: the current one, and imported ones.
     pub fn current(&self) -> Vec<Cid> {
         let current = self.state.root.into_iter();
         current.chain(self.state.imported.clone()).collect()
     }
 
-    /// Old ones that nobody can have any more.
+    /// The expired roots: no client has narinfos of them any more.
     pub fn expired(&self) -> Vec<Cid> {
         let now = now();
         let old = self.state.old.iter().filter(|old| old.until <= now);
         old.map(|old| old.root).collect()
     }
 
-    /// How long it is until an old one has had its time; `None` where there is none.
+    /// The time until the next old root expires; `None` if there is none.
     pub fn next_expiry(&self) -> Option<Duration> {
         let old = self.state.old.iter().map(|old| old.until).min()?;
         Some(Duration::from_secs(old.saturating_sub(now())))
     }
 
-    /// What Kubo was given.
+    /// What is in Kubo.
     pub fn in_kubo(&self) -> &InKubo {
         &self.state.kubo
     }
 
-    /// Notes what Kubo is given.
+    /// Stores what is in Kubo.
     ///
     /// # Errors
     /// The state can't be written.
@@ -158,7 +160,7 @@ impl Held<'_> {
         self.save(state)
     }
 
-    /// Notes a root that came from elsewhere, whose blocks are here.
+    /// Stores the root of an imported snapshot, whose blocks are in the block store.
     ///
     /// # Errors
     /// The state can't be written.
@@ -170,7 +172,7 @@ impl Held<'_> {
         self.save(state)
     }
 
-    /// Forgets a root: an old one, or the current one, which is then made anew.
+    /// Forgets a root. If it is the current one, the next snapshot is built from nothing.
     ///
     /// # Errors
     /// The state can't be written.
@@ -182,41 +184,42 @@ impl Held<'_> {
         self.save(state)
     }
 
-    /// The hash parts of all items in the current one.
+    /// Returns the hash parts of all items in the current snapshot.
     ///
     /// # Errors
     /// A node is lost.
     pub fn listed(&self) -> Result<Vec<String>, SnapshotError> {
         match self.state.root {
-            Some(root) => Ok(tree::listed(self.blocks, root)?),
+            Some(root) => Ok(directory::listed(self.blocks, root)?),
             None => Ok(Vec::new()),
         }
     }
 
-    /// Makes the next one, with the items of `put` in place of what there is of them; gives its root if it is another.
+    /// Makes the next snapshot: applies `changes`, and adds or replaces the items of `put`. Returns
+    /// its root if that differs from the current one.
     ///
     /// # Errors
     /// [`SnapshotError`].
     pub fn apply(
         &mut self,
-        changes: Changes,
-        put: &mut dyn Iterator<Item = Entry>,
+        changes: SnapshotChanges,
+        put: &mut dyn Iterator<Item = SnapshotItem>,
     ) -> Result<Option<Cid>, SnapshotError> {
-        let mut tree = match self.state.root.filter(|_| !changes.anew) {
-            Some(root) => Tree::open(self.blocks, &root)?,
-            None => Tree::empty(self.blocks),
+        let mut directory = match self.state.root.filter(|_| !changes.rebuild) {
+            Some(root) => SnapshotDirectory::open(self.blocks, &root)?,
+            None => SnapshotDirectory::empty(self.blocks),
         };
         for (name, bytes) in &changes.files {
-            tree.put_file(name, bytes)?;
+            directory.put_file(name, bytes)?;
         }
         for hash_part in &changes.remove {
-            tree.remove(hash_part)?;
+            directory.remove(hash_part)?;
         }
-        for entry in put {
-            tree.put(&entry)?;
+        for item in put {
+            directory.put(&item)?;
         }
-        let root = tree.finish()?;
-        // Everything that the state speaks of is durable before it is.
+        let root = directory.finish()?;
+        // Make all blocks durable before the state that refers to them.
         self.blocks.flush()?;
         let mut state = self.state.clone();
         let is_new = state.root != Some(root);
@@ -224,7 +227,9 @@ impl Held<'_> {
             let now = now();
             let until = now.saturating_add(changes.keep_for.as_secs());
             state.old.retain(|old| old.root != root);
-            state.old.extend(state.root.map(|root| Old { root, until }));
+            state
+                .old
+                .extend(state.root.map(|root| OldSnapshot { root, until }));
             state.root = Some(root);
             state.made = now;
         }
@@ -235,7 +240,7 @@ impl Held<'_> {
         Ok(is_new.then_some(root))
     }
 
-    /// Takes items out of the current one, if there is one.
+    /// Removes items from the current snapshot, if there is one.
     ///
     /// # Errors
     /// [`SnapshotError`].
@@ -247,16 +252,16 @@ impl Held<'_> {
         if self.state.root.is_none() || hash_parts.is_empty() {
             return Ok(());
         }
-        let changes = Changes {
+        let changes = SnapshotChanges {
             remove: hash_parts,
             settings: self.state.settings.clone(),
             keep_for,
-            ..Changes::default()
+            ..SnapshotChanges::default()
         };
         self.apply(changes, &mut std::iter::empty()).map(drop)
     }
 
-    fn save(&mut self, state: State) -> Result<(), BakeError> {
+    fn save(&mut self, state: SnapshotsState) -> Result<(), BakeError> {
         state.write(self.path)?;
         *self.state = state;
         Ok(())

@@ -1,10 +1,12 @@
-//! The state of the snapshots: `snapshot.json`.
+//! The state of the snapshots, stored in `snapshot.json`.
 //!
 //! ```json
-//! { "version": 1, "root": "bafy…", "made": 1790000000, "settings": "…", "old": [ { "root": "bafy…", "until": 1790130000 } ], "imported": [],
-//!   "kubo": { "id": "12D3…", "key": "interplanar", "name": "k51…", "pinned": [ "bafy…" ], "published": "bafy…" } }
+//! { "version": 1, "root": "bafy…", "made": 1790000000, "settings": "…",
+//!   "old": [ { "root": "bafy…", "until": 1790130000 } ], "imported": [],
+//!   "kubo": { "id": "12D3…", "key": "interplanar", "name": "k51…",
+//!             "pinned": [ "bafy…" ], "published": "bafy…" } }
 //! ```
-//! `pinned` are the roots that we have pinned or were about to; nothing else is ever unpinned.
+//! `pinned` lists the roots that we have pinned or were about to. Nothing else is ever unpinned.
 
 use std::io::ErrorKind;
 use std::path::Path;
@@ -18,56 +20,57 @@ use crate::atomic;
 /// The version of the file format.
 const VERSION: u32 = 1;
 
-/// What is known of a cache's snapshots.
+/// The snapshots of a cache folder.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub(super) struct State {
+pub(super) struct SnapshotsState {
     pub(super) root: Option<Cid>,
-    /// When it was made, in seconds since 1970.
+    /// When the current snapshot was made, in seconds since 1970.
     pub(super) made: u64,
-    /// What its narinfos were made with: if that is another now, all are made anew.
+    /// The settings that its narinfos were made with. If they change, the next snapshot is
+    /// built from nothing.
     pub(super) settings: String,
-    pub(super) old: Vec<Old>,
+    pub(super) old: Vec<OldSnapshot>,
     pub(super) imported: Vec<Cid>,
     pub(super) kubo: InKubo,
 }
 
-/// A root that was the current one.
+/// A root that was the current one before.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Old {
-    /// Its CID.
+pub struct OldSnapshot {
+    /// The root's CID.
     pub root: Cid,
-    /// Until when clients may have its narinfos, in seconds since 1970.
+    /// The time until which clients may have its narinfos, in seconds since 1970.
     pub until: u64,
 }
 
-/// What a Kubo node was given.
+/// What is in a Kubo node.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct InKubo {
-    /// Its peer ID.
+    /// The peer ID of the node.
     pub id: String,
-    /// The key that is published under.
+    /// The key in Kubo whose IPNS name is used.
     pub key: String,
-    /// Its name.
+    /// The IPNS name of that key.
     pub name: String,
-    /// Roots that we have pinned, or were about to.
+    /// Roots that we have pinned or were about to.
     pub pinned: Vec<Cid>,
-    /// What the name leads to.
+    /// The root that the name refers to.
     pub published: Option<Cid>,
 }
 
 #[derive(Serialize, Deserialize)]
-struct Stored {
+struct StoredState {
     version: u32,
     root: Option<String>,
     made: u64,
     settings: String,
-    old: Vec<StoredOld>,
+    old: Vec<StoredOldSnapshot>,
     imported: Vec<String>,
     kubo: StoredKubo,
 }
 
 #[derive(Serialize, Deserialize)]
-struct StoredOld {
+struct StoredOldSnapshot {
     root: String,
     until: u64,
 }
@@ -81,35 +84,42 @@ struct StoredKubo {
     published: Option<String>,
 }
 
-impl State {
+impl SnapshotsState {
     pub(super) fn read(path: &Path) -> Self {
         let json = match std::fs::read(path) {
             Ok(json) => json,
             Err(error) if error.kind() == ErrorKind::NotFound => return Self::default(),
             Err(error) => {
-                tracing::error!(path = %path.display(), %error, "the state of the snapshot can't be read; it is made anew");
+                tracing::error!(
+                    path = %path.display(),
+                    %error,
+                    "can't read the state of the snapshots; the next one is built from nothing"
+                );
                 return Self::default();
             }
         };
         let stored = serde_json::from_slice(&json).ok();
-        stored.and_then(Stored::read).unwrap_or_else(|| {
-            tracing::error!(path = %path.display(), "not the state of a snapshot; it is made anew");
+        stored.and_then(StoredState::read).unwrap_or_else(|| {
+            tracing::error!(
+                path = %path.display(),
+                "the state of the snapshots is malformed; the next one is built from nothing"
+            );
             Self::default()
         })
     }
 
     pub(super) fn write(&self, path: &Path) -> Result<(), BakeError> {
-        let json = serde_json::to_vec_pretty(&Stored::of(self));
+        let json = serde_json::to_vec_pretty(&StoredState::of(self));
         json.map_err(std::io::Error::from)
             .and_then(|json| atomic::write(path, &json))
             .map_err(BakeError::io(path))
     }
 }
 
-impl Stored {
-    fn of(state: &State) -> Self {
+impl StoredState {
+    fn of(state: &SnapshotsState) -> Self {
         let texts = |cids: &[Cid]| cids.iter().map(Cid::to_string).collect();
-        let old = state.old.iter().map(|old| StoredOld {
+        let old = state.old.iter().map(|old| StoredOldSnapshot {
             root: old.root.to_string(),
             until: old.until,
         });
@@ -130,7 +140,7 @@ impl Stored {
         }
     }
 
-    fn read(self) -> Option<State> {
+    fn read(self) -> Option<SnapshotsState> {
         if self.version != VERSION {
             return None;
         }
@@ -140,12 +150,12 @@ impl Stored {
             cids.collect::<Option<Vec<Cid>>>()
         };
         let old = self.old.into_iter().map(|old| {
-            Some(Old {
+            Some(OldSnapshot {
                 root: cid::parse(&old.root).ok()?,
                 until: old.until,
             })
         });
-        Some(State {
+        Some(SnapshotsState {
             root: one(self.root)?,
             made: self.made,
             settings: self.settings,

@@ -28,7 +28,7 @@ impl Cache {
         Block::verify(*cid, self.blocks.get(cid).unwrap()?).ok()
     }
 
-    /// All files of a directory by their paths.
+    /// Returns all files of a directory by their paths.
     fn files(&self, root: &Cid) -> BTreeMap<String, Cid> {
         let mut files = BTreeMap::new();
         let mut open = vec![(String::new(), *root, false)];
@@ -57,11 +57,11 @@ impl Cache {
 }
 
 fn hash_part(number: u32) -> String {
-    // Nix's base 32 has no e, o, t, u; digits are in it.
+    // Nix's base 32 has digits, but not e, o, t and u.
     format!("{number:032}")
 }
 
-fn entry(cache: &Cache, number: u32, method: &str) -> Entry {
+fn entry(cache: &Cache, number: u32, method: &str) -> SnapshotItem {
     let block = Block::raw(format!("nar {number} {method}").into());
     cache.blocks.put(std::slice::from_ref(&block)).unwrap();
     let (hash_part, url) = (
@@ -72,25 +72,25 @@ fn entry(cache: &Cache, number: u32, method: &str) -> Entry {
         "StorePath: /nix/store/{hash_part}-a+b\nURL: {url}\nCompression: {method}\nNarHash: sha256:{}\nNarSize: 96\nReferences: \n",
         "0".repeat(52)
     );
-    Entry {
+    SnapshotItem {
         hash_part,
         narinfo: narinfo.into(),
         files: vec![(url, *block.cid())],
     }
 }
 
-fn changes(remove: &[u32]) -> Changes {
-    Changes {
+fn changes(remove: &[u32]) -> SnapshotChanges {
+    SnapshotChanges {
         files: vec![("nix-cache-info", b"StoreDir: /nix/store\n".to_vec())],
         remove: remove.iter().map(|number| hash_part(*number)).collect(),
         settings: "s".to_owned(),
         keep_for: KEEP,
-        ..Changes::default()
+        ..SnapshotChanges::default()
     }
 }
 
 #[test]
-fn items_come_and_go_and_nothing_of_them_is_left() {
+fn items_are_added_and_removed_without_leftovers() {
     let cache = Cache::new();
     let snapshots = cache.snapshots();
     let mut held = snapshots.hold();
@@ -109,10 +109,10 @@ fn items_come_and_go_and_nothing_of_them_is_left() {
         ]
     );
     assert_eq!(held.listed().unwrap().len(), 2);
-    // The same again is the same root.
+    // Adding the same item again keeps the root.
     let mut put = [entry(&cache, 2, "gzip")].into_iter();
     assert_eq!(held.apply(changes(&[]), &mut put), Ok(None));
-    // An item in another compression leaves nothing in the first.
+    // With another compression, nothing stays in the folder of the first.
     let mut put = [entry(&cache, 2, "xz")].into_iter();
     let second = held.apply(changes(&[1]), &mut put).unwrap().unwrap();
     let names: Vec<String> = cache.files(&second).into_keys().collect();
@@ -124,7 +124,7 @@ fn items_come_and_go_and_nothing_of_them_is_left() {
             "nix-cache-info".to_owned()
         ]
     );
-    // And with the last item its folders go.
+    // With the last item, its folders are removed.
     held.remove(vec![two], KEEP).unwrap();
     let last = held.root().unwrap();
     assert_eq!(
@@ -135,7 +135,7 @@ fn items_come_and_go_and_nothing_of_them_is_left() {
 }
 
 #[test]
-fn a_restart_goes_on_where_the_last_one_stood_and_unreadable_state_is_no_snapshot() {
+fn a_restart_continues_and_a_malformed_state_is_no_snapshot() {
     let cache = Cache::new();
     let snapshots = cache.snapshots();
     let mut put = (1..4).map(|number| entry(&cache, number, "zstd"));
@@ -156,7 +156,7 @@ fn a_restart_goes_on_where_the_last_one_stood_and_unreadable_state_is_no_snapsho
 }
 
 #[test]
-fn one_more_item_among_many_is_a_few_blocks() {
+fn adding_an_item_to_many_makes_a_few_blocks() {
     let cache = Cache::new();
     let snapshots = cache.snapshots();
     let mut held = snapshots.hold();
@@ -164,12 +164,12 @@ fn one_more_item_among_many_is_a_few_blocks() {
     let before = held.apply(changes(&[]), &mut put).unwrap().unwrap();
     let mut put = [entry(&cache, 6000, "zstd")].into_iter();
     let after = held.apply(changes(&[]), &mut put).unwrap().unwrap();
-    let new = fresh(&cache.blocks, after, Some(before), "nar").unwrap();
-    // The root and a shard or two, the folder of NARs, that of the method and a shard or two, and a narinfo or three.
+    let new = new_blocks(&cache.blocks, after, Some(before), "nar").unwrap();
+    // The root and its shards, the folder of NARs, that of the method and its shards, and narinfos.
     assert!(new.len() <= 12, "{}", new.len());
-    let all = fresh(&cache.blocks, after, None, "nar").unwrap();
+    let all = new_blocks(&cache.blocks, after, None, "nar").unwrap();
     assert!(all.len() > 6000 && new.iter().all(|cid| all.contains(cid)));
-    // It is the directory that is built at once.
+    // The result equals a directory that is built at once.
     let other = Cache::new();
     let (snapshots, mut put) = (
         other.snapshots(),
@@ -177,7 +177,7 @@ fn one_more_item_among_many_is_a_few_blocks() {
     );
     let whole = snapshots.hold().apply(changes(&[]), &mut put).unwrap();
     assert_eq!(whole, Some(after));
-    // What is in the folder of NARs is not sent with the directory.
+    // Files in the folder of NARs are not sent with the directory.
     let nar = entry(&cache, 1, "zstd").files[0].1;
     assert!(!all.contains(&nar) && cache.files(&after).values().any(|cid| *cid == nar));
 }
@@ -201,7 +201,7 @@ fn a_lost_node_is_named_and_the_snapshot_stays() {
 }
 
 #[test]
-fn links_say_the_bytes_of_all_blocks_below() {
+fn links_contain_the_bytes_of_all_blocks_below() {
     let cache = Cache::new();
     let snapshots = cache.snapshots();
     let mut held = snapshots.hold();

@@ -1,4 +1,4 @@
-//! Whether everything is whole.
+//! Verifies all blocks, and repairs what it can.
 
 use interplanar_core::block::Block;
 use interplanar_core::cid::Cid;
@@ -6,68 +6,68 @@ use interplanar_core::store_path::StorePath;
 
 use super::super::BakeError;
 use super::super::dag::blocks_of;
-use super::Shelves;
+use super::CacheParts;
 
-/// What a check found.
+/// The outcome of a check.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Checked {
     /// Blocks that were hashed.
     pub blocks: u64,
     /// Blocks that were wrong.
     pub wrong: u64,
-    /// Blocks that were wrong or missing and have been fetched anew.
-    pub mended: u64,
-    /// Snapshots that lack blocks: they are forgotten, and the current one is made anew.
+    /// Blocks that were wrong or missing and were fetched again.
+    pub repaired: u64,
+    /// Snapshots that lack blocks. They are forgotten, and a new one is built.
     pub snapshots: u64,
-    /// Items that lack blocks: they are forgotten, and baked again when they are asked for.
+    /// Items that lack blocks. They are forgotten, and baked again on request.
     pub items: Vec<StorePath>,
 }
 
 pub(super) fn check(
-    shelves: Shelves<'_>,
+    cache: CacheParts<'_>,
     progress: &mut dyn FnMut(u64),
     refetch: &mut dyn FnMut(&Cid) -> Option<Block>,
 ) -> Result<Checked, BakeError> {
     let mut done = Checked::default();
-    shelves.blocks.scrub(&mut |bytes, right| {
+    cache.blocks.scrub(&mut |bytes, is_right| {
         done.blocks += 1;
-        done.wrong += u64::from(!right);
+        done.wrong += u64::from(!is_right);
         progress(bytes);
     })?;
-    for item in shelves.all()? {
-        if mend(shelves, &item.roots(), &mut done, refetch)? {
+    for item in cache.all()? {
+        if repair(cache, &item.roots(), &mut done, refetch)? {
             continue;
         }
-        shelves.records.remove(&item.hash_part)?;
+        cache.records.remove(&item.hash_part)?;
         done.items.push(item.record.item.store_path);
     }
-    let mut snapshots = shelves.snapshots.hold();
+    let mut snapshots = cache.snapshots.hold();
     let roots = snapshots.roots();
-    // They share nearly all, so they are looked at together unless something is lost for good.
-    if !mend(shelves, &roots, &mut done, refetch)? {
+    // Snapshots share most nodes: check them together, and one by one only if a block is lost.
+    if !repair(cache, &roots, &mut done, refetch)? {
         for root in roots {
-            if !mend(shelves, &[root], &mut done, refetch)? {
+            if !repair(cache, &[root], &mut done, refetch)? {
                 snapshots.forget(&root)?;
                 done.snapshots += 1;
             }
         }
     }
-    shelves.blocks.flush()?;
+    cache.blocks.flush()?;
     Ok(done)
 }
 
-/// Whether all blocks below some roots are there, at last.
-fn mend(
-    shelves: Shelves<'_>,
+/// Fetches the missing blocks of some DAGs. Returns whether all are there in the end.
+fn repair(
+    cache: CacheParts<'_>,
     roots: &[Cid],
     done: &mut Checked,
     refetch: &mut dyn FnMut(&Cid) -> Option<Block>,
 ) -> Result<bool, BakeError> {
     loop {
-        let walked = blocks_of(shelves.blocks, roots);
+        let walked = blocks_of(cache.blocks, roots);
         let mut missing = walked.lost.into_iter().collect::<Vec<_>>();
         for cid in walked.cids {
-            if !missing.contains(&cid) && !shelves.blocks.has(&cid)? {
+            if !missing.contains(&cid) && !cache.blocks.has(&cid)? {
                 missing.push(cid);
             }
         }
@@ -78,8 +78,8 @@ fn mend(
             let Some(block) = refetch(&cid) else {
                 return Ok(false);
             };
-            shelves.blocks.put(&[block])?;
-            done.mended += 1;
+            cache.blocks.put(&[block])?;
+            done.repaired += 1;
         }
     }
 }

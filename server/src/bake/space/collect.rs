@@ -1,7 +1,8 @@
-//! Giving space back.
+//! Deletes items from a cache folder.
 //!
-//! Pins go first: a record whose pins can't be removed now stays, so that nothing stays pinned that nobody knows of any more. Then the record, so that no
-//! narinfo speaks of what goes; then the blocks that no other item needs.
+//! Pins are removed first: if that fails, the record stays, so that every pin has a record. Then
+//! the record is deleted, so that no narinfo refers to the item. Then the blocks are deleted that
+//! no other item uses.
 
 use std::collections::{HashMap, HashSet};
 use std::time::{Duration, SystemTime};
@@ -10,62 +11,66 @@ use interplanar_core::cid::Cid;
 use interplanar_core::store_path::StorePath;
 
 use super::super::BakeError;
-use super::super::dag::{Alive, blocks_of};
+use super::super::dag::{LiveBlocks, blocks_of};
 use super::super::record::Record;
-use super::usage::Needs;
-use super::{Kept, Shelves, snapshots};
+use super::usage::BlockUses;
+use super::{CacheParts, CachedItem, snapshots};
 
-/// What goes.
+/// Which items to delete.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Policy {
-    /// What nobody has asked for in so long.
+    /// Delete items that were not requested for this time.
     pub unused_for: Option<Duration>,
-    /// What was asked for longest ago, until the rest takes no more than so many bytes.
+    /// Delete the least recently requested items until the rest has at most this many bytes.
     pub max_bytes: Option<u64>,
-    /// Nothing that was asked for within this time, whatever else is said: clients may still have its narinfo.
+    /// Keep items that were requested within this time in any case: clients may still have
+    /// their narinfos.
     pub keep_for: Duration,
 }
 
-/// What went.
+/// The outcome of a deletion.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Collected {
-    /// The items that are gone.
+    /// The deleted items.
     pub items: Vec<StorePath>,
-    /// Items that should have gone, but Kubo didn't unpin them.
+    /// Items that should have been deleted, but could not be unpinned in Kubo.
     pub pinned: Vec<StorePath>,
-    /// Items that stay, since somebody asked for them, when Kubo had just unpinned them: to be published anew.
+    /// Items that were requested after they were unpinned in Kubo. They stay, and must be
+    /// published again.
     pub unpinned: Vec<StorePath>,
-    /// Blocks that are gone.
+    /// Number of deleted blocks.
     pub blocks: u64,
-    /// Bytes that the disk has back.
+    /// Bytes of disk space that were freed.
     pub bytes: u64,
 }
 
-/// What is to go, the item that was asked for longest ago first. `may_go` may keep some that are merely unused.
+/// Returns the items to delete, the least recently requested first. `may_delete` can keep items
+/// that are merely unused.
 pub(super) fn victims(
-    shelves: Shelves<'_>,
+    cache: CacheParts<'_>,
     policy: &Policy,
-    may_go: &dyn Fn(&Record) -> bool,
-) -> Result<Vec<Kept>, BakeError> {
+    may_delete: &dyn Fn(&Record) -> bool,
+) -> Result<Vec<CachedItem>, BakeError> {
     let now = SystemTime::now();
-    // A clock that was set back makes items young, not old.
-    let age = |item: &Kept| now.duration_since(item.served).unwrap_or_default();
+    // If the clock was set back, items look new, not old.
+    let age = |item: &CachedItem| now.duration_since(item.served).unwrap_or_default();
     let mut excess = match policy.max_bytes {
-        Some(most) => shelves.blocks.stats()?.bytes.saturating_sub(most),
+        Some(most) => cache.blocks.stats()?.bytes.saturating_sub(most),
         None => 0,
     };
     let kept_for = match policy.keep_for {
         Duration::ZERO => Duration::ZERO,
-        keep_for => keep_for.saturating_add(shelves.note_every),
+        keep_for => keep_for.saturating_add(cache.note_every),
     };
-    let items = shelves.all()?;
-    let mut needs = match excess {
+    let items = cache.all()?;
+    let mut block_uses = match excess {
         0 => None,
-        _ => Some(Needs::of(shelves, &items)?),
+        _ => Some(BlockUses::of(cache, &items)?),
     };
-    if let Some(needs) = &needs {
-        // What went before goes from the disk with the last snapshot that has it.
-        excess = excess.saturating_sub(snapshots::pending(shelves, needs)?);
+    if let Some(block_uses) = &block_uses {
+        // Blocks of items deleted earlier are freed when the last snapshot with them
+        // expires.
+        excess = excess.saturating_sub(snapshots::pending(cache, block_uses)?);
     }
     let mut victims = Vec::new();
     for (index, item) in items.into_iter().enumerate() {
@@ -73,8 +78,10 @@ pub(super) fn victims(
             continue;
         }
         let unused = policy.unused_for.is_some_and(|limit| age(&item) >= limit);
-        if (unused && may_go(&item.record)) || excess > 0 {
-            let freed = needs.as_mut().map_or(0, |needs| needs.release(index));
+        if (unused && may_delete(&item.record)) || excess > 0 {
+            let freed = block_uses
+                .as_mut()
+                .map_or(0, |block_uses| block_uses.release(index));
             excess = excess.saturating_sub(freed);
             victims.push(item);
         }
@@ -82,80 +89,82 @@ pub(super) fn victims(
     Ok(victims)
 }
 
-/// Has them go. No bake may run meanwhile.
+/// Deletes the victims. No bake may run meanwhile.
 pub(super) fn collect(
-    shelves: Shelves<'_>,
-    victims: Vec<Kept>,
+    cache: CacheParts<'_>,
+    victims: Vec<CachedItem>,
     keep_for: Duration,
     unpin: &mut dyn FnMut(&[Cid]) -> bool,
 ) -> Result<Collected, BakeError> {
     let mut done = Collected::default();
-    // Nobody may make another snapshot of what goes meanwhile.
-    let mut held = shelves.snapshots.hold();
+    // Nobody may make another snapshot of the victims meanwhile.
+    let mut held = cache.snapshots.hold();
     let old = snapshots::unpinned(&mut held, unpin)?;
     if victims.is_empty() && old.is_empty() {
         return Ok(done);
     }
-    let all = shelves.all()?;
+    let all = cache.all()?;
     let mut pins = Pins::of(&all);
-    let going: HashSet<&str> = victims.iter().map(|one| one.hash_part.as_str()).collect();
-    let mut alive = Alive::default();
+    let deleting: HashSet<&str> = victims.iter().map(|one| one.hash_part.as_str()).collect();
+    let mut live = LiveBlocks::default();
     for item in &all {
-        if !going.contains(item.hash_part.as_str()) && !keep(shelves, item, &mut alive) {
+        if !deleting.contains(item.hash_part.as_str()) && !keep(cache, item, &mut live) {
             return Ok(done);
         }
     }
-    let (mut gone, mut whole) = (Vec::new(), true);
+    let (mut deleted, mut all_known) = (Vec::new(), true);
     for victim in victims {
-        if remove(shelves, &victim, &mut pins, unpin, &mut done)? {
+        if remove(cache, &victim, &mut pins, unpin, &mut done)? {
             done.items.push(victim.record.item.store_path.clone());
-            gone.push(victim);
+            deleted.push(victim);
         } else {
-            whole &= keep(shelves, &victim, &mut alive);
+            all_known &= keep(cache, &victim, &mut live);
         }
     }
-    let hash_parts = gone.iter().map(|item| item.hash_part.clone());
-    snapshots::leave(&mut held, hash_parts.collect(), keep_for)?;
-    snapshots::keep(shelves, &mut held, &old, &mut alive)?;
-    if !whole {
+    let hash_parts = deleted.iter().map(|item| item.hash_part.clone());
+    snapshots::remove_items(&mut held, hash_parts.collect(), keep_for)?;
+    snapshots::keep(cache, &mut held, &old, &mut live)?;
+    if !all_known {
         return Ok(done);
     }
-    let mut roots: Vec<Cid> = gone.iter().flat_map(Kept::roots).collect();
+    let mut roots: Vec<Cid> = deleted.iter().flat_map(CachedItem::roots).collect();
     roots.extend(&old);
-    let mut dead = blocks_of(shelves.blocks, &roots).cids;
-    dead.retain(|cid| !alive.has(cid));
+    let mut unused = blocks_of(cache.blocks, &roots).cids;
+    unused.retain(|cid| !live.has(cid));
     for root in &old {
         held.forget(root)?;
     }
-    done.blocks = shelves.blocks.remove(&dead)?;
-    done.bytes = shelves.blocks.compact()?.bytes;
+    done.blocks = cache.blocks.remove(&unused)?;
+    done.bytes = cache.blocks.compact()?.bytes;
     Ok(done)
 }
 
-/// False if a block of an item that stays is lost: what hangs below it can't be told, so nothing may go that may be part of it.
-fn keep(shelves: Shelves<'_>, item: &Kept, alive: &mut Alive) -> bool {
-    let added = alive.add(shelves.blocks, &item.roots());
+/// Adds the blocks of an item that stays to `live`. Returns false if one is lost: the blocks below
+/// it are then unknown, so no block may be deleted.
+fn keep(cache: CacheParts<'_>, item: &CachedItem, live: &mut LiveBlocks) -> bool {
+    let added = live.add(cache.blocks, &item.roots());
     if let Err(lost) = added {
         tracing::error!(
             path = item.record.item.store_path.as_str(),
             block = %lost,
-            "a block of an item that stays is lost, so no block goes; run `interplanar fsck`"
+            "not deleting any blocks, because an item has lost a block; \
+             repair it with `interplanar fsck`"
         );
     }
     added.is_ok()
 }
 
-/// Takes the pins and the record of an item away; false if it stays.
+/// Removes the pins and the record of an item. Returns false if the item stays.
 fn remove(
-    shelves: Shelves<'_>,
-    victim: &Kept,
+    cache: CacheParts<'_>,
+    victim: &CachedItem,
     pins: &mut Pins,
     unpin: &mut dyn FnMut(&[Cid]) -> bool,
     done: &mut Collected,
 ) -> Result<bool, BakeError> {
     let path = &victim.record.item.store_path;
-    if shelves.records.served(&victim.hash_part) != Some(victim.served) {
-        // Somebody has just asked for it.
+    if cache.records.served(&victim.hash_part) != Some(victim.served) {
+        // The item has just been requested.
         return Ok(false);
     }
     let own = pins.only_of(victim);
@@ -163,7 +172,7 @@ fn remove(
         done.pinned.push(path.clone());
         return Ok(false);
     }
-    let records = shelves.records;
+    let records = cache.records;
     if !records.remove_unless_noted(&victim.hash_part, victim.served)? {
         if !own.is_empty() {
             records.update(&victim.hash_part, Record::unpublish)?;
@@ -172,31 +181,31 @@ fn remove(
         return Ok(false);
     }
     pins.remove(victim);
-    let listing = shelves.listings.join(format!("{}.ls", victim.hash_part));
-    // It is of no use without its record, and harmless.
+    let listing = cache.listings.join(format!("{}.ls", victim.hash_part));
+    // A listing that stays without its record does no harm.
     let _ = std::fs::remove_file(listing);
     Ok(true)
 }
 
-/// How many items need each DAG, for those that are pinned.
+/// Counts the items that use each DAG.
 struct Pins(HashMap<Cid, u32>);
 
 impl Pins {
-    fn of(items: &[Kept]) -> Self {
+    fn of(items: &[CachedItem]) -> Self {
         let mut needed = HashMap::new();
-        for cid in items.iter().flat_map(Kept::roots) {
+        for cid in items.iter().flat_map(CachedItem::roots) {
             *needed.entry(cid).or_default() += 1;
         }
         Self(needed)
     }
 
-    fn only_of(&self, item: &Kept) -> Vec<Cid> {
+    fn only_of(&self, item: &CachedItem) -> Vec<Cid> {
         let mut pins = item.record.pins();
         pins.retain(|cid| self.0.get(cid).is_none_or(|count| *count <= 1));
         pins
     }
 
-    fn remove(&mut self, item: &Kept) {
+    fn remove(&mut self, item: &CachedItem) {
         for cid in item.roots() {
             if let Some(count) = self.0.get_mut(&cid) {
                 *count -= 1;

@@ -1,20 +1,25 @@
-//! Space: what baked items take on the disk, giving it back, and checking that it is whole.
+//! Disk space: shows what baked items use, deletes items, and verifies the blocks.
 //!
-//! Items share blocks, so what one takes is told twice: all blocks that it needs (`stored`), and those that only it needs
-//! (`unique`), which is what its going gives back.
+//! Items share blocks, so the usage of an item has two numbers. `stored` counts all its blocks;
+//! `unique` counts those that no other item uses, which deleting the item frees.
 //!
 //! ```text
-//! usage   records ─► blocks of each DAG, counted                                  also while `publish` runs
-//! collect records ─► last asked for too long ago, or too many bytes ─► Kubo unpins ─► record, listing, blocks that nobody else needs
-//! check   every block of the store hashed ─► what is wrong is forgotten, and fetched anew ─► items that lack blocks are baked again
+//! usage    records ─► count the blocks of each DAG             (also while `publish` runs)
+//! collect  records ─► last request too long ago, or too many bytes
+//!                  ─► unpin in Kubo ─► delete record, listing, blocks that no other item uses
+//! check    hash every block ─► fetch wrong ones again
+//!                  ─► forget items that lack blocks, so that they are baked again
 //! ```
-//! What is in a snapshot stays as long as clients may have that snapshot; an item that goes leaves the current one at once.
+//! An item in a snapshot keeps its blocks while clients may use that snapshot. Deleting the item
+//! removes it from the current snapshot at once.
 //!
-//! The time of the last request for an item's narinfo is the time of change of its record. Nothing goes that was asked for within the
-//! time for which clients may keep narinfos.
+//! The modification time of a record is the time of the last request for the item's narinfo. No
+//! item is deleted that was requested within the time that clients may keep narinfos.
 //!
 //! ```no_run
-//! let cache = interplanar_server::bake::space::Cache::open_read_only("/var/cache/publish".as_ref())?;
+//! use interplanar_server::bake::space::Cache;
+//!
+//! let cache = Cache::open_read_only("/var/cache/publish".as_ref())?;
 //! for one in cache.usage()?.items {
 //!     println!("{} {} {}", one.unique, one.stored, one.store_path);
 //! }
@@ -45,10 +50,10 @@ use super::snapshot::Snapshots;
 use super::{BakeError, Record};
 use crate::blocks::BlockStore;
 
-/// For how long Guix keeps a narinfo whose server says nothing of it.
+/// How long Guix keeps a narinfo if the server doesn't say.
 pub const NARINFO_TTL: Duration = Duration::from_secs(36 * 3600);
 
-/// A cache folder that nobody bakes into.
+/// A cache folder that no process bakes into.
 pub struct Cache {
     records: Records,
     blocks: BlockStore,
@@ -56,29 +61,30 @@ pub struct Cache {
     listings: PathBuf,
 }
 
-/// The parts of a cache folder, whoever has them.
+/// The parts of a cache folder.
 #[derive(Clone, Copy)]
-pub(super) struct Shelves<'a> {
+pub(super) struct CacheParts<'a> {
     pub(super) records: &'a Records,
     pub(super) blocks: &'a BlockStore,
     pub(super) snapshots: &'a Snapshots,
     pub(super) listings: &'a Path,
-    /// Requests were noted no more often, so the time of the last one may be so much later than what was noted.
+    /// Requests are noted at most this often, so the last one can be this much later than its
+    /// note.
     pub(super) note_every: Duration,
 }
 
-/// An item with what matters of it here.
-struct Kept {
+/// A baked item.
+struct CachedItem {
     hash_part: String,
     record: Record,
     served: SystemTime,
 }
 
 impl Cache {
-    /// Opens a cache folder to change it; `publish` must not run.
+    /// Opens a cache folder to change it. `publish` must not run.
     ///
     /// # Errors
-    /// It isn't there, or is in use.
+    /// The folder doesn't exist, or is in use.
     pub fn open(dir: &Path) -> Result<Self, BakeError> {
         exists(dir)?;
         let blocks = BlockStore::open(&dir.join("blocks"))?;
@@ -90,10 +96,10 @@ impl Cache {
         })
     }
 
-    /// Opens a cache folder to look at it, also while `publish` runs.
+    /// Opens a cache folder to read it, also while `publish` runs.
     ///
     /// # Errors
-    /// It isn't there.
+    /// The folder doesn't exist.
     pub fn open_read_only(dir: &Path) -> Result<Self, BakeError> {
         exists(dir)?;
         let blocks = BlockStore::open_read_only(&dir.join("blocks"))?;
@@ -105,8 +111,8 @@ impl Cache {
         })
     }
 
-    fn shelves(&self) -> Shelves<'_> {
-        Shelves {
+    fn parts(&self) -> CacheParts<'_> {
+        CacheParts {
             records: &self.records,
             blocks: &self.blocks,
             snapshots: &self.snapshots,
@@ -115,39 +121,41 @@ impl Cache {
         }
     }
 
-    /// What each item takes.
+    /// Returns the disk usage of each item.
     ///
     /// # Errors
     /// Records or the index of the blocks can't be read.
     pub fn usage(&self) -> Result<Report, BakeError> {
-        usage::usage(self.shelves())
+        usage::usage(self.parts())
     }
 
-    /// What a policy would have go now, the item that was asked for longest ago first.
+    /// Returns the items that a policy would delete now, the least recently requested first.
     ///
     /// # Errors
     /// Records or the index of the blocks can't be read.
     pub fn victims(&self, policy: &Policy) -> Result<Vec<StorePath>, BakeError> {
-        let victims = collect::victims(self.shelves(), policy, &|_| true)?;
+        let victims = collect::victims(self.parts(), policy, &|_| true)?;
         Ok(victims
             .into_iter()
             .map(|one| one.record.item.store_path)
             .collect())
     }
 
-    /// Gives space back. Blocks the disk; `unpin` is asked to unpin in Kubo what was pinned there, and says whether it is.
+    /// Deletes items. Blocks. `unpin` must unpin roots in Kubo, and returns whether they are
+    /// unpinned.
     ///
     /// # Errors
-    /// Records or blocks can't be read or written; what was said to go is gone then, or still there as a whole.
+    /// Records or blocks can't be read or written. Then each selected item is either deleted or
+    /// still whole.
     pub fn collect(
         &self,
         policy: &Policy,
         unpin: &mut dyn FnMut(&[Cid]) -> bool,
     ) -> Result<Collected, BakeError> {
-        self.shelves().collect(policy, &|_| true, unpin)
+        self.parts().collect(policy, &|_| true, unpin)
     }
 
-    /// Hashes every block; `refetch` is asked for those that are wrong.
+    /// Hashes every block. `refetch` is called for wrong and missing ones.
     ///
     /// # Errors
     /// Records or blocks can't be read or written.
@@ -156,10 +164,10 @@ impl Cache {
         progress: &mut dyn FnMut(u64),
         refetch: &mut dyn FnMut(&Cid) -> Option<Block>,
     ) -> Result<Checked, BakeError> {
-        check::check(self.shelves(), progress, refetch)
+        check::check(self.parts(), progress, refetch)
     }
 
-    /// Bytes of all blocks, what is imported and what is lost included.
+    /// Returns the bytes of all blocks, including imported ones.
     ///
     /// # Errors
     /// The index of the blocks can't be read.
@@ -175,30 +183,30 @@ fn exists(dir: &Path) -> Result<(), BakeError> {
         .map_err(BakeError::io(&items))
 }
 
-impl Shelves<'_> {
-    /// Has go what a policy says. No bake may run meanwhile.
+impl CacheParts<'_> {
+    /// Deletes the items that a policy selects. No bake may run meanwhile.
     pub(super) fn collect(
         self,
         policy: &Policy,
-        may_go: &dyn Fn(&Record) -> bool,
+        may_delete: &dyn Fn(&Record) -> bool,
         unpin: &mut dyn FnMut(&[Cid]) -> bool,
     ) -> Result<Collected, BakeError> {
-        let victims = collect::victims(self, policy, may_go)?;
+        let victims = collect::victims(self, policy, may_delete)?;
         collect::collect(self, victims, policy.keep_for, unpin)
     }
 
-    /// All items, the one that was asked for longest ago first.
-    fn all(self) -> Result<Vec<Kept>, BakeError> {
+    /// Returns all items, the least recently requested first.
+    fn all(self) -> Result<Vec<CachedItem>, BakeError> {
         let mut all = Vec::new();
         for hash_part in self.records.all()? {
-            // One that has just gone is none.
+            // Skip a record that has just been deleted.
             let (Some(baked), Some(served)) = (
                 self.records.get(&hash_part),
                 self.records.served(&hash_part),
             ) else {
                 continue;
             };
-            all.push(Kept {
+            all.push(CachedItem {
                 hash_part,
                 record: baked.record.clone(),
                 served,
@@ -209,8 +217,8 @@ impl Shelves<'_> {
     }
 }
 
-impl Kept {
-    /// Roots of its DAGs.
+impl CachedItem {
+    /// The roots of the item's DAGs.
     fn roots(&self) -> Vec<Cid> {
         self.record.roots()
     }

@@ -1,4 +1,4 @@
-//! Snapshots while space is given back: which go, and what stays for those that stay.
+//! The snapshots' part in deleting: which ones expire, and which blocks the others need.
 
 use std::collections::HashSet;
 use std::time::Duration;
@@ -6,19 +6,19 @@ use std::time::Duration;
 use interplanar_core::cid::Cid;
 
 use super::super::BakeError;
-use super::super::dag::{Alive, blocks_of};
-use super::super::snapshot::Held;
-use super::Shelves;
-use super::usage::Needs;
+use super::super::dag::{LiveBlocks, blocks_of};
+use super::super::snapshot::HeldSnapshots;
+use super::CacheParts;
+use super::usage::BlockUses;
 
-/// The snapshots that nobody can have any more and that are pinned nowhere.
+/// Returns the expired snapshots that are no longer pinned; unpins them in Kubo first.
 pub(super) fn unpinned(
-    held: &mut Held<'_>,
+    held: &mut HeldSnapshots<'_>,
     unpin: &mut dyn FnMut(&[Cid]) -> bool,
 ) -> Result<Vec<Cid>, BakeError> {
     let mut old = held.expired();
     let known = held.roots();
-    // Also what was forgotten since it lost blocks here.
+    // Also unpin snapshots that were forgotten because they had lost blocks.
     let mut pinned = held.in_kubo().pinned.clone();
     pinned.retain(|root| old.contains(root) || !known.contains(root));
     for root in pinned {
@@ -33,54 +33,63 @@ pub(super) fn unpinned(
     Ok(old)
 }
 
-/// Takes items out of the current snapshot; where that can't be done it is forgotten, and made anew.
-pub(super) fn leave(
-    held: &mut Held<'_>,
+/// Removes items from the current snapshot. If that fails, forgets the snapshot, so that a new one
+/// is built.
+pub(super) fn remove_items(
+    held: &mut HeldSnapshots<'_>,
     hash_parts: Vec<String>,
     keep_for: Duration,
 ) -> Result<(), BakeError> {
     let Err(error) = held.remove(hash_parts, keep_for) else {
         return Ok(());
     };
-    tracing::error!(%error, "items can't be taken out of the snapshot, so it is made anew");
+    tracing::error!(
+        %error,
+        "can't remove items from the snapshot; the next one is built from nothing"
+    );
     match held.root() {
         Some(root) => held.forget(&root),
         None => Ok(()),
     }
 }
 
-/// Adds all snapshots but those that go to what stays. One that lacks blocks is of no use, and forgotten.
+/// Adds the blocks of all snapshots that stay to `live`. Forgets a snapshot that lacks blocks.
 pub(super) fn keep(
-    shelves: Shelves<'_>,
-    held: &mut Held<'_>,
-    going: &[Cid],
-    alive: &mut Alive,
+    cache: CacheParts<'_>,
+    held: &mut HeldSnapshots<'_>,
+    expired: &[Cid],
+    live: &mut LiveBlocks,
 ) -> Result<(), BakeError> {
     let mut staying = held.roots();
-    staying.retain(|root| !going.contains(root));
-    // They share nearly all, so they are walked together.
-    if alive.add(shelves.blocks, &staying).is_ok() {
+    staying.retain(|root| !expired.contains(root));
+    // Snapshots share most nodes, so walk them together.
+    if live.add(cache.blocks, &staying).is_ok() {
         return Ok(());
     }
     for root in staying {
-        if let Err(lost) = alive.add(shelves.blocks, &[root]) {
-            tracing::error!(%root, block = %lost, "a block of a snapshot is lost, so the snapshot is forgotten");
+        if let Err(lost) = live.add(cache.blocks, &[root]) {
+            tracing::error!(
+                %root,
+                block = %lost,
+                "a block of a snapshot is lost; the snapshot is deleted"
+            );
             held.forget(&root)?;
         }
     }
     Ok(())
 }
 
-/// Bytes that come back by themselves: of blocks that neither an item nor the current snapshot needs, but an old one.
-pub(super) fn pending(shelves: Shelves<'_>, needs: &Needs) -> Result<u64, BakeError> {
-    let held = shelves.snapshots.hold();
+/// Returns the bytes that will be freed when old snapshots expire: of blocks that neither an item
+/// nor the current snapshot uses.
+pub(super) fn pending(cache: CacheParts<'_>, block_uses: &BlockUses) -> Result<u64, BakeError> {
+    let held = cache.snapshots.hold();
     let current: Vec<Cid> = held.current();
-    let current = blocks_of(shelves.blocks, &current).cids;
+    let current = blocks_of(cache.blocks, &current).cids;
     let current: HashSet<Cid> = current.into_iter().collect();
     let mut bytes = 0;
-    for cid in blocks_of(shelves.blocks, &held.roots()).cids {
-        if !current.contains(&cid) && !needs.has(&cid) {
-            bytes += shelves.blocks.size(&cid)?.unwrap_or_default();
+    for cid in blocks_of(cache.blocks, &held.roots()).cids {
+        if !current.contains(&cid) && !block_uses.has(&cid) {
+            bytes += cache.blocks.size(&cid)?.unwrap_or_default();
         }
     }
     Ok(bytes)

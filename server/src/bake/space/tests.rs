@@ -8,7 +8,7 @@ use interplanar_core::cid::Cid;
 use tempfile::TempDir;
 
 use super::super::running_totals::{RunningTotals, Totals};
-use super::super::snapshot::{Changes, Entry, InKubo};
+use super::super::snapshot::{InKubo, SnapshotChanges, SnapshotItem};
 use super::super::{Baker, Config};
 use super::*;
 use crate::store::trees::{Tree, Trees};
@@ -16,7 +16,7 @@ use crate::store::{Item, Source};
 
 const HOUR: Duration = Duration::from_secs(3600);
 
-/// Bytes that repeat nowhere and hardly compress.
+/// Returns bytes that never repeat and hardly compress.
 fn noise(seed: u64, length: usize) -> Vec<u8> {
     let mut state = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
     let mut data = Vec::with_capacity(length + 8);
@@ -30,7 +30,7 @@ fn noise(seed: u64, length: usize) -> Vec<u8> {
     data
 }
 
-/// Three baked items, each of a file that all have and one of its own; `times` tells how long ago each was asked for.
+/// Three baked items. Each has a file that all share and one of its own.
 struct Baked {
     dir: TempDir,
     source: Arc<dyn Source>,
@@ -72,7 +72,7 @@ impl Baked {
         }
         drop(baker);
         let baked = Self { dir, source, items };
-        // The workers have the lock a little longer.
+        // The workers keep the lock a little longer.
         drop(baked.open().await);
         baked
     }
@@ -95,7 +95,7 @@ impl Baked {
     }
 }
 
-/// Sets when an item was last asked for.
+/// Sets when an item was last requested.
 fn asked(dir: &Path, item: &Item, ago: Duration) {
     let record = format!("cache/items/{}.json", item.store_path.hash_part());
     let file = File::open(dir.join(record)).unwrap();
@@ -115,7 +115,7 @@ fn no_pins(_: &[Cid]) -> bool {
 }
 
 #[tokio::test]
-async fn what_items_share_is_told_apart_from_what_only_one_has() {
+async fn shared_and_unique_bytes_are_counted_separately() {
     let baked = Baked::new([3 * HOUR, 2 * HOUR, HOUR]).await;
     let report = Cache::open_read_only(&baked.folder())
         .unwrap()
@@ -140,7 +140,7 @@ async fn what_items_share_is_told_apart_from_what_only_one_has() {
 }
 
 #[tokio::test]
-async fn the_unused_go_and_what_others_need_stays() {
+async fn unused_items_are_deleted_and_shared_blocks_stay() {
     let baked = Baked::new([100 * HOUR, 50 * HOUR, 2 * HOUR]).await;
     let cache = baked.open().await;
     let imported = Block::raw(noise(1234, 1000).into());
@@ -164,12 +164,12 @@ async fn the_unused_go_and_what_others_need_stays() {
     assert_eq!(done.items, [baked.name(1), baked.name(2)]);
     assert_eq!(cache.blocks.stats().unwrap().bytes, 1000);
     assert!(cache.blocks.has(imported.cid()).unwrap());
-    // The one pack is the last one, and so the one that is written to.
+    // There is one pack, which is also the one that is written to.
     assert!(done.blocks > 2);
 }
 
 #[tokio::test]
-async fn what_was_asked_for_lately_stays_whatever_it_takes() {
+async fn recently_requested_items_stay_above_the_limit() {
     let baked = Baked::new([10 * HOUR, HOUR / 2, HOUR / 2]).await;
     let cache = baked.open().await;
     let policy = Policy {
@@ -181,7 +181,7 @@ async fn what_was_asked_for_lately_stays_whatever_it_takes() {
 }
 
 #[tokio::test]
-async fn only_as_much_goes_as_has_to() {
+async fn no_more_is_deleted_than_needed() {
     let baked = Baked::new([30 * HOUR, 20 * HOUR, 10 * HOUR]).await;
     let cache = baked.open().await;
     let stored = cache.usage().unwrap().stored;
@@ -204,7 +204,7 @@ async fn only_as_much_goes_as_has_to() {
 }
 
 #[tokio::test]
-async fn what_kubo_does_not_unpin_stays_and_is_not_unpinned_for_another() {
+async fn items_stay_if_kubo_does_not_unpin_them_and_shared_pins_stay() {
     let baked = Baked::new([30 * HOUR, 20 * HOUR, 10 * HOUR]).await;
     let cache = baked.open().await;
     let mut pins = Vec::new();
@@ -240,13 +240,13 @@ async fn what_kubo_does_not_unpin_stays_and_is_not_unpinned_for_another() {
 }
 
 #[tokio::test]
-async fn a_wrong_block_is_found_and_fetched_anew_or_its_items_are_baked_again() {
+async fn a_wrong_block_is_found_and_fetched_or_its_items_are_baked_again() {
     let baked = Baked::new([3 * HOUR, 2 * HOUR, HOUR]).await;
     let cache = baked.open().await;
     let whole = cache.check(&mut |_| {}, &mut |_| None).unwrap();
-    assert_eq!((whole.wrong, whole.mended, whole.items.len()), (0, 0, 0));
+    assert_eq!((whole.wrong, whole.repaired, whole.items.len()), (0, 0, 0));
     let report = cache.usage().unwrap();
-    let kept = cache.shelves().all().unwrap();
+    let kept = cache.parts().all().unwrap();
     let leaves = super::super::dag::blocks_of(&cache.blocks, &kept[1].roots()).cids;
     let own = leaves
         .iter()
@@ -262,7 +262,7 @@ async fn a_wrong_block_is_found_and_fetched_anew_or_its_items_are_baked_again() 
 
     for refetched in [true, false] {
         let mut bytes = fs::read(&pack).unwrap();
-        // A block that was fetched anew lies behind the one that it takes the place of.
+        // A block that was fetched again is behind the one it replaces.
         let at = bytes
             .windows(64)
             .rposition(|window| window == &good.data()[..64])
@@ -276,7 +276,7 @@ async fn a_wrong_block_is_found_and_fetched_anew_or_its_items_are_baked_again() 
                 refetched.then(|| good.clone())
             })
             .unwrap();
-        assert_eq!((done.wrong, done.mended), (1, u64::from(refetched)));
+        assert_eq!((done.wrong, done.repaired), (1, u64::from(refetched)));
         assert_eq!(hashed, report.stored);
         let lost: Vec<StorePath> = (!refetched).then(|| baked.name(1)).into_iter().collect();
         assert_eq!(done.items, lost);
@@ -286,7 +286,7 @@ async fn a_wrong_block_is_found_and_fetched_anew_or_its_items_are_baked_again() 
 }
 
 #[tokio::test]
-async fn a_running_publish_lets_only_go_what_has_left_the_store() {
+async fn a_running_publish_deletes_only_items_that_have_left_the_store() {
     let baked = Baked::new([30 * HOUR, 30 * HOUR, 30 * HOUR]).await;
     let config = || Config {
         compressors: vec!["zstd".parse().unwrap()],
@@ -297,7 +297,7 @@ async fn a_running_publish_lets_only_go_what_has_left_the_store() {
     let done = baker.collect(&unused_for(HOUR), &mut no_pins).unwrap();
     assert_eq!(done.items, []);
     drop(baker);
-    // The same cache for a store that has the third only.
+    // The same cache, for a store that has only the third item.
     let path = baked.dir.path().join("three");
     let third = Trees::open(&[Tree { path, name: None }], "/gnu/store").unwrap();
     drop(baked.open().await);
@@ -307,7 +307,7 @@ async fn a_running_publish_lets_only_go_what_has_left_the_store() {
     assert!(!done.items.contains(&baked.name(2)));
     let hash_part = baked.items[2].store_path.hash_part();
     assert!(baker.get(hash_part).is_some());
-    // And a served narinfo counts as asked for.
+    // Serving a narinfo counts as a request.
     baker.serve(&baker.get(hash_part).unwrap());
     let now = || {
         baker
@@ -323,9 +323,9 @@ async fn a_running_publish_lets_only_go_what_has_left_the_store() {
     }
 }
 
-/// A snapshot of all items.
+/// Makes a snapshot of all items.
 fn snapshot(cache: &Cache) -> Cid {
-    let all = cache.shelves().all().unwrap();
+    let all = cache.parts().all().unwrap();
     let mut put = all.iter().map(|item| {
         let path = &item.record.item.store_path;
         let url = format!("nar/zstd/{}", path.base_name());
@@ -333,24 +333,23 @@ fn snapshot(cache: &Cache) -> Cid {
             "StorePath: {path}\nURL: {url}\nCompression: zstd\nNarHash: {}\nNarSize: 1\nReferences: \n",
             item.record.item.nar_hash
         );
-        Entry {
+        SnapshotItem {
             hash_part: item.hash_part.clone(),
             narinfo: narinfo.into(),
             files: vec![(url, item.record.representations[0].cid)],
         }
     });
-    let changes = Changes {
+    let changes = SnapshotChanges {
         files: vec![("nix-cache-info", b"StoreDir: /gnu/store\n".to_vec())],
         keep_for: HOUR,
-        ..Changes::default()
+        ..SnapshotChanges::default()
     };
     let mut held = cache.snapshots.hold();
     held.apply(changes, &mut put).unwrap().unwrap()
 }
 
 #[tokio::test]
-async fn an_item_that_goes_leaves_the_snapshot_at_once_and_the_disk_with_the_last_snapshot_that_has_it()
- {
+async fn a_deleted_item_leaves_the_snapshot_and_its_blocks_stay_until_the_last_one_expires() {
     let baked = Baked::new([100 * HOUR, 50 * HOUR, 2 * HOUR]).await;
     let cache = baked.open().await;
     let before = cache.usage().unwrap();
@@ -366,7 +365,7 @@ async fn an_item_that_goes_leaves_the_snapshot_at_once_and_the_disk_with_the_las
     let done = cache.collect(&policy, &mut no_pins).unwrap();
     assert_eq!((done.items, done.bytes), (vec![baked.name(0)], 0));
     assert_eq!(cache.snapshots.hold().listed().unwrap().len(), 2);
-    // All that the old snapshot leads to is there, and it is known that it will come back.
+    // All blocks of the old snapshot exist, and their bytes count as soon to be freed.
     let walked = super::super::dag::blocks_of(&cache.blocks, &[root]);
     assert_eq!(walked.lost, None);
     assert!(walked.cids.iter().all(|cid| cache.blocks.has(cid).unwrap()));
@@ -379,7 +378,7 @@ async fn an_item_that_goes_leaves_the_snapshot_at_once_and_the_disk_with_the_las
     };
     assert_eq!(cache.victims(&most).unwrap(), []);
 
-    // Its time is over.
+    // The snapshot has expired.
     let done = cache
         .collect(&unused_for(1000 * HOUR), &mut no_pins)
         .unwrap();
@@ -391,11 +390,11 @@ async fn an_item_that_goes_leaves_the_snapshot_at_once_and_the_disk_with_the_las
 }
 
 #[tokio::test]
-async fn a_snapshot_that_kubo_pins_stays_until_it_unpins_it() {
+async fn a_snapshot_stays_until_kubo_unpins_it() {
     let baked = Baked::new([HOUR, HOUR, HOUR]).await;
     let cache = baked.open().await;
     let root = snapshot(&cache);
-    // One that was forgotten, with its blocks lost.
+    // A snapshot that was forgotten because it lost blocks.
     let forgotten = *Block::raw("forgotten".into()).cid();
     let kubo = InKubo {
         pinned: vec![root, forgotten],
@@ -421,15 +420,15 @@ async fn a_snapshot_that_kubo_pins_stays_until_it_unpins_it() {
 }
 
 #[tokio::test]
-async fn a_snapshot_that_lost_a_block_is_mended_or_forgotten() {
+async fn a_snapshot_that_lost_a_block_is_repaired_or_forgotten() {
     let baked = Baked::new([HOUR, HOUR, HOUR]).await;
     let cache = baked.open().await;
     let root = snapshot(&cache);
     let block = Block::verify(root, cache.blocks.get(&root).unwrap().unwrap()).unwrap();
     cache.blocks.remove(&[root]).unwrap();
-    let mended = cache.check(&mut |_| {}, &mut |_| Some(block.clone()));
-    let mended = mended.unwrap();
-    assert_eq!((mended.mended, mended.snapshots), (1, 0));
+    let checked = cache.check(&mut |_| {}, &mut |_| Some(block.clone()));
+    let checked = checked.unwrap();
+    assert_eq!((checked.repaired, checked.snapshots), (1, 0));
     cache.blocks.remove(&[root]).unwrap();
     let lost = cache.check(&mut |_| {}, &mut |_| None).unwrap();
     assert_eq!((lost.snapshots, lost.items.len()), (1, 0));
@@ -437,7 +436,7 @@ async fn a_snapshot_that_lost_a_block_is_mended_or_forgotten() {
 }
 
 #[tokio::test]
-async fn sums_over_all_items_are_kept_as_items_come_change_and_go() {
+async fn totals_follow_when_items_are_added_changed_and_deleted() {
     let baked = Baked::new([3 * HOUR, 2 * HOUR, HOUR]).await;
     let config = Config {
         compressors: vec!["zstd".parse().unwrap()],
@@ -463,7 +462,7 @@ async fn sums_over_all_items_are_kept_as_items_come_change_and_go() {
     };
     let (totals, disk) = baker.space().unwrap().unwrap();
     assert_eq!(totals, expected(&records));
-    // Of three times two megabytes the disk has one.
+    // Three items share two megabytes, and the disk has them once.
     assert!(totals.offered_bytes > 6_800_000, "{totals:?}");
     assert!((2_900_000..3_200_000).contains(&disk), "{disk}");
     let gone = baked.items[1].store_path.hash_part();
@@ -480,10 +479,10 @@ async fn sums_over_all_items_are_kept_as_items_come_change_and_go() {
 }
 
 #[tokio::test]
-async fn what_changes_while_it_is_counted_is_counted_once() {
+async fn a_record_that_changes_during_the_count_is_counted_once() {
     let baked = Baked::new([HOUR; 3]).await;
     let cache = Cache::open_read_only(&baked.folder()).unwrap();
-    let all = cache.shelves().all().unwrap();
+    let all = cache.parts().all().unwrap();
     let [one, two, three] = all.as_slice() else {
         panic!("{}", all.len())
     };
@@ -496,7 +495,7 @@ async fn what_changes_while_it_is_counted_is_counted_once() {
         running_totals.totals().unwrap()
     };
     let mut running_totals = RunningTotals::default();
-    // Before the beginning the records themselves will tell.
+    // Before `begin`, changes are ignored.
     running_totals.change("one", None, Some(&one.record));
     assert_eq!(
         (running_totals.totals(), running_totals.next()),
@@ -509,7 +508,7 @@ async fn what_changes_while_it_is_counted_is_counted_once() {
     assert_eq!(running_totals.totals(), None);
     assert_eq!(running_totals.next().as_deref(), Some("lost"));
     running_totals.count("lost", None);
-    // Its turn has passed.
+    // This record was counted already.
     running_totals.count("two", Some(&two.record));
     assert_eq!(
         running_totals.totals(),

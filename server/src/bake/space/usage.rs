@@ -1,4 +1,4 @@
-//! What each item takes.
+//! Computes the disk usage of each item.
 
 use std::collections::HashMap;
 use std::time::SystemTime;
@@ -8,74 +8,74 @@ use interplanar_core::store_path::StorePath;
 
 use super::super::BakeError;
 use super::super::dag::blocks_of;
-use super::{Kept, Shelves};
+use super::{CacheParts, CachedItem};
 
-/// What one item takes.
+/// The disk usage of one item.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Usage {
     /// The item.
     pub store_path: StorePath,
     /// Bytes of its NAR.
     pub nar_size: u64,
-    /// Bytes of the blocks that it needs.
+    /// Bytes of its blocks.
     pub stored: u64,
-    /// Bytes of those that no other item needs.
+    /// Bytes of the blocks that no other item uses.
     pub unique: u64,
-    /// When its narinfo was last asked for, to within an hour.
+    /// When its narinfo was last requested, to within an hour.
     pub served: SystemTime,
-    /// Blocks of it are lost; what it takes is only known in part.
+    /// Whether blocks of it are lost; its usage is then known only in part.
     pub damaged: bool,
 }
 
-/// What a cache takes.
+/// The disk usage of a cache folder.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Report {
-    /// The items, in the order of when they were last asked for.
+    /// The items, the least recently requested first.
     pub items: Vec<Usage>,
-    /// Bytes of blocks that items need, each counted once.
+    /// Bytes of the blocks that items use, each counted once.
     pub stored: u64,
-    /// Bytes of blocks that only snapshots need.
+    /// Bytes of the blocks that only snapshots use.
     pub snapshots: u64,
-    /// Bytes of blocks that neither needs: what was imported, and what a bake left that was cut off.
+    /// Bytes of blocks that neither uses: imported ones, and those of an interrupted bake.
     pub other: u64,
     /// Bytes of the files on disk.
     pub disk: u64,
 }
 
-/// Which blocks items need.
-pub(super) struct Needs {
-    /// By multihash: how long a block is, and how many items need it.
+/// Counts the items that use each block.
+pub(super) struct BlockUses {
+    /// By multihash: bytes of the block, and the number of items that use it.
     blocks: HashMap<Vec<u8>, (u64, u32)>,
-    /// Of each item: its blocks, and whether some are lost.
+    /// For each item: its blocks, and whether some are lost.
     items: Vec<(Vec<Vec<u8>>, bool)>,
 }
 
-impl Needs {
-    pub(super) fn of(shelves: Shelves<'_>, items: &[Kept]) -> Result<Self, BakeError> {
-        let mut needs = Self {
+impl BlockUses {
+    pub(super) fn of(cache: CacheParts<'_>, items: &[CachedItem]) -> Result<Self, BakeError> {
+        let mut block_uses = Self {
             blocks: HashMap::new(),
             items: Vec::with_capacity(items.len()),
         };
         for item in items {
-            let walked = blocks_of(shelves.blocks, &item.roots());
+            let walked = blocks_of(cache.blocks, &item.roots());
             let mut damaged = walked.lost.is_some();
             let mut keys = Vec::with_capacity(walked.cids.len());
             for cid in walked.cids {
-                let Some(size) = shelves.blocks.size(&cid)? else {
+                let Some(size) = cache.blocks.size(&cid)? else {
                     damaged = true;
                     continue;
                 };
                 let key = cid.hash().to_bytes();
-                let (_, count) = needs.blocks.entry(key.clone()).or_insert((size, 0));
+                let (_, count) = block_uses.blocks.entry(key.clone()).or_insert((size, 0));
                 *count += 1;
                 keys.push(key);
             }
-            needs.items.push((keys, damaged));
+            block_uses.items.push((keys, damaged));
         }
-        Ok(needs)
+        Ok(block_uses)
     }
 
-    /// Bytes of the blocks of an item that at most so many items need.
+    /// Returns the bytes of those blocks of an item that at most `most` items use.
     fn bytes(&self, item: usize, most: u32) -> u64 {
         let keys = self.items.get(item).map(|(keys, _)| keys.as_slice());
         let blocks = keys.unwrap_or_default().iter();
@@ -86,12 +86,12 @@ impl Needs {
             .sum()
     }
 
-    /// Whether an item needs a block.
+    /// Returns whether an item uses a block.
     pub(super) fn has(&self, cid: &Cid) -> bool {
         self.blocks.contains_key(&cid.hash().to_bytes())
     }
 
-    /// Takes an item away; gives the bytes that nobody needs any more.
+    /// Removes an item. Returns the bytes that no other item uses.
     pub(super) fn release(&mut self, item: usize) -> u64 {
         let freed = self.bytes(item, 1);
         let keys = self
@@ -107,24 +107,27 @@ impl Needs {
     }
 }
 
-pub(super) fn usage(shelves: Shelves<'_>) -> Result<Report, BakeError> {
-    let items = shelves.all()?;
-    let needs = Needs::of(shelves, &items)?;
-    let stored = needs.blocks.values().map(|(size, _)| size).sum();
+pub(super) fn usage(cache: CacheParts<'_>) -> Result<Report, BakeError> {
+    let items = cache.all()?;
+    let block_uses = BlockUses::of(cache, &items)?;
+    let stored = block_uses.blocks.values().map(|(size, _)| size).sum();
     let usages = items.into_iter().enumerate().map(|(index, item)| Usage {
         store_path: item.record.item.store_path,
         nar_size: item.record.item.nar_size,
-        stored: needs.bytes(index, u32::MAX),
-        unique: needs.bytes(index, 1),
+        stored: block_uses.bytes(index, u32::MAX),
+        unique: block_uses.bytes(index, 1),
         served: item.served,
-        damaged: needs.items.get(index).is_some_and(|(_, damaged)| *damaged),
+        damaged: block_uses
+            .items
+            .get(index)
+            .is_some_and(|(_, damaged)| *damaged),
     });
     let items = usages.collect();
-    let stats = shelves.blocks.stats()?;
+    let stats = cache.blocks.stats()?;
     let mut snapshots = 0;
-    for cid in blocks_of(shelves.blocks, &shelves.snapshots.hold().roots()).cids {
-        if !needs.has(&cid) {
-            snapshots += shelves.blocks.size(&cid)?.unwrap_or_default();
+    for cid in blocks_of(cache.blocks, &cache.snapshots.hold().roots()).cids {
+        if !block_uses.has(&cid) {
+            snapshots += cache.blocks.size(&cid)?.unwrap_or_default();
         }
     }
     Ok(Report {

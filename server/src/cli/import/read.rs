@@ -1,4 +1,4 @@
-//! From a stream of CAR bytes into a block store, in bounded memory.
+//! Stores the blocks of a CAR stream, in bounded memory.
 
 use std::io::{self, Read};
 
@@ -13,30 +13,30 @@ use crate::blocks::{BlockStore, BlocksError};
 /// Bytes read at a time.
 const CHUNK: usize = 1 << 20;
 
-/// Why a CAR isn't imported to its end.
+/// Why the import of a CAR stopped.
 #[non_exhaustive]
 #[derive(Debug, thiserror::Error)]
 pub(super) enum ImportError {
-    /// The file cannot be read.
+    /// The file can't be read.
     #[error(transparent)]
     Read(#[from] io::Error),
-    /// It is no CAR, or a torn one.
-    #[error("not a whole CAR: {0}")]
+    /// The file is not a CAR, or it is cut short.
+    #[error("can't read the file as a CAR")]
     Car(#[from] CarError),
-    /// A block is not what its CID says.
+    /// A block doesn't match its CID.
     #[error("block {cid}: {error}")]
     Block {
-        /// The CID that it came under.
+        /// The CID that the CAR gives for it.
         cid: Box<Cid>,
-        /// What is wrong.
+        /// What doesn't match.
         error: CidError,
     },
-    /// The blocks cannot be stored.
+    /// The blocks can't be stored.
     #[error(transparent)]
     Store(#[from] BlocksError),
 }
 
-/// Verifies and stores every block; `progress` hears of each chunk.
+/// Verifies and stores every block; `progress` is called after each chunk.
 pub(super) fn import(
     mut input: impl Read,
     store: &BlockStore,

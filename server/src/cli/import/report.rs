@@ -1,4 +1,4 @@
-//! What is said about an import: a bar while it runs, a line or JSON when it is done.
+//! Reports on an import: a progress bar while it runs, and a line of text or JSON at the end.
 
 use std::io::{self, IsTerminal, Write};
 use std::path::Path;
@@ -6,22 +6,22 @@ use std::path::Path;
 use indicatif::{HumanBytes, HumanCount, ProgressBar, ProgressStyle};
 use interplanar_core::cid::Cid;
 
-/// What was found in a CAR.
+/// The totals of one CAR.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Counts {
     /// Bytes of the CAR that were read.
     pub read: u64,
-    /// Blocks in it, repeated ones too.
+    /// Blocks in it, counting repeated ones each time.
     pub blocks: u64,
-    /// Blocks that the store had not.
+    /// Blocks that the store didn't have.
     pub new_blocks: u64,
-    /// Bytes of those.
+    /// Bytes of the new blocks.
     pub new_bytes: u64,
-    /// The roots that it names.
+    /// The roots in its header.
     pub roots: Vec<Cid>,
 }
 
-/// The report on one file.
+/// Reports on one file.
 pub(super) struct Report {
     name: String,
     json: bool,
@@ -29,7 +29,7 @@ pub(super) struct Report {
 }
 
 impl Report {
-    /// Begins with a bar, on a terminal.
+    /// Shows a progress bar, on a terminal.
     pub(super) fn new(file: &Path, length: Option<u64>, json: bool) -> Self {
         let name = file.display().to_string();
         let bar = match length {
@@ -51,12 +51,12 @@ impl Report {
             .set_message(format!("{} blocks", HumanCount(counts.blocks)));
     }
 
-    /// Leaves the terminal as it was.
+    /// Removes the progress bar.
     pub(super) fn abandon(self) {
         self.bar.finish_and_clear();
     }
 
-    /// Says what was done, on standard output.
+    /// Prints the totals on standard output.
     pub(super) fn finish(self, counts: Counts) -> io::Result<()> {
         self.bar.finish_and_clear();
         let mut out = io::stdout().lock();
@@ -82,7 +82,7 @@ impl Report {
     }
 }
 
-/// One line for programs.
+/// Returns the totals as a line for programs.
 pub(super) fn json(name: &str, counts: &Counts) -> serde_json::Value {
     let roots: Vec<String> = counts.roots.iter().map(Cid::to_string).collect();
     serde_json::json!({
@@ -96,6 +96,6 @@ pub(super) fn json(name: &str, counts: &Counts) -> serde_json::Value {
 }
 
 fn style(template: &str) -> ProgressStyle {
-    // The templates are ours; one that is wrong shows a plain bar.
+    // The templates are constants; a wrong one would show the default bar.
     ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar())
 }

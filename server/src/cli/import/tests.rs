@@ -1,4 +1,4 @@
-//! Imports of CARs, whole and not.
+//! Imports whole CARs, torn ones and ones with wrong blocks.
 
 use super::super::Exit;
 use super::*;

@@ -1,4 +1,5 @@
-//! A CAR with a snapshot: first all of it is checked, then it is kept, so that nothing half ever is.
+//! Reads a CAR with a snapshot. The whole file is verified before its blocks are stored, so that a
+//! cache never has half a snapshot.
 
 use super::Failure;
 use crate::bake::dag::children;
@@ -19,14 +20,14 @@ use std::path::Path;
 /// Bytes read at a time.
 const CHUNK: u64 = 1 << 20;
 
-/// A snapshot of which every block is in the file, and nothing else.
-pub(super) struct Whole {
+/// A CAR that contains every block of one snapshot, and no other block.
+pub(super) struct VerifiedSnapshot {
     pub(super) root: Cid,
     pub(super) blocks: u64,
     pub(super) bytes: u64,
 }
 
-/// Reads a CAR to its end; `take` gets each block, verified. Gives the roots.
+/// Reads a CAR to its end and returns its roots. `take` gets each verified block.
 fn blocks(
     mut input: BufReader<File>,
     bar: &Bar,
@@ -54,22 +55,22 @@ fn blocks(
     }
 }
 
-/// Checks that a CAR is one whole snapshot.
-pub(super) fn check(input: BufReader<File>, path: &Path) -> Result<Whole, Failure> {
+/// Checks that a CAR contains exactly one whole snapshot.
+pub(super) fn check(input: BufReader<File>, path: &Path) -> Result<VerifiedSnapshot, Failure> {
     let bar = Bar::new(
         "verifying",
         input.get_ref().metadata().ok().map(|m| m.len()),
     );
-    let (mut here, mut needed) = (HashSet::new(), HashSet::new());
+    let (mut present, mut needed) = (HashSet::new(), HashSet::new());
     let (mut bytes, mut tops) = (0_u64, Vec::new());
     let roots = blocks(input, &bar, &mut |block| {
-        if !here.insert(*block.cid()) {
+        if !present.insert(*block.cid()) {
             return Ok(());
         }
         bytes += block.data().len() as u64;
         if block.cid().codec() != cid::RAW {
             let below = children(&block)?;
-            // Identity CIDs are their own blocks, and never in a CAR.
+            // A CID of the identity hash contains its block; a CAR doesn't store it.
             needed.extend(
                 below
                     .into_iter()
@@ -81,17 +82,22 @@ pub(super) fn check(input: BufReader<File>, path: &Path) -> Result<Whole, Failur
         }
         Ok(())
     });
-    let wrong = |what: String| Failure::verification(anyhow!("{}: {what}", path.display()));
-    let roots = roots.map_err(|error| wrong(error.to_string()))?;
+    let invalid = |what: String| {
+        Failure::verification(anyhow!(
+            "{} is not a whole snapshot: {what}",
+            path.display()
+        ))
+    };
+    let roots = roots.map_err(|error| invalid(error.to_string()))?;
     let &[root] = roots.as_slice() else {
-        return Err(wrong(format!("{} roots, expected one", roots.len())));
+        return Err(invalid(format!("{} roots, expected one", roots.len())));
     };
     needed.insert(root);
-    if let Some(missing) = needed.difference(&here).next() {
-        return Err(wrong(format!("block {missing} is missing")));
+    if let Some(missing) = needed.difference(&present).next() {
+        return Err(invalid(format!("block {missing} is missing")));
     }
-    if let Some(stray) = here.difference(&needed).next() {
-        return Err(wrong(format!("block {stray} is no part of the snapshot")));
+    if let Some(stray) = present.difference(&needed).next() {
+        return Err(invalid(format!("block {stray} doesn't belong to it")));
     }
     // An export starts with its root.
     let top = tops.first().filter(|block| *block.cid() == root);
@@ -100,17 +106,21 @@ pub(super) fn check(input: BufReader<File>, path: &Path) -> Result<Whole, Failur
         is_directory,
         Some(Content::Directory(_) | Content::Shard { .. })
     ) {
-        return Err(wrong("its first block is not a directory".to_owned()));
+        return Err(invalid("its first block is not a directory".to_owned()));
     }
-    Ok(Whole {
+    Ok(VerifiedSnapshot {
         root,
-        blocks: here.len() as u64,
+        blocks: present.len() as u64,
         bytes,
     })
 }
 
-/// Keeps a CAR that was checked in a cache folder; where that fails, nothing of it.
-pub(super) fn keep(input: BufReader<File>, dir: &Path, whole: &Whole) -> anyhow::Result<()> {
+/// Stores a verified CAR in a cache folder. Removes its blocks again if that fails.
+pub(super) fn store(
+    input: BufReader<File>,
+    dir: &Path,
+    whole: &VerifiedSnapshot,
+) -> anyhow::Result<()> {
     std::fs::create_dir_all(dir.join("items"))?;
     let store = BlockStore::open(&dir.join("blocks"))?;
     let bar = Bar::new(
@@ -126,13 +136,13 @@ pub(super) fn keep(input: BufReader<File>, dir: &Path, whole: &Whole) -> anyhow:
         Ok(())
     };
     let kept = blocks(input, &bar, &mut put).and_then(|_| {
-        // The file may be another one by now.
+        // Another program could have replaced the file since it was verified.
         let mut missing = crate::bake::dag::blocks_of(&store, &[whole.root]);
         missing
             .cids
             .retain(|cid| !matches!(store.has(cid), Ok(true)));
         if missing.lost.is_some() || !missing.cids.is_empty() {
-            return Err(anyhow!("the file has changed meanwhile"));
+            return Err(anyhow!("the file changed while it was imported"));
         }
         store.flush()?;
         let snapshots = Snapshots::open(dir, store.clone());

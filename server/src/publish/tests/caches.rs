@@ -1,4 +1,4 @@
-//! Binary caches: their own files and narinfos, served from here.
+//! Publishes binary caches with their own files and narinfos.
 
 use super::*;
 use crate::bake::Compressor;
@@ -7,7 +7,7 @@ use interplanar_core::dedup::TREE_FIELD;
 use interplanar_core::hash::Sha256;
 use interplanar_core::narinfo::NarInfo;
 
-/// What the fixtures hold.
+/// The items in the fixtures.
 const NAME: &str = "tree";
 const HASH: &str = "bnfap3gvj3v0k345a5zkxwyd38m1f2s5";
 
@@ -21,7 +21,7 @@ fn published(compression: &str, change: impl FnOnce(&mut Config)) -> Fixture {
 }
 
 #[tokio::test]
-async fn signatures_and_files_stay_and_urls_lead_here() {
+async fn signatures_and_files_stay_and_urls_point_here() {
     for (compression, url) in [("xz", "nar/xz/"), ("zstd", "nar/zstd/"), ("none", "nar/")] {
         let fixture = published(compression, |_| {});
         let original = fs::read(super::fixture(&format!(
@@ -64,9 +64,10 @@ async fn signatures_and_files_stay_and_urls_lead_here() {
     }
 }
 
-/// The cache's signature stays, and beside its files stands the plain NAR over the item's.
+/// The cache's signature stays. Beside its files, the plain NAR is offered over the blocks of the
+/// tree.
 #[tokio::test]
-async fn a_tree_is_made_of_what_a_cache_has_compressed() {
+async fn a_tree_is_made_from_the_compressed_file_of_a_cache() {
     for compression in ["xz", "none"] {
         let fixture = published(compression, |config| {
             config.bake.compressors.push(Compressor::TREE);
@@ -83,7 +84,7 @@ async fn a_tree_is_made_of_what_a_cache_has_compressed() {
         assert_eq!(baked.extra(TREE_FIELD), Some(tree.as_str()));
         let plain = fixture.get(&format!("/nar/{HASH}-{NAME}")).await;
         assert_eq!(Sha256::of(&plain.body), baked.nar_hash());
-        // Each method once over IPFS, once over HTTP, which Nix takes.
+        // Each method once over IPFS and once over HTTP; Nix takes the latter.
         let methods = if compression == "none" { 1 } else { 2 };
         assert_eq!(baked.entries().len(), 2 * methods);
         let last = baked.entries().last().unwrap();
@@ -91,7 +92,7 @@ async fn a_tree_is_made_of_what_a_cache_has_compressed() {
         assert!(!last.is_ipfs());
         let listing = fixture.get(&format!("/{HASH}.ls")).await;
         assert!(listing.text().contains(&tree));
-        // It is whole now.
+        // All that was requested is baked.
         assert!(fixture.publisher.baker().is_complete(&record.record));
     }
 }

@@ -18,14 +18,14 @@ mod requests;
 
 const FIXTURES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../tests/fixtures");
 
-/// A publisher of trees in a folder of its own.
+/// A publisher of trees in a temporary folder.
 struct Fixture {
     dir: TempDir,
     source: Arc<dyn Source>,
     publisher: Publisher,
 }
 
-/// An answer, read whole.
+/// A response whose body was read.
 struct Answer {
     status: StatusCode,
     headers: http::HeaderMap,
@@ -42,7 +42,7 @@ impl Answer {
     }
 }
 
-/// A configuration in gzip:1 with a Guix and a Nix key.
+/// Returns a configuration with gzip:1, a Guix key and a Nix key.
 fn config(dir: &Path) -> Config {
     let mut config = Config::new(bake::Config::new(dir.join("cache")));
     config.bake.compressors = vec!["gzip:1".parse().unwrap()];
@@ -55,7 +55,7 @@ fn config(dir: &Path) -> Config {
 }
 
 impl Fixture {
-    /// With the trees `small` (some bytes), `large` (200 kB) and `packed.tar.gz`.
+    /// Publishes the trees `small` (some bytes), `large` (200 kB) and `packed.tar.gz`.
     fn new(store_dir: &str, change: impl FnOnce(&mut Config)) -> Self {
         let dir = tempfile::tempdir().unwrap();
         fs::write(dir.path().join("small"), "some bytes").unwrap();

@@ -1,4 +1,4 @@
-//! The narinfos themselves, against those of the real programs.
+//! Compares narinfos with those of Guix and Nix.
 
 use super::*;
 use crate::bake::Compressor;
@@ -19,7 +19,7 @@ fn urls(narinfo: &NarInfo) -> Vec<&str> {
         .collect()
 }
 
-/// An item as a Guix store would describe it, from Guix's own narinfo of it.
+/// Returns an item as a Guix store would describe it, from Guix's own narinfo of it.
 fn item(narinfo: &NarInfo) -> Item {
     Item {
         store_path: narinfo.store_path().clone(),
@@ -119,9 +119,9 @@ async fn guix_reads_http_entries_before_ipfs_ones() {
     );
 }
 
-/// Both forms of zstd have their entries and paths, and the chunk index is named where no signature covers it.
+/// Both zstd forms have entries and paths. The chunk index is named where no signature covers it.
 #[tokio::test]
-async fn the_deduplicating_form_stands_beside_the_one_stream() {
+async fn both_zstd_forms_are_offered() {
     let fixture = Fixture::new("/gnu/store", |config| {
         let both = ["zstd", "zstd-whole"];
         config.bake.compressors = both.map(|one| one.parse().unwrap()).into();
@@ -155,9 +155,10 @@ async fn the_deduplicating_form_stands_beside_the_one_stream() {
     }
 }
 
-/// The plain NAR of a tree is no reason to fetch more: it is offered once it is there, behind what is smaller.
+/// The plain NAR of a tree must not make clients fetch more: it is offered once it is baked, behind
+/// smaller files.
 #[tokio::test]
-async fn a_tree_stands_beside_what_was_asked_for() {
+async fn a_tree_is_offered_beside_the_chosen_methods() {
     for store in ["/gnu/store", "/nix/store"] {
         let fixture = Fixture::new(store, |config| {
             config.bake.compressors.push(Compressor::TREE);
@@ -178,9 +179,9 @@ async fn a_tree_stands_beside_what_was_asked_for() {
         );
         let http = [format!("nar/gzip/{base}"), format!("nar/{base}")];
         let expected = match store {
-            // The least file, of equals the first; ipfs: at the end.
+            // Guix takes the smallest file, the first one of equals; ipfs: comes last.
             "/gnu/store" => [http.clone(), [gzip, plain]].concat(),
-            // The last one.
+            // Nix takes the last entry.
             _ => [[gzip, plain], [http[1].clone(), http[0].clone()]].concat(),
         };
         assert_eq!(urls(&narinfo), expected);

@@ -1,4 +1,4 @@
-//! Statuses, headers and bodies, request by request.
+//! Checks statuses, headers and bodies, request by request.
 
 use super::*;
 
@@ -25,7 +25,7 @@ async fn without_a_cache_everything_is_served_at_once() {
     );
     let absent = |path: &str| format!("Resource not found: {path}");
     let silent = format!("/{ABSENT}.narinfo");
-    // Path, status, content type, Cache-Control, body if it is compared.
+    // Path, status, content type, Cache-Control, and the body if it is compared.
     let table: [(&str, u16, _, Option<&str>, Option<String>); 15] = [
         ("/", 200, html, None, None),
         ("/index.html", 200, html, None, None),
@@ -117,7 +117,7 @@ async fn with_a_cache_large_items_are_baked_first() {
     assert_eq!(answer.header("cache-control"), Some("max-age=300"));
     assert_eq!(answer.text(), format!("We're baking it: {narinfo}"));
 
-    // The request has begun the bake; this waits for it.
+    // The request has started the bake; this waits for its end.
     fixture.bake("large").await;
     assert_eq!(fixture.publisher.baker().counts().baked, 1);
     let answer = fixture.get(&narinfo).await;
@@ -133,7 +133,8 @@ async fn with_a_cache_large_items_are_baked_first() {
     );
     assert_eq!(answer.header("cache-control"), Some("max-age=60"));
     assert_eq!(gunzip(&answer.body), fixture.nar("large"));
-    // Another compression isn't there, and the item is too large to be compressed meanwhile.
+    // No other compression is baked, and the item is too large to be compressed while it is
+    // sent.
     let answer = fixture.get(&fixture.nar_path("zstd/", "large")).await;
     assert_eq!(
         (answer.status, answer.header("cache-control")),
@@ -148,7 +149,7 @@ async fn with_a_cache_large_items_are_baked_first() {
 async fn with_a_cache_small_items_are_served_before_they_are_baked() {
     let fixture = Fixture::new("/gnu/store", |config| {
         config.cached = true;
-        // No worker gets far: nothing may be written.
+        // The workers have no space for a file: nothing is baked.
         config.bake.min_free = u64::MAX;
     });
     let answer = fixture.get(&fixture.narinfo_path("small")).await;
@@ -240,7 +241,7 @@ async fn baked_items_are_on_the_gateway_and_have_listings() {
 }
 
 #[tokio::test]
-async fn a_tree_that_changed_breaks_off_before_its_end() {
+async fn a_changed_tree_ends_the_connection_early() {
     let fixture = Fixture::new("/gnu/store", |_| {});
     let path = fixture.nar_path("", "large");
     let numbers = fixture.dir.path().join("large/numbers");

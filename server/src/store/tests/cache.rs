@@ -16,7 +16,7 @@ fn fixture(compression: &str) -> PathBuf {
     Path::new(FIXTURES).join("nix-2.34.8").join(compression)
 }
 
-/// A cache with the uncompressed item, to be spoilt.
+/// Returns a copy of the cache with the uncompressed item, to damage.
 fn copy() -> TempDir {
     let dir = tempfile::tempdir().unwrap();
     fs::create_dir(dir.path().join("nar")).unwrap();
@@ -53,7 +53,7 @@ fn every_compression_dumps_the_plain_nar() {
 }
 
 #[test]
-fn what_is_prepared_is_given_as_it_is() {
+fn prepared_files_are_returned_unchanged() {
     let dir = fixture("xz");
     let cache = BinaryCache::open(&dir).unwrap();
     let item = cache.find(HASH).unwrap().unwrap();
@@ -70,7 +70,7 @@ fn what_is_prepared_is_given_as_it_is() {
 }
 
 #[test]
-fn what_is_not_there_is_not_found() {
+fn missing_items_are_not_found() {
     let cache = BinaryCache::open(&fixture("none")).unwrap();
     for hash_part in [
         "00000000000000000000000000000000",
@@ -86,7 +86,7 @@ fn what_is_not_there_is_not_found() {
 }
 
 #[test]
-fn files_outside_the_folder_are_as_good_as_missing() {
+fn files_outside_the_folder_count_as_missing() {
     let outside = tempfile::tempdir().unwrap();
     let secret = outside.path().join("secret.nar");
     fs::copy(fixture("none").join(PLAIN), &secret).unwrap();
@@ -118,7 +118,7 @@ fn files_outside_the_folder_are_as_good_as_missing() {
 }
 
 #[test]
-fn a_nar_of_another_length_is_told() {
+fn a_nar_of_the_wrong_length_is_an_error() {
     let dir = copy();
     let file = dir.path().join(PLAIN);
     let nar = fs::read(&file).unwrap();
@@ -136,7 +136,7 @@ fn a_nar_of_another_length_is_told() {
 }
 
 #[test]
-fn spoilt_narinfos_are_errors_and_left_out_of_listings() {
+fn damaged_narinfos_are_errors_and_left_out_of_listings() {
     let dir = copy();
     let cache = BinaryCache::open(dir.path()).unwrap();
     edit(&dir, "StorePath: /nix/store/b", "StorePath: /nix/store/c");

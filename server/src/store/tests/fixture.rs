@@ -1,4 +1,4 @@
-//! Stores made for a test.
+//! Creates stores for tests.
 
 use std::fs;
 use std::os::unix::fs::{PermissionsExt, symlink};
@@ -25,13 +25,13 @@ const GUIX: &str = "
     create index IndexDerivationOutputs on DerivationOutputs(path);
     create table FailedPaths (path text primary key not null, time integer not null);";
 
-/// What Nix 2.34.8 has more.
+/// The columns that Nix 2.34.8 adds.
 const NIX: &str = "
     alter table ValidPaths add column ultimate integer;
     alter table ValidPaths add column sigs text;
     alter table ValidPaths add column ca text;";
 
-/// A store with a database under a root of its own, as a daemon keeps it.
+/// A store with a daemon's database, under a temporary root.
 pub(crate) struct Store {
     pub(crate) root: TempDir,
     pub(crate) database: Connection,
@@ -115,7 +115,7 @@ impl Store {
     }
 }
 
-/// The tree whose store paths Nix 2.34.8 told (`nix-store --add`).
+/// Creates a tree whose store paths are known from Nix 2.34.8 (`nix-store --add`).
 pub(crate) fn known_tree(dir: &Path) -> PathBuf {
     let tree = dir.join("tree");
     fs::create_dir_all(tree.join("sub/deep")).unwrap();

@@ -1,4 +1,5 @@
-//! Sources against databases with the daemons' schemas, real binary caches and known content addresses.
+//! Tests sources with databases of the daemons' schemas, real binary caches and known content
+//! addresses.
 
 mod cache;
 pub(crate) mod fixture;

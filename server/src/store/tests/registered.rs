@@ -13,7 +13,7 @@ const GREET: &str = "rcff5adc6nm3b2y1lx9flnpqksfm7ka5-greet-1.0";
 const DRV: &str = "vy76yf96z3qdlp64cz1rlr4xsnn61zv4-greet-1.0.drv";
 
 #[test]
-fn an_item_is_found_with_all_that_is_registered() {
+fn an_item_is_found_with_all_registered_data() {
     let store = Store::guix();
     let drv = format!("/gnu/store/{DRV}");
     let hello = store.add(HELLO, "hello", None);
@@ -84,7 +84,7 @@ fn finding_uses_the_index() {
 }
 
 #[test]
-fn pages_hold_all_items_once_in_order() {
+fn pages_contain_all_items_once_in_order() {
     let store = Store::guix();
     for name in [HELLO, TREE, GREET] {
         store.add(name, name, None);
@@ -115,7 +115,7 @@ fn pages_hold_all_items_once_in_order() {
 }
 
 #[test]
-fn dumps_lie_under_the_root_and_links_stay_links() {
+fn files_are_read_under_the_root_and_links_stay_links() {
     let store = Store::guix();
     let hello = store.add(HELLO, "hello", None);
     let source = store::open(&SourceSpec::Guix {
@@ -147,7 +147,7 @@ fn dumps_lie_under_the_root_and_links_stay_links() {
 }
 
 #[test]
-fn what_the_daemon_commits_meanwhile_is_seen() {
+fn later_commits_of_the_daemon_are_seen() {
     let store = Store::guix();
     let source = guix_db::open(store.root.path()).unwrap();
     assert_eq!(source.items(None, 10).unwrap(), []);
@@ -156,7 +156,7 @@ fn what_the_daemon_commits_meanwhile_is_seen() {
         source.items(None, 10).unwrap(),
         std::slice::from_ref(&hello)
     );
-    // A transaction that isn't finished neither shows nor blocks.
+    // An unfinished transaction is not visible and doesn't block.
     store
         .database
         .execute_batch("begin immediate; delete from ValidPaths")
@@ -183,7 +183,7 @@ fn nix_signatures_and_assertions_are_kept() {
     let source = nix_db::open(store.root.path()).unwrap();
     assert_eq!(source.store_dir(), "/nix/store");
     assert_eq!(source.find(&HELLO[..32]).unwrap().as_ref(), Some(&hello));
-    // Registered before Nix knew sizes.
+    // This item was registered before Nix stored sizes.
     store
         .database
         .execute("update ValidPaths set narSize = null", [])
@@ -226,7 +226,7 @@ fn logs_are_found_by_derivation_deriver_and_output() {
 }
 
 #[test]
-fn what_is_no_store_is_not_opened() {
+fn only_stores_can_be_opened() {
     let empty = tempfile::tempdir().unwrap();
     let error = guix_db::open(empty.path()).unwrap_err();
     assert!(matches!(error, SourceError::NotAStore { .. }), "{error}");
@@ -241,9 +241,9 @@ fn what_is_no_store_is_not_opened() {
     assert!(matches!(error, SourceError::Database(_)), "{error}");
 }
 
-/// The folder of a machine's store that only its daemon may write to, while no daemon runs; then one comes to life.
+/// Tests a folder that only the daemon can write to: first without a running daemon, then with one.
 #[test]
-fn a_read_only_folder_is_read_and_noticed_to_change() {
+fn a_read_only_folder_can_be_read_and_its_changes_are_seen() {
     let store = Store::guix();
     let hello = store.add(HELLO, "hello", None);
     let root = store.root.path().to_path_buf();
@@ -256,7 +256,7 @@ fn a_read_only_folder_is_read_and_noticed_to_change() {
     database.close().unwrap();
     assert!(!folder.join("db.sqlite-wal").exists());
     fs::set_permissions(&folder, fs::Permissions::from_mode(0o555)).unwrap();
-    // Root may write all the same; then the plain way is taken, with the same result.
+    // Root can write there anyway; then the normal mode is used, with the same result.
     let source = guix_db::open(&root).unwrap();
     assert_eq!(source.find(&HELLO[..32]).unwrap(), Some(hello));
     fs::set_permissions(&folder, fs::Permissions::from_mode(0o755)).unwrap();
@@ -267,7 +267,7 @@ fn a_read_only_folder_is_read_and_noticed_to_change() {
 }
 
 #[test]
-fn a_list_has_the_newest_first_and_neither_derivations_nor_what_is_small_or_malformed() {
+fn briefs_have_the_newest_first_without_derivations_small_and_malformed_items() {
     for store in [Store::guix(), Store::nix()] {
         let open = store::registered_under(store.root.path());
         let source = store::open(&open[0]).unwrap();
@@ -297,7 +297,7 @@ fn a_list_has_the_newest_first_and_neither_derivations_nor_what_is_small_or_malf
             (briefs[0].nar_hash, briefs[0].nar_size, briefs[0].registered),
             (two.nar_hash, two.nar_size, 1)
         );
-        // Whatever comes or goes shows.
+        // Every added and removed item changes the stamp.
         let after = source.stamp().unwrap();
         assert_ne!(before, after);
         let remove = "delete from ValidPaths where path = ?1";

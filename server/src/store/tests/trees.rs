@@ -12,7 +12,7 @@ fn tree(path: std::path::PathBuf) -> Tree {
 }
 
 #[test]
-fn paths_are_those_that_nix_gives() {
+fn paths_are_those_of_nix() {
     let dir = tempfile::tempdir().unwrap();
     let root = known_tree(dir.path());
     symlink("target", dir.path().join("lnk")).unwrap();
@@ -76,7 +76,7 @@ fn pages_and_hash_parts_find_each_tree() {
             source.find_path(&item.store_path).unwrap().as_ref(),
             Some(item)
         );
-        // Guix signs what precedes `Signature:`, which a `CA:` would break.
+        // Guix signs all lines before `Signature:`; a `CA:` line would break that.
         assert_eq!(item.ca, None);
         let mut nar = Vec::new();
         source.dump(item, &mut nar).unwrap();
@@ -93,7 +93,7 @@ fn pages_and_hash_parts_find_each_tree() {
 }
 
 #[test]
-fn a_change_of_size_after_hashing_is_told() {
+fn a_change_of_size_after_hashing_is_an_error() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("file");
     fs::write(&path, "one").unwrap();
@@ -108,7 +108,7 @@ fn a_change_of_size_after_hashing_is_told() {
 }
 
 #[test]
-fn names_can_be_given_and_must_be_possible() {
+fn names_can_be_given_and_must_be_valid() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("a name with spaces");
     fs::write(&path, "x").unwrap();

@@ -1,6 +1,8 @@
-//! The file-system half of unpacking: creates files in a folder of its own and moves the whole to its place at the end.
+//! Creates the files of an unpacked archive in a temporary folder, and moves the tree to its target
+//! at the end.
 //!
-//! Every name is created anew, relative to the descriptor of its folder; nothing that exists is opened, so no link is ever followed.
+//! Every name is created relative to the descriptor of its folder. Existing files are never opened,
+//! so no link is followed.
 
 use std::ffi::OsStr;
 use std::fs::File;
@@ -18,56 +20,58 @@ use tempfile::TempDir;
 
 use super::{RestoreError, Style};
 
-/// What the archive's root is called until it has its name.
+/// The name of the archive's root in the temporary folder.
 const ROOT: &[u8] = b"root";
 
-/// A tree that is being unpacked. Dropped before [`Tree::publish`], it leaves nothing behind.
+/// A tree that is being unpacked. If it is dropped before [`UnpackedTree::move_to_target`], nothing
+/// stays.
 #[derive(Debug)]
-pub(super) struct Tree {
+pub(super) struct UnpackedTree {
     target: PathBuf,
     style: Style,
-    /// The descriptors of the folders on the way to the one last created in, by name; before them the temporary folder.
+    /// Names and descriptors of the folders on the path to the file created last, outermost
+    /// first.
     folders: Vec<(Vec<u8>, OwnedFd)>,
-    base: OwnedFd,
-    /// The file that is being written, and whether it is executable.
+    temporary_folder: OwnedFd,
+    /// The file that is being written: its path, the file, and whether it is executable.
     file: Option<(PathBuf, File, bool)>,
-    /// Last, so that it is removed after all descriptors are closed.
+    /// The last field, so that it is removed after all descriptors are closed.
     _temporary: TempDir,
 }
 
-impl Tree {
-    /// Prepares to create `target`, which mustn't exist, in its folder, which must.
+impl UnpackedTree {
+    /// Prepares to create `target`. It must not exist, but its parent folder must.
     pub(super) fn new(target: &Path, style: Style) -> Result<Self, RestoreError> {
         let cannot = || RestoreError::Target(target.to_path_buf());
         target.file_name().ok_or_else(cannot)?;
         if target.symlink_metadata().is_ok() {
             return Err(RestoreError::Exists(target.to_path_buf()));
         }
-        let beside = match target.parent() {
+        let parent = match target.parent() {
             Some(parent) if !parent.as_os_str().is_empty() => parent,
             _ => Path::new("."),
         };
         let temporary = tempfile::Builder::new()
             .prefix(".interplanar-")
-            .tempdir_in(beside)
+            .tempdir_in(parent)
             .map_err(|error| RestoreError::Io {
-                path: beside.to_path_buf(),
+                path: parent.to_path_buf(),
                 kind: error.kind(),
             })?;
-        let base = open_folder(CWD, temporary.path().as_os_str())
+        let temporary_folder = open_folder(CWD, temporary.path().as_os_str())
             .map_err(|errno| failed(temporary.path(), errno))?;
         Ok(Self {
             target: target.to_path_buf(),
             style,
             folders: Vec::new(),
-            base,
+            temporary_folder,
             file: None,
             _temporary: temporary,
         })
     }
 
     pub(super) fn create_directory(&mut self, path: &Path) -> Result<(), RestoreError> {
-        let (folder, name) = self.place(path)?;
+        let (folder, name) = self.folder_and_name(path)?;
         mkdirat(folder, name, Mode::from_raw_mode(0o755)).map_err(|errno| failed(path, errno))
     }
 
@@ -79,14 +83,14 @@ impl Tree {
         let flags =
             OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         let mode = Mode::from_raw_mode(if executable { 0o755 } else { 0o644 });
-        let (folder, name) = self.place(path)?;
+        let (folder, name) = self.folder_and_name(path)?;
         let file = retry_on_intr(|| openat(folder, name, flags, mode))
             .map_err(|errno| failed(path, errno))?;
         self.file = Some((path.to_path_buf(), file.into(), executable));
         Ok(())
     }
 
-    /// Appends to the file created last.
+    /// Appends to the current file.
     pub(super) fn write(&mut self, data: &[u8]) -> Result<(), RestoreError> {
         let Some((path, file, _)) = &mut self.file else {
             return Ok(());
@@ -110,14 +114,14 @@ impl Tree {
         if self.style == Style::Plain {
             return Ok(());
         }
-        let (folder, name) = self.place(path)?;
+        let (folder, name) = self.folder_and_name(path)?;
         let fd = open_folder(folder, name).map_err(|errno| failed(path, errno))?;
         finish(fd.as_fd(), true).map_err(|errno| failed(path, errno))
     }
 
     pub(super) fn symlink(&mut self, path: &Path, target: &[u8]) -> Result<(), RestoreError> {
         let style = self.style;
-        let (folder, name) = self.place(path)?;
+        let (folder, name) = self.folder_and_name(path)?;
         symlinkat(target, folder, name).map_err(|errno| failed(path, errno))?;
         match style {
             Style::Plain => Ok(()),
@@ -126,16 +130,22 @@ impl Tree {
         }
     }
 
-    /// Moves the whole tree to its place, unless something has come there meanwhile.
-    pub(super) fn publish(mut self) -> Result<(), RestoreError> {
+    /// Moves the tree to its target, unless that exists by now.
+    pub(super) fn move_to_target(mut self) -> Result<(), RestoreError> {
         self.folders.clear();
         let name = OsStr::from_bytes(ROOT);
-        let moved = renameat_with(&self.base, name, CWD, &self.target, RenameFlags::NOREPLACE);
+        let moved = renameat_with(
+            &self.temporary_folder,
+            name,
+            CWD,
+            &self.target,
+            RenameFlags::NOREPLACE,
+        );
         let moved = match moved {
-            // Some file systems can't do that in one step.
+            // Some file systems can't check and rename in one step.
             Err(Errno::INVAL | Errno::NOSYS | Errno::NOTSUP) => {
                 match statat(CWD, &self.target, AtFlags::SYMLINK_NOFOLLOW) {
-                    Err(Errno::NOENT) => renameat(&self.base, name, CWD, &self.target),
+                    Err(Errno::NOENT) => renameat(&self.temporary_folder, name, CWD, &self.target),
                     Ok(_) => Err(Errno::EXIST),
                     Err(errno) => Err(errno),
                 }
@@ -148,16 +158,20 @@ impl Tree {
         })
     }
 
-    /// The folder that a path of the archive lies in, and its name there. The archive's root has the empty path.
-    fn place<'p>(&mut self, path: &'p Path) -> Result<(BorrowedFd<'_>, &'p OsStr), RestoreError> {
+    /// Returns the parent folder of a path in the archive, and its name there. The root has the
+    /// empty path.
+    fn folder_and_name<'p>(
+        &mut self,
+        path: &'p Path,
+    ) -> Result<(BorrowedFd<'_>, &'p OsStr), RestoreError> {
         let root = OsStr::from_bytes(ROOT);
         let bytes = path.as_os_str().as_bytes();
         if bytes.is_empty() {
             self.folders.clear();
-            return Ok((self.base.as_fd(), root));
+            return Ok((self.temporary_folder.as_fd(), root));
         }
         let mut names: Vec<&[u8]> = bytes.split(|&byte| byte == b'/').collect();
-        // Core has checked them; a second look costs nothing.
+        // Core has already refused such names; checking again costs nothing.
         if names.iter().any(|name| matches!(*name, b"" | b"." | b"..")) {
             return Err(failed(path, Errno::INVAL));
         }
@@ -178,7 +192,7 @@ impl Tree {
     fn folder(&self) -> BorrowedFd<'_> {
         self.folders
             .last()
-            .map_or(self.base.as_fd(), |(_, fd)| fd.as_fd())
+            .map_or(self.temporary_folder.as_fd(), |(_, fd)| fd.as_fd())
     }
 }
 
@@ -187,7 +201,7 @@ fn open_folder(parent: BorrowedFd<'_>, name: &OsStr) -> Result<OwnedFd, Errno> {
     retry_on_intr(|| openat(parent, name, flags, Mode::empty()))
 }
 
-/// The time of everything in a store.
+/// The time of all files in a store.
 const TIME_ONE: Timestamps = Timestamps {
     last_access: Timespec {
         tv_sec: 1,
@@ -199,7 +213,7 @@ const TIME_ONE: Timestamps = Timestamps {
     },
 };
 
-/// The mode and time of a file or folder in a store.
+/// Sets the mode and time of a file or folder in a store.
 fn finish(fd: BorrowedFd<'_>, executable: bool) -> Result<(), Errno> {
     fchmod(
         fd,

@@ -1,4 +1,4 @@
-//! What a snapshot has that another one has not.
+//! Compares two snapshots.
 
 use std::collections::{HashMap, HashSet};
 
@@ -8,16 +8,21 @@ use interplanar_core::unixfs::Content;
 
 use crate::blocks::BlockStore;
 
-/// The nodes and small files of the directory at `root` that the one at `before` has not in the same place, parents first; without the files in
-/// the folder of NARs, whose DAGs are published on their own. `Err` names a block that is lost.
-pub fn fresh(
+/// Returns the nodes and small files of the directory at `root` that differ from those at the same
+/// path in `before`, parents first. Leaves out the files in the folder of NARs: they are published
+/// on their own.
+///
+/// # Errors
+/// The CID of a block that is lost.
+pub fn new_blocks(
     blocks: &BlockStore,
     root: Cid,
     before: Option<Cid>,
     nars: &str,
 ) -> Result<Vec<Cid>, Cid> {
     let (mut all, mut known) = (Vec::new(), HashSet::new());
-    // What to look at, what was in its place, and whether it is in the folder of NARs.
+    // Blocks to visit: the CID, the CID at the same path before, and whether it is in the
+    // folder of NARs.
     let mut open = vec![(root, before, false)];
     while let Some((cid, before, inside)) = open.pop() {
         if before == Some(cid) || known.contains(&cid) {
@@ -42,24 +47,24 @@ pub fn fresh(
         };
         known.insert(cid);
         all.push(cid);
-        let mut there: HashMap<_, Cid> = HashMap::new();
+        let mut links_before: HashMap<_, Cid> = HashMap::new();
         if let Some(Content::Directory(links) | Content::Shard { links, .. }) =
             before.and_then(|before| read(blocks, &before))
         {
-            there.extend(links.into_iter().map(|link| (link.name, link.cid)));
+            links_before.extend(links.into_iter().map(|link| (link.name, link.cid)));
         }
         for link in links.into_iter().rev() {
             let inside = inside || is_named(&link.name, nars);
-            open.push((link.cid, there.get(&link.name).copied(), inside));
+            open.push((link.cid, links_before.get(&link.name).copied(), inside));
         }
     }
     Ok(all)
 }
 
-/// Whether a link is an entry of this name, in a plain directory or in a shard.
+/// Returns whether a link is an entry of this name, in a plain directory or in a HAMT shard.
 fn is_named(link: &[u8], name: &str) -> bool {
-    let placed = link.get(2..).filter(|_| link.len() == name.len() + 2);
-    link == name.as_bytes() || placed == Some(name.as_bytes())
+    let after_prefix = link.get(2..).filter(|_| link.len() == name.len() + 2);
+    link == name.as_bytes() || after_prefix == Some(name.as_bytes())
 }
 
 fn read(blocks: &BlockStore, cid: &Cid) -> Option<Content> {

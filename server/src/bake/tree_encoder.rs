@@ -1,4 +1,4 @@
-//! The plain NAR over the blocks of its files, and the item as a directory, on their way into the block store.
+//! Stores an item as a UnixFS directory, and its plain NAR over the blocks of its files.
 
 use std::cell::RefCell;
 use std::rc::Rc;
@@ -9,13 +9,13 @@ use super::BakeError;
 use super::block_writer::{Batch, BlockWriter};
 use crate::store::Item;
 
-/// Both in the making.
-pub(super) struct Tree {
+/// Builds the directory and the NAR.
+pub(super) struct TreeEncoder {
     builder: TreeBuilder,
     batch: Batch,
 }
 
-impl Tree {
+impl TreeEncoder {
     pub(super) fn new(block_writer: &Rc<RefCell<BlockWriter>>) -> Self {
         Self {
             builder: TreeBuilder::new(),
@@ -23,13 +23,13 @@ impl Tree {
         }
     }
 
-    /// Takes the next bytes of the NAR.
+    /// Stores the next bytes of the NAR.
     pub(super) fn write(&mut self, item: &Item, bytes: &[u8]) -> Result<(), BakeError> {
         let batch = &mut self.batch;
         self.builder
             .push(bytes, &mut |block| batch.add(block))
             .map_err(|error| malformed(item, &error))?;
-        self.batch.settle()
+        self.batch.write_if_full()
     }
 
     pub(super) fn finish(mut self, item: &Item) -> Result<dedup::Tree, BakeError> {

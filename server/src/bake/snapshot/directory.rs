@@ -1,4 +1,5 @@
-//! The directory of a snapshot while it is changed: folders are opened as something in them changes, and written once, from below.
+//! Changes the directory of a snapshot: a folder is opened when something in it changes, and
+//! written once, at the end.
 
 use std::collections::BTreeMap;
 
@@ -16,24 +17,24 @@ use percent_encoding::percent_decode_str;
 use super::SnapshotError;
 use crate::blocks::{BlockStore, BlocksError};
 
-/// What names of narinfos end in.
+/// The suffix of narinfos' names.
 const NARINFO: &str = ".narinfo";
-/// Nodes of a directory that are read at most to list it: more than a hundred million items have.
+/// Most nodes that are read to list a directory; a hundred million items need fewer.
 const MAX_NODES: u64 = 1 << 26;
 
-/// An item of a snapshot.
+/// An item to put into a snapshot.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Entry {
-    /// Of its store path.
+pub struct SnapshotItem {
+    /// The hash part of its store path.
     pub hash_part: String,
     /// Its narinfo.
     pub narinfo: Bytes,
-    /// The URLs in it, relative to the root, and the files that they lead to.
+    /// The URLs in the narinfo, relative to the root, and the roots of the files.
     pub files: Vec<(String, Cid)>,
 }
 
-/// See the module.
-pub(super) struct Tree<'a> {
+/// A directory that is being changed.
+pub(super) struct SnapshotDirectory<'a> {
     blocks: &'a BlockStore,
     root: Folder,
     failed: Option<BlocksError>,
@@ -44,7 +45,7 @@ struct Folder {
     below: BTreeMap<Bytes, Folder>,
 }
 
-impl<'a> Tree<'a> {
+impl<'a> SnapshotDirectory<'a> {
     pub(super) fn empty(blocks: &'a BlockStore) -> Self {
         Self {
             blocks,
@@ -68,32 +69,33 @@ impl<'a> Tree<'a> {
         self.place(&[name.to_owned()], built.cid, built.dag_size)
     }
 
-    /// Puts an item in place of what there is of it.
-    pub(super) fn put(&mut self, entry: &Entry) -> Result<(), SnapshotError> {
-        let name = format!("{}{NARINFO}", entry.hash_part);
-        let built = self.file(&entry.narinfo)?;
+    /// Adds an item, or replaces it.
+    pub(super) fn put(&mut self, item: &SnapshotItem) -> Result<(), SnapshotError> {
+        let name = format!("{}{NARINFO}", item.hash_part);
+        let built = self.file(&item.narinfo)?;
         let blocks = self.blocks;
-        let here = self
+        let existing = self
             .root
             .directory
             .get(name.as_bytes(), &mut |cid| get(blocks, cid))?;
-        if here.is_some_and(|(cid, _)| cid == built.cid) {
-            // Compression doesn't give the same bytes for ever: the files may be others.
-            for (url, cid) in &entry.files {
+        if existing.is_some_and(|(cid, _)| cid == built.cid) {
+            // The narinfo is the same, but the files may not be: compression doesn't
+            // always give the same bytes.
+            for (url, cid) in &item.files {
                 self.place(&parts(url), *cid, tsize(blocks, cid)?)?;
             }
             return Ok(());
         }
-        if here.is_some() {
-            self.remove(&entry.hash_part)?;
+        if existing.is_some() {
+            self.remove(&item.hash_part)?;
         }
-        for (url, cid) in &entry.files {
+        for (url, cid) in &item.files {
             self.place(&parts(url), *cid, tsize(blocks, cid)?)?;
         }
         self.place(&[name], built.cid, built.dag_size)
     }
 
-    /// Takes an item out: its narinfo, and the files that this names.
+    /// Removes an item: its narinfo, and the files that the narinfo names.
     pub(super) fn remove(&mut self, hash_part: &str) -> Result<(), SnapshotError> {
         let name = format!("{hash_part}{NARINFO}");
         let blocks = self.blocks;
@@ -113,7 +115,7 @@ impl<'a> Tree<'a> {
         Ok(())
     }
 
-    /// Writes what changed, and gives the root.
+    /// Writes the changed folders, and returns the root.
     pub(super) fn finish(&mut self) -> Result<Cid, SnapshotError> {
         let (blocks, failed) = (self.blocks, &mut self.failed);
         let mut sink = |block: Block| {
@@ -158,7 +160,7 @@ impl Folder {
         }
     }
 
-    /// The folder at the end of a path, made where it is missing.
+    /// Returns the folder at the end of a path; creates it if it is missing.
     fn folder(
         &mut self,
         path: &[String],
@@ -199,7 +201,7 @@ impl Folder {
     }
 }
 
-/// The hash parts of all items in the directory at `root`.
+/// Returns the hash parts of all items in the directory at `root`.
 pub(super) fn listed(blocks: &BlockStore, root: Cid) -> Result<Vec<String>, DirectoryError> {
     let budget = Budget {
         blocks: MAX_NODES,
@@ -219,7 +221,7 @@ pub(super) fn listed(blocks: &BlockStore, root: Cid) -> Result<Vec<String>, Dire
     Ok(listed)
 }
 
-/// The components of a relative URL.
+/// Returns the components of a relative URL.
 fn parts(url: &str) -> Vec<String> {
     let parts = url.split('/').filter(|part| !part.is_empty());
     parts
@@ -227,16 +229,16 @@ fn parts(url: &str) -> Vec<String> {
         .collect()
 }
 
-/// A block of the store, verified; `None` if it is lost.
+/// Returns a block of the store, verified; `None` if it is lost.
 fn get(blocks: &BlockStore, cid: &Cid) -> Option<Block> {
     let data = blocks.get(cid).unwrap_or_else(|error| {
-        tracing::error!(%cid, %error, "a block can't be read");
+        tracing::error!(%cid, %error, "can't read a block");
         None
     });
     Block::verify(*cid, data?).ok()
 }
 
-/// What a link to a file says of the bytes of all its blocks.
+/// Returns the `Tsize` of a link to a file: the bytes of all its blocks.
 fn tsize(blocks: &BlockStore, root: &Cid) -> Result<u64, SnapshotError> {
     let block = get(blocks, root).ok_or(DirectoryError::Missing { cid: *root })?;
     let own = block.data().len() as u64;
@@ -249,7 +251,7 @@ fn tsize(blocks: &BlockStore, root: &Cid) -> Result<u64, SnapshotError> {
     Ok(below.fold(own, u64::saturating_add))
 }
 
-/// A small file.
+/// Reads a small file.
 fn read(blocks: &BlockStore, root: &Cid) -> Result<Vec<u8>, DirectoryError> {
     let mut walker = Walker::new(*root, Budget::default());
     let mut bytes = Vec::new();
