@@ -1,4 +1,4 @@
-//! The gateway over small DAGs of its own; tests/gateway.rs compares it with Kubo's on the public fixtures.
+//! Tests over small DAGs. tests/tests/gateway.rs compares the gateway with Kubo.
 
 use std::sync::{Arc, Mutex};
 
@@ -14,7 +14,7 @@ use crate::{BlockSource, Body, Lookup, Memory, Request, Stop, answer, headers, o
 
 mod pending;
 
-/// Blocks in memory, counting what is read.
+/// Blocks in memory. Records what is read.
 #[derive(Default)]
 struct Counted {
     blocks: Memory,
@@ -61,7 +61,7 @@ struct Answered {
 }
 
 impl Answered {
-    /// What came of a request; `look` finds a block that is pending.
+    /// Sends a request and collects the answer. `look` fetches a pending block.
     fn of(source: &Arc<dyn BlockSource>, request: &Request, look: &mut dyn FnMut(Cid)) -> Self {
         let answer = loop {
             match answer(source, request) {
@@ -97,7 +97,7 @@ impl Answered {
             .map_or("", |value| value.to_str().unwrap())
     }
 
-    /// The blocks of a CAR.
+    /// Returns the blocks of a CAR.
     fn blocks(&self) -> Vec<Cid> {
         let (mut reader, mut input) = (Reader::new(), Bytes::from(self.body.clone()));
         let mut cids = Vec::new();
@@ -156,7 +156,7 @@ fn a_file_is_served_whole_and_in_parts() {
         "bytes 999990-999999/1000000"
     );
     assert_eq!(answer.header("content-type"), "application/x-nix-nar");
-    // The last leaf, and no other.
+    // Only the last leaf was read.
     let mut read = memory.reads.lock().unwrap().clone();
     read.retain(|read| *read != cid);
     assert_eq!(read.len(), 1);
@@ -219,7 +219,7 @@ fn a_sharded_directory_is_found_in_and_listed() {
     let listing = ask(&memory, &format!("/ipfs/{cid}/"), &[]);
     let listing = String::from_utf8(listing.body).unwrap();
     assert_eq!(listing.matches("<a href=\"./").count(), 6000);
-    // The entity is all shards and no file; a name costs few of them.
+    // The entity contains all shards and no file. Finding a name reads few shards.
     let entity = ask(
         &memory,
         &format!("/ipfs/{cid}?format=car&dag-scope=entity"),
@@ -260,7 +260,7 @@ fn a_missing_block_is_a_404_or_breaks_the_body_off() {
     assert_eq!(answer.status, 412);
 }
 
-/// A small DAG that spells out more content than there are atoms: each level is the one below, twice.
+/// A small DAG with more content than there are atoms: each level contains the one below twice.
 #[test]
 fn a_bomb_without_duplicates_costs_its_blocks() {
     use interplanar_core::dag_pb::{Link, Node};
