@@ -1,7 +1,7 @@
-//! A store item's NAR piece by piece, in any order, by the chunk index that its narinfo names.
+//! A store item's NAR, read piece by piece in any order, by the chunk index in its narinfo.
 //!
-//! What the index says is believed as far as its CID and the signed NarSize go: each piece has the hash that the index says, but whether the index is of
-//! the NAR that was signed only the whole NAR can tell.
+//! Each piece must have the hash in the chunk index, and the index must have the hash in its CID.
+//! Only the whole NAR shows whether the index describes the signed NAR.
 
 use super::Access;
 use crate::cli::Failure;
@@ -14,22 +14,23 @@ use interplanar_core::dedup::{Entry, PieceMap, Place};
 use std::ops::Range;
 use tokio::task::block_in_place;
 
-/// Pieces that are fetched at once, of up to 4 MiB each.
-const AT_ONCE: usize = 6;
+/// Pieces that are fetched at once. A piece has at most 4 MiB.
+const CONCURRENT_PIECES: usize = 6;
 
-/// See the module.
-pub(super) struct Pieces<'a> {
+/// A NAR behind a chunk index. See the module.
+pub(super) struct IndexedNar<'a> {
     access: &'a Access,
     map: PieceMap,
-    /// The last piece of framing, and where it starts.
-    held: Option<(u64, Bytes)>,
+    /// The last piece with framing, and its offset in the NAR.
+    last_framing: Option<(u64, Bytes)>,
 }
 
-impl<'a> Pieces<'a> {
-    /// Fetches the root of the index of a NAR of this size.
+impl<'a> IndexedNar<'a> {
+    /// Fetches the root of the chunk index of a NAR with `nar_size` bytes.
     ///
     /// # Errors
-    /// Exit code 4 when nobody has the index, 3 when it is none, or not one of this NAR.
+    /// Exit code 4 when no source has the index, 3 when it is not a chunk index or doesn't fit the
+    /// NAR.
     pub(super) async fn open(
         access: &'a Access,
         index: &Cid,
@@ -38,28 +39,28 @@ impl<'a> Pieces<'a> {
         let root = access.block(index).await?;
         Ok(Self {
             access,
-            map: PieceMap::new(&root, nar_size).map_err(lie)?,
-            held: None,
+            map: PieceMap::new(&root, nar_size).map_err(mismatch)?,
+            last_framing: None,
         })
     }
 
-    /// Hands bytes of the NAR to `take`, in order.
+    /// Passes a range of the NAR to `take`, in order.
     ///
     /// # Errors
-    /// As [`Self::open`], for pieces; those of `take`.
+    /// Those of [`Self::open`], for the pieces, and those of `take`.
     pub(super) async fn read(
         &mut self,
         range: Range<u64>,
         mut take: impl FnMut(&[u8]) -> anyhow::Result<()>,
     ) -> Result<(), Failure> {
-        let (mut next, mut coming) = (range.start, FuturesOrdered::new());
+        let (mut next, mut fetches) = (range.start, FuturesOrdered::new());
         loop {
-            while coming.len() < AT_ONCE && next < range.end {
+            while fetches.len() < CONCURRENT_PIECES && next < range.end {
                 let entry = self.entry(next).await?;
                 next = entry.end();
-                coming.push_back(fetch(self.access, entry));
+                fetches.push_back(fetch(self.access, entry));
             }
-            let Some(fetched) = coming.next().await else {
+            let Some(fetched) = fetches.next().await else {
                 return Ok(());
             };
             let (start, piece) = fetched?;
@@ -69,49 +70,54 @@ impl<'a> Pieces<'a> {
         }
     }
 
-    /// The bytes from an offset to the end of its piece, which is kept for the next time.
+    /// Returns the bytes from offset `at` to the end of its piece. Keeps the piece for the next
+    /// call.
     ///
     /// # Errors
-    /// As [`Self::open`], for the piece.
+    /// Those of [`Self::open`], for the piece.
     pub(super) async fn at(&mut self, at: u64) -> Result<Bytes, Failure> {
-        if let Some(rest) = self.held.as_ref().and_then(|held| behind(held, at)) {
+        if let Some(rest) = self
+            .last_framing
+            .as_ref()
+            .and_then(|piece| rest_of(piece, at))
+        {
             return Ok(rest);
         }
         let entry = self.entry(at).await?;
-        let fetched = self.held.insert(fetch(self.access, entry).await?);
-        behind(fetched, at).ok_or_else(|| lie("a piece is elsewhere"))
+        let fetched = self.last_framing.insert(fetch(self.access, entry).await?);
+        rest_of(fetched, at).ok_or_else(|| mismatch("a piece has another offset"))
     }
 
     async fn entry(&mut self, at: u64) -> Result<Entry, Failure> {
         let part = match self.map.place(at) {
             Some(Place::Piece(entry)) => return Ok(entry.clone()),
             Some(Place::Part(cid)) => self.access.block(&cid).await?,
-            None => return Err(lie("its NAR goes on behind the end")),
+            None => return Err(mismatch("the NAR reaches beyond its pieces")),
         };
-        self.map.load(&part).map_err(lie)?;
+        self.map.load(&part).map_err(mismatch)?;
         match self.map.place(at) {
             Some(Place::Piece(entry)) => Ok(entry.clone()),
-            _ => Err(lie("a part of it has not the pieces that it should have")),
+            _ => Err(mismatch("a part of it lacks pieces")),
         }
     }
 }
 
-/// What a piece has from an offset on; `None` if it isn't in it.
-fn behind((start, piece): &(u64, Bytes), at: u64) -> Option<Bytes> {
+/// Returns the rest of a piece from an offset on, or `None` if the offset is outside.
+fn rest_of((start, piece): &(u64, Bytes), at: u64) -> Option<Bytes> {
     let before = usize::try_from(at.checked_sub(*start)?).ok()?;
     (before < piece.len()).then(|| piece.slice(before..))
 }
 
-/// A piece and where it starts.
+/// Fetches and decompresses a piece. Returns it with its offset.
 async fn fetch(access: &Access, entry: Entry) -> Result<(u64, Bytes), Failure> {
     let mut compressed = Vec::new();
     for cid in entry.cids() {
         compressed.extend_from_slice(access.block(&cid).await?.data());
     }
-    let plain = block_in_place(|| entry.open(&compressed)).map_err(lie)?;
+    let plain = block_in_place(|| entry.open(&compressed)).map_err(mismatch)?;
     Ok((entry.offset, plain.into()))
 }
 
-fn lie(what: impl std::fmt::Display) -> Failure {
-    Failure::verification(anyhow!("the chunk index of the narinfo is wrong: {what}"))
+fn mismatch(what: impl std::fmt::Display) -> Failure {
+    Failure::verification(anyhow!("the narinfo names a wrong chunk index: {what}"))
 }

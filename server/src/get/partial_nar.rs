@@ -1,10 +1,11 @@
-//! Parts of a store item's NAR without the rest of it: by the chunk index that its narinfo names, or out of the plain NAR on IPFS.
+//! Parts of a store item's NAR, read by the chunk index in its narinfo or from the plain NAR on
+//! IPFS.
 //!
-//! Both are hints that nobody signed: blocks have the hashes in the hint's CID and below it, and the NAR has the signed size; whether it is the NAR that
-//! was signed only all of it can tell.
+//! Both are hints without a signature. Each block is verified against the hint's CID, and the NAR
+//! must have the signed size. Only the whole NAR shows whether it is the signed one.
 
-use super::pieces::Pieces;
-use super::plain::Plain;
+use super::indexed_nar::IndexedNar;
+use super::plain_nar::PlainNar;
 use super::{Access, names};
 use crate::cli::Failure;
 use crate::proxy::Available;
@@ -17,32 +18,32 @@ use interplanar_core::narinfo::Compression;
 use std::ops::Range;
 use tokio::task::block_in_place;
 
-/// How parts of a NAR can be had.
+/// A hint in a narinfo for reading parts of a NAR.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Hint {
-    /// By this chunk index.
+    /// The CID of a chunk index.
     Index(Cid),
-    /// From this file, which is the plain NAR.
-    Plain(Cid),
+    /// The CID of a file that is the plain NAR.
+    PlainNar(Cid),
 }
 
 impl Hint {
-    /// What a narinfo has, what costs fewest bytes first.
+    /// Returns the hints of a narinfo. The one that needs fewer bytes comes first.
     pub fn of(item: &Available) -> impl Iterator<Item = Self> {
         let index = cid_of(item, dedup::FIELD).map(Self::Index);
         let mut entries = item.narinfo().entries().iter();
         let plain = entries.find_map(|entry| {
             let url = IpfsUrl::parse(&entry.url).ok()?;
             let whole = entry.compression == Compression::None && url.path.is_empty();
-            whole.then_some(Self::Plain(url.cid))
+            whole.then_some(Self::PlainNar(url.cid))
         });
         [index, plain].into_iter().flatten()
     }
 
-    /// Its CID.
+    /// Returns the CID.
     #[must_use]
     pub fn cid(self) -> Cid {
-        let (Self::Index(cid) | Self::Plain(cid)) = self;
+        let (Self::Index(cid) | Self::PlainNar(cid)) = self;
         cid
     }
 }
@@ -51,22 +52,22 @@ impl std::fmt::Display for Hint {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(match self {
             Self::Index(_) => "its chunk index",
-            Self::Plain(_) => "its plain NAR on IPFS",
+            Self::PlainNar(_) => "its plain NAR on IPFS",
         })
     }
 }
 
-/// A CID in a field that nobody signed.
+/// Returns the CID in an unsigned field of the narinfo.
 pub(super) fn cid_of(item: &Available, field: &str) -> Option<Cid> {
     cid::parse(item.narinfo().extra(field)?).ok()
 }
 
-/// What stands at a path.
+/// What is at a path.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Member {
-    /// A file: where its content is in the NAR.
+    /// A file, with the position of its content in the NAR, in bytes.
     File(Range<u64>),
-    /// A link, and where it leads.
+    /// A symbolic link, with its target.
     Symlink(String),
     /// A directory.
     Directory,
@@ -74,48 +75,49 @@ pub enum Member {
     Absent,
 }
 
-enum Way<'a> {
-    Index(Pieces<'a>),
-    Plain(Plain<'a>),
+enum NarReader<'a> {
+    Index(IndexedNar<'a>),
+    PlainNar(PlainNar<'a>),
 }
 
-/// See the module.
-pub struct Parts<'a> {
-    way: Way<'a>,
+/// A NAR that can be read in parts. See the module.
+pub struct PartialNar<'a> {
+    reader: NarReader<'a>,
     nar_size: u64,
 }
 
-impl<'a> Parts<'a> {
-    /// Begins to read.
+impl<'a> PartialNar<'a> {
+    /// Prepares to read. For a chunk index, fetches its root.
     ///
     /// # Errors
-    /// Exit code 4 when nobody has what the hint names, 3 when it is of no such NAR.
+    /// Exit code 4 when no source has the blocks that the hint names, 3 when the chunk index
+    /// doesn't fit the NAR.
     pub async fn open(access: &'a Access, item: &Available, hint: Hint) -> Result<Self, Failure> {
         let nar_size = item.narinfo().nar_size();
-        let way = match hint {
-            Hint::Index(cid) => Way::Index(Pieces::open(access, &cid, nar_size).await?),
-            Hint::Plain(cid) => Way::Plain(Plain::new(access, cid, nar_size)),
+        let reader = match hint {
+            Hint::Index(cid) => NarReader::Index(IndexedNar::open(access, &cid, nar_size).await?),
+            Hint::PlainNar(cid) => NarReader::PlainNar(PlainNar::new(access, cid, nar_size)),
         };
-        Ok(Self { way, nar_size })
+        Ok(Self { reader, nar_size })
     }
 
-    /// The tree of the item, from what has framing.
+    /// Lists the files, from the parts with framing.
     ///
     /// # Errors
-    /// As [`Self::open`], for what is read.
+    /// Those of [`Self::open`], for the parts that are read.
     pub async fn listing(&mut self) -> Result<Listing, Failure> {
         let skim = self.skim(|_| false).await?;
         Ok(skim.listing().clone())
     }
 
-    /// What stands at a path, from what has framing up to it.
+    /// Returns what is at a path, from the parts with framing before it.
     ///
     /// # Errors
-    /// As [`Self::listing`].
+    /// See [`Self::listing`].
     pub async fn member(&mut self, path: &str) -> Result<Member, Failure> {
         let path = names(path).collect::<Vec<_>>().join("/");
-        let there = |listing: &Listing| listing.lookup(path.as_bytes()).is_some();
-        let skim = self.skim(there).await?;
+        let is_listed = |listing: &Listing| listing.lookup(path.as_bytes()).is_some();
+        let skim = self.skim(is_listed).await?;
         let entry = skim.listing().lookup(path.as_bytes());
         Ok(match entry.map(|ListEntry { node, .. }| node) {
             Some(Node::File {
@@ -129,57 +131,57 @@ impl<'a> Parts<'a> {
         })
     }
 
-    /// Hands bytes of the NAR to `take`, in order.
+    /// Passes a range of the NAR to `take`, in order.
     ///
     /// # Errors
-    /// As [`Self::listing`]; those of `take`.
+    /// Those of [`Self::listing`], and those of `take`.
     pub async fn read(
         &mut self,
         range: Range<u64>,
-        mut take: impl FnMut(&[u8]) -> anyhow::Result<()>,
+        mut consume: impl FnMut(&[u8]) -> anyhow::Result<()>,
     ) -> Result<(), Failure> {
         if range.end > self.nar_size {
-            return Err(lie("a file goes on behind the end"));
+            return Err(mismatch("a file reaches beyond the end of the NAR"));
         }
-        let plain = match &mut self.way {
-            Way::Index(pieces) => return pieces.read(range, take).await,
-            Way::Plain(plain) => plain,
+        let plain = match &mut self.reader {
+            NarReader::Index(nar) => return nar.read(range, consume).await,
+            NarReader::PlainNar(plain) => plain,
         };
         let mut at = range.start;
         while at < range.end {
             let bytes = plain.at(at).await?;
             let left = usize::try_from(range.end.saturating_sub(at)).unwrap_or(usize::MAX);
             let bytes = bytes.get(..left).unwrap_or(&bytes);
-            block_in_place(|| take(bytes))?;
+            block_in_place(|| consume(bytes))?;
             at = at.saturating_add(bytes.len() as u64);
         }
         Ok(())
     }
 
-    /// Reads framing to the end of the NAR, or until what is listed is enough.
+    /// Reads framing to the end of the NAR, or until `enough` accepts the list.
     async fn skim(&mut self, enough: impl Fn(&Listing) -> bool) -> Result<Skim, Failure> {
         let mut skim = Skim::new();
         while !skim.is_done() && !enough(skim.listing()) {
             let bytes = self.at(skim.position()).await?;
-            block_in_place(|| skim.push(&bytes)).map_err(lie)?;
+            block_in_place(|| skim.push(&bytes)).map_err(mismatch)?;
         }
         if skim.is_done() && skim.position() != self.nar_size {
-            return Err(lie("it has another size"));
+            return Err(mismatch("its size differs from NarSize"));
         }
         Ok(skim)
     }
 
     async fn at(&mut self, at: u64) -> Result<Bytes, Failure> {
         if at >= self.nar_size {
-            return Err(lie("it goes on behind the end"));
+            return Err(mismatch("it reaches beyond NarSize"));
         }
-        match &mut self.way {
-            Way::Index(pieces) => pieces.at(at).await,
-            Way::Plain(plain) => plain.at(at).await,
+        match &mut self.reader {
+            NarReader::Index(nar) => nar.at(at).await,
+            NarReader::PlainNar(plain) => plain.at(at).await,
         }
     }
 }
 
-fn lie(what: impl std::fmt::Display) -> Failure {
-    Failure::verification(anyhow!("what it leads to is not the signed NAR: {what}"))
+fn mismatch(what: impl std::fmt::Display) -> Failure {
+    Failure::verification(anyhow!("the content is not the signed NAR: {what}"))
 }

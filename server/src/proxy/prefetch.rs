@@ -1,13 +1,16 @@
-//! What of a NAR is fetched ahead: ranges of files and single leaves, by a [`Route`], into the kept blocks.
+//! Fetches missing parts of a NAR ahead of their use: ranges of files and single leaves, along a
+//! [`Route`], into the block store.
 //!
 //! ```text
-//! Route ─► asks, 32 at once and 6 of them ranges ─┬─► range: CAR by the fetch engine, block by block verified ─┐
-//!                                                 └─► leaf: raw block, verified ───────────────────────────────┴─► kept blocks ─► pieces
+//! Route ─► requests: 32 at once, at most 6 of them ranges
+//!            ├─► range: CAR, each block verified ─┐
+//!            └─► leaf: raw block, verified ───────┴─► block store ─► pieces
 //! ```
-//! Whether a range has the leaves that it is asked for, only its blocks tell: the root of the `.nar.zst` is a stranger's word. One that has none of them, or that nobody gives, is
-//! the last of its file; its leaves are asked for by themselves, by the pieces that need them.
+//! The root of the `.nar.zst` is a hint, so a range may contain other blocks than expected. After a
+//! range without any expected leaf, or one that no gateway has, no more ranges of that file are
+//! requested. Its leaves are then fetched one by one, when a piece needs them.
 
-use super::delta::Blocks;
+use super::delta::BlockFetcher;
 use futures_util::FutureExt as _;
 use futures_util::future::{BoxFuture, Shared};
 use futures_util::stream::StreamExt as _;
@@ -22,24 +25,24 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 
-/// Requests at once, wherever in the NAR their leaves are.
-const AT_ONCE: usize = 32;
-/// Ranges among them.
-const RANGES_AT_ONCE: usize = 6;
+/// Requests at once.
+const MAX_REQUESTS: usize = 32;
+/// Range requests among them.
+const MAX_RANGES: usize = 6;
 
-type Coming = Shared<BoxFuture<'static, ()>>;
+type SharedFetch = Shared<BoxFuture<'static, ()>>;
 
-/// The files that leaves are a part of, as far as somebody says that they are to be had.
+/// Files on IPFS that contain the leaves, as far as the narinfo names them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Files {
+pub(super) struct RangeFiles {
     frame: Option<Cid>,
     small: Option<Cid>,
-    /// Blocks in a file at most.
+    /// Maximum number of blocks in a file.
     blocks: u64,
 }
 
-impl Files {
-    /// Those that a narinfo names, of a NAR with these pieces.
+impl RangeFiles {
+    /// Finds the files that a narinfo names, for a NAR with these pieces.
     pub(super) fn of(narinfo: &NarInfo, pieces: &[Entry]) -> Self {
         let compressed: u64 = pieces.iter().map(|piece| u64::from(piece.compressed)).sum();
         let size = compressed + (frame::HEADER.len() + frame::TAIL.len()) as u64;
@@ -49,12 +52,13 @@ impl Files {
             let fits = entry.compression == Compression::Zstd && entry.file_size == Some(size);
             (fits && url.path.is_empty()).then_some(url.cid)
         });
-        // What its root is, the index says; the narinfo, whether there is one.
-        let small = narinfo.extra(SMALL_FIELD).and_then(|said| {
+        // The chunk index determines the root of this file; the narinfo says whether the file
+        // exists.
+        let small = narinfo.extra(SMALL_FIELD).and_then(|named| {
             let root = SmallPieces::of(pieces)?.cid;
-            let right = said == root.to_string();
+            let right = named == root.to_string();
             if !right {
-                tracing::warn!(said, expected = %root, "{SMALL_FIELD} is not what the chunk index makes it");
+                tracing::warn!(named, expected = %root, "{SMALL_FIELD} doesn't match the chunk index");
             }
             right.then_some(root)
         });
@@ -74,94 +78,96 @@ impl Files {
     }
 }
 
-/// What all ranges share.
-struct Ranges {
-    blocks: Arc<Blocks>,
-    files: Files,
-    /// Files that are of no use: the `.nar.zst` and that of the small pieces.
-    useless: [AtomicBool; 2],
+/// Shared by all range requests.
+struct RangeFetcher {
+    blocks: Arc<BlockFetcher>,
+    files: RangeFiles,
+    /// Files that turned out to be unusable: the `.nar.zst`, and the file of the small pieces.
+    unusable: [AtomicBool; 2],
     slots: Semaphore,
 }
 
-/// The leaves that are being fetched into the kept blocks.
-pub(super) struct Ahead {
-    /// In the order of their first leaves.
-    asks: Vec<Coming>,
-    /// Of each leaf.
-    coming: HashMap<Cid, Coming>,
+/// Leaves that are being fetched into the block store.
+pub(super) struct Prefetch {
+    /// The requests, in the order of their first leaves.
+    requests: Vec<SharedFetch>,
+    /// The request that fetches each leaf.
+    by_leaf: HashMap<Cid, SharedFetch>,
 }
 
-impl Ahead {
-    /// They are fetched when [`Self::begin`] is called, or when a piece waits for them.
+impl Prefetch {
+    /// Prepares the requests. They start with [`Self::begin`], or when a piece waits for one.
     pub(super) fn new(
-        blocks: &Arc<Blocks>,
-        files: Files,
+        blocks: &Arc<BlockFetcher>,
+        files: RangeFiles,
         route: Route,
         missing: &[Missing],
     ) -> Self {
-        let ranges = Arc::new(Ranges {
+        let fetcher = Arc::new(RangeFetcher {
             blocks: Arc::clone(blocks),
             files,
-            useless: Default::default(),
-            slots: Semaphore::new(RANGES_AT_ONCE),
+            unusable: Default::default(),
+            slots: Semaphore::new(MAX_RANGES),
         });
-        let (mut asks, mut coming) = (Vec::new(), HashMap::new());
+        let (mut requests, mut by_leaf) = (Vec::new(), HashMap::new());
         for ask in route.asks {
             let of = |leaf: &usize| missing.get(*leaf).map(|one| one.cid);
             let leaves: Vec<Cid> = ask.leaves().iter().filter_map(of).collect();
-            let fetched = Arc::clone(&ranges).fetch(ask, leaves.clone());
+            let fetched = Arc::clone(&fetcher).fetch(ask, leaves.clone());
             let fetched = fetched.boxed().shared();
-            coming.extend(leaves.into_iter().map(|cid| (cid, fetched.clone())));
-            asks.push(fetched);
+            by_leaf.extend(leaves.into_iter().map(|cid| (cid, fetched.clone())));
+            requests.push(fetched);
         }
-        Self { asks, coming }
+        Self { requests, by_leaf }
     }
 
-    /// Begins to fetch, until the task is dropped.
+    /// Starts the requests. Dropping the returned set cancels them.
     pub(super) fn begin(&mut self) -> JoinSet<()> {
-        let all = futures_util::stream::iter(std::mem::take(&mut self.asks));
+        let all = futures_util::stream::iter(std::mem::take(&mut self.requests));
         let mut fetching = JoinSet::new();
-        fetching.spawn(all.buffer_unordered(AT_ONCE).collect());
+        fetching.spawn(all.buffer_unordered(MAX_REQUESTS).collect());
         fetching
     }
 
-    /// Waits until a leaf has come, if it is on its way. Whether it has, the kept blocks tell.
+    /// Waits for the request of a leaf, if there is one. The block store then shows whether the
+    /// leaf was fetched.
     pub(super) async fn wait(&self, leaf: &Cid) {
-        if let Some(coming) = self.coming.get(leaf) {
-            coming.clone().await;
+        if let Some(request) = self.by_leaf.get(leaf) {
+            request.clone().await;
         }
     }
 }
 
-impl Ranges {
+impl RangeFetcher {
     async fn fetch(self: Arc<Self>, ask: Ask, leaves: Vec<Cid>) {
         let Ask::Range { form, from, to, .. } = ask else {
             for cid in leaves {
-                // Whoever needs it asks once more, and says what is wrong.
+                // An error is ignored here: the piece that needs the leaf requests it again and
+                // reports errors.
                 let _ = self.blocks.block(cid).await;
             }
             return;
         };
-        let (root, useless) = match form {
-            Form::Frame => (self.files.frame, &self.useless[0]),
-            Form::Small => (self.files.small, &self.useless[1]),
+        let (root, unusable) = match form {
+            Form::Frame => (self.files.frame, &self.unusable[0]),
+            Form::Small => (self.files.small, &self.unusable[1]),
         };
         let (Some(root), Ok(_slot)) = (root, self.slots.acquire().await) else {
             return;
         };
-        if useless.load(Ordering::Relaxed) {
+        if unusable.load(Ordering::Relaxed) {
             return;
         }
         let fetched = self.blocks.range(root, from..to, self.files.blocks).await;
         let blocks = Arc::clone(&self.blocks);
         let has = move || leaves.iter().any(|cid| blocks.has(cid));
-        let came = tokio::task::spawn_blocking(has).await.unwrap_or(false);
+        let has_any = tokio::task::spawn_blocking(has).await.unwrap_or(false);
         let error = match fetched {
-            Ok(()) if came => return,
-            Ok(()) => "its bytes are not those of the chunk index".to_owned(),
+            Ok(()) if has_any => return,
+            Ok(()) => "its blocks don't belong to the chunk index".to_owned(),
             Err(error) => error,
         };
-        useless.store(true, Ordering::Relaxed);
-        tracing::warn!(%root, error, "a range is of no use, so its pieces are asked for one by one");
+        unusable.store(true, Ordering::Relaxed);
+        tracing::warn!(%root, error, "can't use a range request; fetching its pieces one by one");
     }
 }

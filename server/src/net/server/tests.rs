@@ -6,12 +6,12 @@ use tokio::sync::Notify;
 
 use super::*;
 
-/// Answers by path.
+/// Answers each path in another way.
 #[derive(Default)]
 struct Paths {
-    /// `/slow` was asked for.
+    /// Notified when `/slow` is requested.
     entered: Notify,
-    /// `/slow` may answer.
+    /// Lets `/slow` answer.
     released: Notify,
 }
 
@@ -99,10 +99,10 @@ async fn start(limits: Limits) -> Running {
     }
 }
 
-/// Sends text and gives all that comes back until the connection ends.
+/// Sends a text and returns everything that is received until the connection ends.
 async fn exchange(running: &Running, request: &str) -> String {
     let mut stream = TcpStream::connect(running.address).await.unwrap();
-    // The server may answer and close before it has read all.
+    // The server may answer and close before it has read everything.
     let _ = stream.write_all(request.as_bytes()).await;
     let mut answer = Vec::new();
     let _ = stream.read_to_end(&mut answer).await;
@@ -172,7 +172,7 @@ async fn a_panicking_handler_is_a_500() {
     assert_eq!(body(&get(&running, "/hello").await), "hello");
 }
 
-/// A body that fails must not look complete: no last chunk, or fewer bytes than promised.
+/// A failed body must not look complete: it has no last chunk, or fewer bytes than announced.
 #[tokio::test]
 async fn a_body_that_fails_is_seen_to_be_incomplete() {
     let running = start(Limits::default()).await;
@@ -255,7 +255,7 @@ async fn a_client_that_reads_nothing_is_dropped() {
         .await
         .unwrap();
     stream.readable().await.unwrap();
-    // The server can only end before its grace if it gives up on this client.
+    // The server can end before the grace period only if it disconnects this client.
     running.shutdown.cancel();
     let ended = tokio::time::timeout(Duration::from_secs(20), running.served).await;
     assert!(ended.unwrap().unwrap().is_ok());

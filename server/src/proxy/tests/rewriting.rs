@@ -41,7 +41,7 @@ fn a_rewritten_narinfo_keeps_its_signature_and_has_one_plain_entry() {
 fn a_narinfo_that_leads_to_the_upstream_keeps_its_signature_and_no_ipfs_entry() {
     for path in NARINFOS {
         let text = String::from_utf8(fixture(path)).unwrap();
-        // As publish writes it: one entry more, which the signature doesn't cover.
+        // Like publish: one more entry, which the signature doesn't cover.
         let with_ipfs = text + "URL: ipfs://bafkqaaa\nCompression: none\nFileSize: 1\n";
         let hash_part = path
             .rsplit('/')

@@ -11,7 +11,7 @@ const ITEMS: [&str; 3] = [
     "zvknnn6gzcjdyb9hn5ffp4sx1ncjp45r-hello.txt",
 ];
 
-/// A cache with one item of `size` bytes, signed by a key of its own. The tests add its files and entries.
+/// A cache with one item of `size` bytes, signed with its own key. Tests add files and entries.
 struct Cache {
     files: Files,
     keys: TrustedKeys,
@@ -110,14 +110,14 @@ async fn a_wrong_body_never_completes() {
         cache.publish(&[("nar/a", Compression::None)]);
         let upstream = Peer::start(cache.files.clone()).await;
         let proxy = Running::start(&[&upstream], &[], cache.keys).await;
-        // Small ones are known to be wrong before they begin; a large one is cut off.
+        // A small wrong NAR is detected before the response starts; a large one is cut off.
         let refused = if size > 8 << 20 {
             Refused::Cut
         } else {
             Refused::Status(502)
         };
         assert_eq!(proxy.nar(TREE).await, Err(refused));
-        // The source is remembered, and there is no other.
+        // The wrong source is remembered, and there is no other.
         assert_eq!(proxy.nar(TREE).await, Err(Refused::Status(502)));
         assert_eq!(
             upstream

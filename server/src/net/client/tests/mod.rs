@@ -28,7 +28,7 @@ fn pool(peers: &[&Peer]) -> Arc<Mutex<GatewayPool>> {
     Arc::new(Mutex::new(GatewayPool::new(gateways, Policy::default())))
 }
 
-/// As a gateway that isn't on this machine is asked.
+/// Options that treat the gateway as one on another machine.
 fn far() -> Options {
     Options {
         near_ms: 0,
@@ -89,12 +89,12 @@ async fn one_request_brings_a_file_and_the_store_keeps_it() {
     for (cid, block) in file.blocks.iter() {
         assert_eq!(store.get(cid).unwrap().as_ref(), Some(block));
     }
-    // Now without any network.
+    // Now without the network.
     assert_eq!(fetch(&file, &pool, Some(store)).await, (data, None));
     assert_eq!(peer.requests(), [""; 0]);
 }
 
-/// A disk that takes its time, whatever is asked of it.
+/// A disk on which every operation is slow.
 struct SlowDisk(BlockStore);
 
 impl LocalBlocks for SlowDisk {
@@ -109,8 +109,8 @@ impl LocalBlocks for SlowDisk {
     }
 }
 
-/// The story: the fetch waits for a full disk, meanwhile look-ups end, and the engine, which is owed an answer to each, waits for
-/// them for ever.
+/// The bug that this test is for: a fetch waited for a full disk, lookups ended meanwhile, and
+/// their results were lost. The engine then waited for them forever.
 #[tokio::test]
 async fn look_ups_that_end_while_the_disk_is_waited_for_are_not_lost() {
     let data = sample(40_000_000);
