@@ -163,7 +163,7 @@ mod tests {
     }
 
     #[test]
-    fn parameters_are_read_and_others_refused() {
+    fn parameters_are_parsed_and_invalid_ones_rejected() {
         let car = parse("format=car&dag-scope=entity&entity-bytes=-10:*&car-order=unk&car-dups=y")
             .unwrap();
         assert_eq!(car.scope, Scope::Entity);

@@ -159,7 +159,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn names_cannot_leave_their_place() {
+    fn names_are_escaped() {
         let mut rows = String::new();
         let cid = interplanar_core::cid::parse("bafkqaaa").unwrap();
         row(&mut rows, b"\"><script>&'\xff", &cid, 1500);

@@ -280,7 +280,7 @@ mod tests {
     }
 
     #[test]
-    fn cbor_finds_links_and_refuses_the_torn() {
+    fn cbor_finds_links_and_rejects_truncated_data() {
         let mut data = b"\xa2\x61z\x82\x01\xd8\x2a\x58\x25\x00".to_vec();
         data.extend(cid::parse(CID).unwrap().to_bytes());
         data.extend(b"\x61a\xfb\x00\x00\x00\x00\x00\x00\x00\x00");

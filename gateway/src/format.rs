@@ -187,7 +187,7 @@ mod tests {
     }
 
     #[test]
-    fn the_query_beats_accept() {
+    fn the_query_takes_precedence() {
         let table = [
             ("", "", Format::Default),
             ("", "text/html,*/*;q=0.8", Format::Default),
@@ -209,7 +209,7 @@ mod tests {
     }
 
     #[test]
-    fn parameters_count_with_their_own_type_only() {
+    fn parameters_apply_only_to_their_own_type() {
         let accept = "application/vnd.ipld.car; version=1; order=\"dfs\"; dups=n";
         assert_eq!(wanted("", accept).unwrap().parameter("order"), Some("dfs"));
         assert_eq!(

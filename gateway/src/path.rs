@@ -151,7 +151,7 @@ mod tests {
     }
 
     #[test]
-    fn other_paths_are_refused() {
+    fn other_paths_are_rejected() {
         for text in [
             "/",
             "/ipfs",

@@ -180,7 +180,7 @@ mod tests {
     }
 
     #[test]
-    fn refuses_what_is_none() {
+    fn rejects_malformed_headers() {
         let table = [
             ("", RangeError::Unit),
             ("items=0-1", RangeError::Unit),

@@ -149,7 +149,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn links_of_the_scheme_lead_into_the_gateway() {
+    fn ipfs_links_are_redirected_into_the_gateway() {
         let table = [
             ("ipfs://bafkqaaa", "/ipfs/bafkqaaa"),
             ("ipfs:bafkqaaa", "/ipfs/bafkqaaa"),

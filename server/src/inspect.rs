@@ -123,13 +123,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_page_itself_says_the_same_policy() {
+    fn the_page_contains_the_same_policy() {
         let page = include_str!("../../www/index.html");
         assert!(page.contains(POLICY), "www/index.html differs");
     }
 
     #[test]
-    fn nothing_but_the_built_files_is_there() {
+    fn only_the_built_files_are_served() {
         for path in ["/inspect/../Cargo.toml", "/inspect//", "/inspect/assets/"] {
             assert_eq!(answer(&Method::GET, path).status(), 404, "{path}");
         }

@@ -173,7 +173,7 @@ fn a_file_is_served_whole_and_in_parts() {
 }
 
 #[test]
-fn a_directory_shows_its_index_or_a_listing() {
+fn a_directory_returns_its_index_or_a_listing() {
     let memory = Arc::new(Counted::default());
     let page = memory.file(b"<p>index</p>");
     let site = memory.directory(&[("index.html", page)]);
@@ -202,7 +202,7 @@ fn a_directory_shows_its_index_or_a_listing() {
 }
 
 #[test]
-fn a_sharded_directory_is_found_in_and_listed() {
+fn names_in_a_sharded_directory_are_found_and_listed() {
     let memory = Arc::new(Counted::default());
     let file = memory.file(b"x");
     let names: Vec<String> = (0..6000)
@@ -235,7 +235,7 @@ fn a_sharded_directory_is_found_in_and_listed() {
 }
 
 #[test]
-fn a_missing_block_is_a_404_or_breaks_the_body_off() {
+fn a_missing_block_is_a_404_or_ends_the_body_early() {
     let memory = Arc::new(Counted::default());
     let cid = memory.file(&content(1_000_000));
     let order = ask(&memory, &format!("/ipfs/{cid}?format=car"), &[]).blocks();
@@ -301,7 +301,7 @@ fn a_bomb_without_duplicates_costs_its_blocks() {
 }
 
 #[test]
-fn other_methods_are_refused_and_browsers_may_ask() {
+fn other_methods_are_rejected_and_options_is_answered() {
     let source = Memory::default().share();
     for (method, status) in [("OPTIONS", 200), ("POST", 405), ("PUT", 405)] {
         let request = http::Request::builder()

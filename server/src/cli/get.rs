@@ -20,7 +20,7 @@ Examples:
   interplanar get ipfs://bafy…/README
   interplanar get bafy… --output hello.nar.zst
   interplanar get ipfs://bafy… --unpack hello
-  interplanar get /gnu/store/…-hello-2.12 --upstream https://cache.example.org --unpack hello --explain
+  interplanar get /gnu/store/…-hello-2.12 --upstream https://cache.example.org --explain
   interplanar get /gnu/store/…-hello-2.12 --upstream https://cache.example.org --prefer bytes
 A directory on IPFS becomes a folder. Exit codes: 3 verification failed, 4 not found.")]
 pub struct Args {

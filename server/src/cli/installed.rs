@@ -24,7 +24,7 @@ pub struct InstalledArgs {
 /// [`Prefer`], as a value of the command line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, clap::ValueEnum)]
 pub enum PreferArg {
-    /// Fewest bytes, unless other requests are a second faster.
+    /// Fewest bytes, unless fetching more saves at least a second.
     #[default]
     Balance,
     /// Fewest bytes, however long it takes: for metered connections.

@@ -36,8 +36,8 @@ pub struct Args {
     /// be repeated.
     #[arg(long = "trusted-key", value_name = "FILE|KEY")]
     pub trusted_keys: Vec<String>,
-    /// Cache folder for blocks and for the installed index [default: interplanar/proxy in the
-    /// user's cache folder].
+    /// Cache folder for blocks and for the installed index [default: interplanar/proxy in
+    /// $XDG_CACHE_HOME or ~/.cache].
     #[arg(long, value_name = "DIR")]
     pub cache: Option<PathBuf>,
     /// Maximum size of the block store, in bytes or with the suffix K, M, G or T (powers of 1024).

@@ -170,9 +170,9 @@ async fn fetch_and_compare(
 
     let folder = tempfile::tempdir()?;
     let target = folder.path().join("restored");
-    let begun = Instant::now();
+    let started = Instant::now();
     let fetched = fetch::nar(url, &narinfo, ipfs, &target).await?;
-    let rate = fetched.bytes as f64 / 1_048_576.0 / begun.elapsed().as_secs_f64().max(0.001);
+    let rate = fetched.bytes as f64 / 1_048_576.0 / started.elapsed().as_secs_f64().max(0.001);
     report.step(
         "fetch",
         &format!(
@@ -239,15 +239,15 @@ impl Write for HashWriter {
 }
 
 fn count(root: &Path) -> u64 {
-    let mut open = vec![root.to_path_buf()];
+    let mut pending = vec![root.to_path_buf()];
     let mut files = 0;
-    while let Some(path) = open.pop() {
+    while let Some(path) = pending.pop() {
         files += 1;
         if path
             .symlink_metadata()
             .is_ok_and(|metadata| metadata.is_dir())
         {
-            open.extend(
+            pending.extend(
                 path.read_dir()
                     .into_iter()
                     .flatten()

@@ -26,7 +26,7 @@ pub struct AccessArgs {
         default_value = "http://127.0.0.1:8080"
     )]
     pub gateways: Vec<String>,
-    /// Cache to take narinfos of store items from: an http://, ipns:// or ipfs:// URL. May be
+    /// Cache to take narinfos of store items from: an HTTP server, ipns://NAME or ipfs://CID. May be
     /// repeated, in order of preference.
     #[arg(long = "upstream", value_name = "URL")]
     pub upstreams: Vec<String>,

@@ -44,14 +44,14 @@ impl<'a> IndexedNar<'a> {
         })
     }
 
-    /// Passes a range of the NAR to `take`, in order.
+    /// Passes a range of the NAR to `consume`, in order.
     ///
     /// # Errors
-    /// Those of [`Self::open`], for the pieces, and those of `take`.
+    /// Those of [`Self::open`], for the pieces, and those of `consume`.
     pub(super) async fn read(
         &mut self,
         range: Range<u64>,
-        mut take: impl FnMut(&[u8]) -> anyhow::Result<()>,
+        mut consume: impl FnMut(&[u8]) -> anyhow::Result<()>,
     ) -> Result<(), Failure> {
         let (mut next, mut fetches) = (range.start, FuturesOrdered::new());
         loop {
@@ -64,38 +64,39 @@ impl<'a> IndexedNar<'a> {
                 return Ok(());
             };
             let (start, piece) = fetched?;
-            let within = |at: u64| usize::try_from(at.saturating_sub(start)).unwrap_or(usize::MAX);
+            let within =
+                |offset: u64| usize::try_from(offset.saturating_sub(start)).unwrap_or(usize::MAX);
             let (from, to) = (within(range.start), within(range.end).min(piece.len()));
-            block_in_place(|| take(piece.get(from..to).unwrap_or_default()))?;
+            block_in_place(|| consume(piece.get(from..to).unwrap_or_default()))?;
         }
     }
 
-    /// Returns the bytes from offset `at` to the end of its piece. Keeps the piece for the next
+    /// Returns the bytes from an offset to the end of its piece. Keeps the piece for the next
     /// call.
     ///
     /// # Errors
     /// Those of [`Self::open`], for the piece.
-    pub(super) async fn at(&mut self, at: u64) -> Result<Bytes, Failure> {
+    pub(super) async fn bytes_at(&mut self, offset: u64) -> Result<Bytes, Failure> {
         if let Some(rest) = self
             .last_framing
             .as_ref()
-            .and_then(|piece| rest_of(piece, at))
+            .and_then(|piece| rest_of(piece, offset))
         {
             return Ok(rest);
         }
-        let entry = self.entry(at).await?;
+        let entry = self.entry(offset).await?;
         let fetched = self.last_framing.insert(fetch(self.access, entry).await?);
-        rest_of(fetched, at).ok_or_else(|| mismatch("a piece has another offset"))
+        rest_of(fetched, offset).ok_or_else(|| mismatch("a piece has another offset"))
     }
 
-    async fn entry(&mut self, at: u64) -> Result<Entry, Failure> {
-        let part = match self.map.place(at) {
+    async fn entry(&mut self, offset: u64) -> Result<Entry, Failure> {
+        let part = match self.map.place(offset) {
             Some(Place::Piece(entry)) => return Ok(entry.clone()),
             Some(Place::Part(cid)) => self.access.block(&cid).await?,
             None => return Err(mismatch("the NAR reaches beyond its pieces")),
         };
         self.map.load(&part).map_err(mismatch)?;
-        match self.map.place(at) {
+        match self.map.place(offset) {
             Some(Place::Piece(entry)) => Ok(entry.clone()),
             _ => Err(mismatch("a part of it lacks pieces")),
         }
@@ -103,8 +104,8 @@ impl<'a> IndexedNar<'a> {
 }
 
 /// Returns the rest of a piece from an offset on, or `None` if the offset is outside.
-fn rest_of((start, piece): &(u64, Bytes), at: u64) -> Option<Bytes> {
-    let before = usize::try_from(at.checked_sub(*start)?).ok()?;
+fn rest_of((start, piece): &(u64, Bytes), offset: u64) -> Option<Bytes> {
+    let before = usize::try_from(offset.checked_sub(*start)?).ok()?;
     (before < piece.len()).then(|| piece.slice(before..))
 }
 

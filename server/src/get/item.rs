@@ -8,15 +8,15 @@ use http_body_util::BodyExt as _;
 use interplanar_core::nar::{Event, Listing, NarError, Parser};
 use tokio::task::block_in_place;
 
-/// Passes the plain NAR of an item to `take`, piece by piece. The data may be used only after this
+/// Passes the plain NAR of an item to `consume`, piece by piece. The data may be used only after this
 /// function returns `Ok`: NarHash is checked before the last piece is passed.
 ///
 /// # Errors
-/// Exit code 3 when no source has the right NAR; errors of `take`.
+/// Exit code 3 when no source has the right NAR; errors of `consume`.
 pub async fn nar(
     proxy: &Proxy,
     item: &Available,
-    mut take: impl FnMut(&[u8]) -> anyhow::Result<()>,
+    mut consume: impl FnMut(&[u8]) -> anyhow::Result<()>,
 ) -> Result<(), Failure> {
     let name = item.narinfo().store_path().name().to_owned();
     let wrong = || {
@@ -28,7 +28,7 @@ pub async fn nar(
     let mut body = proxy.open_nar(item).await.ok_or_else(wrong)?;
     while let Some(frame) = body.frame().await {
         if let Ok(data) = frame.map_err(|_| wrong())?.into_data() {
-            block_in_place(|| take(&data)).map_err(|error| malformed(error, &name))?;
+            block_in_place(|| consume(&data)).map_err(|error| malformed(error, &name))?;
             bar.add(data.len());
         }
     }
@@ -62,7 +62,7 @@ pub async fn listing(proxy: &Proxy, item: &Available) -> Result<Listing, Failure
     Ok(listing)
 }
 
-/// Passes the content of one file inside an item to `take`. Returns whether the file exists.
+/// Passes the content of one file inside an item to `consume`. Returns whether the file exists.
 ///
 /// # Errors
 /// See [`nar`].
@@ -70,7 +70,7 @@ pub async fn file(
     proxy: &Proxy,
     item: &Available,
     path: &str,
-    mut take: impl FnMut(&[u8]) -> anyhow::Result<()>,
+    mut consume: impl FnMut(&[u8]) -> anyhow::Result<()>,
 ) -> Result<bool, Failure> {
     let wanted: Vec<u8> = path
         .split('/')
@@ -85,7 +85,7 @@ pub async fn file(
         while let Some(event) = parser.push(&mut data)? {
             if let Event::FileData(content) = event {
                 if inside {
-                    take(content)?;
+                    consume(content)?;
                 }
                 continue;
             }

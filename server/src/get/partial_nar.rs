@@ -147,13 +147,13 @@ impl<'a> PartialNar<'a> {
             NarReader::Index(nar) => return nar.read(range, consume).await,
             NarReader::PlainNar(plain) => plain,
         };
-        let mut at = range.start;
-        while at < range.end {
-            let bytes = plain.at(at).await?;
-            let left = usize::try_from(range.end.saturating_sub(at)).unwrap_or(usize::MAX);
+        let mut offset = range.start;
+        while offset < range.end {
+            let bytes = plain.bytes_at(offset).await?;
+            let left = usize::try_from(range.end.saturating_sub(offset)).unwrap_or(usize::MAX);
             let bytes = bytes.get(..left).unwrap_or(&bytes);
             block_in_place(|| consume(bytes))?;
-            at = at.saturating_add(bytes.len() as u64);
+            offset = offset.saturating_add(bytes.len() as u64);
         }
         Ok(())
     }
@@ -162,7 +162,7 @@ impl<'a> PartialNar<'a> {
     async fn skim(&mut self, enough: impl Fn(&Listing) -> bool) -> Result<Skim, Failure> {
         let mut skim = Skim::new();
         while !skim.is_done() && !enough(skim.listing()) {
-            let bytes = self.at(skim.position()).await?;
+            let bytes = self.bytes_at(skim.position()).await?;
             block_in_place(|| skim.push(&bytes)).map_err(mismatch)?;
         }
         if skim.is_done() && skim.position() != self.nar_size {
@@ -171,13 +171,13 @@ impl<'a> PartialNar<'a> {
         Ok(skim)
     }
 
-    async fn at(&mut self, at: u64) -> Result<Bytes, Failure> {
-        if at >= self.nar_size {
+    async fn bytes_at(&mut self, offset: u64) -> Result<Bytes, Failure> {
+        if offset >= self.nar_size {
             return Err(mismatch("it reaches beyond NarSize"));
         }
         match &mut self.reader {
-            NarReader::Index(nar) => nar.at(at).await,
-            NarReader::PlainNar(plain) => plain.at(at).await,
+            NarReader::Index(nar) => nar.bytes_at(offset).await,
+            NarReader::PlainNar(plain) => plain.bytes_at(offset).await,
         }
     }
 }

@@ -35,8 +35,8 @@ impl<'a> PlainNar<'a> {
     ///
     /// # Errors
     /// Exit code 4 when no source has a block, 3 when the DAG is not a file or ends early.
-    pub(super) async fn at(&mut self, at: u64) -> Result<Bytes, Failure> {
-        let mut walker = Walker::with_range(self.root, at, None, Budget::default());
+    pub(super) async fn bytes_at(&mut self, offset: u64) -> Result<Bytes, Failure> {
+        let mut walker = Walker::with_range(self.root, offset, None, Budget::default());
         loop {
             if let Some(bytes) = walker.next() {
                 return Ok(bytes);

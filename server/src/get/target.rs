@@ -74,7 +74,7 @@ mod tests {
     const HASH: &str = "zvknnn6gzcjdyb9hn5ffp4sx1ncjp45r";
 
     #[test]
-    fn every_form_is_understood() {
+    fn every_form_is_parsed() {
         let ipfs = Target::Ipfs(IpfsUrl::new(cid::parse(CID).unwrap()));
         for text in [
             CID.to_owned(),

@@ -124,12 +124,12 @@ impl IndexerThread {
     /// changed meanwhile; the next pass then starts with the newest items.
     fn pass(&mut self, stamps: &[Stamp]) -> Result<bool, IndexError> {
         let parameters_id = parameters_id(&Parameters::default());
-        let mut known = self.known(parameters_id)?;
+        let mut indexed_items = self.indexed_items(parameters_id)?;
         let mut missing = Vec::new();
         for store in self.installed.stores.all() {
-            self.compare(&store, &mut known, &mut missing)?;
+            self.compare(&store, &mut indexed_items, &mut missing)?;
         }
-        self.forget(known)?;
+        self.forget(indexed_items)?;
         self.update_size();
         // The newest items of all stores come first.
         missing.sort_by_key(|(brief, _)| std::cmp::Reverse(brief.registered));
@@ -175,12 +175,15 @@ impl IndexerThread {
 
     /// Returns the indexed items by path. The value is the NarHash if the item was cut with the
     /// current parameters.
-    fn known(&self, parameters_id: i64) -> Result<HashMap<String, Option<Sha256>>, IndexError> {
-        let (mut known, mut after) = (HashMap::new(), 0);
+    fn indexed_items(
+        &self,
+        parameters_id: i64,
+    ) -> Result<HashMap<String, Option<Sha256>>, IndexError> {
+        let (mut indexed_items, mut after) = (HashMap::new(), 0);
         loop {
             let page = self.installed.own.reader().page(after, PAGE)?;
             let Some(last) = page.last() else {
-                return Ok(known);
+                return Ok(indexed_items);
             };
             after = last.id;
             for ListedItem {
@@ -191,18 +194,18 @@ impl IndexerThread {
             } in page
             {
                 let current = nar_hash.filter(|_| cut == parameters_id);
-                let known = known.entry(path).or_insert(current);
-                *known = known.or(current);
+                let indexed_items = indexed_items.entry(path).or_insert(current);
+                *indexed_items = indexed_items.or(current);
             }
         }
     }
 
-    /// Removes the valid items of a store from `known`, and adds those that are missing there to
+    /// Removes the valid items of a store from `indexed_items`, and adds those that are missing there to
     /// `missing`.
     fn compare(
         &self,
         store: &Arc<dyn Source>,
-        known: &mut HashMap<String, Option<Sha256>>,
+        indexed_items: &mut HashMap<String, Option<Sha256>>,
         missing: &mut Vec<(Brief, Arc<dyn Source>)>,
     ) -> Result<(), IndexError> {
         let (mut before, mut seen_items) = (None, 0);
@@ -213,7 +216,7 @@ impl IndexerThread {
             seen_items += page.len();
             for brief in page {
                 let is_known =
-                    known.remove(brief.store_path.as_str()) == Some(Some(brief.nar_hash));
+                    indexed_items.remove(brief.store_path.as_str()) == Some(Some(brief.nar_hash));
                 if !is_known && !self.unreadable.contains(&brief.store_path) {
                     missing.push((brief, Arc::clone(store)));
                 }
@@ -223,9 +226,9 @@ impl IndexerThread {
     }
 
     /// Removes items from the index that no store has any more.
-    fn forget(&self, known: HashMap<String, Option<Sha256>>) -> Result<(), IndexError> {
+    fn forget(&self, indexed_items: HashMap<String, Option<Sha256>>) -> Result<(), IndexError> {
         let stores = &self.installed.stores;
-        for path in known.into_keys() {
+        for path in indexed_items.into_keys() {
             let parsed = StorePath::parse(&path).ok();
             let store = parsed.as_ref().and_then(|path| stores.of(path));
             let is_valid = match (parsed, store) {

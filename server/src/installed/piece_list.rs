@@ -74,7 +74,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_cut_off_altered_or_too_long_is_refused() {
+    fn truncated_altered_and_too_long_lists_are_rejected() {
         let pieces = [piece(0, 1), piece(1, MAX_PIECE), piece(2, 0)];
         let bytes = encode(&pieces);
         assert_eq!(decode(&bytes).as_deref(), Some(&pieces[..]));

@@ -171,8 +171,8 @@ impl<'w> Search<'w> {
         while self.pieces.items.len() < MAX_ITEMS && tried.len() < MAX_TRIED {
             let missing = self.missing();
             let step = missing.len().div_ceil(sample).max(1);
-            let asked: Vec<(i64, u32)> = missing.iter().copied().step_by(step).collect();
-            let Some(id) = reader.best_holder(&asked, &tried)? else {
+            let sampled: Vec<(i64, u32)> = missing.iter().copied().step_by(step).collect();
+            let Some(id) = reader.best_holder(&sampled, &tried)? else {
                 if step == 1 {
                     break;
                 }

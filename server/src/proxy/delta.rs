@@ -271,10 +271,10 @@ impl BlockFetcher {
     async fn read(
         &self,
         mut stream: FetchStream,
-        mut take: impl FnMut(Bytes) + Send,
+        mut consume: impl FnMut(Bytes) + Send,
     ) -> Result<(), String> {
         while let Some(piece) = stream.next().await {
-            take(piece.map_err(|error| error.to_string())?);
+            consume(piece.map_err(|error| error.to_string())?);
         }
         let network = stream.summary().map_or(0, |summary| summary.network_bytes);
         self.metrics.ipfs_bytes.add(network);

@@ -93,8 +93,8 @@ impl NarServer {
         let size = known.narinfo.nar_size();
         let (sender, body) = server::channel(Some(size));
         let (started, has_started) = oneshot::channel();
-        let gone = CancellationToken::new();
-        let guard = gone.clone().drop_guard();
+        let cancel = CancellationToken::new();
+        let guard = cancel.clone().drop_guard();
         let body = body
             .map_frame(move |frame| {
                 // Dropped with the body: the client has disconnected, or has received everything.
@@ -108,7 +108,7 @@ impl NarServer {
                 sender,
                 started: Some(started),
             },
-            gone,
+            cancel,
         );
         tokio::spawn(delivery);
         if has_started.await.is_err() {
@@ -120,8 +120,13 @@ impl NarServer {
         response
     }
 
-    async fn deliver(self: Arc<Self>, known: Arc<Known>, sink: BodySink, gone: CancellationToken) {
-        let Some(_permit) = gone.run_until_cancelled(self.slots.acquire()).await else {
+    async fn deliver(
+        self: Arc<Self>,
+        known: Arc<Known>,
+        sink: BodySink,
+        cancel: CancellationToken,
+    ) {
+        let Some(_permit) = cancel.run_until_cancelled(self.slots.acquire()).await else {
             return;
         };
         let _paused = self
@@ -133,14 +138,14 @@ impl NarServer {
         let mut checker = Checker::new(hash, size, MAX_WINDOW, sink);
         let mut trial = Trial::default();
         let sources = self.sources(&known).await;
-        let delta = self.delta(&known, &sources, &gone).await;
+        let delta = self.delta(&known, &sources, &cancel).await;
         let first = delta.map(|delta| (delta.source.clone(), Some(delta)));
         let sources = sources.into_iter().map(|source| (source, None));
         for (source, delta) in first.into_iter().chain(sources) {
             let (name, sent_before) = (source.name(), checker.sent());
             let stream = self.open(&source, delta, size);
             let feed = (source.compression, name.as_str(), stream);
-            let Some((returned, attempt)) = self.attempt(checker, feed, size, &gone).await else {
+            let Some((returned, attempt)) = self.attempt(checker, feed, size, &cancel).await else {
                 return self.metrics.nar_aborted.add(1);
             };
             checker = returned;
@@ -161,15 +166,15 @@ impl NarServer {
                 Next::GiveUp => break,
             }
         }
-        if !gone.is_cancelled() {
+        if !cancel.is_cancelled() {
             tracing::error!(item, sent = checker.sent(), "no source has this item");
         }
         self.metrics.nar_aborted.add(1);
     }
 
     /// Runs [`Self::deliver`], then evicts blocks if needed.
-    async fn serve(self: Arc<Self>, known: Arc<Known>, sink: BodySink, gone: CancellationToken) {
-        Arc::clone(&self).deliver(known, sink, gone).await;
+    async fn serve(self: Arc<Self>, known: Arc<Known>, sink: BodySink, cancel: CancellationToken) {
+        Arc::clone(&self).deliver(known, sink, cancel).await;
         tokio::task::spawn_blocking(move || self.cache.trim());
     }
 
@@ -195,7 +200,7 @@ impl NarServer {
         &self,
         known: &Known,
         sources: &[Source],
-        gone: &CancellationToken,
+        cancel: &CancellationToken,
     ) -> Option<Delta> {
         let (installed, prefer) = self.installed.as_ref()?;
         let (index, source) = delta::source(known)?;
@@ -219,7 +224,8 @@ impl NarServer {
             cache: &self.cache,
             metrics: &self.metrics,
         };
-        gone.run_until_cancelled(Delta::prepare(context, known, (index, source), sources))
+        cancel
+            .run_until_cancelled(Delta::prepare(context, known, (index, source), sources))
             .await?
     }
 
@@ -259,7 +265,7 @@ impl NarServer {
         mut checker: Checker,
         (compression, name, feed): (Compression, &str, Feed<'_>),
         size: u64,
-        gone: &CancellationToken,
+        cancel: &CancellationToken,
     ) -> Option<(Checker, Attempt)> {
         let (sender, receiver) = mpsc::channel(QUEUE);
         let checking = tokio::task::spawn_blocking(move || {
@@ -267,7 +273,8 @@ impl NarServer {
             (checker, attempt)
         });
         // The checking thread reports how the source ended.
-        gone.run_until_cancelled(feed_checker(name, feed, size, sender))
+        cancel
+            .run_until_cancelled(feed_checker(name, feed, size, sender))
             .await?;
         checking.await.ok()
     }

@@ -118,7 +118,7 @@ mod tests {
     }
 
     #[test]
-    fn entries_end_with_their_time() {
+    fn entries_expire() {
         let now = Instant::now();
         let cache = filled(now);
         assert_eq!(cache.get("b", now), Some((&2, SECOND)));
@@ -128,7 +128,7 @@ mod tests {
     }
 
     #[test]
-    fn the_cost_is_bounded_and_those_that_end_soonest_go_first() {
+    fn the_cost_is_bounded_and_entries_that_expire_next_are_evicted() {
         let now = Instant::now();
         let mut cache = filled(now);
         cache.insert("d".to_owned(), 4, 15, SECOND, now);

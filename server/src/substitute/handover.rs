@@ -59,7 +59,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn this_program_under_the_name_of_guix_is_not_the_real_one() {
+    fn a_guix_in_path_that_is_this_program_is_skipped() {
         let folder = tempfile::tempdir().unwrap();
         let (own_program, fake, real) = (
             folder.path().join("interplanar"),

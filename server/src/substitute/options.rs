@@ -53,7 +53,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_clients_wishes_go_before_the_administrators() {
+    fn options_of_the_client_take_precedence() {
         let options = DaemonOptions::parse(
             "substitute-urls=http://admin\nuntrusted-substitute-urls=http://one http://two\n\
              print-extended-build-trace=0\nuntrusted-print-extended-build-trace=1\ndeduplicate=true\nbuild-cores=2",

@@ -38,7 +38,7 @@ fn size(dir: &Path) -> u64 {
 }
 
 #[test]
-fn it_keeps_its_bound_and_what_ranks_lowest_goes_first() {
+fn the_size_is_limited_and_the_lowest_rank_is_evicted_first() {
     let dir = tempfile::tempdir().unwrap();
     let most = 1 << 20;
     let index = Index::open(dir.path(), most).unwrap();
@@ -78,7 +78,7 @@ fn it_keeps_its_bound_and_what_ranks_lowest_goes_first() {
 }
 
 #[test]
-fn an_item_is_noted_once_and_forgotten_whole() {
+fn an_item_is_added_once_and_removed_with_its_hooks() {
     let dir = tempfile::tempdir().unwrap();
     let index = Index::open(dir.path(), MAX_BYTES).unwrap();
     assert!(put(&index, 1, 50, 1) && put(&index, 1, 40, 1) && put(&index, 2, 5, 1));
@@ -95,7 +95,7 @@ fn an_item_is_noted_once_and_forgotten_whole() {
 }
 
 #[test]
-fn a_damaged_file_is_made_anew_also_while_it_is_open() {
+fn a_damaged_file_is_recreated_even_while_it_is_open() {
     let dir = tempfile::tempdir().unwrap();
     let file = dir.path().join(FILE);
     let fill = |index: &Index| (0..20).for_each(|number| assert!(put(index, number, 500, 1)));

@@ -25,7 +25,7 @@ fn name(letter: &str) -> String {
 }
 
 #[test]
-fn a_store_that_appears_is_indexed_and_what_leaves_it_is_forgotten() {
+fn a_new_store_is_indexed_and_deleted_items_are_removed() {
     let dir = tempfile::tempdir().unwrap();
     let store = Store::guix();
     let at = |name: &str| store.root.path().join(name);
@@ -59,7 +59,7 @@ fn a_store_that_appears_is_indexed_and_what_leaves_it_is_forgotten() {
 }
 
 #[test]
-fn it_rests_while_somebody_is_served_and_ends_at_once() {
+fn indexing_pauses_while_a_nar_is_served_and_stops_at_once() {
     let dir = tempfile::tempdir().unwrap();
     let store = store(dir.path(), &["a-1", "b-1"]);
     let open = || {

@@ -29,18 +29,18 @@ fn pieces_of_another_version_are_found_and_read_in_any_order() {
     // First by cutting the item, then from the index.
     for _ in 0..2 {
         let pieces = installed.pieces(candidates.clone(), &parameters, &wanted(&listed));
-        let here = listed
+        let found_pieces = listed
             .iter()
             .filter(|one| pieces.find(&one.plain).is_some());
-        let here: Vec<&IndexedPiece> = here.collect();
-        let bytes: u64 = here.iter().map(|one| u64::from(one.length)).sum();
+        let found_pieces: Vec<&IndexedPiece> = found_pieces.collect();
+        let bytes: u64 = found_pieces.iter().map(|one| u64::from(one.length)).sum();
         assert!(
             bytes > 2_900_000 && bytes <= new.item.nar_size - 300_000,
             "{bytes}"
         );
         let mut reader = ItemReader::new(pieces.items[0].clone());
         let whole = nar(&new);
-        let backwards = here.iter().rev().take(3).chain(&here);
+        let backwards = found_pieces.iter().rev().take(3).chain(&found_pieces);
         for piece in backwards {
             let read = reader.piece(pieces.find(&piece.plain).unwrap()).unwrap();
             let start = usize::try_from(piece.offset).unwrap();
@@ -48,8 +48,10 @@ fn pieces_of_another_version_are_found_and_read_in_any_order() {
         }
         // Reading is refused after too many restarts.
         let (first, last) = (
-            pieces.find(&here[0].plain).unwrap(),
-            pieces.find(&here[here.len() - 1].plain).unwrap(),
+            pieces.find(&found_pieces[0].plain).unwrap(),
+            pieces
+                .find(&found_pieces[found_pieces.len() - 1].plain)
+                .unwrap(),
         );
         assert!((0..20).any(|_| reader.piece(last).is_none() || reader.piece(first).is_none()));
     }
@@ -100,7 +102,7 @@ fn items_of_other_packages_are_found_once_they_are_indexed() {
 }
 
 #[test]
-fn what_would_cost_too_much_reading_is_not_used() {
+fn an_item_that_needs_too_much_reading_is_not_used() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("large-1");
     fs::create_dir(&path).unwrap();
@@ -125,7 +127,7 @@ fn what_would_cost_too_much_reading_is_not_used() {
 
 /// Writes wrong entries with a correct digest.
 #[test]
-fn an_index_that_lies_is_not_believed() {
+fn wrong_index_entries_are_detected() {
     let dir = tempfile::tempdir().unwrap();
     let store = store(dir.path(), &["wanted-1.0", "another-7"]);
     let installed = open(dir.path(), &store);
