@@ -24,7 +24,7 @@ pub struct InstalledArgs {
 /// [`Prefer`], as a value of the command line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, clap::ValueEnum)]
 pub enum PreferArg {
-    /// Fewest bytes, unless fetching more saves at least a second.
+    /// Few bytes, but whole items where that is at least a second faster.
     #[default]
     Balance,
     /// Fewest bytes, however long it takes: for metered connections.

@@ -144,7 +144,7 @@ pub(crate) fn upstream_url(text: &str, has_gateways: bool) -> Result<Url, Failur
     let url = Url::parse(text).ok();
     let url = url.filter(|url| proxy::parse_target(url).is_some()).ok_or_else(|| {
         let advice = "expected ipfs://CID, or ipns://NAME where NAME is an Ed25519 key, such as ipns://k51…";
-        Failure::usage(anyhow!("\"{text}\" is not a directory on IPFS: {advice}"))
+        Failure::usage(anyhow!("can't use \"{text}\": {advice}"))
     })?;
     if !has_gateways {
         return Err(Failure::usage(anyhow!(
@@ -163,7 +163,7 @@ pub(crate) fn folder_url(text: &str) -> Result<Url, Failure> {
                 && url.query().is_none()
                 && url.fragment().is_none()
         })
-        .ok_or_else(|| Failure::usage(anyhow!("\"{text}\" is not the URL of an HTTP server")))
+        .ok_or_else(|| Failure::usage(anyhow!("can't use \"{text}\": expected the URL of an HTTP server, such as https://cache.example.org")))
 }
 
 fn joined(urls: &[Url]) -> String {

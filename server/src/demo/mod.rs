@@ -182,9 +182,9 @@ async fn fetch_and_compare(
         ),
     );
     report.step(
-        "decode",
+        "unpack",
         &format!(
-            "{} of NAR, NarHash {} verified",
+            "a NAR of {}, NarHash {} verified",
             bytes(narinfo.nar_size()),
             narinfo.nar_hash()
         ),

@@ -50,7 +50,8 @@ impl Report {
             false => String::new(),
         };
         println!(
-            "\nAll steps succeeded. Serving a web page and narinfos at {url}, and the IPFS gateway at {url}/ipfs/\n\
+            "\nAll steps succeeded. Serving a web page and narinfos at {url},\n\
+             and the IPFS gateway at {url}/ipfs/\n\
              Try these commands in another terminal:\n{inspector}  \
              curl {url}/{hash}.narinfo\n  \
              nix copy --from {url} {path} --option trusted-public-keys '{key}'\n  \

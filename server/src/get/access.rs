@@ -57,7 +57,7 @@ pub struct Access {
 }
 
 impl Access {
-    /// Checks the options.
+    /// Checks the options and creates the HTTP client.
     ///
     /// # Errors
     /// A URL is not valid, or no temporary folder can be created.

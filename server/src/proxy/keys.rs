@@ -26,7 +26,7 @@ pub enum KeyError {
         reason: String,
     },
     /// The text is not a key.
-    #[error("{origin}: {reason}")]
+    #[error("can't use the key in {origin}: {reason}")]
     Syntax {
         /// The file or the argument.
         origin: String,
