@@ -1,9 +1,9 @@
 //! An upstream that is a directory on IPFS: `ipfs://<cid>`, or the target of a name,
 //! `ipns://<key>`.
 //!
+//! ```text
 //! gateways ─► records, each verified with the name's key
 //!          ─► the newest, never older than the last one ─► root ─► narinfos, NARs
-//!          ─► root ─► narinfos, NARs
 //! ```
 //! The last record is stored in `<cache>/ipns/<name>`. After a restart it prevents the use of an
 //! older record, and it needs no gateway while it is valid. A new record is requested when the TTL

@@ -18,7 +18,7 @@
 //! and the threads.
 //!
 //! If a narinfo names a chunk index and installed items contain pieces of the NAR, the proxy
-//! rebuilds the NAR from them and fetches only the rest ([`crate::installed`]).
+//! rebuilds the NAR from them. It then fetches only the rest ([`crate::installed`]).
 //!
 //! Restrictions: GET and HEAD; ranges only under `/ipfs/`.
 
