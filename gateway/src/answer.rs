@@ -1,4 +1,4 @@
-//! From a request to its answer.
+//! Answers requests.
 
 use std::sync::Arc;
 
@@ -12,49 +12,50 @@ use interplanar_core::cid::Cid;
 
 use crate::car::CarBody;
 use crate::car_query::CarQuery;
-use crate::content::{self, Plan, check_range, plan, respond, tag};
+use crate::content::{self, Plan, check_range, etag_of, plan, respond};
 use crate::dag::Dag;
-use crate::early::early;
-use crate::etag::{Match, weak};
-use crate::format::{Format, Wanted};
+use crate::etag::{TagMatch, weak};
+use crate::format::{Format, RequestedFormat};
 use crate::headers::{
-    self, IMMUTABLE, LISTING, X_IPFS_PATH, set, set_disposition, set_immutable, set_roots,
+    self, IMMUTABLE, LISTING_CACHE, X_IPFS_PATH, set, set_disposition, set_immutable, set_roots,
 };
 use crate::path::ContentPath;
 use crate::query::Query;
+use crate::redirects::answer_without_blocks;
 use crate::refusal::Refusal;
-use crate::resolve::{Lost, Resolved, resolve};
+use crate::resolve::{ResolveError, Resolved, resolve};
 use crate::source::BlockSource;
 use crate::stop::{Pending, Stop};
 use crate::{Answer, Body, Request};
 
-/// A request on its way, and the headers of its answer so far.
-pub(crate) struct Ask<'a> {
+/// A parsed request for content.
+pub(crate) struct ContentRequest<'a> {
     pub(crate) dag: &'a Dag,
     pub(crate) request: &'a Request,
     pub(crate) query: Query,
     pub(crate) path: ContentPath,
-    wanted: Wanted,
+    wanted: RequestedFormat,
 }
 
-/// Whether a URL path is the gateway's to answer.
+/// Returns whether the gateway answers this URL path.
 #[must_use]
 pub fn owns(path: &str) -> bool {
     path == "/ipfs" || path.starts_with("/ipfs/")
 }
 
-/// Whether a request must not make anybody fetch anything: a front end that fetches then says [`Absent`](crate::Lookup::Absent)
-/// of what it doesn't keep.
+/// Returns whether a request must not cause a fetch. A caller that fetches blocks then returns
+/// [`Absent`](crate::Lookup::Absent) for blocks that it hasn't stored.
 #[must_use]
 pub fn only_if_cached(headers: &HeaderMap) -> bool {
     let control = headers.get(CACHE_CONTROL);
     control.is_some_and(|value| value == "only-if-cached")
 }
 
-/// Answers a request for `/ipfs/…`, GET, HEAD and OPTIONS; any other method is refused.
+/// Answers a request for `/ipfs/…` with GET, HEAD or OPTIONS, and rejects other methods.
 ///
 /// # Errors
-/// The block without which there is no answer. Asking again, once that is looked for, does no harm: nothing is kept between.
+/// The block that is needed for the answer. After looking for it, call again; nothing is kept
+/// between the calls.
 pub fn answer(source: &Arc<dyn BlockSource>, request: &Request) -> Result<Answer, Pending> {
     match *request.method() {
         Method::GET | Method::HEAD => {}
@@ -63,72 +64,76 @@ pub fn answer(source: &Arc<dyn BlockSource>, request: &Request) -> Result<Answer
     }
     let dag = Dag(Arc::clone(source));
     let mut headers = headers::common();
-    match begin(&dag, request, &mut headers) {
+    match try_answer(&dag, request, &mut headers) {
         Ok(answer) => Ok(answer),
         Err(Stop::Refused(refusal)) => Ok(refusal.answer(headers)),
         Err(Stop::Pending(cid)) => Err(Pending(cid)),
     }
 }
 
-/// An answer that says which methods there are.
+/// Returns a response that lists the allowed methods.
 fn allow(status: StatusCode) -> Answer {
     let mut headers = headers::common();
     headers.insert(ALLOW, HeaderValue::from_static("GET, HEAD, OPTIONS"));
     if status == StatusCode::OK {
-        return content::with(status, headers, Body::Empty);
+        return content::build(status, headers, Body::Empty);
     }
-    Refusal::new(status, "only GET, HEAD and OPTIONS").answer(headers)
+    Refusal::new(status, "method not allowed: use GET, HEAD or OPTIONS").answer(headers)
 }
 
-fn begin(dag: &Dag, request: &Request, out: &mut HeaderMap) -> Result<Answer, Stop> {
+fn try_answer(dag: &Dag, request: &Request, out: &mut HeaderMap) -> Result<Answer, Stop> {
     let query = Query::parse(request.uri().query());
-    if let Some(answer) = early(request, &query, out)? {
+    if let Some(answer) = answer_without_blocks(request, &query, out)? {
         return Ok(answer);
     }
     let path = ContentPath::parse(request.uri().path())?;
     if let Some(answer) = cached(dag, request, &path, out)? {
         return Ok(answer);
     }
-    let wanted = Wanted::parse(&query, request.headers())?;
+    let wanted = RequestedFormat::parse(&query, request.headers())?;
     if let Some(value) = path.header() {
         out.insert(X_IPFS_PATH, value);
     }
     if let Some(location) = wanted.location(request.uri().path(), &query) {
         set(out, CONTENT_LOCATION, &location);
     }
-    let ask = Ask {
+    let content_request = ContentRequest {
         dag,
         request,
         query,
         path,
         wanted,
     };
-    match ask.wanted.format {
-        Format::Car => return ask.car(out),
+    match content_request.wanted.format {
+        Format::Car => return content_request.car(out),
         Format::Unsupported => {
-            return Err(Refusal::bad_request("unsupported response format").into());
+            return Err(Refusal::bad_request(
+                "unsupported format: use raw, car, json, cbor, dag-json or dag-cbor",
+            )
+            .into());
         }
         Format::Default | Format::Json | Format::Cbor if request.method() == Method::GET => {
             check_range(request.headers())?;
         }
         _ => {}
     }
-    let resolved = resolve(dag, &ask.path)?;
-    if let Some(answer) = ask.not_modified(&resolved, out) {
+    let resolved = resolve(dag, &content_request.path)?;
+    if let Some(answer) = content_request.not_modified(&resolved, out) {
         return Ok(answer);
     }
-    match ask.wanted.format {
-        Format::Default | Format::Json | Format::Cbor => ask.default(&resolved, out),
-        Format::Raw => ask.raw(&resolved, out),
+    match content_request.wanted.format {
+        Format::Default | Format::Json | Format::Cbor => content_request.default(&resolved, out),
+        Format::Raw => content_request.raw(&resolved, out),
         _ => {
             let data = dag.load(&resolved.cid)?;
             set_roots(out, &resolved);
-            ask.document(&resolved, data, out)
+            content_request.document(&resolved, data, out)
         }
     }
 }
 
-/// `Cache-Control: only-if-cached`: 412 for what isn't here; for `HEAD` that is all there is to say.
+/// Handles `Cache-Control: only-if-cached`: 412 for missing content. A `HEAD` request is answered
+/// completely here.
 fn cached(
     dag: &Dag,
     request: &Request,
@@ -140,24 +145,26 @@ fn cached(
     }
     let here = match resolve(dag, path) {
         Ok(resolved) => dag.has(&resolved.cid)?,
-        Err(Lost::Stopped(pending @ Stop::Pending(_))) => return Err(pending),
+        Err(ResolveError::Stopped(pending @ Stop::Pending(_))) => return Err(pending),
         Err(_) => false,
     };
     let head = request.method() == Method::HEAD;
     if !here && !head {
-        return Err(
-            Refusal::new(StatusCode::PRECONDITION_FAILED, "not in the local blocks").into(),
-        );
+        return Err(Refusal::new(
+            StatusCode::PRECONDITION_FAILED,
+            "this gateway doesn't have the content, and only-if-cached forbids fetching it",
+        )
+        .into());
     }
     let status = if here {
         StatusCode::OK
     } else {
         StatusCode::PRECONDITION_FAILED
     };
-    Ok(head.then(|| content::with(status, out.clone(), Body::Empty)))
+    Ok(head.then(|| content::build(status, out.clone(), Body::Empty)))
 }
 
-impl Ask<'_> {
+impl ContentRequest<'_> {
     pub(crate) fn etag(&self, cid: &Cid, format: Format) -> String {
         let format = match format {
             Format::Default => Format::of_codec(cid.codec()).unwrap_or(Format::Default),
@@ -166,16 +173,16 @@ impl Ask<'_> {
         format!("\"{cid}{}\"", format.suffix())
     }
 
-    /// 304 if the client has what a path leads to, as content or as a listing.
+    /// Returns a 304 if the client already has the content, or the listing.
     fn not_modified(&self, resolved: &Resolved, out: &HeaderMap) -> Option<Answer> {
         let content = self.etag(&resolved.cid, self.wanted.format);
         let listing = headers::listing_etag(&resolved.cid);
-        for (etag, keep) in [(content, IMMUTABLE), (listing, LISTING)] {
-            if weak(self.request.headers(), IF_NONE_MATCH, &etag) == Match::Yes {
+        for (etag, cache_control) in [(content, IMMUTABLE), (listing, LISTING_CACHE)] {
+            if weak(self.request.headers(), IF_NONE_MATCH, &etag) == TagMatch::Yes {
                 let mut headers = out.clone();
                 set(&mut headers, ETAG, &etag);
-                set(&mut headers, CACHE_CONTROL, keep);
-                return Some(content::with(
+                set(&mut headers, CACHE_CONTROL, cache_control);
+                return Some(content::build(
                     StatusCode::NOT_MODIFIED,
                     headers,
                     Body::Empty,
@@ -185,24 +192,24 @@ impl Ask<'_> {
         None
     }
 
-    /// The bytes of a block, with conditions and ranges; a range that is none is a 400.
+    /// Returns the bytes of a block, with conditions and ranges. An invalid range is a 400.
     fn block(&self, data: Bytes, out: &HeaderMap) -> Result<Answer, Stop> {
         check_range(self.request.headers())?;
         self.bytes(data, out)
     }
 
-    /// Bytes at hand, with conditions and ranges.
+    /// Returns bytes in memory, with conditions and ranges.
     pub(crate) fn bytes(&self, data: Bytes, out: &HeaderMap) -> Result<Answer, Stop> {
         let size = data.len() as u64;
         let plan = self.plan(out, size)?;
-        // The length of a block fits into memory.
+        // The length of a block always fits in memory.
         Ok(respond(out.clone(), size, plan, |part| {
             data.slice(part.start as usize..part.end as usize).into()
         }))
     }
 
     pub(crate) fn plan(&self, out: &HeaderMap, size: u64) -> Result<Plan, Refusal> {
-        plan(self.request.headers(), &tag(out), size)
+        plan(self.request.headers(), &etag_of(out), size)
     }
 
     fn raw(&self, resolved: &Resolved, out: &mut HeaderMap) -> Result<Answer, Stop> {
@@ -235,8 +242,8 @@ impl Ask<'_> {
         set_disposition(out, "attachment", &name);
         let etag = query.etag(&self.path, &self.path.cid);
         set_immutable(out, &etag);
-        if weak(self.request.headers(), IF_NONE_MATCH, &etag) == Match::Yes {
-            return Ok(content::with(
+        if weak(self.request.headers(), IF_NONE_MATCH, &etag) == TagMatch::Yes {
+            return Ok(content::build(
                 StatusCode::NOT_MODIFIED,
                 out.clone(),
                 Body::Empty,
@@ -244,31 +251,31 @@ impl Ask<'_> {
         }
         let stream = match resolve(self.dag, &self.path) {
             Ok(resolved) => {
-                // A stream that would break at its first block is a 404 instead.
+                // Without its first block, a CAR is a 404 instead of an incomplete stream.
                 if !self.dag.has(&resolved.cid)? {
-                    let message = format!("block {} is not here", resolved.cid);
+                    let message = format!("this gateway doesn't have block {}", resolved.cid);
                     return Err(Refusal::not_found(message).into());
                 }
                 set_roots(out, &resolved);
                 CarBody::new(self.dag.clone(), query, &resolved)
             }
-            Err(Lost::NoLink { visited }) => {
+            Err(ResolveError::NoLink { visited }) => {
                 set(out, headers::X_IPFS_ROOTS, &self.path.cid.to_string());
                 CarBody::proof(self.dag.clone(), query, visited)?
             }
-            Err(Lost::Stopped(stop)) => return Err(stop),
+            Err(ResolveError::Stopped(stop)) => return Err(stop),
         };
         set(out, ACCEPT_RANGES, "none");
         set(out, CONTENT_TYPE, &query.content_type());
         out.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
-        Ok(content::with(
+        Ok(content::build(
             StatusCode::OK,
             out.clone(),
             Body::Car(Box::new(stream)),
         ))
     }
 
-    /// A document in its own codec, or as the plain type that it also is.
+    /// Returns a document in its own codec, or as JSON or CBOR if its codec is a form of that.
     pub(crate) fn document(
         &self,
         resolved: &Resolved,
@@ -283,7 +290,7 @@ impl Ask<'_> {
         if !resolved.remainder.is_empty() {
             return Err(Refusal::new(
                 StatusCode::NOT_IMPLEMENTED,
-                "reading a part of a document that is no link is not implemented",
+                "reading a value inside a document is not implemented; use ?format=raw for the whole block",
             )
             .into());
         }
@@ -295,9 +302,9 @@ impl Ask<'_> {
             let refusal = match wanted {
                 Format::DagJson | Format::DagCbor => Refusal::new(
                     StatusCode::NOT_ACCEPTABLE,
-                    "codecs are not converted: fetch the block with ?format=raw",
+                    "can't convert between codecs; use ?format=raw for the block",
                 ),
-                _ => Refusal::bad_request("converting to the requested format is not supported"),
+                _ => Refusal::bad_request("can't convert the content to the requested format"),
             };
             return Err(refusal.into());
         }

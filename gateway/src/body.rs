@@ -1,4 +1,4 @@
-//! Bodies: nothing, bytes at hand, or a stream that is stepped.
+//! Bodies of responses: empty, in memory, or produced step by step.
 
 use std::ops::Range;
 
@@ -10,13 +10,13 @@ use crate::directory::Listing;
 use crate::file::FileBody;
 use crate::stop::Stop;
 
-/// The body of an answer.
+/// The body of a response.
 #[derive(Debug, Default)]
 pub enum Body {
     /// No bytes.
     #[default]
     Empty,
-    /// Bytes at hand.
+    /// Bytes in memory.
     Whole(Bytes),
     /// A file, or a range of one.
     File(FileBody),
@@ -27,13 +27,10 @@ pub enum Body {
 }
 
 impl Body {
-    /// The next piece, never an empty one; `None` at the end. After [`Stop::Pending`] the same call is to be made again; after
-    /// [`Stop::Refused`] there is nothing more.
-    // Not an iterator: a step can fail and be made again.
-    #[expect(
-        clippy::should_implement_trait,
-        reason = "a step that is pending is repeated"
-    )]
+    /// Returns the next bytes, never empty, or `None` at the end. After [`Stop::Pending`], repeat
+    /// the call; after [`Stop::Refused`], the body has ended without being complete.
+    // Not an iterator, because a step can fail and be repeated.
+    #[expect(clippy::should_implement_trait, reason = "a pending step is repeated")]
     pub fn next(&mut self) -> Option<Result<Bytes, Stop>> {
         match self {
             Self::Empty => None,
@@ -48,7 +45,7 @@ impl Body {
         }
     }
 
-    /// How many bytes come, where that is known: the `Content-Length`.
+    /// Returns the number of bytes, if it is known. It is the `Content-Length`.
     #[must_use]
     pub fn length(&self) -> Option<u64> {
         match self {
@@ -59,22 +56,24 @@ impl Body {
         }
     }
 
-    /// The UnixFS file, and the bytes of it, that the body is; for a front end that has a better way to them than block by block.
+    /// Returns the UnixFS file and the range that this body is. The caller may have a faster way to
+    /// read it than block by block.
     #[must_use]
     pub fn file(&self) -> Option<(Cid, Range<u64>)> {
         match self {
-            Self::File(file) => Some(file.what()),
+            Self::File(file) => Some(file.file_range()),
             _ => None,
         }
     }
 
-    /// The path and query by which another gateway gives all blocks that are still needed, as one CAR.
+    /// Returns the path and query of a CAR with all blocks that this body still needs, for a
+    /// request to another gateway.
     #[must_use]
     pub fn as_car(&self) -> Option<String> {
         match self {
             Self::Empty | Self::Whole(_) => None,
             Self::File(file) => {
-                let (cid, range) = file.what();
+                let (cid, range) = file.file_range();
                 let last = range.end.checked_sub(1)?;
                 Some(format!(
                     "/ipfs/{cid}?format=car&dag-scope=entity&entity-bytes={}:{last}",

@@ -1,4 +1,4 @@
-//! What browsers get: files, symlinks, directories.
+//! Answers for browsers: files, symlinks and directories.
 
 use bytes::Bytes;
 use http::StatusCode;
@@ -6,22 +6,22 @@ use http::header::{CACHE_CONTROL, CONTENT_TYPE, ETAG, HeaderMap};
 use interplanar_core::cid::Cid;
 use interplanar_core::unixfs::Kind;
 
-use crate::answer::Ask;
+use crate::answer::ContentRequest;
 use crate::content::{self, Plan, respond};
 use crate::dag::{Dag, Node, decode};
 use crate::directory::Listing;
-use crate::early::redirect;
 use crate::file::FileBody;
 use crate::format::Format;
-use crate::headers::{self, LISTING, set, set_disposition, set_immutable, set_roots};
+use crate::headers::{self, LISTING_CACHE, set, set_disposition, set_immutable, set_roots};
 use crate::mime;
+use crate::redirects::redirect;
 use crate::refusal::Refusal;
 use crate::resolve::{Resolved, child};
 use crate::stop::Stop;
 use crate::{Answer, Body};
 
-impl Ask<'_> {
-    /// What a browser gets.
+impl ContentRequest<'_> {
+    /// Answers a request without a format.
     pub(crate) fn default(&self, resolved: &Resolved, out: &mut HeaderMap) -> Result<Answer, Stop> {
         let data = self.dag.load(&resolved.cid)?;
         if Format::of_codec(resolved.cid.codec()).is_some() {
@@ -60,7 +60,7 @@ impl Ask<'_> {
         self.bytes(target, out)
     }
 
-    /// `?filename=` names the download; `?download=true` makes it one.
+    /// Sets the file name from `?filename=`. With `?download=true` the browser saves the file.
     fn set_inline_name(&self, out: &mut HeaderMap) {
         if let Some(name) = self.query.get("filename") {
             let disposition = if self.downloads() {
@@ -72,7 +72,7 @@ impl Ask<'_> {
         }
     }
 
-    /// A file; `tagged` is what its tag names (the directory, for its `index.html`).
+    /// Answers with a file. The ETag names `tagged`: the file, or the directory of an `index.html`.
     fn file(
         &self,
         cid: &Cid,
@@ -89,7 +89,7 @@ impl Ask<'_> {
         let by_name = name.as_deref().and_then(mime::by_name);
         let media_type = match (by_name.or(known_type), &plan) {
             (Some(media_type), _) => media_type,
-            // The blocks of a part may be here where those of the beginning aren't.
+            // The source may have the blocks of a part but not the first ones.
             (None, Plan::Part(part)) if part.start > 0 => match self.beginning(cid, size) {
                 Ok(data) => mime::by_content(&data),
                 Err(Stop::Refused(_)) => "application/octet-stream",
@@ -103,17 +103,17 @@ impl Ask<'_> {
         }))
     }
 
-    /// The first bytes of a file, for its type.
+    /// Reads the first bytes of a file, to detect its type.
     fn beginning(&self, cid: &Cid, size: u64) -> Result<Vec<u8>, Stop> {
-        let range = 0..size.min(mime::SNIFFED as u64);
-        let mut beginning = Vec::with_capacity(mime::SNIFFED);
+        let range = 0..size.min(mime::SNIFF_BYTES as u64);
+        let mut beginning = Vec::with_capacity(mime::SNIFF_BYTES);
         let mut content = FileBody::new(self.dag.clone(), *cid, range);
         while let Some(piece) = content.next() {
             match piece {
                 Ok(piece) => beginning.extend_from_slice(&piece),
                 Err(Stop::Refused(_)) => {
                     let status = StatusCode::INTERNAL_SERVER_ERROR;
-                    return Err(Refusal::new(status, "the content cannot be read").into());
+                    return Err(Refusal::new(status, "can't read the content").into());
                 }
                 Err(pending) => return Err(pending),
             }
@@ -141,16 +141,16 @@ impl Ask<'_> {
         }
         set(out, CONTENT_TYPE, "text/html");
         set(out, ETAG, &headers::listing_etag(&resolved.cid));
-        set(out, CACHE_CONTROL, LISTING);
+        set(out, CACHE_CONTROL, LISTING_CACHE);
         let listing = Listing::new(self.dag.clone(), resolved.cid, &self.path);
-        Ok(content::with(
+        Ok(content::build(
             StatusCode::OK,
             out.clone(),
             Body::Listing(listing),
         ))
     }
 
-    /// The `index.html` of a directory, if it is here.
+    /// Returns the `index.html` of a directory, if the source has it.
     fn index(&self, resolved: &Resolved) -> Result<Option<Cid>, Stop> {
         let index = match child(self.dag, &resolved.cid, b"index.html") {
             Ok(index) => index,
@@ -165,19 +165,19 @@ impl Ask<'_> {
         };
         match kind(&decode(&index, &data)?) {
             Some(Kind::File | Kind::Raw) => Ok(Some(index)),
-            _ => {
-                Err(Refusal::new(StatusCode::UNPROCESSABLE_ENTITY, "index.html is no file").into())
-            }
+            _ => Err(
+                Refusal::new(StatusCode::UNPROCESSABLE_ENTITY, "index.html is not a file").into(),
+            ),
         }
     }
 }
 
-/// What a node is in UnixFS.
+/// Returns the UnixFS kind of a node.
 fn kind(node: &Node) -> Option<Kind> {
     match node {
         Node::Raw => Some(Kind::Raw),
         Node::Pb(node) => node.unixfs.as_ref().map(|unixfs| unixfs.kind),
-        Node::Tree(_) => None,
+        Node::Document(_) => None,
     }
 }
 
@@ -196,6 +196,6 @@ fn file_size(node: &Node, dag: &Dag, cid: &Cid) -> Result<u64, Stop> {
             };
             Ok(unixfs.filesize.unwrap_or_else(summed))
         }
-        Node::Tree(_) => Err(Refusal::malformed("file").into()),
+        Node::Document(_) => Err(Refusal::malformed("file").into()),
     }
 }

@@ -1,4 +1,5 @@
-//! CAR streams: the blocks on the way to what a path names, then the DAG below it as far as the scope goes, depth first.
+//! CAR streams: first the blocks on the path, then the DAG below it as far as the scope says, depth
+//! first.
 
 use std::collections::{HashSet, VecDeque};
 
@@ -10,59 +11,65 @@ use interplanar_core::unixfs::Kind;
 use crate::car_query::{CarQuery, Scope};
 use crate::dag::{Dag, Node, PbNode, decode};
 use crate::file::FileWalk;
-use crate::hamt::{self, Entry};
+use crate::hamt::{self, HamtEntry};
 use crate::refusal::Refusal;
 use crate::resolve::Resolved;
 use crate::stop::Stop;
 
-/// The root of a CAR that proves that a path leads nowhere: the empty identity CID.
+/// Root of a CAR that proves that a path doesn't exist: the empty identity CID.
 const NO_ROOT: &str = "bafkqaaa";
 
-/// The deepest DAG that a walk follows.
+/// The deepest DAG that is walked.
 const MAX_DEPTH: usize = 4096;
 
-/// The blocks below a terminal block, in order.
+/// The blocks that a CAR still has to send, beginning with the block at the end of the path.
 #[derive(Debug)]
-enum Walk {
-    /// The terminal block itself comes first.
+enum CarWalk {
+    /// The block at the end of the path.
     Terminal(Cid),
-    /// Links not followed yet, one list for each level.
+    /// Links that are not followed yet, one list for each level.
     All(Vec<std::vec::IntoIter<Cid>>),
     File(Box<FileWalk>),
     Shards(Vec<std::vec::IntoIter<Cid>>),
     End,
 }
 
-/// The bytes of a CAR.
+/// The bytes of a CAR, produced step by step.
 #[derive(Debug)]
 pub struct CarBody {
     dag: Dag,
     query: CarQuery,
     root: Cid,
     ready: VecDeque<Bytes>,
-    /// Blocks on the path, not sent yet.
+    /// Blocks on the path that are not sent yet.
     path: VecDeque<Cid>,
-    walk: Walk,
-    /// Multihashes that were sent, unless duplicates are wanted.
+    walk: CarWalk,
+    /// Multihashes that were sent, unless the client wants duplicates.
     sent: HashSet<Vec<u8>>,
-    /// Links that a walk of everything has followed, unless duplicates are wanted.
+    /// Links that were followed, unless the client wants duplicates.
     followed: HashSet<Cid>,
 }
 
 impl CarBody {
-    /// What a query asks for below a resolved path.
+    /// Creates the CAR that a query asks for, for a resolved path.
     pub(crate) fn new(dag: Dag, query: CarQuery, resolved: &Resolved) -> Self {
         let path = resolved.visited.clone();
-        Self::with(dag, query, resolved.cid, path, Walk::Terminal(resolved.cid))
+        Self::with(
+            dag,
+            query,
+            resolved.cid,
+            path,
+            CarWalk::Terminal(resolved.cid),
+        )
     }
 
-    /// The blocks that prove that a path leads nowhere.
+    /// Creates a CAR with the blocks that prove that a path doesn't exist.
     pub(crate) fn proof(dag: Dag, query: CarQuery, visited: Vec<Cid>) -> Result<Self, Refusal> {
         let root = cid::parse(NO_ROOT).map_err(|_| Refusal::malformed("CID"))?;
-        Ok(Self::with(dag, query, root, visited, Walk::End))
+        Ok(Self::with(dag, query, root, visited, CarWalk::End))
     }
 
-    fn with(dag: Dag, query: CarQuery, root: Cid, path: Vec<Cid>, walk: Walk) -> Self {
+    fn with(dag: Dag, query: CarQuery, root: Cid, path: Vec<Cid>, walk: CarWalk) -> Self {
         Self {
             dag,
             query,
@@ -78,7 +85,7 @@ impl CarBody {
     /// Queues a block, unless it was sent before.
     fn send(&mut self, cid: &Cid, data: Bytes) {
         let known = !self.query.duplicates && !self.sent.insert(cid.hash().to_bytes());
-        // Identity blocks are in their CIDs.
+        // The data of an identity block is in its CID.
         if !known && cid::identity_data(cid).is_none() {
             self.ready
                 .push_back(car::block_prefix(cid, data.len()).into());
@@ -86,13 +93,13 @@ impl CarBody {
         }
     }
 
-    /// The path and query by which another gateway gives the same blocks.
+    /// Returns the path and query of the same blocks at another gateway.
     #[must_use]
     pub fn as_car(&self) -> String {
         format!("/ipfs/{}?format=car{}", self.root, self.query.scope_query())
     }
 
-    /// The next bytes.
+    /// Returns the next bytes.
     pub(crate) fn next(&mut self) -> Option<Result<Bytes, Stop>> {
         loop {
             match self.ready.pop_front() {
@@ -105,7 +112,7 @@ impl CarBody {
                 Ok(false) => return None,
                 Err(stop) => {
                     if matches!(stop, Stop::Refused(_)) {
-                        self.walk = Walk::End;
+                        self.walk = CarWalk::End;
                         self.path.clear();
                     }
                     return Some(Err(stop));
@@ -114,7 +121,8 @@ impl CarBody {
         }
     }
 
-    /// Walks one block further; `false` at the end. A step that is [`Stop::Pending`] changes nothing.
+    /// Walks to the next block. Returns `false` at the end. A [`Stop::Pending`] step changes
+    /// nothing.
     fn step(&mut self) -> Result<bool, Stop> {
         if let Some(cid) = self.path.front().copied() {
             let data = self.dag.load(&cid)?;
@@ -123,21 +131,21 @@ impl CarBody {
             return Ok(true);
         }
         match &mut self.walk {
-            Walk::End => return Ok(false),
-            Walk::Terminal(cid) => {
+            CarWalk::End => return Ok(false),
+            CarWalk::Terminal(cid) => {
                 let cid = *cid;
                 let data = self.dag.load(&cid)?;
-                self.walk = self.below(cid, &data)?;
+                self.walk = self.walk_below(cid, &data)?;
                 self.send(&cid, data);
             }
-            Walk::File(walk) => match walk.next() {
+            CarWalk::File(walk) => match walk.next() {
                 Some(visit) => {
                     let visit = visit?;
                     self.send(&visit.cid, visit.data);
                 }
                 None => return Ok(false),
             },
-            Walk::All(levels) => {
+            CarWalk::All(levels) => {
                 let Some(cid) = next_link(levels) else {
                     return Ok(false);
                 };
@@ -154,7 +162,7 @@ impl CarBody {
                 }
                 self.send(&cid, data);
             }
-            Walk::Shards(levels) => {
+            CarWalk::Shards(levels) => {
                 let Some(cid) = next_link(levels) else {
                     return Ok(false);
                 };
@@ -171,24 +179,24 @@ impl CarBody {
         Ok(true)
     }
 
-    /// What comes behind the terminal block.
-    fn below(&self, cid: Cid, data: &Bytes) -> Result<Walk, Stop> {
+    /// Returns the walk that follows the block at the end of the path.
+    fn walk_below(&self, cid: Cid, data: &Bytes) -> Result<CarWalk, Stop> {
         match self.query.scope {
-            Scope::Block => Ok(Walk::End),
-            Scope::All => Ok(Walk::All(vec![decode(&cid, data)?.links().into_iter()])),
+            Scope::Block => Ok(CarWalk::End),
+            Scope::All => Ok(CarWalk::All(vec![decode(&cid, data)?.links().into_iter()])),
             Scope::Entity => match decode(&cid, data)? {
-                Node::Raw | Node::Tree(_) => Ok(Walk::End),
+                Node::Raw | Node::Document(_) => Ok(CarWalk::End),
                 Node::Pb(node) => self.entity(cid, &node),
             },
         }
     }
 
-    fn entity(&self, cid: Cid, node: &PbNode) -> Result<Walk, Stop> {
+    fn entity(&self, cid: Cid, node: &PbNode) -> Result<CarWalk, Stop> {
         let Some(unixfs) = &node.unixfs else {
-            return Ok(Walk::End);
+            return Ok(CarWalk::End);
         };
         match unixfs.kind {
-            Kind::HamtShard => Ok(Walk::Shards(vec![shards(node)?.into_iter()])),
+            Kind::HamtShard => Ok(CarWalk::Shards(vec![shards(node)?.into_iter()])),
             Kind::File => {
                 let size = unixfs.filesize.unwrap_or(0);
                 let range = match self.query.bytes {
@@ -196,33 +204,33 @@ impl CarBody {
                     Some(bytes) => bytes.resolve(size),
                 };
                 let Some(range) = range.filter(|range| !range.is_empty()) else {
-                    return Ok(Walk::End);
+                    return Ok(CarWalk::End);
                 };
                 let mut walk = FileWalk::new(self.dag.clone(), cid, range);
                 if !self.query.duplicates {
                     walk = walk.without_repeats();
                 }
-                // The root is sent as the terminal block.
+                // The root was already sent.
                 walk.next().transpose()?;
-                Ok(Walk::File(Box::new(walk)))
+                Ok(CarWalk::File(Box::new(walk)))
             }
-            Kind::Directory | Kind::Symlink | Kind::Raw | Kind::Metadata => Ok(Walk::End),
+            Kind::Directory | Kind::Symlink | Kind::Raw | Kind::Metadata => Ok(CarWalk::End),
         }
     }
 }
 
-/// The deeper shards of a shard.
+/// Returns the child shards of a shard.
 fn shards(node: &PbNode) -> Result<Vec<Cid>, Refusal> {
     let entries = hamt::entries(node)?.into_iter();
     Ok(entries
         .filter_map(|entry| match entry {
-            Entry::Shard(cid) => Some(cid),
-            Entry::Named { .. } => None,
+            HamtEntry::Shard(cid) => Some(cid),
+            HamtEntry::Named { .. } => None,
         })
         .collect())
 }
 
-/// The next link to follow, which stays the next one until [`take_link`].
+/// Returns the next link to follow. It stays the next one until [`take_link`].
 fn next_link(levels: &mut Vec<std::vec::IntoIter<Cid>>) -> Option<Cid> {
     loop {
         match levels.last()?.as_slice().first() {

@@ -1,49 +1,52 @@
-//! What a request for a CAR asks: `dag-scope`, `entity-bytes`, `car-version`, `car-order`, `car-dups`.
+//! Parameters of a CAR request: `dag-scope`, `entity-bytes`, `car-version`, `car-order`,
+//! `car-dups`.
 //!
-//! The last three may also come as parameters of the type in `Accept` (`version`, `order`, `dups`); the URL beats them.
+//! The last three may also be parameters of the type in `Accept` (`version`, `order`, `dups`). The
+//! URL takes precedence.
 
 use std::ops::Range;
 
 use interplanar_core::cid::Cid;
 use interplanar_core::hash::Sha256;
 
-use crate::format::Wanted;
+use crate::format::RequestedFormat;
 use crate::path::ContentPath;
 use crate::query::Query;
 use crate::refusal::Refusal;
 
-/// How much of the DAG.
+/// The part of the DAG that a CAR contains.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Scope {
-    /// Everything below.
+    /// The whole DAG below the path.
     All,
-    /// The file (or a range of it), the directory without what its entries hold, the block of anything else.
+    /// A file or a range of it, a directory without the content of its entries, or one block of
+    /// anything else.
     Entity,
     /// One block.
     Block,
 }
 
-/// `FROM:TO`, both included, or `FROM:*`; negative ones count from the end.
+/// `FROM:TO` with both ends included, or `FROM:*`. Negative numbers count from the end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct EntityBytes {
     pub(crate) from: i64,
     pub(crate) to: Option<i64>,
 }
 
-/// What is asked for.
+/// A parsed request for a CAR.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct CarQuery {
     pub(crate) scope: Scope,
     pub(crate) bytes: Option<EntityBytes>,
-    /// `order=unk`: the client takes any order. Ours is depth first anyway.
+    /// `order=unk`: the client accepts any order. The gateway always sends depth first.
     any_order: bool,
     pub(crate) duplicates: bool,
 }
 
 impl CarQuery {
-    pub(crate) fn parse(query: &Query, wanted: &Wanted) -> Result<Self, Refusal> {
+    pub(crate) fn parse(query: &Query, wanted: &RequestedFormat) -> Result<Self, Refusal> {
         let unsupported = |what: &str| Refusal::bad_request(format!("unsupported CAR {what}"));
-        let asked = |url: &str, accept: &str| {
+        let parameter = |url: &str, accept: &str| {
             query
                 .get(url)
                 .or_else(|| wanted.parameter(accept))
@@ -59,16 +62,16 @@ impl CarQuery {
             Some("block") => Scope::Block,
             Some(_) => return Err(unsupported("scope")),
         };
-        match asked("car-version", "version").as_deref() {
+        match parameter("car-version", "version").as_deref() {
             None | Some("1") => {}
             Some(_) => return Err(unsupported("version")),
         }
-        let any_order = match asked("car-order", "order").as_deref() {
+        let any_order = match parameter("car-order", "order").as_deref() {
             None | Some("dfs") => false,
             Some("unk") => true,
             Some(_) => return Err(unsupported("order")),
         };
-        let duplicates = match asked("car-dups", "dups").as_deref() {
+        let duplicates = match parameter("car-dups", "dups").as_deref() {
             None | Some("n") => false,
             Some("y") => true,
             Some(_) => return Err(unsupported("dups")),
@@ -87,7 +90,7 @@ impl CarQuery {
         format!("application/vnd.ipld.car; version=1; order={order}; dups={dups}")
     }
 
-    /// The parameters that decide which blocks come, as another gateway takes them.
+    /// Returns the parameters that select the blocks, for a request to another gateway.
     pub(crate) fn scope_query(&self) -> String {
         let scope = match self.scope {
             Scope::All => "all",
@@ -102,7 +105,8 @@ impl CarQuery {
         format!("&dag-scope={scope}{bytes}")
     }
 
-    /// A weak tag: the root of the path, and a hash of all that decides which blocks come.
+    /// Returns a weak ETag from the root of the path and a hash of everything that selects the
+    /// blocks.
     pub(crate) fn etag(&self, path: &ContentPath, root: &Cid) -> String {
         let all = format!(
             "{path}\0{:?}\0{:?}\0{}\0{}",
@@ -129,7 +133,8 @@ impl EntityBytes {
         Ok(Self { from, to })
     }
 
-    /// The half-open offsets in a file of `size` bytes; `None` if the end lies before the beginning.
+    /// Returns the half-open range in a file of `size` bytes. `None` if the end is before the
+    /// start.
     pub(crate) fn resolve(self, size: u64) -> Option<Range<u64>> {
         let offset = |at: i64| match u64::try_from(at) {
             Ok(at) => Some(at),
@@ -138,7 +143,8 @@ impl EntityBytes {
         let from = offset(self.from).unwrap_or(0);
         let end = match self.to {
             None => size,
-            // An end before the file's beginning: nothing, or an error if the file doesn't reach so far.
+            // An end before the start of the file: an empty range, or an error if the range starts
+            // later.
             Some(to) => offset(to).map_or(0, |to| to.saturating_add(1)),
         };
         (end >= from).then(|| from.min(size)..end.min(size))
@@ -152,12 +158,12 @@ mod tests {
 
     fn parse(query: &str) -> Result<CarQuery, Refusal> {
         let query = Query::parse(Some(query));
-        let wanted = Wanted::parse(&query, &HeaderMap::new())?;
+        let wanted = RequestedFormat::parse(&query, &HeaderMap::new())?;
         CarQuery::parse(&query, &wanted)
     }
 
     #[test]
-    fn parameters_are_read_and_others_refused() {
+    fn parameters_are_parsed_and_invalid_ones_rejected() {
         let car = parse("format=car&dag-scope=entity&entity-bytes=-10:*&car-order=unk&car-dups=y")
             .unwrap();
         assert_eq!(car.scope, Scope::Entity);

@@ -1,4 +1,4 @@
-//! Conditions, ranges and their headers around content whose size is known.
+//! Conditions, ranges and their headers, for content of known size.
 
 use std::ops::Range;
 
@@ -8,30 +8,31 @@ use http::header::{
 };
 use http::{HeaderMap, StatusCode};
 
-use crate::etag::{Match, strong, weak};
+use crate::etag::{TagMatch, strong, weak};
 use crate::range::{self, ByteRange};
 use crate::refusal::Refusal;
 use crate::{Answer, Body};
 
-/// The type of what is plainly said.
+/// The content type of plain text answers.
 pub(crate) const TEXT: HeaderValue = HeaderValue::from_static("text/plain; charset=utf-8");
 
-/// Which bytes to send, before the body is made.
+/// The bytes to send.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Plan {
     Whole,
     Part(Range<u64>),
-    /// Answer with the status alone.
+    /// Send only the status.
     Status(StatusCode),
 }
 
-/// What the conditions and the range of a request ask of content with this tag and size (416 for a range that is none). Of several ranges the first is
-/// sent, or all if together they are more than the content.
+/// Evaluates the conditions and the range of a request for content with this ETag and size. An
+/// invalid range is a 416. Of several ranges the first is sent, or the whole content if together
+/// they are longer.
 pub(crate) fn plan(headers: &HeaderMap, etag: &str, size: u64) -> Result<Plan, Refusal> {
-    if strong(headers, IF_MATCH, etag) == Match::No {
+    if strong(headers, IF_MATCH, etag) == TagMatch::No {
         return Ok(Plan::Status(StatusCode::PRECONDITION_FAILED));
     }
-    if weak(headers, IF_NONE_MATCH, etag) == Match::Yes {
+    if weak(headers, IF_NONE_MATCH, etag) == TagMatch::Yes {
         return Ok(Plan::Status(StatusCode::NOT_MODIFIED));
     }
     let Some(header) = headers.get(RANGE) else {
@@ -45,7 +46,7 @@ pub(crate) fn plan(headers: &HeaderMap, etag: &str, size: u64) -> Result<Plan, R
             return Err(Refusal::new(status, "invalid range"));
         }
     };
-    if strong(headers, IF_RANGE, etag) == Match::No || size == 0 {
+    if strong(headers, IF_RANGE, etag) == TagMatch::No || size == 0 {
         return Ok(Plan::Whole);
     }
     choose(&ranges, size)
@@ -64,7 +65,7 @@ fn choose(ranges: &[ByteRange], size: u64) -> Result<Plan, Refusal> {
     }
 }
 
-/// 400 for a `Range` header that is none; nothing else is looked at.
+/// Returns a 400 for an invalid `Range` header, and ignores everything else.
 pub(crate) fn check_range(headers: &HeaderMap) -> Result<(), Refusal> {
     let parsed = headers
         .get(RANGE)
@@ -86,7 +87,7 @@ fn unsatisfiable(size: u64) -> Refusal {
     }
 }
 
-/// The answer to a plan; `body` makes the bytes of a range.
+/// Returns the response for a plan. `body` creates the body of a range.
 pub(crate) fn respond(
     mut headers: HeaderMap,
     size: u64,
@@ -96,7 +97,7 @@ pub(crate) fn respond(
     let (status, part) = match plan {
         Plan::Status(status) => {
             headers.remove(CONTENT_TYPE);
-            return with(status, headers, Body::Empty);
+            return build(status, headers, Body::Empty);
         }
         Plan::Whole => (StatusCode::OK, 0..size),
         Plan::Part(part) => {
@@ -107,21 +108,21 @@ pub(crate) fn respond(
         }
     };
     headers.insert(ACCEPT_RANGES, HeaderValue::from_static("bytes"));
-    with(status, headers, body(part))
+    build(status, headers, body(part))
 }
 
-/// An answer of these parts.
-pub(crate) fn with(status: StatusCode, headers: HeaderMap, body: Body) -> Answer {
+/// Builds a response.
+pub(crate) fn build(status: StatusCode, headers: HeaderMap, body: Body) -> Answer {
     let mut response = Answer::new(body);
     *response.status_mut() = status;
     *response.headers_mut() = headers;
     response
 }
 
-/// The entity tag that was set, as text.
-pub(crate) fn tag(headers: &HeaderMap) -> String {
-    let tag = headers.get(ETAG).and_then(|value| value.to_str().ok());
-    tag.unwrap_or_default().to_owned()
+/// Returns the ETag in `headers` as text.
+pub(crate) fn etag_of(headers: &HeaderMap) -> String {
+    let etag = headers.get(ETAG).and_then(|value| value.to_str().ok());
+    etag.unwrap_or_default().to_owned()
 }
 
 #[cfg(test)]

@@ -1,4 +1,4 @@
-//! Blocks and what their codecs say.
+//! Reads blocks and decodes them by codec.
 
 use std::sync::Arc;
 
@@ -8,38 +8,39 @@ use interplanar_core::cid::{self, Cid, DAG_PB, RAW};
 use interplanar_core::dag_pb;
 use interplanar_core::unixfs;
 
+use crate::document::Document;
 use crate::refusal::Refusal;
 use crate::source::{BlockSource, Lookup};
 use crate::stop::Stop;
-use crate::tree::Tree;
 
-/// Where the gateway's blocks are.
+/// Reads the blocks of a source.
 #[derive(Clone)]
 pub(crate) struct Dag(pub(crate) Arc<dyn BlockSource>);
 
-/// A block, read by its codec.
+/// A block, decoded by its codec.
 #[derive(Debug)]
 pub(crate) enum Node {
-    /// Bytes.
+    /// Plain bytes.
     Raw,
-    /// Links, and perhaps UnixFS data.
+    /// Links, usually with UnixFS data.
     Pb(PbNode),
     /// A document.
-    Tree(Tree),
+    Document(Document),
 }
 
 #[derive(Debug)]
 pub(crate) struct PbNode {
     pub(crate) links: Vec<dag_pb::Link>,
-    /// `None` if the data is none of UnixFS.
+    /// `None` if the data is not UnixFS.
     pub(crate) unixfs: Option<unixfs::Data>,
 }
 
 impl Dag {
-    /// A block; one that isn't there is a 404.
+    /// Returns a block. A missing block is a 404.
     pub(crate) fn load(&self, cid: &Cid) -> Result<Bytes, Stop> {
         let found = self.find(cid)?;
-        Ok(found.ok_or_else(|| Refusal::not_found(format!("block {cid} is not here")))?)
+        Ok(found
+            .ok_or_else(|| Refusal::not_found(format!("this gateway doesn't have block {cid}")))?)
     }
 
     pub(crate) fn find(&self, cid: &Cid) -> Result<Option<Bytes>, Stop> {
@@ -71,15 +72,15 @@ fn found<T>(cid: &Cid, lookup: Lookup<T>) -> Result<Option<T>, Stop> {
         Lookup::Pending => Err(Stop::Pending(*cid)),
         Lookup::Failed => Err(Refusal::new(
             StatusCode::INTERNAL_SERVER_ERROR,
-            "the blocks cannot be read",
+            "can't read the block store",
         )
         .into()),
     }
 }
 
-/// Reads a block by the codec of its CID.
+/// Decodes a block by the codec of its CID.
 pub(crate) fn decode(cid: &Cid, data: &Bytes) -> Result<Node, Refusal> {
-    let tree = match cid.codec() {
+    let document = match cid.codec() {
         RAW => return Ok(Node::Raw),
         DAG_PB => {
             let node = dag_pb::Node::decode(data).map_err(|_| Refusal::malformed("dag-pb"))?;
@@ -92,23 +93,24 @@ pub(crate) fn decode(cid: &Cid, data: &Bytes) -> Result<Node, Refusal> {
                 unixfs,
             }));
         }
-        0x51 => Tree::cbor(data, false),
-        0x71 => Tree::cbor(data, true),
-        0x0129 => Tree::json(data, true),
-        0x0200 => Tree::json(data, false),
+        0x51 => Document::cbor(data, false),
+        0x71 => Document::cbor(data, true),
+        0x0129 => Document::json(data, true),
+        0x0200 => Document::json(data, false),
         _ => return Err(Refusal::malformed("block: its codec is unknown")),
     };
-    tree.map(Node::Tree)
+    document
+        .map(Node::Document)
         .ok_or_else(|| Refusal::malformed("document"))
 }
 
 impl Node {
-    /// What it links to, in order.
+    /// Returns all links, in order.
     pub(crate) fn links(&self) -> Vec<Cid> {
         match self {
             Self::Raw => Vec::new(),
             Self::Pb(node) => node.links.iter().map(|link| link.cid).collect(),
-            Self::Tree(tree) => tree.links(),
+            Self::Document(document) => document.links(),
         }
     }
 }

@@ -1,4 +1,4 @@
-//! The page that lists a directory.
+//! The HTML page that lists a directory.
 
 use std::fmt::Write as _;
 
@@ -7,7 +7,7 @@ use interplanar_core::cid::Cid;
 use interplanar_core::unixfs::Kind;
 
 use crate::dag::{Dag, Node, PbNode};
-use crate::hamt::{self, Entry};
+use crate::hamt::{self, HamtEntry};
 use crate::html;
 use crate::path::{ContentPath, escape};
 use crate::refusal::Refusal;
@@ -19,16 +19,16 @@ td{padding:.2rem .6rem .2rem 0;border-top:1px solid #ddd;overflow-wrap:anywhere}
 td+td{text-align:right;white-space:nowrap;color:#666}a{color:#0550ae;text-decoration:none}a:hover{text-decoration:underline}\
 @media(prefers-color-scheme:dark){body{background:#111;color:#ddd}td{border-color:#333}a{color:#7ab7ff}}";
 
-/// A page that lists a directory, shard by shard.
+/// A page that lists a directory, produced shard by shard.
 #[derive(Debug)]
 pub struct Listing {
     dag: Dag,
     root: Cid,
-    /// What comes before the entries.
+    /// The page up to the entries.
     head: Option<String>,
-    /// Shards (or the whole directory) to list, the next one last.
-    rest: Vec<Cid>,
-    ended: bool,
+    /// Shards that are still to be listed, or the whole directory. The next one is last.
+    remaining: Vec<Cid>,
+    done: bool,
 }
 
 impl Listing {
@@ -37,33 +37,33 @@ impl Listing {
             dag,
             root: cid,
             head: Some(head(&cid, path)),
-            rest: vec![cid],
-            ended: false,
+            remaining: vec![cid],
+            done: false,
         }
     }
 
-    /// The directory.
+    /// Returns the CID of the directory.
     #[must_use]
     pub fn root(&self) -> Cid {
         self.root
     }
 
-    /// The next part of the page.
+    /// Returns the next part of the page.
     pub(crate) fn next(&mut self) -> Option<Result<Bytes, Stop>> {
         if let Some(head) = self.head.take() {
             return Some(Ok(head.into()));
         }
-        while !self.ended {
-            let Some(cid) = self.rest.last().copied() else {
-                self.ended = true;
+        while !self.done {
+            let Some(cid) = self.remaining.last().copied() else {
+                self.done = true;
                 return Some(Ok(Bytes::from_static(b"</table>\n</body>\n</html>\n")));
             };
             match self.rows(&cid) {
-                // A shard of shards has none of its own.
+                // A shard may contain only shards.
                 Ok(rows) if rows.is_empty() => {}
                 Ok(rows) => return Some(Ok(rows.into())),
                 Err(stop) => {
-                    self.ended = matches!(stop, Stop::Refused(_));
+                    self.done = matches!(stop, Stop::Refused(_));
                     return Some(Err(stop));
                 }
             }
@@ -71,7 +71,7 @@ impl Listing {
         None
     }
 
-    /// The rows of one block, the next one; it is done with if it is here.
+    /// Returns the rows of the next block and removes it from the list, if the source has it.
     fn rows(&mut self, cid: &Cid) -> Result<String, Stop> {
         let Node::Pb(node) = self.dag.node(cid)? else {
             return Err(Refusal::malformed("directory").into());
@@ -80,17 +80,17 @@ impl Listing {
         let mut shards = Vec::new();
         for entry in entries(&node)? {
             match entry {
-                Entry::Shard(cid) => shards.push(cid),
-                Entry::Named { name, cid, tsize } => row(&mut rows, &name, &cid, tsize),
+                HamtEntry::Shard(cid) => shards.push(cid),
+                HamtEntry::Named { name, cid, tsize } => row(&mut rows, &name, &cid, tsize),
             }
         }
-        self.rest.pop();
-        self.rest.extend(shards.into_iter().rev());
+        self.remaining.pop();
+        self.remaining.extend(shards.into_iter().rev());
         Ok(rows)
     }
 }
 
-fn entries(node: &PbNode) -> Result<Vec<Entry>, Refusal> {
+fn entries(node: &PbNode) -> Result<Vec<HamtEntry>, Refusal> {
     if node
         .unixfs
         .as_ref()
@@ -98,7 +98,7 @@ fn entries(node: &PbNode) -> Result<Vec<Entry>, Refusal> {
     {
         return hamt::entries(node);
     }
-    let links = node.links.iter().map(|link| Entry::Named {
+    let links = node.links.iter().map(|link| HamtEntry::Named {
         name: link.name.clone(),
         cid: link.cid,
         tsize: link.tsize,
@@ -129,14 +129,14 @@ fn row(rows: &mut String, name: &[u8], cid: &Cid, tsize: u64) {
     let link = escape(name);
     let shown = html::escape(&String::from_utf8_lossy(name));
     let size = size(tsize);
-    // Writing to a string cannot fail.
+    // Writing to a String can't fail.
     let _ = writeln!(
         rows,
         "<tr><td><a href=\"./{link}\">{shown}</a></td><td><a href=\"/ipfs/{cid}?filename={link}\">{size}</a></td></tr>"
     );
 }
 
-/// Bytes for people.
+/// Formats a number of bytes with a decimal unit.
 fn size(bytes: u64) -> String {
     let mut unit = "B";
     let mut value = bytes as f64;
@@ -159,7 +159,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn names_cannot_leave_their_place() {
+    fn names_are_escaped() {
         let mut rows = String::new();
         let cid = interplanar_core::cid::parse("bafkqaaa").unwrap();
         row(&mut rows, b"\"><script>&'\xff", &cid, 1500);

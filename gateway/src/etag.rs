@@ -1,53 +1,54 @@
-//! Entity tags: the lists in `If-None-Match`, `If-Match` and `If-Range`, and how they compare (RFC 9110, 8.8.3).
+//! ETags: the lists in `If-None-Match`, `If-Match` and `If-Range`, and their comparison (RFC 9110,
+//! 8.8.3).
 
 use http::HeaderMap;
 use http::header::AsHeaderName;
 
-/// What a list of entity tags says of ours.
+/// Result of comparing an ETag with the list in a header.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Match {
-    /// There is no such header.
+pub(crate) enum TagMatch {
+    /// The header is missing or empty.
     NoHeader,
     Yes,
     No,
 }
 
-/// Whether the list in a header holds `etag` by weak comparison.
-pub(crate) fn weak(headers: &HeaderMap, name: impl AsHeaderName, etag: &str) -> Match {
+/// Compares `etag` with the list in a header by weak comparison.
+pub(crate) fn weak(headers: &HeaderMap, name: impl AsHeaderName, etag: &str) -> TagMatch {
     compare(headers, name, |listed| opaque(listed) == opaque(etag))
 }
 
-/// Whether the list in a header holds `etag` by strong comparison.
-pub(crate) fn strong(headers: &HeaderMap, name: impl AsHeaderName, etag: &str) -> Match {
+/// Compares `etag` with the list in a header by strong comparison.
+pub(crate) fn strong(headers: &HeaderMap, name: impl AsHeaderName, etag: &str) -> TagMatch {
     compare(headers, name, |listed| {
         listed == etag && listed.starts_with('"')
     })
 }
 
-fn compare(headers: &HeaderMap, name: impl AsHeaderName, same: impl Fn(&str) -> bool) -> Match {
+fn compare(headers: &HeaderMap, name: impl AsHeaderName, same: impl Fn(&str) -> bool) -> TagMatch {
     let Some(header) = headers.get(name).and_then(|value| value.to_str().ok()) else {
-        return Match::NoHeader;
+        return TagMatch::NoHeader;
     };
     if header.is_empty() {
-        return Match::NoHeader;
+        return TagMatch::NoHeader;
     }
     let mut rest = header;
     loop {
         rest = rest.trim_start_matches([' ', '\t', ',']);
         if rest.starts_with('*') {
-            return Match::Yes;
+            return TagMatch::Yes;
         }
-        let Some((etag, behind)) = first(rest) else {
-            return Match::No;
+        let Some((etag, following)) = first(rest) else {
+            return TagMatch::No;
         };
         if same(etag) {
-            return Match::Yes;
+            return TagMatch::Yes;
         }
-        rest = behind;
+        rest = following;
     }
 }
 
-/// The entity tag that a text begins with, and what follows.
+/// Splits the first ETag from a list.
 fn first(text: &str) -> Option<(&str, &str)> {
     let start = if text.starts_with("W/") { 2 } else { 0 };
     let quoted = text.get(start..)?.strip_prefix('"')?;
@@ -77,14 +78,14 @@ mod tests {
     #[test]
     fn lists_are_compared_weakly_and_strongly() {
         let table = [
-            ("\"a\"", Match::Yes, Match::Yes),
-            ("W/\"a\"", Match::Yes, Match::No),
-            ("\"b\", W/\"c\" ,\"a\"", Match::Yes, Match::Yes),
-            ("*", Match::Yes, Match::Yes),
-            ("\"b\"", Match::No, Match::No),
-            ("a", Match::No, Match::No),
-            ("\"b", Match::No, Match::No),
-            ("\"b\" nonsense, \"a\"", Match::No, Match::No),
+            ("\"a\"", TagMatch::Yes, TagMatch::Yes),
+            ("W/\"a\"", TagMatch::Yes, TagMatch::No),
+            ("\"b\", W/\"c\" ,\"a\"", TagMatch::Yes, TagMatch::Yes),
+            ("*", TagMatch::Yes, TagMatch::Yes),
+            ("\"b\"", TagMatch::No, TagMatch::No),
+            ("a", TagMatch::No, TagMatch::No),
+            ("\"b", TagMatch::No, TagMatch::No),
+            ("\"b\" nonsense, \"a\"", TagMatch::No, TagMatch::No),
         ];
         for (value, by_weak, by_strong) in table {
             let headers = headers(value);
@@ -97,7 +98,7 @@ mod tests {
         }
         assert_eq!(
             weak(&HeaderMap::new(), IF_NONE_MATCH, "\"a\""),
-            Match::NoHeader
+            TagMatch::NoHeader
         );
     }
 }

@@ -1,4 +1,5 @@
-//! The blocks of a UnixFS file that cover a range of it, depth first, and the content in them.
+//! Walks over the blocks of a UnixFS file that cover a range of it, depth first, and reads their
+//! content.
 
 use std::collections::HashSet;
 use std::ops::Range;
@@ -11,45 +12,45 @@ use crate::dag::{Dag, Node, decode};
 use crate::refusal::Refusal;
 use crate::stop::Stop;
 
-/// The deepest file; Kubo's trickle DAGs stay far below.
+/// Maximum depth of a file. Kubo's trickle DAGs are much less deep.
 const MAX_DEPTH: u32 = 256;
 
 /// A walk over the blocks of a file.
 #[derive(Debug)]
 pub(crate) struct FileWalk {
     dag: Dag,
-    /// The bytes wanted.
+    /// The requested bytes.
     range: Range<u64>,
-    /// Blocks to come, the next one last.
-    stack: Vec<Step>,
-    /// Blocks that came with all below them, if they aren't to come again.
+    /// Blocks that are not read yet. The next one is last.
+    stack: Vec<PendingBlock>,
+    /// Blocks that were returned with everything below them, if they must not be repeated.
     seen: Option<HashSet<Cid>>,
 }
 
 #[derive(Debug, Clone, Copy)]
-struct Step {
+struct PendingBlock {
     cid: Cid,
-    /// Where its content begins in the file.
+    /// Offset of its content in the file.
     start: u64,
-    /// How much content its parent says it has; unknown for the root.
+    /// Length of its content according to its parent; unknown for the root.
     size: Option<u64>,
     depth: u32,
 }
 
-/// A block of a file.
+/// A block of the file.
 #[derive(Debug)]
-pub(crate) struct Visit {
+pub(crate) struct FileBlock {
     pub(crate) cid: Cid,
     pub(crate) data: Bytes,
-    /// The content in it that lies in the range.
+    /// The part of its own content that is in the range.
     pub(crate) content: Bytes,
-    /// Whether all content of the block and of those below it lies in the range.
+    /// Whether all content of the block and below it is in the range.
     inside: bool,
 }
 
 impl FileWalk {
     pub(crate) fn new(dag: Dag, root: Cid, range: Range<u64>) -> Self {
-        let step = Step {
+        let block = PendingBlock {
             cid: root,
             start: 0,
             size: None,
@@ -58,27 +59,27 @@ impl FileWalk {
         Self {
             dag,
             range,
-            stack: vec![step],
+            stack: vec![block],
             seen: None,
         }
     }
 
-    /// Passes over blocks that came before with all that is below them.
+    /// Skips blocks that were already returned with everything below them.
     pub(crate) fn without_repeats(mut self) -> Self {
         self.seen = Some(HashSet::new());
         self
     }
 
-    /// The next block. A step that is [`Stop::Pending`] changes nothing.
-    pub(crate) fn next(&mut self) -> Option<Result<Visit, Stop>> {
+    /// Returns the next block. A [`Stop::Pending`] step changes nothing.
+    pub(crate) fn next(&mut self) -> Option<Result<FileBlock, Stop>> {
         loop {
-            let step = *self.stack.last()?;
+            let block = *self.stack.last()?;
             let seen = self.seen.as_ref();
-            if seen.is_some_and(|seen| seen.contains(&step.cid)) {
+            if seen.is_some_and(|seen| seen.contains(&block.cid)) {
                 self.stack.pop();
                 continue;
             }
-            let (visit, mut below) = match self.visit(step) {
+            let (file_block, mut below) = match self.read_block(block) {
                 Ok(visited) => visited,
                 Err(stop) => {
                     if matches!(stop, Stop::Refused(_)) {
@@ -90,54 +91,54 @@ impl FileWalk {
             self.stack.pop();
             below.reverse();
             self.stack.extend(below);
-            if let (true, Some(seen)) = (visit.inside, &mut self.seen) {
-                seen.insert(visit.cid);
+            if let (true, Some(seen)) = (file_block.inside, &mut self.seen) {
+                seen.insert(file_block.cid);
             }
-            return Some(Ok(visit));
+            return Some(Ok(file_block));
         }
     }
 
-    /// Reads a block; with the steps below it, in order.
-    fn visit(&self, step: Step) -> Result<(Visit, Vec<Step>), Stop> {
-        let data = self.dag.load(&step.cid)?;
-        let (content, links, sizes) = parts(&step.cid, &data)?;
-        let mut at = step.start.saturating_add(content.len() as u64);
-        let own = self.clip(step.start..at);
+    /// Reads a block. Returns it with the blocks below it, in order.
+    fn read_block(&self, block: PendingBlock) -> Result<(FileBlock, Vec<PendingBlock>), Stop> {
+        let data = self.dag.load(&block.cid)?;
+        let (content, links, sizes) = decode_block(&block.cid, &data)?;
+        let mut at = block.start.saturating_add(content.len() as u64);
+        let own = self.clip(block.start..at);
         let own = Range {
-            start: (own.start - step.start) as usize,
-            end: (own.end - step.start) as usize,
+            start: (own.start - block.start) as usize,
+            end: (own.end - block.start) as usize,
         };
         let content = content.slice(own);
-        if links.len() != sizes.len() || (!links.is_empty() && step.depth >= MAX_DEPTH) {
+        if links.len() != sizes.len() || (!links.is_empty() && block.depth >= MAX_DEPTH) {
             return Err(Refusal::malformed("file").into());
         }
         let mut below = Vec::new();
         for (cid, size) in links.into_iter().zip(sizes) {
             let start = at;
             at = at.saturating_add(size);
-            // A block of no bytes adds nothing.
+            // A block without content adds nothing.
             if start < self.range.end && at > self.range.start && size > 0 {
-                below.push(Step {
+                below.push(PendingBlock {
                     cid,
                     start,
                     size: Some(size),
-                    depth: step.depth + 1,
+                    depth: block.depth + 1,
                 });
             }
         }
-        if step
+        if block
             .size
-            .is_some_and(|size| step.start.saturating_add(size) != at)
+            .is_some_and(|size| block.start.saturating_add(size) != at)
         {
             return Err(Refusal::malformed("file").into());
         }
-        let visit = Visit {
-            cid: step.cid,
+        let file_block = FileBlock {
+            cid: block.cid,
             data,
             content,
-            inside: step.start >= self.range.start && at <= self.range.end,
+            inside: block.start >= self.range.start && at <= self.range.end,
         };
-        Ok((visit, below))
+        Ok((file_block, below))
     }
 
     fn clip(&self, part: Range<u64>) -> Range<u64> {
@@ -146,8 +147,9 @@ impl FileWalk {
     }
 }
 
-/// The content of a block of a file, and the blocks below it with the sizes of what they hold.
-fn parts(cid: &Cid, data: &Bytes) -> Result<(Bytes, Vec<Cid>, Vec<u64>), Refusal> {
+/// Returns the content of a file's block, and the blocks below it with the lengths of their
+/// content.
+fn decode_block(cid: &Cid, data: &Bytes) -> Result<(Bytes, Vec<Cid>, Vec<u64>), Refusal> {
     match decode(cid, data)? {
         Node::Raw => Ok((data.clone(), Vec::new(), Vec::new())),
         Node::Pb(node) => {
@@ -158,11 +160,11 @@ fn parts(cid: &Cid, data: &Bytes) -> Result<(Bytes, Vec<Cid>, Vec<u64>), Refusal
             let links = node.links.iter().map(|link| link.cid).collect();
             Ok((unixfs.data.unwrap_or_default(), links, unixfs.blocksizes))
         }
-        Node::Tree(_) => Err(Refusal::malformed("file")),
+        Node::Document(_) => Err(Refusal::malformed("file")),
     }
 }
 
-/// The content of a range of a file, piece by piece.
+/// The content of a range of a file, produced block by block.
 #[derive(Debug)]
 pub struct FileBody {
     root: Cid,
@@ -179,24 +181,24 @@ impl FileBody {
         Self { root, range, walk }
     }
 
-    /// The file, and which bytes of it.
+    /// Returns the CID of the file and the range.
     #[must_use]
-    pub fn what(&self) -> (Cid, Range<u64>) {
+    pub fn file_range(&self) -> (Cid, Range<u64>) {
         (self.root, self.range.clone())
     }
 
-    /// How many bytes.
+    /// Returns the number of bytes.
     #[must_use]
     pub fn length(&self) -> u64 {
         self.range.end.saturating_sub(self.range.start)
     }
 
-    /// The next piece; blocks without content of their own are passed over.
+    /// Returns the next bytes. Skips blocks without content of their own.
     pub(crate) fn next(&mut self) -> Option<Result<Bytes, Stop>> {
         loop {
             match self.walk.next()? {
-                Ok(visit) if visit.content.is_empty() => {}
-                Ok(visit) => return Some(Ok(visit.content)),
+                Ok(file_block) if file_block.content.is_empty() => {}
+                Ok(file_block) => return Some(Ok(file_block.content)),
                 Err(stop) => return Some(Err(stop)),
             }
         }

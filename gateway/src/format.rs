@@ -1,4 +1,5 @@
-//! Which form of the content a request asks for: `?format=` first, then the first type of `Accept` that names one.
+//! The format that a request asks for: `?format=`, or else the first type in `Accept` that names a
+//! format.
 
 use http::HeaderMap;
 use http::header::ACCEPT;
@@ -6,10 +7,10 @@ use http::header::ACCEPT;
 use crate::query::Query;
 use crate::refusal::Refusal;
 
-/// A form of content.
+/// A format of content.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Format {
-    /// Files and directories for browsers; documents as they are.
+    /// No format: files and directories for browsers, documents as they are.
     Default,
     Raw,
     Car,
@@ -17,11 +18,11 @@ pub(crate) enum Format {
     Cbor,
     DagJson,
     DagCbor,
-    /// One that isn't served here.
+    /// A format that this gateway doesn't support.
     Unsupported,
 }
 
-/// Names in `?format=` and media types.
+/// Names in `?format=`, media types, and formats.
 const FORMATS: [(&str, &str, Format); 8] = [
     ("raw", "application/vnd.ipld.raw", Format::Raw),
     ("car", "application/vnd.ipld.car", Format::Car),
@@ -37,8 +38,8 @@ const FORMATS: [(&str, &str, Format); 8] = [
     ),
 ];
 
-/// Beginnings of the types in `Accept` that ask for a form.
-const ASKING: [&str; 5] = [
+/// Prefixes of media types in `Accept` that select a format.
+const FORMAT_TYPES: [&str; 5] = [
     "application/vnd.ipld",
     "application/vnd.ipfs",
     "application/x-tar",
@@ -46,17 +47,17 @@ const ASKING: [&str; 5] = [
     "application/cbor",
 ];
 
-/// What a request asks for.
+/// The format that a request asks for.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Wanted {
+pub(crate) struct RequestedFormat {
     pub(crate) format: Format,
-    /// Its name in `?format=`, empty if it has none.
+    /// The format's name in `?format=`; empty if it has none.
     pub(crate) name: &'static str,
-    /// Parameters of the type in `Accept`.
+    /// Parameters of the media type in `Accept`.
     pub(crate) parameters: Vec<(String, String)>,
 }
 
-impl Wanted {
+impl RequestedFormat {
     pub(crate) fn parse(query: &Query, headers: &HeaderMap) -> Result<Self, Refusal> {
         let named = query
             .get("format")
@@ -94,10 +95,10 @@ impl Wanted {
             .filter(|value| !value.is_empty())
     }
 
-    /// The URL of the same content without `Accept`, unless the URL says it already.
+    /// Returns the URL of the same content with `?format=`, unless the URL has it already.
     pub(crate) fn location(&self, url_path: &str, query: &Query) -> Option<String> {
-        let said = query.get("format").is_some_and(|name| name == self.name);
-        if self.format == Format::Default || said {
+        let in_url = query.get("format").is_some_and(|name| name == self.name);
+        if self.format == Format::Default || in_url {
             return None;
         }
         let parameters: Vec<(String, String)> = self
@@ -110,7 +111,7 @@ impl Wanted {
 }
 
 impl Format {
-    /// The media type and the end of an ETag.
+    /// Returns the format of a codec.
     pub(crate) fn of_codec(codec: u64) -> Option<Self> {
         match codec {
             0x51 => Some(Self::Cbor),
@@ -126,7 +127,7 @@ impl Format {
         known.map_or("application/octet-stream", |(_, media_type, _)| media_type)
     }
 
-    /// What stands behind the CID in an ETag.
+    /// Returns what follows the CID in an ETag.
     pub(crate) fn suffix(self) -> &'static str {
         match self {
             Self::Raw => ".raw",
@@ -146,14 +147,14 @@ fn accepted(headers: &HeaderMap) -> Result<Option<MediaType>, Refusal> {
         .get_all(ACCEPT)
         .iter()
         .filter_map(|value| value.to_str().ok());
-    let asking = values
+    let selecting = values
         .flat_map(|value| value.split(','))
         .map(str::trim)
-        .find(|value| ASKING.iter().any(|prefix| value.starts_with(prefix)));
-    asking.map(media_type).transpose()
+        .find(|value| FORMAT_TYPES.iter().any(|prefix| value.starts_with(prefix)));
+    selecting.map(media_type).transpose()
 }
 
-/// `type/subtype; key=value; key="value"`.
+/// Parses `type/subtype; key=value; key="value"`.
 fn media_type(text: &str) -> Result<MediaType, Refusal> {
     let invalid = || Refusal::bad_request("invalid media type in the Accept header");
     let mut parts = text.split(';');
@@ -177,16 +178,16 @@ fn media_type(text: &str) -> Result<MediaType, Refusal> {
 mod tests {
     use super::*;
 
-    fn wanted(query: &str, accept: &str) -> Result<Wanted, Refusal> {
+    fn wanted(query: &str, accept: &str) -> Result<RequestedFormat, Refusal> {
         let mut headers = HeaderMap::new();
         if !accept.is_empty() {
             headers.insert(ACCEPT, accept.parse().unwrap());
         }
-        Wanted::parse(&Query::parse(Some(query)), &headers)
+        RequestedFormat::parse(&Query::parse(Some(query)), &headers)
     }
 
     #[test]
-    fn the_query_beats_accept() {
+    fn the_query_takes_precedence() {
         let table = [
             ("", "", Format::Default),
             ("", "text/html,*/*;q=0.8", Format::Default),
@@ -208,7 +209,7 @@ mod tests {
     }
 
     #[test]
-    fn parameters_count_with_their_own_type_only() {
+    fn parameters_apply_only_to_their_own_type() {
         let accept = "application/vnd.ipld.car; version=1; order=\"dfs\"; dups=n";
         assert_eq!(wanted("", accept).unwrap().parameter("order"), Some("dfs"));
         assert_eq!(
@@ -230,14 +231,14 @@ mod tests {
             ACCEPT,
             "application/vnd.ipld.car;order=dfs;dups=n".parse().unwrap(),
         );
-        let location = Wanted::parse(&query, &headers)
+        let location = RequestedFormat::parse(&query, &headers)
             .unwrap()
             .location("/ipfs/x", &query);
         let expected = "/ipfs/x?car-dups=y&car-order=dfs&filename=a+b&format=car";
         assert_eq!(location.as_deref(), Some(expected));
         let query = Query::parse(Some("format=car"));
         assert_eq!(
-            Wanted::parse(&query, &headers)
+            RequestedFormat::parse(&query, &headers)
                 .unwrap()
                 .location("/ipfs/x", &query),
             None

@@ -1,6 +1,7 @@
-//! Sharded directories, as far as finding one name and knowing shards from entries.
+//! Sharded directories: lists the links of a shard, and finds a name.
 //!
-//! A link's name begins with its slot in upper-case hex; what follows is an entry's name, and nothing follows for a deeper shard.
+//! A link's name starts with its slot in upper-case hex, followed by the entry's name. For a child
+//! shard nothing follows.
 
 use bytes::Bytes;
 use interplanar_core::block::Block;
@@ -11,25 +12,25 @@ use crate::dag::{Dag, PbNode};
 use crate::refusal::Refusal;
 use crate::stop::Stop;
 
-/// The most slots of a shard: what 16 bits address. Kubo makes 256.
+/// Maximum number of slots in a shard: 16 bits. Kubo uses 256.
 const MAX_FANOUT: u64 = 1 << 16;
 
 /// A link of a shard.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Entry {
+pub(crate) enum HamtEntry {
     Shard(Cid),
     Named { name: Bytes, cid: Cid, tsize: u64 },
 }
 
-/// The links of a shard, in order.
-pub(crate) fn entries(node: &PbNode) -> Result<Vec<Entry>, Refusal> {
+/// Returns the links of a shard, in order.
+pub(crate) fn entries(node: &PbNode) -> Result<Vec<HamtEntry>, Refusal> {
     let width = width(node)?;
     node.links
         .iter()
         .map(|link| match link.name.len().checked_sub(width) {
             None => Err(Refusal::malformed("directory shard")),
-            Some(0) => Ok(Entry::Shard(link.cid)),
-            Some(_) => Ok(Entry::Named {
+            Some(0) => Ok(HamtEntry::Shard(link.cid)),
+            Some(_) => Ok(HamtEntry::Named {
                 name: link.name.slice(width..),
                 cid: link.cid,
                 tsize: link.tsize,
@@ -38,7 +39,7 @@ pub(crate) fn entries(node: &PbNode) -> Result<Vec<Entry>, Refusal> {
         .collect()
 }
 
-/// Finds a name, from shard to shard; the shards below `root` that are read join `visited`.
+/// Finds a name, shard by shard. Appends the shards that were read below `root` to `visited`.
 pub(crate) fn find(
     dag: &Dag,
     visited: &mut Vec<Cid>,
@@ -65,7 +66,7 @@ pub(crate) fn find(
     Ok(resolver.resolved().map(|resolved| resolved.cid))
 }
 
-/// The hex digits of a slot.
+/// Returns the number of hex digits of a slot.
 fn width(node: &PbNode) -> Result<usize, Refusal> {
     let unixfs = node
         .unixfs

@@ -1,4 +1,4 @@
-//! Headers that several kinds of answers share.
+//! Headers that several answers share.
 
 use http::HeaderMap;
 use http::header::{
@@ -11,16 +11,16 @@ use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
 use crate::resolve::Resolved;
 
-/// Content under a CID never changes.
+/// For content under a CID, which never changes.
 pub(crate) const IMMUTABLE: &str = "public, max-age=29030400, immutable";
-/// Generated pages may, with the program.
-pub(crate) const LISTING: &str = "public, max-age=604800, stale-while-revalidate=2678400";
+/// For generated pages, which change with the program.
+pub(crate) const LISTING_CACHE: &str = "public, max-age=604800, stale-while-revalidate=2678400";
 
-/// Names the generation of pages that this program writes; raise it when their look changes.
-const PAGES: &str = "interplanar-1";
+/// Version of the generated pages. Increase it when their content changes.
+const LISTING_VERSION: &str = "interplanar-1";
 
-/// What may stand in a file name unescaped.
-const NAME: &AsciiSet = &NON_ALPHANUMERIC
+/// Characters that need no escape in a file name.
+const UNESCAPED: &AsciiSet = &NON_ALPHANUMERIC
     .remove(b'-')
     .remove(b'_')
     .remove(b'.')
@@ -32,7 +32,7 @@ const NAME: &AsciiSet = &NON_ALPHANUMERIC
     .remove(b':')
     .remove(b'@');
 
-/// What every answer has: any web page may read it.
+/// Returns the headers of every answer. They allow any web page to read it.
 pub(crate) fn common() -> HeaderMap {
     let fixed = HeaderValue::from_static;
     HeaderMap::from_iter([
@@ -54,38 +54,38 @@ pub(crate) fn common() -> HeaderMap {
 pub(crate) const X_IPFS_PATH: HeaderName = HeaderName::from_static("x-ipfs-path");
 pub(crate) const X_IPFS_ROOTS: HeaderName = HeaderName::from_static("x-ipfs-roots");
 
-/// Sets a header whose value we made, so that it cannot be invalid.
+/// Sets a header to a value that the gateway made, which is always valid.
 pub(crate) fn set(headers: &mut HeaderMap, name: HeaderName, value: &str) {
     if let Ok(value) = HeaderValue::from_str(value) {
         headers.insert(name, value);
     }
 }
 
-/// `X-Ipfs-Roots`: the block of each path segment.
+/// Sets `X-Ipfs-Roots`: the block of each path segment.
 pub(crate) fn set_roots(headers: &mut HeaderMap, resolved: &Resolved) {
     let roots: Vec<String> = resolved.roots.iter().map(Cid::to_string).collect();
     set(headers, X_IPFS_ROOTS, &roots.join(","));
 }
 
-/// The tag of content that never changes, and how long to keep it.
+/// Sets the ETag and the cache time of content that never changes.
 pub(crate) fn set_immutable(headers: &mut HeaderMap, etag: &str) {
     set(headers, ETAG, etag);
     set(headers, CACHE_CONTROL, IMMUTABLE);
 }
 
-/// `Content-Disposition` with a name, once in ASCII and once as it is.
+/// Sets `Content-Disposition` with a file name, in ASCII and in UTF-8.
 pub(crate) fn set_disposition(headers: &mut HeaderMap, disposition: &str, name: &str) {
     let ascii: String = name
         .chars()
         .map(|c| if c.is_ascii() { c } else { '_' })
         .collect();
-    let ascii = utf8_percent_encode(&ascii, NAME);
-    let name = utf8_percent_encode(name, NAME);
+    let ascii = utf8_percent_encode(&ascii, UNESCAPED);
+    let name = utf8_percent_encode(name, UNESCAPED);
     let value = format!("{disposition}; filename=\"{ascii}\"; filename*=UTF-8''{name}");
     set(headers, CONTENT_DISPOSITION, &value);
 }
 
-/// The tag of a generated directory listing.
+/// Returns the ETag of a generated directory listing.
 pub(crate) fn listing_etag(cid: &Cid) -> String {
-    format!("\"DirIndex-{PAGES}_CID-{cid}\"")
+    format!("\"DirIndex-{LISTING_VERSION}_CID-{cid}\"")
 }

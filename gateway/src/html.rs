@@ -1,4 +1,4 @@
-//! HTML, as far as the pages for people need it.
+//! Escapes text for HTML pages.
 
 /// Escapes a text for the content of an element or a quoted attribute.
 #[must_use]

@@ -1,21 +1,28 @@
-//! A path and trustless gateway without I/O: `/ipfs/<cid>[/path]`, GET and HEAD, over any source of blocks.
+//! A path and trustless gateway without I/O: it answers GET and HEAD for `/ipfs/<cid>[/path]` from
+//! any source of blocks.
 //!
-//! It answers as Kubo 0.43 does on the same blocks, offline: raw blocks, CARs with every parameter of the specification, files with
-//! ranges, directories (their `index.html`, or a listing), and documents in their own codec. What differs on purpose:
+//! It answers as Kubo 0.43 does on the same blocks, offline: raw blocks, CARs with every parameter
+//! of the specification, files with ranges, directories (their `index.html`, or a listing), and
+//! documents in their own codec. Intended differences:
 //!
-//! - a CAR whose root isn't here is a 404, and one that breaks off midway ends the connection (Kubo answers 200 and appends a text);
-//! - a suffix range longer than the content gives all of it (Kubo: 500); `If-Range` that doesn't match gives the whole content;
-//! - no TAR, no IPNS, no conversion between codecs, no `_redirects`, no subdomains.
+//! - A CAR without its root block is a 404. A CAR that ends early closes the connection (Kubo
+//!   answers 200 and appends a text).
+//! - A suffix range longer than the content returns all of it (Kubo: 500). An `If-Range` that
+//!   doesn't match returns the whole content.
+//! - There is no TAR, no IPNS, no conversion between codecs, no `_redirects`, and no subdomains.
 //!
-//! A `?format=` beats the `Accept` header.
+//! `?format=` takes precedence over the `Accept` header.
 //!
-//! The same code serves blocks on a disk and blocks that somebody must fetch first. A [`BlockSource`] that doesn't know yet says
-//! [`Lookup::Pending`]; then [`answer`] or [`Body::next`] names the block, the front end finds it (or finds out that nobody has
-//! it), and calls again. Nothing is lost by a call that ended so:
+//! The same code serves blocks on a disk and blocks that must be fetched first. A [`BlockSource`]
+//! may return [`Lookup::Pending`] for a block that it has not looked for. Then [`answer`] or
+//! [`Body::next`] returns the CID; the caller fetches the block, or finds that no source has it,
+//! and repeats the call. Repeating a call has no side effects:
 //!
 //! ```text
-//! answer(source, request) ──► Err(Pending(cid)) ──► fetch, verify, put into the source ──► answer(…) again
-//!        └─► Response<Body> ──► body.next() ──► bytes │ Stop::Pending(cid): as above │ Stop::Refused: end the connection
+//! answer(source, request) ─► Err(Pending(cid)) ─► fetch, verify, add to the source ─► repeat
+//!        └─► Response<Body> ─► body.next() ─┬─► bytes
+//!                                           ├─► Stop::Pending(cid): as above
+//!                                           └─► Stop::Refused: close the connection
 //! ```
 //!
 //! ```
@@ -33,7 +40,7 @@ mod car_query;
 mod content;
 mod dag;
 mod directory;
-mod early;
+mod document;
 mod etag;
 mod file;
 mod format;
@@ -44,13 +51,13 @@ mod mime;
 mod path;
 mod query;
 pub mod range;
+mod redirects;
 mod refusal;
 mod resolve;
 mod source;
 mod stop;
 #[cfg(test)]
 mod tests;
-mod tree;
 
 pub use answer::{answer, only_if_cached, owns};
 pub use body::Body;
@@ -61,7 +68,7 @@ pub use refusal::Refusal;
 pub use source::{BlockSource, Lookup, Memory};
 pub use stop::{Pending, Stop};
 
-/// What is asked. Bodies of requests mean nothing here.
+/// A request. Request bodies are ignored.
 pub type Request = http::Request<()>;
-/// What is answered; the body of an answer to `HEAD` is for the front end to drop.
+/// A response. For `HEAD`, the caller drops the body.
 pub type Answer = http::Response<Body>;

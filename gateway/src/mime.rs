@@ -1,6 +1,6 @@
-//! Media types by file name, else by the first bytes.
+//! Detects media types by file name, or by the first bytes.
 
-/// By extension, for what is shown in browsers or common in stores; text in UTF-8.
+/// Types by extension, for files that browsers show or that are common in stores. Text is UTF-8.
 const EXTENSIONS: [(&str, &str); 64] = [
     ("7z", "application/x-7z-compressed"),
     ("aac", "audio/aac"),
@@ -68,7 +68,7 @@ const EXTENSIONS: [(&str, &str); 64] = [
     ("zst", "application/zstd"),
 ];
 
-/// By the first bytes.
+/// Types by the first bytes.
 const SIGNATURES: [(&[u8], &str); 22] = [
     (b"\x89PNG\r\n\x1a\n", "image/png"),
     (b"\xff\xd8\xff", "image/jpeg"),
@@ -94,13 +94,13 @@ const SIGNATURES: [(&[u8], &str); 22] = [
     (b"\r\0\0\0\0\0\0\0nix-archive-1", "application/x-nix-nar"),
 ];
 
-/// Beginnings of HTML, in lower case; a space or `>` follows.
+/// Starts of HTML in lower case, followed by white space or `>`.
 const HTML: [&str; 5] = ["<!doctype html", "<html", "<head", "<body", "<script"];
 
-/// The first bytes that [`by_content`] looks at.
-pub(crate) const SNIFFED: usize = 3072;
+/// Number of bytes that [`by_content`] examines.
+pub(crate) const SNIFF_BYTES: usize = 3072;
 
-/// By the extension of a file name.
+/// Returns the type of a file name's extension.
 pub(crate) fn by_name(name: &str) -> Option<&'static str> {
     let (_, extension) = name.rsplit_once('.')?;
     let extension = extension.to_ascii_lowercase();
@@ -108,9 +108,9 @@ pub(crate) fn by_name(name: &str) -> Option<&'static str> {
     found.ok().map(|index| EXTENSIONS[index].1)
 }
 
-/// By the first bytes of the content (at least [`SNIFFED`] of them, or all).
+/// Detects the type from the first bytes of the content: at least [`SNIFF_BYTES`] of them, or all.
 pub(crate) fn by_content(data: &[u8]) -> &'static str {
-    let data = &data[..data.len().min(SNIFFED)];
+    let data = &data[..data.len().min(SNIFF_BYTES)];
     if data.is_empty() {
         return "text/plain";
     }
@@ -145,7 +145,7 @@ pub(crate) fn by_content(data: &[u8]) -> &'static str {
     }
 }
 
-/// Whether all of it is an object or a list; of more than [`SNIFFED`] bytes nobody knows.
+/// Returns whether the data is a complete JSON object or list.
 fn is_json(data: &[u8]) -> bool {
     matches!(data.trim_ascii_start().first(), Some(b'{' | b'['))
         && serde_json::from_slice::<serde::de::IgnoredAny>(data).is_ok()

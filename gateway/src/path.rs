@@ -1,6 +1,7 @@
-//! Content paths: `/ipfs/<cid>[/segment…][/]`, percent-decoded and cleaned as Kubo cleans them.
+//! Content paths: `/ipfs/<cid>[/segment…][/]`, percent-decoded and normalised like in Kubo.
 //!
-//! Empty segments and `.` vanish, `..` takes the segment before it away. Segments are bytes: names in a DAG need not be UTF-8.
+//! Empty segments and `.` are removed; `..` removes the previous segment. Segments are bytes,
+//! because names in a DAG may not be UTF-8.
 
 use bytes::Bytes;
 use http::HeaderValue;
@@ -9,8 +10,9 @@ use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, percent_e
 
 use crate::refusal::Refusal;
 
-/// What may stand in the path of a URL that we write; quotes and `&` may not, for the sake of HTML.
-const SEGMENT: &AsciiSet = &NON_ALPHANUMERIC
+/// Characters that need no escape in generated URL paths. Quotes and `&` are escaped, because of
+/// HTML.
+const UNESCAPED: &AsciiSet = &NON_ALPHANUMERIC
     .remove(b'-')
     .remove(b'_')
     .remove(b'.')
@@ -21,35 +23,33 @@ const SEGMENT: &AsciiSet = &NON_ALPHANUMERIC
     .remove(b':')
     .remove(b'@');
 
-/// More segments than this are refused; each costs a look-up.
+/// Maximum number of segments. Each one costs a lookup.
 const MAX_SEGMENTS: usize = 256;
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct ContentPath {
-    /// The root, as the client wrote it.
+    /// The root CID, as the client wrote it.
     root: String,
     pub(crate) cid: Cid,
     pub(crate) segments: Vec<Bytes>,
-    /// Whether it ended in a slash.
+    /// Whether the path ended in a slash.
     pub(crate) trailing: bool,
 }
 
 impl ContentPath {
     pub(crate) fn parse(url_path: &str) -> Result<Self, Refusal> {
         let invalid = |why: &str| Refusal::bad_request(format!("invalid path: {why}"));
-        let segments = clean(url_path);
+        let segments = normalize(url_path);
         let mut segments = segments.into_iter();
         if segments.next().as_deref() != Some(b"ipfs") {
-            return Err(invalid("only /ipfs/ is served here"));
+            return Err(invalid("this gateway serves only /ipfs/"));
         }
-        let root = segments
-            .next()
-            .ok_or_else(|| invalid("it has not enough components"))?;
+        let root = segments.next().ok_or_else(|| invalid("it has no CID"))?;
         let root = String::from_utf8(root).map_err(|_| invalid("the CID is not text"))?;
         let cid = cid::parse(&root).map_err(|error| invalid(&error.to_string()))?;
         let segments: Vec<Bytes> = segments.map(Bytes::from).collect();
         if segments.len() > MAX_SEGMENTS {
-            return Err(invalid("it has too many components"));
+            return Err(invalid("it has too many segments"));
         }
         Ok(Self {
             root,
@@ -59,14 +59,14 @@ impl ContentPath {
         })
     }
 
-    /// The last segment behind the CID, for a file name.
+    /// Returns the last segment after the CID, as a file name.
     pub(crate) fn name(&self) -> Option<String> {
         self.segments
             .last()
             .map(|name| String::from_utf8_lossy(name).into_owned())
     }
 
-    /// For `X-Ipfs-Path`: decoded, as Kubo sends it; line breaks become spaces.
+    /// Returns the value of `X-Ipfs-Path`: decoded like in Kubo, with line breaks as spaces.
     pub(crate) fn header(&self) -> Option<HeaderValue> {
         let mut path = format!("/ipfs/{}", self.root).into_bytes();
         for segment in &self.segments {
@@ -86,7 +86,7 @@ impl ContentPath {
 }
 
 impl std::fmt::Display for ContentPath {
-    /// Escaped, as in a URL.
+    /// Writes the path with escapes, as in a URL.
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(formatter, "/ipfs/{}", self.root)?;
         for segment in &self.segments {
@@ -96,12 +96,12 @@ impl std::fmt::Display for ContentPath {
     }
 }
 
-/// One segment for a URL.
+/// Escapes one segment for a URL.
 pub(crate) fn escape(segment: &[u8]) -> impl std::fmt::Display + '_ {
-    percent_encode(segment, SEGMENT)
+    percent_encode(segment, UNESCAPED)
 }
 
-fn clean(url_path: &str) -> Vec<Vec<u8>> {
+fn normalize(url_path: &str) -> Vec<Vec<u8>> {
     let decoded: Vec<u8> = percent_decode_str(url_path).collect();
     let mut segments: Vec<Vec<u8>> = Vec::new();
     for segment in decoded.split(|byte| *byte == b'/') {
@@ -151,7 +151,7 @@ mod tests {
     }
 
     #[test]
-    fn other_paths_are_refused() {
+    fn other_paths_are_rejected() {
         for text in [
             "/",
             "/ipfs",

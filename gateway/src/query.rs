@@ -1,4 +1,4 @@
-//! The query of a gateway URL; of several values the first one counts.
+//! The query of a gateway URL. If a key occurs several times, the first value counts.
 
 #[derive(Debug, Default)]
 pub(crate) struct Query(Vec<(String, String)>);
@@ -13,7 +13,7 @@ impl Query {
         )
     }
 
-    /// The first value, empty ones included.
+    /// Returns the first value, even if it is empty.
     pub(crate) fn value(&self, key: &str) -> Option<&str> {
         self.0
             .iter()
@@ -21,12 +21,12 @@ impl Query {
             .map(|(_, value)| value.as_str())
     }
 
-    /// The first value if it says something.
+    /// Returns the first value, unless it is empty.
     pub(crate) fn get(&self, key: &str) -> Option<&str> {
         self.value(key).filter(|value| !value.is_empty())
     }
 
-    /// The query with parameters set (where it hasn't got them, or `format` in any case), sorted and escaped.
+    /// Returns the query, sorted and escaped, with `format` replaced and missing parameters added.
     pub(crate) fn with(&self, format: &str, more: &[(String, String)]) -> String {
         let mut pairs = self.0.clone();
         pairs.retain(|(key, _)| key != "format");

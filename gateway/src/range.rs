@@ -1,7 +1,8 @@
 //! The `Range` header for bytes (RFC 9110, 14.1–14.2).
 //!
-//! Grammar: `bytes=` then `FIRST-LAST`, `FIRST-` or `-SUFFIX`, several of them by commas. Spaces and tabs are allowed around each. Other
-//! units, empty lists and anything malformed are errors; a server that ignores them (as RFC 9110 permits) calls [`select`].
+//! Grammar: `bytes=`, then `FIRST-LAST`, `FIRST-` or `-SUFFIX`, separated by commas. Spaces and
+//! tabs are allowed around each. Other units, empty lists and malformed ranges are errors. A server
+//! that ignores such headers, as RFC 9110 permits, calls [`select`].
 //!
 //! ```
 //! use interplanar_gateway::range::{Selection, parse, select};
@@ -13,25 +14,26 @@
 
 use std::ops::Range;
 
-/// The most ranges that one header may name; more is an attack on whoever must seek for them.
+/// Maximum number of ranges in a header. More would be an attack on a server that must seek to
+/// each.
 pub const MAX_RANGES: usize = 32;
 
-/// One range as written, before the length of the body is known.
+/// One range as written in the header.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ByteRange {
-    /// `FIRST-LAST` or `FIRST-`; both ends are included.
+    /// `FIRST-LAST` or `FIRST-`, with both ends included.
     From {
         /// Offset of the first byte.
         first: u64,
         /// Offset of the last byte; `None` is the end.
         last: Option<u64>,
     },
-    /// `-SUFFIX`: the last so many bytes.
+    /// `-SUFFIX`: the last bytes, by number.
     Suffix(u64),
 }
 
 impl ByteRange {
-    /// The half-open offsets within a body of `size` bytes, or `None` if the range lies outside it.
+    /// Returns the half-open range in a body of `size` bytes, or `None` if it is outside.
     pub fn resolve(self, size: u64) -> Option<Range<u64>> {
         match self {
             Self::From { first, last } => {
@@ -44,20 +46,21 @@ impl ByteRange {
     }
 }
 
-/// Why a `Range` header is not one.
+/// Why a `Range` header is not valid.
 #[non_exhaustive]
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum RangeError {
-    /// It doesn't begin with `bytes=`.
+    /// The header doesn't start with `bytes=`.
     #[error("the range unit is not bytes")]
     Unit,
-    /// It names no range at all.
+    /// The header contains no range.
     #[error("no range is given")]
     Empty,
-    /// The range of this index (from 0) is not `FIRST-LAST`, `FIRST-` or `-SUFFIX` with FIRST ≤ LAST.
+    /// The range at this index (from 0) is not `FIRST-LAST`, `FIRST-` or `-SUFFIX` with FIRST ≤
+    /// LAST.
     #[error("range number {0} is malformed")]
     Malformed(usize),
-    /// More than [`MAX_RANGES`].
+    /// The header has more than [`MAX_RANGES`] ranges.
     #[error("more than {MAX_RANGES} ranges")]
     TooMany,
 }
@@ -104,7 +107,7 @@ fn one(text: &str) -> Option<ByteRange> {
     }
 }
 
-/// Digits only: `u64::from_str` would take a sign.
+/// Parses digits only; `u64::from_str` would accept a sign.
 fn number(text: &str) -> Option<u64> {
     if text.is_empty() || !text.bytes().all(|byte| byte.is_ascii_digit()) {
         return None;
@@ -112,18 +115,19 @@ fn number(text: &str) -> Option<u64> {
     text.parse().ok()
 }
 
-/// What to send of a body.
+/// The part of a body to send.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Selection {
-    /// 200 with all of it.
+    /// 200 with the whole body.
     Whole,
-    /// 206 with these half-open offsets.
+    /// 206 with this half-open range.
     Part(Range<u64>),
-    /// 416: outside the body.
+    /// 416: the range is outside the body.
     Unsatisfiable,
 }
 
-/// What a server that knows single ranges sends of `size` bytes: malformed headers and several ranges are ignored.
+/// Returns what a server with support for single ranges sends of `size` bytes. Ignores malformed
+/// headers, and headers with several ranges.
 pub fn select(header: Option<&str>, size: u64) -> Selection {
     match header.map(parse) {
         Some(Ok(ranges)) => match ranges.as_slice() {
@@ -136,7 +140,7 @@ pub fn select(header: Option<&str>, size: u64) -> Selection {
     }
 }
 
-/// The value of `Content-Range` for a part.
+/// Returns the value of `Content-Range` for a part.
 pub fn content_range(part: &Range<u64>, size: u64) -> String {
     format!("bytes {}-{}/{size}", part.start, part.end.saturating_sub(1))
 }
@@ -176,7 +180,7 @@ mod tests {
     }
 
     #[test]
-    fn refuses_what_is_none() {
+    fn rejects_malformed_headers() {
         let table = [
             ("", RangeError::Unit),
             ("items=0-1", RangeError::Unit),

@@ -1,4 +1,4 @@
-//! Answers that are no success: a status and one plain line, never a detail of the machine.
+//! Error answers: a status and one line of text, without details of the machine.
 
 use std::fmt;
 
@@ -8,12 +8,12 @@ use http::{HeaderMap, StatusCode};
 use crate::Answer;
 use crate::content;
 
-/// Why a request isn't answered with content.
+/// An error answer.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Refusal {
     pub(crate) status: StatusCode,
     message: String,
-    /// Headers that belong to the status.
+    /// Additional headers of the answer.
     headers: Vec<(HeaderName, HeaderValue)>,
 }
 
@@ -34,7 +34,7 @@ impl Refusal {
         Self::new(StatusCode::NOT_FOUND, message)
     }
 
-    /// A block that cannot be read as what its CID says.
+    /// Returns the error for a block that is not valid for its codec.
     pub(crate) fn malformed(what: &str) -> Self {
         Self::new(
             StatusCode::INTERNAL_SERVER_ERROR,
@@ -47,13 +47,13 @@ impl Refusal {
         self
     }
 
-    /// The status that says so.
+    /// Returns the HTTP status.
     #[must_use]
     pub fn status(&self) -> StatusCode {
         self.status
     }
 
-    /// The answer; what was set already of `headers` stays, but for what describes content.
+    /// Returns the response. Keeps `headers`, except those that describe content.
     pub(crate) fn answer(self, mut headers: HeaderMap) -> Answer {
         for name in [
             http::header::ETAG,
@@ -71,7 +71,7 @@ impl Refusal {
                 .into_iter()
                 .map(|(name, value)| (Some(name), value)),
         );
-        content::with(self.status, headers, (self.message + "\n").into())
+        content::build(self.status, headers, (self.message + "\n").into())
     }
 }
 

@@ -1,130 +1,132 @@
-//! From a path to the block that it ends in: through directories, sharded ones, plain dag-pb links, and documents.
+//! Resolves a path to the block at its end: through directories, sharded directories, dag-pb links
+//! and documents.
 //!
-//! Symlinks aren't followed. A path may end inside a document; then a remainder is left.
+//! Symlinks are not followed. A path may end inside a document; the remainder is then not empty.
 
 use bytes::Bytes;
 use interplanar_core::cid::Cid;
 use interplanar_core::unixfs::Kind;
 
 use crate::dag::{Dag, Node, PbNode, decode};
+use crate::document::Document;
 use crate::hamt;
 use crate::path::ContentPath;
 use crate::refusal::Refusal;
 use crate::stop::Stop;
-use crate::tree::Tree;
 
-/// Where a path leads.
+/// The result of resolving a path.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Resolved {
-    /// The last block.
+    /// The block at the end of the path.
     pub(crate) cid: Cid,
-    /// The block of each segment of the path, the root first and `cid` last.
+    /// The block of each path segment: the root first, `cid` last.
     pub(crate) roots: Vec<Cid>,
-    /// Segments that lead into `cid`, a document.
+    /// Segments inside `cid`, which is a document.
     pub(crate) remainder: Vec<Bytes>,
-    /// The blocks that were read to get there, in order; `cid` only if a remainder is left.
+    /// The blocks that were read, in order. Contains `cid` only if there is a remainder.
     pub(crate) visited: Vec<Cid>,
 }
 
-/// Why a path leads nowhere.
+/// Why a path can't be resolved.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Lost {
-    /// The blocks visited prove that there is no such thing.
+pub(crate) enum ResolveError {
+    /// The visited blocks prove that the path doesn't exist.
     NoLink { visited: Vec<Cid> },
-    /// A block isn't here (yet), or cannot be read.
+    /// A block is pending, missing or unreadable.
     Stopped(Stop),
 }
 
-impl From<Stop> for Lost {
+impl From<Stop> for ResolveError {
     fn from(stop: Stop) -> Self {
         Self::Stopped(stop)
     }
 }
 
-impl From<Lost> for Stop {
-    fn from(lost: Lost) -> Self {
-        match lost {
-            Lost::NoLink { .. } => Refusal::not_found("the path leads nowhere").into(),
-            Lost::Stopped(stop) => stop,
+impl From<ResolveError> for Stop {
+    fn from(error: ResolveError) -> Self {
+        match error {
+            ResolveError::NoLink { .. } => Refusal::not_found("the path doesn't exist").into(),
+            ResolveError::Stopped(stop) => stop,
         }
     }
 }
 
-/// Resolves a path without reading the block that it ends in.
-pub(crate) fn resolve(dag: &Dag, path: &ContentPath) -> Result<Resolved, Lost> {
-    let mut at = Resolved {
+/// Resolves a path without reading the block at its end.
+pub(crate) fn resolve(dag: &Dag, path: &ContentPath) -> Result<Resolved, ResolveError> {
+    let mut resolved = Resolved {
         cid: path.cid,
         roots: vec![path.cid],
         remainder: Vec::new(),
         visited: Vec::new(),
     };
-    // The value in a document where the path stands; `None` at the top of a block.
-    let mut inside: Option<Tree> = None;
+    // The value inside a document that the path has reached; `None` at the start of a block.
+    let mut inside: Option<Document> = None;
     for segment in &path.segments {
         let (document, name) = match inside.take() {
-            Some(tree) => (Some(tree), segment),
-            None => match step(dag, &mut at.visited, &at.cid, segment)? {
-                Step::Link(cid) => {
-                    at.roots.push(cid);
-                    at.cid = cid;
+            Some(value) => (Some(value), segment),
+            None => match look_up(dag, &mut resolved.visited, &resolved.cid, segment)? {
+                NameLookup::Link(cid) => {
+                    resolved.roots.push(cid);
+                    resolved.cid = cid;
                     continue;
                 }
-                Step::Document(tree) => (Some(tree), segment),
-                Step::Nowhere => (None, segment),
+                NameLookup::Document(value) => (Some(value), segment),
+                NameLookup::Missing => (None, segment),
             },
         };
-        match document.as_ref().and_then(|tree| tree.get(name)) {
-            Some(Tree::Link(cid)) => {
-                at.cid = **cid;
-                at.remainder.clear();
+        match document.as_ref().and_then(|value| value.get(name)) {
+            Some(Document::Link(cid)) => {
+                resolved.cid = **cid;
+                resolved.remainder.clear();
             }
-            Some(tree) => {
-                inside = Some(tree.clone());
-                at.remainder.push(segment.clone());
+            Some(value) => {
+                inside = Some(value.clone());
+                resolved.remainder.push(segment.clone());
             }
             None => {
-                let visited = at.visited;
-                return Err(Lost::NoLink { visited });
+                let visited = resolved.visited;
+                return Err(ResolveError::NoLink { visited });
             }
         }
-        at.roots.push(at.cid);
+        resolved.roots.push(resolved.cid);
     }
-    Ok(at)
+    Ok(resolved)
 }
 
-/// The CID under a name in a directory (or other dag-pb node); `None` if there is none of that name.
+/// Returns the CID of a name in a directory or another dag-pb node. `None` if there is no such
+/// name.
 pub(crate) fn child(dag: &Dag, cid: &Cid, name: &[u8]) -> Result<Option<Cid>, Stop> {
-    match step(dag, &mut Vec::new(), cid, name)? {
-        Step::Link(cid) => Ok(Some(cid)),
-        Step::Document(_) | Step::Nowhere => Ok(None),
+    match look_up(dag, &mut Vec::new(), cid, name)? {
+        NameLookup::Link(cid) => Ok(Some(cid)),
+        NameLookup::Document(_) | NameLookup::Missing => Ok(None),
     }
 }
 
-enum Step {
+enum NameLookup {
     Link(Cid),
-    Document(Tree),
-    Nowhere,
+    Document(Document),
+    Missing,
 }
 
-/// Reads a block and looks a name up in it.
-fn step(dag: &Dag, visited: &mut Vec<Cid>, cid: &Cid, name: &[u8]) -> Result<Step, Stop> {
+/// Reads a block and looks up a name in it.
+fn look_up(dag: &Dag, visited: &mut Vec<Cid>, cid: &Cid, name: &[u8]) -> Result<NameLookup, Stop> {
     let data = dag.load(cid)?;
     visited.push(*cid);
     let node = match decode(cid, &data)? {
-        Node::Raw => return Ok(Step::Nowhere),
-        Node::Tree(tree) => return Ok(Step::Document(tree)),
+        Node::Raw => return Ok(NameLookup::Missing),
+        Node::Document(value) => return Ok(NameLookup::Document(value)),
         Node::Pb(node) => node,
     };
     let found = match node.unixfs.as_ref().map(|unixfs| unixfs.kind) {
         Some(Kind::File | Kind::Raw) => None,
         Some(Kind::HamtShard) => hamt::find(dag, visited, cid, name)?,
-        Some(Kind::Directory | Kind::Symlink | Kind::Metadata) | None => named(&node, name),
+        Some(Kind::Directory | Kind::Symlink | Kind::Metadata) | None => link_named(&node, name),
     };
-    Ok(found.map_or(Step::Nowhere, Step::Link))
+    Ok(found.map_or(NameLookup::Missing, NameLookup::Link))
 }
 
-/// The first link of a name.
-fn named(node: &PbNode, name: &[u8]) -> Option<Cid> {
+/// Returns the first link with a name.
+fn link_named(node: &PbNode, name: &[u8]) -> Option<Cid> {
     let link = node.links.iter().find(|link| link.name == name);
     link.map(|link| link.cid)
 }

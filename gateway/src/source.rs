@@ -1,4 +1,4 @@
-//! Where blocks come from.
+//! Sources of blocks.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -7,28 +7,28 @@ use bytes::Bytes;
 use interplanar_core::block::Block;
 use interplanar_core::cid::Cid;
 
-/// What a source knows of a block.
+/// A source's answer about a block.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Lookup<T> {
-    /// It is here.
+    /// The source has the block.
     Here(T),
-    /// It can't be had.
+    /// The block can't be found.
     Absent,
-    /// Nobody has looked for it yet.
+    /// The source has not looked for the block yet.
     Pending,
-    /// The source itself is broken, and has told its owner so.
+    /// The source failed, and has logged the reason.
     Failed,
 }
 
-/// A source of verified blocks. It may block where its front end may.
+/// A source of verified blocks. Its methods may block if the caller allows that.
 ///
-/// A source that says [`Lookup::Pending`] must keep what it is then given long enough to be read once more, together with the
-/// blocks before it on the same path.
+/// After [`Lookup::Pending`], the source must keep the fetched block long enough to be read again,
+/// together with the earlier blocks on the same path.
 pub trait BlockSource: Send + Sync {
-    /// The bytes of a block, verified.
+    /// Returns the verified bytes of a block.
     fn get(&self, cid: &Cid) -> Lookup<Bytes>;
 
-    /// Whether a block is there.
+    /// Returns whether the source has a block.
     fn has(&self, cid: &Cid) -> Lookup<()> {
         match self.get(cid) {
             Lookup::Here(_) => Lookup::Here(()),
@@ -39,7 +39,7 @@ pub trait BlockSource: Send + Sync {
     }
 }
 
-/// Blocks in memory, without a limit: for small DAGs, and for tests.
+/// Blocks in memory, without a limit. For small DAGs and for tests.
 #[derive(Debug, Default)]
 pub struct Memory {
     blocks: Mutex<HashMap<Cid, Bytes>>,
@@ -52,12 +52,12 @@ impl Memory {
         self.lock().insert(cid, data);
     }
 
-    /// Drops a block.
+    /// Removes a block.
     pub fn remove(&self, cid: &Cid) {
         self.lock().remove(cid);
     }
 
-    /// As [`answer`](crate::answer) takes it.
+    /// Converts the blocks to the type that [`answer`](crate::answer) takes.
     #[must_use]
     pub fn share(self) -> Arc<dyn BlockSource> {
         Arc::new(self)

@@ -1,21 +1,21 @@
-//! Why there is no answer, or no next piece of one.
+//! Reasons why an answer, or the next bytes of a body, are not available.
 
 use interplanar_core::cid::Cid;
 
 use crate::refusal::Refusal;
 
-/// A block that somebody must look for before there is an answer.
+/// A block that the caller must look for before the request can be answered.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("block {0} must be looked for first")]
+#[error("the answer needs block {0} first")]
 pub struct Pending(pub Cid);
 
-/// Why there is no next piece.
+/// Why a body has no next bytes.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Stop {
-    /// Look for this block, then ask again.
-    #[error("block {0} must be looked for first")]
+    /// Look for this block, then repeat the call.
+    #[error("the answer needs block {0} first")]
     Pending(Cid),
-    /// There will be none: the answer must not seem complete.
+    /// The body ends here and is incomplete: the client must notice that.
     #[error("{0}")]
     Refused(Refusal),
 }

@@ -1,6 +1,6 @@
-//! The gateway of [`interplanar_gateway`] over the blocks of this machine, for the server loop.
+//! HTTP handler of [`interplanar_gateway`] over the blocks of this machine.
 //!
-//! Nothing is fetched: what isn't here is a 404.
+//! It fetches nothing: a missing block is a 404.
 //!
 //! ```no_run
 //! # async fn example(store: interplanar_server::blocks::BlockStore) {
@@ -23,32 +23,32 @@ use interplanar_gateway::{self as gateway, Lookup};
 use crate::blocks::{BlockSource, BlocksError};
 use crate::net::server::{self, Body, Handler, Request, Response};
 
-/// A trustless and path gateway over local blocks; cheap to clone.
+/// A trustless and path gateway over local blocks. Cloning is cheap.
 #[derive(Clone)]
 pub struct Gateway {
     source: Arc<dyn gateway::BlockSource>,
 }
 
 impl Gateway {
-    /// A gateway that serves what a source has.
+    /// Creates a gateway that serves the blocks of `source`.
     pub fn new(source: Arc<dyn BlockSource>) -> Self {
-        let source = Arc::new(Local(source));
+        let source = Arc::new(LocalBlocks(source));
         Self { source }
     }
 
-    /// Whether a URL path is the gateway's to answer.
+    /// Returns whether the gateway answers this URL path.
     pub fn owns(path: &str) -> bool {
         gateway::owns(path)
     }
 
-    /// Answers one request for `/ipfs/…`. The body of an answer to `HEAD` is for the server to drop.
+    /// Answers one request for `/ipfs/…`. For `HEAD`, the server drops the body.
     pub async fn handle(&self, request: Request) -> Response {
         let source = Arc::clone(&self.source);
-        let answering = move || gateway::answer(&source, &request);
-        match tokio::task::spawn_blocking(answering).await {
+        let answer = move || gateway::answer(&source, &request);
+        match tokio::task::spawn_blocking(answer).await {
             Ok(Ok(answer)) => answer.map(body),
-            Ok(Err(pending)) => broken(&pending),
-            Err(panicked) => broken(&panicked),
+            Ok(Err(pending)) => internal_error(&pending),
+            Err(panicked) => internal_error(&panicked),
         }
     }
 }
@@ -59,41 +59,41 @@ impl Handler for Gateway {
     }
 }
 
-fn broken(error: &dyn std::fmt::Display) -> Response {
+fn internal_error(error: &dyn std::fmt::Display) -> Response {
     tracing::error!(%error, "a gateway request failed");
     server::text(StatusCode::INTERNAL_SERVER_ERROR, "internal error\n")
 }
 
-/// The body as the server sends it; a refusal in the middle ends the connection.
+/// Converts the body for the server. An error in the middle ends the connection.
 fn body(body: gateway::Body) -> Body {
     match body {
         gateway::Body::Empty => server::empty(),
         gateway::Body::Whole(bytes) => server::whole(bytes),
-        stepped => {
-            let length = stepped.length();
-            server::from_blocking(Pieces(stepped), length)
+        chunked => {
+            let length = chunked.length();
+            server::from_blocking(BodyChunks(chunked), length)
         }
     }
 }
 
-struct Pieces(gateway::Body);
+struct BodyChunks(gateway::Body);
 
-impl Iterator for Pieces {
+impl Iterator for BodyChunks {
     type Item = io::Result<Bytes>;
 
     fn next(&mut self) -> Option<Self::Item> {
         let piece = self.0.next()?;
         Some(piece.map_err(|stop| {
-            tracing::debug!(%stop, "a body ended early");
+            tracing::debug!(%stop, "a response ended early");
             io::Error::other("the content is incomplete")
         }))
     }
 }
 
-/// Blocks of this machine: they are there or they aren't.
-struct Local(Arc<dyn BlockSource>);
+/// The blocks of this machine. A lookup never has to wait.
+struct LocalBlocks(Arc<dyn BlockSource>);
 
-impl gateway::BlockSource for Local {
+impl gateway::BlockSource for LocalBlocks {
     fn get(&self, cid: &Cid) -> Lookup<Bytes> {
         lookup(self.0.get(cid))
     }
@@ -107,7 +107,7 @@ fn lookup<T>(found: Result<Option<T>, BlocksError>) -> Lookup<T> {
     match found {
         Ok(found) => found.map_or(Lookup::Absent, Lookup::Here),
         Err(error) => {
-            tracing::error!(%error, "the gateway cannot read its blocks");
+            tracing::error!(%error, "the gateway can't read the block store");
             Lookup::Failed
         }
     }

@@ -1,12 +1,14 @@
-//! The cache inspector at `/inspect/`: the files of `www/dist`, which the program carries.
+//! The cache inspector at `/inspect/`: the files of `www/dist`, which are compiled into the
+//! program.
 //!
 //! | path | answer |
 //! |---|---|
 //! | `/inspect` | 308 to `/inspect/` |
 //! | `/inspect/<file>` | a file of the build, or 404 |
 //!
-//! `scripts/www` builds them before the program is built; a program that was built without them says so there. The page is static: what it
-//! shows it asks of the cache as any client does, and verifies itself.
+//! `scripts/www` builds the files; run it before building the program. Without them, `/inspect/`
+//! answers with a hint. The page is static: it asks the cache like any other client and verifies
+//! everything itself.
 //!
 //! ```
 //! use http::Method;
@@ -23,42 +25,44 @@ use http::{Method, StatusCode, header};
 
 use crate::net::server::{self, Response};
 
-/// Where it is.
+/// URL path of the inspector.
 const PREFIX: &str = "/inspect";
 
-/// The built files by name, sorted.
+/// The built files, sorted by name.
 static FILES: &[(&str, &[u8])] = include!(concat!(env!("OUT_DIR"), "/inspector.rs"));
 
-/// What a page of the inspector may do. The same text stands in `www/index.html`, for servers that send no headers.
+/// Content security policy of the inspector. `www/index.html` has the same text, for servers that
+/// send no headers.
 ///
-/// `wasm-unsafe-eval` lets it compile WebAssembly, and no JavaScript. `connect-src` is open: which cache and which gateways are asked is what
-/// the user types. Images are shown in sandboxed frames from blobs.
+/// `wasm-unsafe-eval` allows compiling WebAssembly, but not JavaScript. `connect-src` is open
+/// because the user chooses the cache and the gateways. Images are shown in sandboxed frames, from
+/// blobs.
 pub const POLICY: &str = "default-src 'none'; script-src 'self' 'wasm-unsafe-eval'; style-src 'self'; img-src 'self' blob:; \
     frame-src blob:; connect-src 'self' http: https:; worker-src 'self'; manifest-src 'self'; base-uri 'none'; form-action 'none'; \
     require-trusted-types-for 'script'; trusted-types interplanar";
 
-const MISSING: &str =
-    "The inspector is not in this program. Run scripts/www, then build the program again.\n";
+const NOT_BUILT: &str =
+    "this program was built without the inspector; run scripts/www, then build the program again\n";
 
-/// Whether a path is the inspector's.
+/// Returns whether a URL path belongs to the inspector.
 pub fn owns(path: &str) -> bool {
     path.strip_prefix(PREFIX)
         .is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
 }
 
-/// Whether the program carries it.
+/// Returns whether the program contains the inspector.
 pub fn is_built() -> bool {
     !FILES.is_empty()
 }
 
-/// Answers a request for such a path.
+/// Answers a request whose path belongs to the inspector.
 pub fn answer(method: &Method, path: &str) -> Response {
     if !matches!(*method, Method::GET | Method::HEAD) {
         return server::method_not_allowed();
     }
     let Some(name) = path.strip_prefix("/inspect/") else {
         let mut response = server::text(StatusCode::PERMANENT_REDIRECT, "");
-        // Relative: a proxy in front may have put a prefix before it.
+        // Relative, because a proxy in front may have added a prefix.
         let to = HeaderValue::from_static("inspect/");
         response.headers_mut().insert(LOCATION, to);
         return response;
@@ -67,7 +71,7 @@ pub fn answer(method: &Method, path: &str) -> Response {
     let found = FILES.binary_search_by_key(&name, |(name, _)| name);
     match found.ok().and_then(|index| FILES.get(index)) {
         Some((name, content)) => file(name, content),
-        None if FILES.is_empty() => server::text(StatusCode::NOT_FOUND, MISSING),
+        None if FILES.is_empty() => server::text(StatusCode::NOT_FOUND, NOT_BUILT),
         None => server::not_found(),
     }
 }
@@ -79,13 +83,13 @@ fn file(name: &str, content: &'static [u8]) -> Response {
         Bytes::from_static(content),
     );
     let headers = response.headers_mut();
-    // Those in assets/ have their content's hash in their name.
-    let kept = if name.starts_with("assets/") {
+    // Files in assets/ have the hash of their content in their name.
+    let cache_control = if name.starts_with("assets/") {
         "public, max-age=31536000, immutable"
     } else {
         "no-cache"
     };
-    headers.insert(CACHE_CONTROL, HeaderValue::from_static(kept));
+    headers.insert(CACHE_CONTROL, HeaderValue::from_static(cache_control));
     let policy = format!("{POLICY}; frame-ancestors 'none'");
     if let Ok(policy) = HeaderValue::try_from(policy) {
         headers.insert(header::CONTENT_SECURITY_POLICY, policy);
@@ -119,13 +123,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_page_itself_says_the_same_policy() {
+    fn the_page_contains_the_same_policy() {
         let page = include_str!("../../www/index.html");
         assert!(page.contains(POLICY), "www/index.html differs");
     }
 
     #[test]
-    fn nothing_but_the_built_files_is_there() {
+    fn only_the_built_files_are_served() {
         for path in ["/inspect/../Cargo.toml", "/inspect//", "/inspect/assets/"] {
             assert_eq!(answer(&Method::GET, path).status(), 404, "{path}");
         }

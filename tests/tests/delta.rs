@@ -42,7 +42,7 @@ fn guix_with_version_one_fetches_of_version_two_what_changed() {
         changed > OWN as u64 && changed < 2 * OWN as u64,
         "{changed}\n{log}"
     );
-    assert!(log.contains("only what is not here is fetched"), "{log}");
+    assert!(log.contains("fetching only the missing pieces"), "{log}");
     assert_eq!(front.count("/nar/"), 0, "{:?}", front.seen());
 
     // A person is told why.
@@ -61,7 +61,7 @@ fn guix_with_version_one_fetches_of_version_two_what_changed() {
         .expect("it runs");
     let said = String::from_utf8_lossy(&said.stderr).into_owned();
     assert!(
-        said.contains("only what is not here is fetched") && said.contains("tool-1.0"),
+        said.contains("fetching only the missing pieces") && said.contains("tool-1.0"),
         "{said}"
     );
     assert!(gateway.bytes() - before < 2 * OWN as u64);
@@ -194,7 +194,7 @@ fn lies_and_losses_cost_a_retry_and_never_a_wrong_byte() {
     let small = small.extra(dedup::SMALL_FIELD).expect("small pieces");
     install_by(
         truth.replace(small, &one.to_string()),
-        "is not what the chunk index makes it",
+        "doesn't match the chunk index",
     );
     install_by(truth.replace(&zstd(&truth), &zstd(&text(&items[2]))), "");
     let mut install = |said_index: &str, expected: &str| {
@@ -202,10 +202,10 @@ fn lies_and_losses_cost_a_retry_and_never_a_wrong_byte() {
     };
     // Version 1.2 has the same size, and its pieces are all in order: only the NAR tells.
     assert_eq!(nar_size(&text(&items[1])), nar_size(&text(&items[2])));
-    install(&three.to_string(), "wrong source");
-    install(&nothing, "the chunk index is of no use");
+    install(&three.to_string(), "the source sent wrong data");
+    install(&nothing, "can't use the chunk index");
     let absent = interplanar_core::block::Block::raw("nobody has this".into());
-    install(&absent.cid().to_string(), "the chunk index is of no use");
+    install(&absent.cid().to_string(), "can't use the chunk index");
     assert_ne!(one, two);
 
     // Half of the shared file is another one now, of the same size, and its index is from before. (Guix has hard links to it.)
@@ -218,7 +218,7 @@ fn lies_and_losses_cost_a_retry_and_never_a_wrong_byte() {
     client
         .root
         .sh("mkdir -p /var/cache/f && cp -r /var/cache/a/installed /var/cache/f/");
-    install(&two.to_string(), "has not the piece that it had");
+    install(&two.to_string(), "no longer has an indexed piece");
 
     // A piece that is nowhere any more but at the publisher.
     let mut get = kubo.ipfs();

@@ -188,7 +188,7 @@ fn a_nix_store_that_appears_after_the_proxy_is_indexed_and_followed() {
     wait_until("that both leave the index", || number(&proxy, "items") == 0);
     assert_eq!(number(&proxy, "gone_total"), 2);
     let log = proxy.stop();
-    assert!(log.contains("installed items are indexed"), "{log}");
+    assert!(log.contains("indexed all installed items"), "{log}");
 }
 
 #[test]
@@ -226,7 +226,7 @@ fn an_index_that_lies_or_is_damaged_costs_a_retry_and_never_a_wrong_byte() {
         proxy.stop()
     };
     let log = try_with("same", &|_| ());
-    assert!(log.contains("only what is not here is fetched"), "{log}");
+    assert!(log.contains("fetching only the missing pieces"), "{log}");
     // The digest behind the pieces is right each time.
     let lie = |cache: &str, lie: &dyn Fn(&mut [u8])| {
         try_with(cache, &|file| {
@@ -243,13 +243,13 @@ fn an_index_that_lies_or_is_damaged_costs_a_retry_and_never_a_wrong_byte() {
         })
     };
     let log = lie("length", &|piece| piece[40] ^= 1);
-    assert!(log.contains("what is here saves too little"), "{log}");
+    assert!(log.contains("installed items save too little"), "{log}");
     let log = lie("hash", &|piece| piece[0] ^= 1);
-    assert!(log.contains("what is here saves too little"), "{log}");
+    assert!(log.contains("installed items save too little"), "{log}");
     let log = lie("end", &|piece| piece[36] = 1);
-    assert!(log.contains("what is here saves too little"), "{log}");
+    assert!(log.contains("installed items save too little"), "{log}");
     let log = lie("offset", &|piece| piece[33] ^= 1);
-    assert!(log.contains("has not the piece that it had"), "{log}");
+    assert!(log.contains("no longer has an indexed piece"), "{log}");
     for (cache, keep) in [("none", 0), ("start", 100), ("half", 12_000)] {
         try_with(cache, &|file| {
             let file = std::fs::File::options()
@@ -270,7 +270,7 @@ fn an_index_that_lies_or_is_damaged_costs_a_retry_and_never_a_wrong_byte() {
     std::fs::remove_file(&shared).expect("root may");
     std::fs::write(&shared, bytes).expect("root may");
     let log = try_with("altered", &|_| ());
-    assert!(log.contains("has not the piece that it had"), "{log}");
+    assert!(log.contains("no longer has an indexed piece"), "{log}");
     // It has left the index with that.
     assert_eq!(paths(&client.root, "altered").len(), 0);
 }

@@ -289,7 +289,7 @@ fn an_index_that_lies_costs_the_whole_nar_or_an_error_and_no_wrong_byte() {
         (Some(3), 0),
         "{shown}"
     );
-    assert!(shown.contains("something else than the NAR"), "{shown}");
+    assert!(shown.contains("something other than the NAR"), "{shown}");
     // The file's second piece is another one: its first bytes are out by then.
     let large = noise(1, LARGE);
     let first = pieces

@@ -1,4 +1,4 @@
-//! The gateway over small DAGs of its own; tests/gateway.rs compares it with Kubo's on the public fixtures.
+//! Tests over small DAGs. tests/tests/gateway.rs compares the gateway with Kubo.
 
 use std::sync::{Arc, Mutex};
 
@@ -14,7 +14,7 @@ use crate::{BlockSource, Body, Lookup, Memory, Request, Stop, answer, headers, o
 
 mod pending;
 
-/// Blocks in memory, counting what is read.
+/// Blocks in memory. Records what is read.
 #[derive(Default)]
 struct Counted {
     blocks: Memory,
@@ -61,7 +61,7 @@ struct Answered {
 }
 
 impl Answered {
-    /// What came of a request; `look` finds a block that is pending.
+    /// Sends a request and collects the answer. `look` fetches a pending block.
     fn of(source: &Arc<dyn BlockSource>, request: &Request, look: &mut dyn FnMut(Cid)) -> Self {
         let answer = loop {
             match answer(source, request) {
@@ -97,7 +97,7 @@ impl Answered {
             .map_or("", |value| value.to_str().unwrap())
     }
 
-    /// The blocks of a CAR.
+    /// Returns the blocks of a CAR.
     fn blocks(&self) -> Vec<Cid> {
         let (mut reader, mut input) = (Reader::new(), Bytes::from(self.body.clone()));
         let mut cids = Vec::new();
@@ -156,7 +156,7 @@ fn a_file_is_served_whole_and_in_parts() {
         "bytes 999990-999999/1000000"
     );
     assert_eq!(answer.header("content-type"), "application/x-nix-nar");
-    // The last leaf, and no other.
+    // Only the last leaf was read.
     let mut read = memory.reads.lock().unwrap().clone();
     read.retain(|read| *read != cid);
     assert_eq!(read.len(), 1);
@@ -173,7 +173,7 @@ fn a_file_is_served_whole_and_in_parts() {
 }
 
 #[test]
-fn a_directory_shows_its_index_or_a_listing() {
+fn a_directory_returns_its_index_or_a_listing() {
     let memory = Arc::new(Counted::default());
     let page = memory.file(b"<p>index</p>");
     let site = memory.directory(&[("index.html", page)]);
@@ -202,7 +202,7 @@ fn a_directory_shows_its_index_or_a_listing() {
 }
 
 #[test]
-fn a_sharded_directory_is_found_in_and_listed() {
+fn names_in_a_sharded_directory_are_found_and_listed() {
     let memory = Arc::new(Counted::default());
     let file = memory.file(b"x");
     let names: Vec<String> = (0..6000)
@@ -219,7 +219,7 @@ fn a_sharded_directory_is_found_in_and_listed() {
     let listing = ask(&memory, &format!("/ipfs/{cid}/"), &[]);
     let listing = String::from_utf8(listing.body).unwrap();
     assert_eq!(listing.matches("<a href=\"./").count(), 6000);
-    // The entity is all shards and no file; a name costs few of them.
+    // The entity contains all shards and no file. Finding a name reads few shards.
     let entity = ask(
         &memory,
         &format!("/ipfs/{cid}?format=car&dag-scope=entity"),
@@ -235,7 +235,7 @@ fn a_sharded_directory_is_found_in_and_listed() {
 }
 
 #[test]
-fn a_missing_block_is_a_404_or_breaks_the_body_off() {
+fn a_missing_block_is_a_404_or_ends_the_body_early() {
     let memory = Arc::new(Counted::default());
     let cid = memory.file(&content(1_000_000));
     let order = ask(&memory, &format!("/ipfs/{cid}?format=car"), &[]).blocks();
@@ -260,7 +260,7 @@ fn a_missing_block_is_a_404_or_breaks_the_body_off() {
     assert_eq!(answer.status, 412);
 }
 
-/// A small DAG that spells out more content than there are atoms: each level is the one below, twice.
+/// A small DAG with more content than there are atoms: each level contains the one below twice.
 #[test]
 fn a_bomb_without_duplicates_costs_its_blocks() {
     use interplanar_core::dag_pb::{Link, Node};
@@ -301,7 +301,7 @@ fn a_bomb_without_duplicates_costs_its_blocks() {
 }
 
 #[test]
-fn other_methods_are_refused_and_browsers_may_ask() {
+fn other_methods_are_rejected_and_options_is_answered() {
     let source = Memory::default().share();
     for (method, status) in [("OPTIONS", 200), ("POST", 405), ("PUT", 405)] {
         let request = http::Request::builder()

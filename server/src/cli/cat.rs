@@ -1,36 +1,37 @@
-//! `interplanar cat`: content to standard output.
+//! `interplanar cat`: writes a file to standard output.
 
 use super::{Context, Failure};
 use crate::get::{Access, AccessArgs, Output, Target, content, item, member};
 use std::io::Write;
 use std::path::Path;
 
-/// Write a file of IPFS, or a file inside a store item, to standard output.
+/// Write a file from IPFS, or a file inside a store item, to standard output.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
   interplanar cat ipfs://bafy…/README
   interplanar cat /gnu/store/…-hello-2.12/bin/hello --upstream https://cache.example.org
-Of a store item only what has the file is fetched, where the cache says what that is. Standard error tells what it was verified against: a CID, or,
-of the whole NAR, the signed hash. In the second case the file comes before the end of the NAR, and an exit code of 0 says that all of it was right.")]
+From a store item, only the parts that contain the file are fetched, if the narinfo says where they are. \
+Standard error says what the file was verified against: a CID, or the signed hash of the whole NAR. \
+When the whole NAR is read, the file is written before the NAR ends: exit code 0 means that all of it was correct.")]
 pub struct Args {
-    /// ipfs:// URL, CID, store path or its hash.
+    /// What to read: an ipfs:// URL, a CID, a store path or the hash part of one (32 characters).
     #[arg(value_name = "TARGET")]
     target: Target,
-    /// Path inside; without it a store item's NAR itself.
+    /// Path of the file inside the target. Without it, the NAR of a store item is written.
     #[arg(value_name = "PATH")]
     path: Option<String>,
-    /// Read all of a store item's NAR and compare it with the signed hash.
+    /// Read the whole NAR of a store item and compare it with the signed hash.
     #[arg(long)]
     whole: bool,
     #[command(flatten)]
     access: AccessArgs,
 }
 
-/// Writes.
+/// Writes the file to standard output.
 ///
 /// # Errors
-/// Exit code 3 when verification fails, 4 when nobody has it or there is no such file.
+/// Exit code 3 when verification fails, 4 when no source has the target or it has no such file.
 pub async fn run(args: Args, _context: Context) -> Result<(), Failure> {
     let access = Access::new(args.access)?;
     let mut out = Output::open(Path::new("-"))?;

@@ -1,8 +1,8 @@
-//! `interplanar get`: a file, a directory or a store item, to disk.
+//! `interplanar get`: writes a file, a directory or a store item to disk.
 
 use super::{Context, Failure};
 use crate::decode::Decoder;
-use crate::get::{Access, AccessArgs, Output, Target, content, item, tree};
+use crate::get::{Access, AccessArgs, Output, Target, content, directory, item};
 use crate::nar_restore::Unpacker;
 use anyhow::anyhow;
 use interplanar_core::cid::IpfsUrl;
@@ -13,53 +13,54 @@ use serde_json::json;
 use std::io::Write;
 use std::path::PathBuf;
 
-/// Fetch a file, a directory or a store item, over IPFS where it is there, and verify it.
+/// Download a file, a directory or a store item, over IPFS where possible, and verify it.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
   interplanar get ipfs://bafy…/README
   interplanar get bafy… --output hello.nar.zst
   interplanar get ipfs://bafy… --unpack hello
-  interplanar get /gnu/store/…-hello-2.12 --upstream https://cache.example.org --unpack hello --explain
+  interplanar get /gnu/store/…-hello-2.12 --upstream https://cache.example.org --explain
   interplanar get /gnu/store/…-hello-2.12 --upstream https://cache.example.org --prefer bytes
-A directory of IPFS becomes a folder. Exit codes: 3 when verification fails, 4 when nobody has it.")]
+A directory on IPFS becomes a folder. Exit codes: 3 verification failed, 4 not found.")]
 pub struct Args {
-    /// ipfs:// URL, CID, store path or its hash.
+    /// What to download: an ipfs:// URL, a CID, a store path or the hash part of one (32
+    /// characters).
     #[arg(value_name = "TARGET")]
     target: Target,
-    /// File to write, `-` for standard output [default: the last part of the target's name].
+    /// File to write; `-` is standard output [default: the last part of the target's name].
     #[arg(short, long, value_name = "FILE")]
     output: Option<PathBuf>,
-    /// Unpack the NAR to this new path; one from IPFS may be compressed.
+    /// Unpack the NAR to this new path. A NAR from IPFS may be compressed.
     #[arg(long, value_name = "PATH", conflicts_with = "output")]
     unpack: Option<PathBuf>,
-    /// Say why a store item is fetched as it is: what installed items have of it, and what the rest takes.
+    /// Print the download plan: what is reused, what is fetched, and why.
     #[arg(long)]
     pub(super) explain: bool,
-    /// Say what was fetched as one line of JSON.
+    /// Print a summary of the download as one line of JSON.
     #[arg(long)]
     json: bool,
     #[command(flatten)]
     access: AccessArgs,
 }
 
-/// Fetches.
+/// Downloads the target.
 ///
 /// # Errors
-/// Exit code 3 when verification fails, 4 when nobody has it.
+/// Exit code 3 when verification fails, 4 when no source has the target.
 pub async fn run(args: Args, _context: Context) -> Result<(), Failure> {
     let access = Access::new(args.access)?;
-    let said = match args.target {
+    let summary_json = match args.target {
         Target::Inside(..) => {
             return Err(Failure::usage(anyhow!(
-                "a file inside a store item is written by `interplanar cat`"
+                "`get` downloads whole store items; use `interplanar cat` for a file inside one"
             )));
         }
         Target::Item(hash) => store_item(&access, &hash, args.output, args.unpack).await?,
         Target::Ipfs(url) => ipfs(access.with_blocks()?, &url, args.output, args.unpack).await?,
     };
     if args.json {
-        println!("{said}");
+        println!("{summary_json}");
     }
     Ok(())
 }
@@ -94,7 +95,7 @@ async fn ipfs(
     output: Option<PathBuf>,
     unpack: Option<PathBuf>,
 ) -> Result<serde_json::Value, Failure> {
-    let last = || {
+    let default_name = || {
         PathBuf::from(
             url.path
                 .last()
@@ -103,7 +104,7 @@ async fn ipfs(
         )
     };
     if let Some(target) = unpack {
-        let mut nar = Unpacking::new(Unpacker::new(&target)?);
+        let mut nar = CompressedUnpacker::new(Unpacker::new(&target)?);
         let summary = content::fetch(&access, url, &mut nar).await?;
         nar.finish()?;
         return Ok(
@@ -112,15 +113,16 @@ async fn ipfs(
     }
     let cid = access.resolve(url).await?;
     if matches!(
-        tree::content_of(&access, &cid).await?,
+        directory::content_at(&access, &cid).await?,
         Content::Directory(_) | Content::Shard { .. } | Content::Symlink(_)
     ) {
-        let (count, summary) = tree::restore(&access, cid, &output.unwrap_or_else(last)).await?;
+        let (count, summary) =
+            directory::restore(&access, cid, &output.unwrap_or_else(default_name)).await?;
         return Ok(
             json!({ "cid": cid.to_string(), "entries": count, "bytes": summary.bytes, "networkBytes": summary.network_bytes }),
         );
     }
-    let mut out = Output::open(&output.unwrap_or_else(last))?;
+    let mut out = Output::open(&output.unwrap_or_else(default_name))?;
     let summary = content::fetch(&access, &IpfsUrl::new(cid), &mut out).await?;
     out.finish()?;
     Ok(
@@ -128,15 +130,15 @@ async fn ipfs(
     )
 }
 
-/// Unpacks a NAR whose compression its first bytes tell.
-struct Unpacking {
+/// Unpacks a NAR and detects its compression from its first bytes.
+struct CompressedUnpacker {
     unpacker: Unpacker,
     decoder: Option<Decoder>,
     first: Vec<u8>,
     out: Vec<u8>,
 }
 
-impl Unpacking {
+impl CompressedUnpacker {
     fn new(unpacker: Unpacker) -> Self {
         Self {
             unpacker,
@@ -152,9 +154,10 @@ impl Unpacking {
             if self.first.len() < 16 {
                 return Ok(());
             }
-            let compression = sniff(&self.first)
-                .ok_or_else(|| anyhow!("this is no NAR, compressed or not: use --output"))?;
-            // Nothing says how large the NAR may be; the disk is the bound.
+            let compression = detect_compression(&self.first).ok_or_else(|| {
+                anyhow!("this is not a NAR, compressed or plain; use --output to save it as a file")
+            })?;
+            // The size of the NAR is unknown here, so only the disk limits it.
             self.decoder = Some(Decoder::new(
                 compression,
                 Limits {
@@ -184,12 +187,12 @@ impl Unpacking {
         let decoder = self
             .decoder
             .as_mut()
-            .ok_or_else(|| anyhow!("too short for a NAR"))?;
+            .ok_or_else(|| anyhow!("the content is too short to be a NAR"))?;
         loop {
-            let over = decoder.finish(&mut self.out)?;
+            let done = decoder.finish(&mut self.out)?;
             self.unpacker.push(&self.out)?;
             self.out.clear();
-            if over {
+            if done {
                 break;
             }
         }
@@ -197,7 +200,7 @@ impl Unpacking {
     }
 }
 
-impl Write for Unpacking {
+impl Write for CompressedUnpacker {
     fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
         self.push(bytes).map_err(std::io::Error::other)?;
         Ok(bytes.len())
@@ -208,15 +211,15 @@ impl Write for Unpacking {
     }
 }
 
-fn sniff(first: &[u8]) -> Option<Compression> {
-    let forms: [(&[u8], Compression); 5] = [
+fn detect_compression(first: &[u8]) -> Option<Compression> {
+    let magics: [(&[u8], Compression); 5] = [
         (b"\x0d\0\0\0\0\0\0\0nix-arch", Compression::None),
         (b"\x1f\x8b\x08", Compression::Gzip),
         (b"\x28\xb5\x2f\xfd", Compression::Zstd),
         (b"LZIP\x01", Compression::Lzip),
         (b"\xfd7zXZ\0", Compression::Xz),
     ];
-    forms
+    magics
         .into_iter()
         .find_map(|(magic, compression)| first.starts_with(magic).then_some(compression))
 }

@@ -1,4 +1,4 @@
-//! The options of whatever fetches store items, about what is installed.
+//! Options about installed items, for every command that fetches store items.
 
 use super::proxy::cache_home;
 use crate::installed::{self, Config};
@@ -6,27 +6,28 @@ use crate::store;
 use interplanar_core::dedup::Prefer;
 use std::path::{Path, PathBuf};
 
-/// Which installed items are used.
+/// How installed items are used.
 #[derive(Debug, Clone, clap::Args)]
 pub struct InstalledArgs {
-    /// Where the stores of this machine lie, whose items are not fetched anew where they have the same pieces.
+    /// Folder that contains gnu/store and nix/store. Pieces that installed items already contain
+    /// are not downloaded again.
     #[arg(long, value_name = "DIR", default_value = "/")]
     pub store_root: PathBuf,
-    /// Fetch all of an item, whatever installed ones have of it.
+    /// Download whole items, even if installed items contain parts of them.
     #[arg(long)]
     pub no_delta: bool,
-    /// What should cost little where only the changed pieces of an item are fetched.
+    /// Optimise delta downloads for bytes, time, or a balance of both.
     #[arg(long, value_enum, value_name = "WHAT", default_value_t)]
     pub prefer: PreferArg,
 }
 
-/// [`Prefer`], as it is written.
+/// [`Prefer`], as a value of the command line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, clap::ValueEnum)]
 pub enum PreferArg {
-    /// Few bytes, unless another way is a second quicker.
+    /// Few bytes, but whole items where that is at least a second faster.
     #[default]
     Balance,
-    /// Fewest bytes, however long it takes: for metered lines.
+    /// Fewest bytes, however long it takes: for metered connections.
     Bytes,
     /// Least time, however many bytes.
     Time,
@@ -42,20 +43,20 @@ impl From<PreferArg> for Prefer {
     }
 }
 
-/// [`InstalledArgs`] of commands that run beside a proxy.
+/// [`InstalledArgs`] of commands that can use the index of a proxy.
 #[derive(Debug, Clone, clap::Args)]
-pub struct BesideArgs {
-    /// Which installed items are used.
+pub struct SharedIndexArgs {
+    /// How installed items are used.
     #[command(flatten)]
     pub installed: InstalledArgs,
-    /// Folder of an index of installed items, which a proxy keeps as "installed" in its cache folder [default: that of the user's proxy, else the one in
-    /// /var/cache, where it is there].
+    /// Folder of the installed index to read; a proxy keeps it as "installed" in its cache folder
+    /// [default: that of the user's proxy, or else the one in /var/cache, if it exists].
     #[arg(long, value_name = "DIR")]
     pub index: Option<PathBuf>,
 }
 
 impl InstalledArgs {
-    /// The stores whose items may have pieces of what is wanted, also those that appear later.
+    /// Returns the configuration for all possible stores, also for those that appear later.
     #[must_use]
     pub fn config(&self) -> Config {
         let stores = match self.no_delta {
@@ -69,19 +70,19 @@ impl InstalledArgs {
     }
 }
 
-impl BesideArgs {
-    /// The stores that are there, and the index of a proxy.
+impl SharedIndexArgs {
+    /// Returns the configuration for the stores that exist now, with the index of a proxy.
     #[must_use]
     pub fn config(&self) -> Config {
         let mut config = self.installed.config();
-        // This ends before another one could appear.
+        // This command ends before another store could appear.
         config.stores.retain(store::SourceSpec::is_there);
-        let system = || Some(Path::new("/var/cache/interplanar").join(super::proxy::CACHE));
-        let homes = [cache_home(), system()].into_iter().flatten();
-        let mut homes = homes.map(|home| home.join(installed::FOLDER));
+        let system = || Some(Path::new("/var/cache/interplanar").join(super::proxy::CACHE_FOLDER));
+        let folders = [cache_home(), system()].into_iter().flatten();
+        let mut folders = folders.map(|home| home.join(installed::FOLDER));
         let index = match &self.index {
             Some(named) => Some(named.clone()),
-            None => homes.find(|dir| installed::is_index(dir)),
+            None => folders.find(|dir| installed::is_index(dir)),
         };
         config.others = Vec::from_iter(index);
         config

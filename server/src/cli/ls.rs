@@ -1,45 +1,46 @@
-//! `interplanar ls`: what is in a directory of IPFS or in a store item.
+//! `interplanar ls`: lists a directory on IPFS or a store item.
 
 use super::{Context, Failure};
-use crate::get::{Access, AccessArgs, Target, member, tree};
+use crate::get::{Access, AccessArgs, Target, directory, member};
 use anyhow::anyhow;
 use interplanar_core::nar::{ListEntry, Node};
 use serde_json::json;
 
-/// List a directory of IPFS, or the tree of a store item.
+/// List a directory on IPFS, or all files of a store item.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
   interplanar ls ipfs://bafy…
   interplanar ls /gnu/store/…-hello-2.12 --upstream https://cache.example.org
   interplanar ls /gnu/store/…-hello-2.12 --json --upstream https://cache.example.org
-With --json, a store item's tree is Nix's .ls format. Of a store item only the parts between its files are fetched, where the cache says where they are;
-standard error tells what they were verified against.")]
+With --json, a store item is listed in Nix's .ls format. \
+From a store item, only the parts between its files are fetched, if the narinfo says where they are. \
+Standard error says what they were verified against.")]
 pub struct Args {
-    /// ipfs:// URL, CID, store path or its hash.
+    /// What to list: an ipfs:// URL, a CID, a store path or the hash part of one (32 characters).
     #[arg(value_name = "TARGET")]
     target: Target,
-    /// List as JSON.
+    /// Print the list as JSON.
     #[arg(long)]
     json: bool,
-    /// Read all of a store item's NAR and compare it with the signed hash.
+    /// Read the whole NAR of a store item and compare it with the signed hash.
     #[arg(long)]
     whole: bool,
     #[command(flatten)]
     access: AccessArgs,
 }
 
-/// Lists.
+/// Lists the target.
 ///
 /// # Errors
-/// Exit code 3 when verification fails, 4 when nobody has it.
+/// Exit code 3 when verification fails, 4 when no source has the target.
 pub async fn run(args: Args, _context: Context) -> Result<(), Failure> {
     let access = Access::new(args.access)?;
     match args.target {
         Target::Ipfs(url) => {
             let access = access.with_blocks()?;
             let cid = access.resolve(&url).await?;
-            for entry in tree::entries(&access, &cid).await? {
+            for entry in directory::entries(&access, &cid).await? {
                 let name = String::from_utf8_lossy(&entry.name);
                 if args.json {
                     println!(
@@ -53,7 +54,7 @@ pub async fn run(args: Args, _context: Context) -> Result<(), Failure> {
         }
         Target::Inside(..) => {
             return Err(Failure::usage(anyhow!(
-                "ls lists whole store items: leave out what is behind its name"
+                "`ls` lists whole store items: leave out the path after the item's name"
             )));
         }
         Target::Item(hash) => {
@@ -102,7 +103,7 @@ fn print_tree(entries: &[ListEntry]) {
     }
 }
 
-/// Control characters escaped, so that a name can't play with the terminal.
+/// Escapes control characters, so that a name can't control the terminal.
 fn printable(name: &str) -> String {
     name.chars()
         .flat_map(|c| {

@@ -11,48 +11,53 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use url::Url;
 
-/// Give the substitutes of other caches to Guix and Nix clients, from IPFS where they are there, verified on the way.
+/// Serve the substitutes of other caches to Guix and Nix, fetched over IPFS where possible and
+/// verified.
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub struct Args {
-    /// Cache whose narinfos are used; several in the order of preference. Also a directory on IPFS, as `publish --snapshot` keeps it: ipns://NAME,
-    /// ipfs://CID.
+    /// Cache to take narinfos from: an HTTP server, or a directory on IPFS that `publish
+    /// --snapshot` keeps (ipns://NAME or ipfs://CID). May be repeated, in order of preference.
     #[arg(long = "upstream", value_name = "URL", required = true)]
     pub upstreams: Vec<String>,
-    /// IPFS gateway to fetch from: any that serves blocks and CARs; several are raced.
+    /// IPFS gateway to fetch blocks and CARs from. May be repeated; the fastest is preferred.
     #[arg(long = "gateway", value_name = "URL")]
     pub gateways: Vec<String>,
     /// Address to listen on.
     #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1")]
     pub listen: IpAddr,
-    /// Port to listen on; 0 for any that is free.
+    /// Port to listen on. 0 picks a free port.
     #[arg(long, default_value_t = 8181)]
     pub port: u16,
-    /// Keys that Guix trusts [default: /etc/guix/acl where it is there].
+    /// File with the keys that Guix trusts [default: /etc/guix/acl, if it exists].
     #[arg(long, value_name = "FILE")]
     pub guix_acl: Option<PathBuf>,
-    /// Trusted key: a file with a Guix public key or with Nix public keys, or a Nix key itself, "name:base64".
+    /// Key to trust: a file with Guix or Nix public keys, or a Nix key itself ("name:base64"). May
+    /// be repeated.
     #[arg(long = "trusted-key", value_name = "FILE|KEY")]
     pub trusted_keys: Vec<String>,
-    /// Folder of the block store [default: interplanar/proxy in the user's cache folder].
+    /// Cache folder for blocks and for the installed index [default: interplanar/proxy in
+    /// $XDG_CACHE_HOME or ~/.cache].
     #[arg(long, value_name = "DIR")]
     pub cache: Option<PathBuf>,
-    /// How much the block store may take, in bytes or with K, M, G or T behind.
+    /// Maximum size of the block store, in bytes or with the suffix K, M, G or T (powers of 1024).
     #[arg(long, value_name = "SIZE", default_value = "20G", value_parser = parse_size)]
     pub cache_size: u64,
-    /// What installed items are used for.
+    /// Options about installed items.
     #[command(flatten)]
     pub installed: InstalledArgs,
-    /// Index installed items only as they are compared with what is wanted, not all of them in the background.
+    /// Don't index all installed items in the background. Index an item only when a download is
+    /// compared with it.
     #[arg(long)]
     pub no_index: bool,
-    /// How much the index of installed items may take, in bytes or with K, M, G or T behind: some 320 bytes for each MiB of them.
+    /// Maximum size of the installed index, in bytes or with the suffix K, M, G or T. It needs
+    /// about 320 bytes for each MiB of installed items.
     #[arg(long, value_name = "SIZE", default_value = "64M", value_parser = parse_size)]
     pub index_size: u64,
-    /// Store directory told to clients [default: the first upstream's].
+    /// Store directory to announce to clients [default: that of the first upstream].
     #[arg(long, value_name = "DIR")]
     pub store_dir: Option<String>,
-    /// Priority told to Nix clients; lower ones are asked first.
+    /// Priority to announce to Nix clients. Nix asks caches with lower numbers first.
     #[arg(long, default_value_t = 30)]
     pub priority: u32,
 }
@@ -67,22 +72,23 @@ Examples:
   interplanar proxy --upstream https://cache.example.org --trusted-key 'cache.example.org-1:W7vf…='
   nix copy --from http://127.0.0.1:8181 /nix/store/…-hello";
 
-/// Runs the proxy until a signal ends it.
+/// Runs the proxy until a signal stops it.
 ///
 /// # Errors
-/// A key or URL can't be used (exit code 2), the block store is in use, or the port is taken.
+/// Exit code 2: a key or URL is not valid. Otherwise: the block store is in use, or the port is
+/// taken.
 pub async fn run(args: Args, context: Context) -> Result<(), Failure> {
     let shutdown = context.shutdown();
     let address = SocketAddr::new(args.listen, args.port);
     let config = config(args)?;
-    let (upstreams, gateways) = (names(&config.upstreams), names(&config.gateways));
+    let (upstreams, gateways) = (joined(&config.upstreams), joined(&config.gateways));
     let keys = config.keys.guix.len() + config.keys.nix.len();
     if keys == 0 {
-        let advice = "no key is trusted, so no substitute would be: name some by --guix-acl or --trusted-key";
+        let advice = "no trusted key: every narinfo would be rejected; name keys with --guix-acl or --trusted-key";
         return Err(Failure::usage(anyhow!(advice)));
     }
     let proxy = tokio::task::spawn_blocking(move || Proxy::open(config)).await??;
-    tracing::info!(upstreams, gateways, keys, "proxy");
+    tracing::info!(upstreams, gateways, keys, "starting the proxy");
     let listeners = server::bind(&[address]).await?;
     Ok(server::serve_all(
         listeners,
@@ -99,7 +105,9 @@ fn config(args: Args) -> Result<Config, Failure> {
     let cache = match args.cache {
         Some(cache) => cache,
         None => cache_home().ok_or_else(|| {
-            Failure::usage(anyhow!("no folder to keep blocks in: name one by --cache"))
+            Failure::usage(anyhow!(
+                "no cache folder: $HOME is not set; name a folder with --cache"
+            ))
         })?,
     };
     Ok(Config {
@@ -127,26 +135,26 @@ fn config(args: Args) -> Result<Config, Failure> {
     })
 }
 
-/// The URL of a cache: an HTTP server, or a directory on IPFS, which is read through gateways.
+/// Parses the URL of a cache: an HTTP server, or a directory on IPFS that is read through gateways.
 pub(crate) fn upstream_url(text: &str, has_gateways: bool) -> Result<Url, Failure> {
     let scheme = text.split(':').next().unwrap_or_default();
     if !matches!(scheme, "ipfs" | "ipns") {
         return folder_url(text);
     }
     let url = Url::parse(text).ok();
-    let url = url.filter(|url| proxy::target(url).is_some()).ok_or_else(|| {
-        let advice = "expected ipfs://CID or ipns://NAME with the name of an Ed25519 key, such as ipns://k51…";
-        Failure::usage(anyhow!("\"{text}\" is not a directory on IPFS: {advice}"))
+    let url = url.filter(|url| proxy::parse_target(url).is_some()).ok_or_else(|| {
+        let advice = "expected ipfs://CID, or ipns://NAME where NAME is an Ed25519 key, such as ipns://k51…";
+        Failure::usage(anyhow!("can't use \"{text}\": {advice}"))
     })?;
     if !has_gateways {
         return Err(Failure::usage(anyhow!(
-            "{text} is read through gateways: name one by --gateway"
+            "{text} can be read only through a gateway: name one with --gateway"
         )));
     }
     Ok(url)
 }
 
-/// An HTTP URL that names can be put behind.
+/// Parses an HTTP URL and ends its path with `/`, so that file names can be appended.
 pub(crate) fn folder_url(text: &str) -> Result<Url, Failure> {
     let url = Url::parse(&format!("{}/", text.trim_end_matches('/')));
     url.ok()
@@ -155,15 +163,15 @@ pub(crate) fn folder_url(text: &str) -> Result<Url, Failure> {
                 && url.query().is_none()
                 && url.fragment().is_none()
         })
-        .ok_or_else(|| Failure::usage(anyhow!("\"{text}\" is not the URL of an HTTP server")))
+        .ok_or_else(|| Failure::usage(anyhow!("can't use \"{text}\": expected the URL of an HTTP server, such as https://cache.example.org")))
 }
 
-fn names(urls: &[Url]) -> String {
+fn joined(urls: &[Url]) -> String {
     urls.iter().map(Url::as_str).collect::<Vec<_>>().join(" ")
 }
 
-/// The proxy's folder in a folder of caches.
-pub(super) const CACHE: &str = "interplanar/proxy";
+/// The proxy's folder inside a cache folder.
+pub(super) const CACHE_FOLDER: &str = "interplanar/proxy";
 
 pub(super) fn cache_home() -> Option<PathBuf> {
     let set = |name| {
@@ -171,14 +179,14 @@ pub(super) fn cache_home() -> Option<PathBuf> {
             .filter(|value| !value.is_empty())
             .map(PathBuf::from)
     };
-    // Where systemd started it, the unit's CacheDirectory=.
+    // systemd sets CACHE_DIRECTORY from the unit's CacheDirectory=.
     let home = set("CACHE_DIRECTORY")
         .or_else(|| set("XDG_CACHE_HOME"))
         .or_else(|| set("HOME").map(|home| home.join(".cache")));
-    home.map(|home| home.join(CACHE))
+    home.map(|home| home.join(CACHE_FOLDER))
 }
 
-/// Bytes, with an optional binary unit: `1048576`, `512K`, `20G`.
+/// Parses bytes with an optional binary unit: `1048576`, `512K`, `20G`.
 fn parse_size(text: &str) -> Result<u64, String> {
     let digits = text.trim_end_matches(['K', 'M', 'G', 'T']);
     let shift = match text.strip_prefix(digits) {
@@ -187,7 +195,7 @@ fn parse_size(text: &str) -> Result<u64, String> {
         Some("M") => 20,
         Some("G") => 30,
         Some("T") => 40,
-        _ => return Err("expected a number with at most one of K, M, G, T behind".to_owned()),
+        _ => return Err("expected a number, optionally followed by K, M, G or T".to_owned()),
     };
     let number: u64 = digits
         .parse()

@@ -1,54 +1,55 @@
-//! `interplanar substitute`: the command line of [`crate::substitute`], which only guix-daemon writes.
+//! `interplanar substitute`: the command line of [`crate::substitute`], which guix-daemon runs.
 
-use super::installed::BesideArgs;
+use super::installed::SharedIndexArgs;
 use super::{Context, Failure};
 use crate::proxy::{self, Config, Proxy};
 use crate::substitute::{DaemonOptions, Substituter};
 use std::path::PathBuf;
 use url::Url;
 
-/// Take the place of guix substitute under guix-daemon, and fetch over IPFS too.
+/// Replace `guix substitute` under guix-daemon, and fetch over IPFS too.
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub struct Args {
-    /// Say which store items are available, as the daemon asks on standard input.
+    /// Answer the daemon's questions about available store items, read from standard input.
     #[arg(
         long,
         required_unless_present = "substitute",
         conflicts_with = "substitute"
     )]
     pub query: bool,
-    /// Download store items, as the daemon asks on standard input.
+    /// Download the store items that the daemon asks for on standard input.
     #[arg(long)]
     pub substitute: bool,
-    /// IPFS gateway to fetch from; several are raced.
+    /// IPFS gateway to fetch from. May be repeated; the fastest is preferred.
     #[arg(
         long = "gateway",
         value_name = "URL",
         default_value = "http://127.0.0.1:8080"
     )]
     pub gateways: Vec<String>,
-    /// Keys that Guix trusts.
+    /// File with the keys that Guix trusts.
     #[arg(long, value_name = "FILE", default_value = "/etc/guix/acl")]
     pub guix_acl: PathBuf,
-    /// Folder for the blocks of a download; they are removed with it.
+    /// Folder for the blocks of a download. They are deleted when the download ends.
     #[arg(long, value_name = "DIR", default_value = "/var/tmp")]
     pub temporary: PathBuf,
-    /// What installed items are used for.
+    /// Options about installed items.
     #[command(flatten)]
-    pub installed: BesideArgs,
+    pub installed: SharedIndexArgs,
 }
 
 const EXAMPLES: &str = "\
-In the environment of guix-daemon:
+Set these variables in the environment of guix-daemon:
   GUIX=/usr/local/bin/interplanar
   INTERPLANAR_SUBSTITUTE_GATEWAY=\"http://127.0.0.1:8080 https://trustless-gateway.link\"
-Everything else that the daemon runs of $GUIX is handed to the real guix, the first in $PATH or INTERPLANAR_GUIX.";
+The daemon also runs other commands of $GUIX. They are passed on to the real guix: \
+INTERPLANAR_GUIX, or else the first guix in $PATH.";
 
 /// Answers the daemon until it closes standard input.
 ///
 /// # Errors
-/// The ACL or a URL can't be used, or the daemon asks what is not in its protocol.
+/// The ACL or a URL can't be used, or the daemon sent an unknown command.
 pub async fn run(args: Args, _context: Context) -> Result<(), Failure> {
     let options = DaemonOptions::parse(&std::env::var("_NIX_OPTIONS").unwrap_or_default());
     let temporary = tempfile::Builder::new()

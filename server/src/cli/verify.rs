@@ -1,4 +1,4 @@
-//! `interplanar verify`: is it what was signed, and what its CID says?
+//! `interplanar verify`: checks signatures, NarHashes and blocks.
 
 use super::{Context, Failure};
 use crate::get::{Access, AccessArgs, Target, content, item};
@@ -8,26 +8,27 @@ use interplanar_core::narinfo::NarInfo;
 use interplanar_core::trust::Unverified;
 use std::path::Path;
 
-/// Fetch things to nowhere and check them: signatures, NarHash, every block.
+/// Download targets without storing them, and check signatures, NarHash and every block.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
   interplanar verify ipfs://bafy…
   interplanar verify /gnu/store/…-hello-2.12 --upstream https://cache.example.org
   interplanar verify hello.narinfo --trusted-key 'cache.example.org-1:…'
-Exit codes: 0 all right, 3 something is wrong, 4 something is nowhere.")]
+Exit codes: 0 everything is correct, 3 verification failed, 4 not found.")]
 pub struct Args {
-    /// ipfs:// URLs, CIDs, store paths, hashes of them, or files with narinfos.
+    /// What to verify: ipfs:// URLs, CIDs, store paths, hash parts of store paths, or narinfo
+    /// files.
     #[arg(value_name = "TARGET", required = true)]
     targets: Vec<String>,
     #[command(flatten)]
     access: AccessArgs,
 }
 
-/// Verifies one after another; the first that is wrong ends it.
+/// Verifies one target after another and stops at the first failure.
 ///
 /// # Errors
-/// Exit code 3 when something is wrong, 4 when something is nowhere.
+/// Exit code 3 when verification fails, 4 when no source has a target.
 pub async fn run(args: Args, _context: Context) -> Result<(), Failure> {
     for target in &args.targets {
         if Path::new(target).is_file() {
@@ -40,20 +41,20 @@ pub async fn run(args: Args, _context: Context) -> Result<(), Failure> {
                 let access = access.with_blocks()?;
                 let summary = content::fetch(&access, &url, &mut std::io::sink()).await?;
                 println!(
-                    "{target}: {} blocks with {} bytes, every hash right",
+                    "{target}: verified {} blocks with {} bytes",
                     summary.blocks, summary.bytes
                 );
             }
             Target::Inside(..) => {
                 return Err(Failure::usage(anyhow!(
-                    "a store item is verified whole: leave out what is behind its name"
+                    "`verify` checks whole store items: leave out the path after the item's name"
                 )));
             }
             Target::Item(hash) => {
                 let (proxy, found) = access.item(&hash).await?;
                 let info = found.narinfo();
                 println!(
-                    "{}: narinfo of {}, signed by {}",
+                    "{}: narinfo from {}, signed by {}",
                     info.store_path(),
                     found.upstream(),
                     signer(info)
@@ -70,7 +71,7 @@ pub async fn run(args: Args, _context: Context) -> Result<(), Failure> {
                 }
                 item::nar(&proxy, &found, |_| Ok(())).await?;
                 println!(
-                    "  NAR of {} bytes, {} right",
+                    "  NAR of {} bytes, {} verified",
                     info.nar_size(),
                     info.nar_hash()
                 );
@@ -93,7 +94,7 @@ fn narinfo(path: &str, access: &AccessArgs) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Who says that it signed; only asked of verified narinfos.
+/// Returns the names of the signers. Only verified narinfos are passed here.
 fn signer(info: &NarInfo) -> String {
     use interplanar_core::signature::{guix, nix};
     let guix = info

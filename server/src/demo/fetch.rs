@@ -1,4 +1,5 @@
-//! The way back: narinfo over HTTP, NAR through the gateway by its `ipfs:` URL, everything verified.
+//! Fetches what was published: the narinfo over HTTP, the NAR by its `ipfs:` URL through the
+//! gateway. Verifies both.
 
 use crate::blocks::BlockStore;
 use crate::decode::Decoder;
@@ -17,22 +18,22 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 use tokio::task::block_in_place;
 
-/// What a fetch took.
+/// Blocks and bytes of a fetch.
 pub(super) struct Fetched {
     pub(super) blocks: u64,
     pub(super) bytes: u64,
 }
 
-/// The narinfo of a hash part, once it is baked, if a trusted key signed it.
+/// Waits until an item is baked and returns its narinfo, if a trusted key signed it.
 pub(super) async fn narinfo(
     server: &str,
     hash_part: &str,
     trusted: &TrustedKeys,
-    patience: Duration,
+    timeout: Duration,
 ) -> anyhow::Result<Verified<NarInfo>> {
     let client = http_client()?;
     let url = url::Url::parse(&format!("{server}/{hash_part}.narinfo"))?;
-    let begun = Instant::now();
+    let started = Instant::now();
     loop {
         let small = get_small(&client, &url, MAX_NARINFO).await?;
         if small.status == http::StatusCode::OK {
@@ -41,14 +42,18 @@ pub(super) async fn narinfo(
                 return Ok(trusted.verify(Unverified::new(info))?);
             }
         }
-        if begun.elapsed() > patience {
-            bail!("{url} was not baked in {} s", patience.as_secs());
+        if started.elapsed() > timeout {
+            bail!(
+                "the item of {url} was not baked within {} s",
+                timeout.as_secs()
+            );
         }
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
 }
 
-/// Fetches an entry by its CID through the server's gateway, checks NarHash and NarSize, and unpacks it to `target`.
+/// Fetches an entry by its CID through the server's gateway, checks NarHash and NarSize, and
+/// unpacks it to `target`.
 pub(super) async fn nar(
     server: &str,
     info: &NarInfo,
@@ -63,7 +68,7 @@ pub(super) async fn nar(
         &url,
         Options::default(),
         gateways,
-        NOTHING,
+        NO_BLOCK_STORE,
         |_| {},
     );
     let limits = Limits {
@@ -79,29 +84,29 @@ pub(super) async fn nar(
         while !input.is_empty() {
             block_in_place(|| {
                 decoder.push(&mut input, &mut out)?;
-                take(&mut out, &mut hasher, &mut unpacker)
+                unpack_decoded(&mut out, &mut hasher, &mut unpacker)
             })?;
         }
     }
     while !decoder.finish(&mut out)? {
-        take(&mut out, &mut hasher, &mut unpacker)?;
+        unpack_decoded(&mut out, &mut hasher, &mut unpacker)?;
     }
-    take(&mut out, &mut hasher, &mut unpacker)?;
+    unpack_decoded(&mut out, &mut hasher, &mut unpacker)?;
     if hasher.finish() != info.nar_hash() {
-        bail!("the NAR is not the one that was signed");
+        bail!("the NAR doesn't have the signed NarHash");
     }
     unpacker.finish()?;
-    let summary = stream.summary().context("the fetch was cut off")?;
+    let summary = stream.summary().context("the fetch ended early")?;
     Ok(Fetched {
         blocks: summary.blocks,
         bytes: summary.bytes,
     })
 }
 
-/// No block is kept or looked for here: all of them must come through the gateway.
-const NOTHING: Option<BlockStore> = None;
+/// No block store: every block must come through the gateway.
+const NO_BLOCK_STORE: Option<BlockStore> = None;
 
-fn take(
+fn unpack_decoded(
     out: &mut Vec<u8>,
     hasher: &mut Sha256Hasher,
     unpacker: &mut Unpacker,

@@ -1,13 +1,15 @@
-//! `interplanar run`: the main job on real input, in one process, told step by step.
+//! `interplanar run`: publishes a folder, fetches it back and checks it, in one process, and prints
+//! each step.
 //!
 //! ```text
-//! a tree ─► Publisher (embedded blocks, throw-away key) ─► HTTP ─► narinfo: signature ─► `ipfs:` URL ─► gateway: every block verified
-//!        ─► decode, NarHash ─► unpack ─► compare with the tree
+//! a folder ─► Publisher (own blocks, temporary key) ─► HTTP ─► narinfo: check the signature
+//!        ─► `ipfs:` URL ─► gateway: check every block
+//!        ─► decompress, check NarHash ─► unpack ─► compare with the folder
 //! ```
-//! It uses the parts that `publish`, `proxy` and `get` are made of, over a real socket on loopback.
+//! It uses the same code as `publish`, `proxy` and `get`, over a real socket on loopback.
 
 mod fetch;
-mod said;
+mod report;
 
 use crate::bake;
 use crate::nar_dump;
@@ -19,7 +21,7 @@ use anyhow::{Context as _, bail};
 use interplanar_core::narinfo::Dialect;
 use interplanar_core::signature::nix;
 use interplanar_core::trust::TrustedKeys;
-use said::{Said, bytes};
+use report::{Report, bytes};
 use std::io::Write;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -27,38 +29,38 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio::task::JoinHandle;
 
-/// Real trees that a Debian machine with git has, the preferred one first.
-const TREES: [&str; 4] = [
+/// Folders that a Debian machine with git has, the preferred one first.
+const DEFAULT_FOLDERS: [&str; 4] = [
     "/usr/lib/git-core",
     "/usr/share/git-core",
     "/usr/share/doc",
     "/etc",
 ];
 const STORE_DIR: &str = "/nix/store";
-/// A bake of any of the trees takes seconds.
-const PATIENCE: Duration = Duration::from_secs(600);
+/// Limit for one bake; any of the folders takes seconds.
+const BAKE_TIMEOUT: Duration = Duration::from_secs(600);
 
-/// What to show.
+/// Options of the demonstration.
 #[derive(Debug)]
 pub struct Demo {
-    /// The tree to publish; if none, one that this machine has.
-    pub tree: Option<PathBuf>,
+    /// Folder or file to publish. `None`: the first of the default folders that exists.
+    pub path: Option<PathBuf>,
     /// The cache folder.
     pub cache: PathBuf,
-    /// Where to serve.
+    /// Address to listen on.
     pub address: SocketAddr,
 }
 
-/// A demo that succeeded and still serves.
+/// A demonstration that succeeded and still serves.
 pub struct Serving {
     server: JoinHandle<std::io::Result<()>>,
 }
 
 impl Serving {
-    /// Serves until the shutdown that the demo was given.
+    /// Serves until the shutdown that was passed to [`Demo::run`].
     ///
     /// # Errors
-    /// The server's.
+    /// The server failed.
     pub async fn until_shutdown(self) -> anyhow::Result<()> {
         Ok(self.server.await??)
     }
@@ -68,14 +70,15 @@ impl Demo {
     /// Publishes, fetches back, verifies and compares.
     ///
     /// # Errors
-    /// The first step that fails, with its reason.
+    /// The first step that failed, with its reason.
     pub async fn run(self, shutdown: Shutdown) -> anyhow::Result<Serving> {
-        let mut said = Said::new();
-        let tree = match self.tree {
+        let mut report = Report::new();
+        let tree = match self.path {
             Some(tree) => tree,
-            None => default_tree().context("none of the usual trees is here: name one")?,
+            None => default_folder()
+                .context("no default folder exists here; name one on the command line")?,
         };
-        offer_stores(&mut said);
+        suggest_stores(&mut report);
 
         let key = nix::SecretKey::from_seed("interplanar-run-1", &seed()?)?;
         let trusted = TrustedKeys {
@@ -93,11 +96,11 @@ impl Demo {
         let item = source
             .items(None, 1)?
             .pop()
-            .context("the tree can't be read")?;
-        said.step(
+            .context("can't read the folder")?;
+        report.step(
             "read",
             &format!(
-                "{} is {}, a NAR of {}",
+                "{} becomes {}, a NAR of {}",
                 tree.display(),
                 item.store_path,
                 bytes(item.nar_size)
@@ -128,20 +131,20 @@ impl Demo {
             Limits::default(),
         ));
 
-        check(&mut said, &url, &trusted, &item, &tree).await?;
-        said.done(&url, &item, &trusted);
+        fetch_and_compare(&mut report, &url, &trusted, &item, &tree).await?;
+        report.done(&url, &item, &trusted);
         Ok(Serving { server })
     }
 }
 
-async fn check(
-    said: &mut Said,
+async fn fetch_and_compare(
+    report: &mut Report,
     url: &str,
     trusted: &TrustedKeys,
     item: &Item,
     tree: &Path,
 ) -> anyhow::Result<()> {
-    let narinfo = fetch::narinfo(url, item.store_path.hash_part(), trusted, PATIENCE).await?;
+    let narinfo = fetch::narinfo(url, item.store_path.hash_part(), trusted, BAKE_TIMEOUT).await?;
     let ipfs = narinfo
         .entries()
         .iter()
@@ -152,11 +155,11 @@ async fn check(
         .saturating_mul(100)
         .checked_div(item.nar_size)
         .unwrap_or(100);
-    said.step(
+    report.step(
         "publish",
         &format!("zstd: {} ({share} % of the NAR), {}", bytes(size), ipfs.url),
     );
-    said.step(
+    report.step(
         "narinfo",
         &format!(
             "{url}/{}.narinfo, signed by {}",
@@ -167,36 +170,36 @@ async fn check(
 
     let folder = tempfile::tempdir()?;
     let target = folder.path().join("restored");
-    let begun = Instant::now();
+    let started = Instant::now();
     let fetched = fetch::nar(url, &narinfo, ipfs, &target).await?;
-    let rate = fetched.bytes as f64 / 1_048_576.0 / begun.elapsed().as_secs_f64().max(0.001);
-    said.step(
+    let rate = fetched.bytes as f64 / 1_048_576.0 / started.elapsed().as_secs_f64().max(0.001);
+    report.step(
         "fetch",
         &format!(
-            "{} blocks, {}, every hash right ({rate:.0} MiB/s)",
+            "{} blocks, {}, all hashes verified ({rate:.0} MiB/s)",
             fetched.blocks,
             bytes(fetched.bytes)
         ),
     );
-    said.step(
-        "decode",
+    report.step(
+        "unpack",
         &format!(
-            "{} of NAR, NarHash {} right",
+            "a NAR of {}, NarHash {} verified",
             bytes(narinfo.nar_size()),
             narinfo.nar_hash()
         ),
     );
 
     let (one, other) = (tree.to_path_buf(), target.clone());
-    let same = tokio::task::spawn_blocking(move || same_trees(&one, &other)).await??;
+    let same = tokio::task::spawn_blocking(move || same_content(&one, &other)).await??;
     if !same {
-        bail!("the tree that was restored is not the one that was published");
+        bail!("the restored folder differs from the published one");
     }
     let files = tokio::task::spawn_blocking(move || count(&target)).await?;
-    said.step(
+    report.step(
         "compare",
         &format!(
-            "{files} files, folders and links restored, all equal to {}",
+            "restored {files} files, folders and links, all equal to {}",
             tree.display()
         ),
     );
@@ -212,19 +215,19 @@ fn signer(trusted: &TrustedKeys) -> String {
         .join(", ")
 }
 
-/// Two trees are the same when their NARs are.
-fn same_trees(one: &Path, other: &Path) -> anyhow::Result<bool> {
+/// Compares two trees by the hashes of their NARs.
+fn same_content(one: &Path, other: &Path) -> anyhow::Result<bool> {
     let hash = |path: &Path| {
-        let mut hasher = Hashing::default();
+        let mut hasher = HashWriter::default();
         nar_dump::dump(path, &mut hasher).map(|_| hasher.0.finish())
     };
     Ok(hash(one)? == hash(other)?)
 }
 
 #[derive(Default)]
-struct Hashing(interplanar_core::hash::Sha256Hasher);
+struct HashWriter(interplanar_core::hash::Sha256Hasher);
 
-impl Write for Hashing {
+impl Write for HashWriter {
     fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
         self.0.update(bytes);
         Ok(bytes.len())
@@ -236,15 +239,15 @@ impl Write for Hashing {
 }
 
 fn count(root: &Path) -> u64 {
-    let mut open = vec![root.to_path_buf()];
+    let mut pending = vec![root.to_path_buf()];
     let mut files = 0;
-    while let Some(path) = open.pop() {
+    while let Some(path) = pending.pop() {
         files += 1;
         if path
             .symlink_metadata()
             .is_ok_and(|metadata| metadata.is_dir())
         {
-            open.extend(
+            pending.extend(
                 path.read_dir()
                     .into_iter()
                     .flatten()
@@ -256,27 +259,30 @@ fn count(root: &Path) -> u64 {
     files
 }
 
-fn default_tree() -> Option<PathBuf> {
-    TREES.iter().map(PathBuf::from).find(|tree| tree.is_dir())
+fn default_folder() -> Option<PathBuf> {
+    DEFAULT_FOLDERS
+        .iter()
+        .map(PathBuf::from)
+        .find(|tree| tree.is_dir())
 }
 
-/// A machine with a store would rather publish that.
-fn offer_stores(said: &mut Said) {
+/// Suggests publishing the stores of this machine.
+fn suggest_stores(report: &mut Report) {
     for store in store::registered_under("/".as_ref()) {
         let name = match store {
             SourceSpec::Guix { .. } => "guix",
             _ => "nix",
         };
-        said.note(&format!(
-            "this machine has a {name} store: interplanar publish --source {name} publishes it"
+        report.note(&format!(
+            "this machine has a {name} store; publish it with: interplanar publish --source {name}"
         ));
     }
 }
 
-/// 32 random bytes for a key that ends with this run.
+/// Returns 32 random bytes for a temporary key.
 fn seed() -> anyhow::Result<[u8; 32]> {
     let mut seed = [0; 32];
-    let mut random = std::fs::File::open("/dev/urandom").context("no source of randomness")?;
+    let mut random = std::fs::File::open("/dev/urandom").context("can't open /dev/urandom")?;
     std::io::Read::read_exact(&mut random, &mut seed)?;
     Ok(seed)
 }

@@ -1,8 +1,8 @@
-//! What a command may use to get things.
+//! The sources and keys that a command uses to download.
 
 use crate::blocks::BlockStore;
 use crate::cli::Failure;
-use crate::cli::installed::BesideArgs;
+use crate::cli::installed::SharedIndexArgs;
 use crate::net::client::{self, FetchStream, TreeStream, fetch_block, fetch_ipfs, fetch_tree};
 use crate::proxy::{self, Config, Found, Proxy};
 use anyhow::anyhow;
@@ -19,50 +19,53 @@ use url::Url;
 /// The options that `get`, `cat`, `ls` and `verify` share.
 #[derive(Debug, Clone, clap::Args)]
 pub struct AccessArgs {
-    /// IPFS gateway to fetch from; several are raced.
+    /// IPFS gateway to fetch from. May be repeated; the fastest is preferred.
     #[arg(
         long = "gateway",
         value_name = "URL",
         default_value = "http://127.0.0.1:8080"
     )]
     pub gateways: Vec<String>,
-    /// Cache that has the narinfos of store items; several in the order of preference.
+    /// Cache to take narinfos of store items from: an HTTP server, ipns://NAME or ipfs://CID. May be
+    /// repeated, in order of preference.
     #[arg(long = "upstream", value_name = "URL")]
     pub upstreams: Vec<String>,
-    /// Keys that Guix trusts [default: /etc/guix/acl where it is there].
+    /// File with the keys that Guix trusts [default: /etc/guix/acl, if it exists].
     #[arg(long, value_name = "FILE")]
     pub guix_acl: Option<PathBuf>,
-    /// Trusted key: a file with a Guix public key or with Nix public keys, or a Nix key itself, "name:base64".
+    /// Key to trust: a file with Guix or Nix public keys, or a Nix key itself ("name:base64"). May
+    /// be repeated.
     #[arg(long = "trusted-key", value_name = "FILE|KEY")]
     pub trusted_keys: Vec<String>,
-    /// Cache folder whose blocks are used, and where new ones are kept [default: none is kept].
+    /// Cache folder to read blocks from and to store fetched blocks in [default: none].
     #[arg(long, value_name = "DIR")]
     pub cache: Option<PathBuf>,
-    /// What installed items are used for.
+    /// Options about installed items.
     #[command(flatten)]
-    pub installed: BesideArgs,
+    pub installed: SharedIndexArgs,
 }
 
-/// See [`AccessArgs`].
+/// Downloads with the options in [`AccessArgs`].
 pub struct Access {
     args: AccessArgs,
     client: reqwest::Client,
     gateways: Arc<Mutex<GatewayPool>>,
-    /// Those of the cache, once they are open.
+    /// The blocks of the cache folder, once it is open.
     blocks: OnceLock<BlockStore>,
-    /// Where blocks of store items are kept while they are fetched, without a cache.
+    /// Folder for the blocks of store items during a download, used without a cache folder.
     temporary: tempfile::TempDir,
 }
 
 impl Access {
-    /// Checks the options.
+    /// Checks the options and creates the HTTP client.
     ///
     /// # Errors
-    /// A URL or the cache folder can't be used.
+    /// A URL is not valid, or no temporary folder can be created.
     pub fn new(args: AccessArgs) -> Result<Self, Failure> {
         let gateway = |url: &String| {
-            Gateway::parse(url)
-                .map_err(|error| Failure::usage(anyhow!("gateway \"{url}\": {error}")))
+            Gateway::parse(url).map_err(|error| {
+                Failure::usage(anyhow!("can't use the gateway \"{url}\": {error}"))
+            })
         };
         let gateways: Vec<Gateway> = args
             .gateways
@@ -81,10 +84,10 @@ impl Access {
         })
     }
 
-    /// Opens the local blocks, for targets on IPFS.
+    /// Opens the block store of the cache folder, for targets on IPFS.
     ///
     /// # Errors
-    /// Another program uses them.
+    /// Another program uses the block store.
     pub fn with_blocks(self) -> Result<Self, Failure> {
         if let Some(cache) = &self.args.cache {
             let blocks = BlockStore::open(&cache.join("blocks"))?;
@@ -93,7 +96,7 @@ impl Access {
         Ok(self)
     }
 
-    /// Streams a file of IPFS.
+    /// Streams a file from IPFS.
     pub fn fetch(
         &self,
         url: &IpfsUrl,
@@ -110,21 +113,22 @@ impl Access {
         )
     }
 
-    /// A store item, and the engine to open it with, whose blocks are used from now on.
+    /// Looks up a store item. Returns it with a proxy that can download it. The proxy's blocks are
+    /// used from now on.
     ///
     /// # Errors
-    /// Exit code 4 when no upstream has it; 2 without upstreams or keys.
+    /// Exit code 4 when no upstream has the item; 2 without upstreams or keys.
     pub async fn item(&self, hash_part: &str) -> Result<(Proxy, proxy::Available), Failure> {
         if self.args.upstreams.is_empty() {
             return Err(Failure::usage(anyhow!(
-                "a store item is looked up in a cache: name one by --upstream"
+                "can't look up a store item without a cache: name one with --upstream"
             )));
         }
         let keys = proxy::load_keys(self.args.guix_acl.as_deref(), &self.args.trusted_keys)
             .map_err(Failure::usage)?;
         if keys.is_empty() {
             return Err(Failure::usage(anyhow!(
-                "no key is trusted: name some by --trusted-key or --guix-acl"
+                "no trusted key: name keys with --trusted-key or --guix-acl"
             )));
         }
         let urls = |texts: &[String]| {
@@ -156,13 +160,13 @@ impl Access {
         match proxy.find(hash_part).await {
             Found::Available(item) => Ok((proxy, item)),
             Found::Absent => Err(Failure::not_found(anyhow!(
-                "no upstream has {hash_part}, signed by a trusted key"
+                "no upstream has {hash_part} with a signature of a trusted key"
             ))),
-            Found::Unreachable => Err(anyhow!("no upstream can be asked").into()),
+            Found::Unreachable => Err(anyhow!("can't reach any upstream; -v shows why").into()),
         }
     }
 
-    /// A directory with all that is below it.
+    /// Streams a directory with everything in it.
     pub fn tree(&self, cid: Cid) -> TreeStream {
         fetch_tree(
             &self.client,
@@ -174,10 +178,10 @@ impl Access {
         )
     }
 
-    /// One verified block: from the local ones, else from a gateway that gives it.
+    /// Returns one verified block, from the local block store or else from a gateway.
     ///
     /// # Errors
-    /// Exit code 4 when nobody has it.
+    /// Exit code 4 when no source has the block.
     pub async fn block(&self, cid: &Cid) -> Result<Block, Failure> {
         let mut stream = fetch_block(
             &self.client,
@@ -191,14 +195,14 @@ impl Access {
         while let Some(piece) = stream.next().await {
             data.extend_from_slice(&piece.map_err(failure)?);
         }
-        // Hashed by the engine as well; it is one block.
+        // The fetch engine has verified the block too.
         Block::verify(*cid, data.freeze()).map_err(Failure::verification)
     }
 
-    /// Follows a URL's path to the CID at its end.
+    /// Follows the path of a URL and returns the CID at its end.
     ///
     /// # Errors
-    /// Exit code 4 when the path leads nowhere.
+    /// Exit code 4 when the path doesn't exist.
     pub async fn resolve(&self, url: &IpfsUrl) -> Result<Cid, Failure> {
         if url.path.is_empty() {
             return Ok(url.cid);
@@ -213,14 +217,14 @@ impl Access {
     }
 }
 
-/// The exit code of a fetch that failed.
+/// Maps a fetch error to an exit code.
 pub(super) fn failure(error: FetchError) -> Failure {
     match error {
         FetchError::NotFound { .. } | FetchError::NoGateways { .. } => {
-            Failure::not_found(anyhow!("{error}; name gateways by --gateway"))
+            Failure::not_found(anyhow!("{error}; name other gateways with --gateway"))
         }
         FetchError::Unavailable { .. } => {
-            Failure::from(anyhow!("{error}; -v says what each gateway did"))
+            Failure::from(anyhow!("{error}; -v shows what each gateway answered"))
         }
         _ => Failure::verification(error),
     }

@@ -1,4 +1,5 @@
-//! Files and folders to blocks, with the CIDs of `ipfs add --cid-version=1 --chunker=size-1048576` (`-r -H` for folders).
+//! Adds files and folders as blocks, with the CIDs of `ipfs add --cid-version=1
+//! --chunker=size-1048576` (`-r -H` for folders).
 
 use super::Bar;
 use crate::blocks::BlockStore;
@@ -12,91 +13,91 @@ use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
 
 const BUFFER: usize = 1 << 20;
-/// Blocks handed to the store at once, in bytes.
+/// Bytes of blocks that are written to the store at once.
 const BATCH: usize = 8 << 20;
 
-/// Takes blocks on their way into a store, or counts them only.
-struct Sink<'a> {
+/// Collects blocks and writes them to a store in batches. Without a store, drops them.
+struct BlockBatch<'a> {
     store: Option<&'a BlockStore>,
-    waiting: Vec<Block>,
+    pending: Vec<Block>,
     bytes: usize,
-    failed: Option<crate::blocks::BlocksError>,
+    error: Option<crate::blocks::BlocksError>,
 }
 
-impl Sink<'_> {
-    fn take(&mut self, block: Block) {
-        if self.store.is_none() || self.failed.is_some() {
+impl BlockBatch<'_> {
+    fn push(&mut self, block: Block) {
+        if self.store.is_none() || self.error.is_some() {
             return;
         }
         self.bytes += block.data().len();
-        self.waiting.push(block);
+        self.pending.push(block);
         if self.bytes >= BATCH {
-            self.pass();
+            self.write_pending();
         }
     }
 
-    fn pass(&mut self) {
-        let blocks = std::mem::take(&mut self.waiting);
+    fn write_pending(&mut self) {
+        let blocks = std::mem::take(&mut self.pending);
         self.bytes = 0;
         if let Some(store) = self.store
             && let Err(error) = store.put(&blocks)
         {
-            self.failed = Some(error);
+            self.error = Some(error);
         }
     }
 
     fn check(&mut self) -> anyhow::Result<()> {
-        self.failed.take().map_or(Ok(()), |error| Err(error.into()))
+        self.error.take().map_or(Ok(()), |error| Err(error.into()))
     }
 }
 
-/// A folder whose entries are not all done.
-struct Open {
+/// A folder whose entries are not all added yet.
+struct OpenFolder {
     name: Vec<u8>,
     builder: DirectoryBuilder,
-    left: Vec<PathBuf>,
+    remaining: Vec<PathBuf>,
 }
 
-/// Adds a file, folder or link; blocks go to `store`, where there is one. Blocking.
+/// Adds a file, folder or symbolic link, and stores its blocks in `store`, if given. Blocking.
 ///
 /// # Errors
-/// Something can't be read or stored, or is neither a file, a folder nor a link.
+/// Something can't be read or stored, or is neither a file, a folder nor a symbolic link.
 pub fn path(root: &Path, store: Option<&BlockStore>) -> anyhow::Result<Built> {
-    let mut sink = Sink {
+    let mut batch = BlockBatch {
         store,
-        waiting: Vec::new(),
+        pending: Vec::new(),
         bytes: 0,
-        failed: None,
+        error: None,
     };
     let bar = Bar::new(&root.display().to_string(), None);
-    let built = tree(root, &mut sink, &bar)?;
-    sink.pass();
-    sink.check()?;
+    let built = add_tree(root, &mut batch, &bar)?;
+    batch.write_pending();
+    batch.check()?;
     if let Some(store) = store {
         store.flush()?;
     }
     Ok(built)
 }
 
-fn tree(root: &Path, sink: &mut Sink<'_>, bar: &Bar) -> anyhow::Result<Built> {
-    let mut open: Vec<Open> = Vec::new();
+fn add_tree(root: &Path, batch: &mut BlockBatch<'_>, bar: &Bar) -> anyhow::Result<Built> {
+    let mut open: Vec<OpenFolder> = Vec::new();
     let mut next = Some(root.to_owned());
     loop {
         let (name, built) = match next.take() {
             Some(path)
                 if path
                     .symlink_metadata()
-                    .with_context(|| path.display().to_string())?
+                    .with_context(|| format!("can't read {}", path.display()))?
                     .is_dir() =>
             {
-                open.push(folder(&path)?);
+                open.push(open_folder(&path)?);
                 (Vec::new(), None)
             }
-            Some(path) => (file_name(&path), Some(leaf(&path, sink, bar)?)),
+            Some(path) => (file_name(&path), Some(add_leaf(&path, batch, bar)?)),
             None => match open.pop() {
                 Some(folder) => (
                     folder.name,
-                    Some(folder.builder.finish(&mut |block| sink.take(block))?),
+                    Some(folder.builder.finish(&mut |block| batch.push(block))?),
                 ),
                 None => bail!("nothing was added"),
             },
@@ -107,20 +108,20 @@ fn tree(root: &Path, sink: &mut Sink<'_>, bar: &Bar) -> anyhow::Result<Built> {
                 None => return Ok(built),
             }
         }
-        next = open.last_mut().and_then(|folder| folder.left.pop());
-        sink.check()?;
+        next = open.last_mut().and_then(|folder| folder.remaining.pop());
+        batch.check()?;
     }
 }
 
-fn folder(path: &Path) -> anyhow::Result<Open> {
-    let entries = fs::read_dir(path).with_context(|| path.display().to_string())?;
-    let left = entries
+fn open_folder(path: &Path) -> anyhow::Result<OpenFolder> {
+    let entries = fs::read_dir(path).with_context(|| format!("can't read {}", path.display()))?;
+    let remaining = entries
         .map(|entry| entry.map(|entry| entry.path()))
         .collect::<Result<_, _>>()?;
-    Ok(Open {
+    Ok(OpenFolder {
         name: file_name(path),
         builder: DirectoryBuilder::new(Version::V1),
-        left,
+        remaining,
     })
 }
 
@@ -130,31 +131,31 @@ fn file_name(path: &Path) -> Vec<u8> {
         .unwrap_or_default()
 }
 
-fn leaf(path: &Path, sink: &mut Sink<'_>, bar: &Bar) -> anyhow::Result<Built> {
+fn add_leaf(path: &Path, batch: &mut BlockBatch<'_>, bar: &Bar) -> anyhow::Result<Built> {
     let kind = path.symlink_metadata()?.file_type();
     if kind.is_symlink() {
         let target = path.read_link()?;
-        let sink = &mut |block| sink.take(block);
-        return Ok(symlink(target.as_os_str().as_bytes(), Version::V1, sink));
+        let batch = &mut |block| batch.push(block);
+        return Ok(symlink(target.as_os_str().as_bytes(), Version::V1, batch));
     }
     if !kind.is_file() {
         bail!(
-            "{} is neither a file, a folder nor a symbolic link",
+            "can't add {}: it is neither a file, a folder nor a symbolic link",
             path.display()
         );
     }
-    let mut file = File::open(path).with_context(|| path.display().to_string())?;
+    let mut file = File::open(path).with_context(|| format!("can't read {}", path.display()))?;
     let mut builder = Builder::new(SIZE_1048576_V1);
     let mut buffer = vec![0; BUFFER];
     loop {
         let length = file
             .read(&mut buffer)
-            .with_context(|| path.display().to_string())?;
+            .with_context(|| format!("can't read {}", path.display()))?;
         let Some(bytes) = buffer.get(..length).filter(|bytes| !bytes.is_empty()) else {
             break;
         };
-        builder.push(bytes, &mut |block| sink.take(block));
+        builder.push(bytes, &mut |block| batch.push(block));
         bar.add(length);
     }
-    Ok(builder.finish(&mut |block| sink.take(block)))
+    Ok(builder.finish(&mut |block| batch.push(block)))
 }

@@ -1,14 +1,14 @@
-//! A progress bar on a terminal, and nothing elsewhere.
+//! A progress bar on a terminal. Elsewhere it is hidden.
 
 use indicatif::{ProgressBar, ProgressStyle};
 use std::io::IsTerminal as _;
 
-/// Shows how far a transfer is.
+/// Shows the progress of a transfer.
 #[derive(Clone)]
 pub struct Bar(ProgressBar);
 
 impl Bar {
-    /// Begins; without a known length it only counts.
+    /// Starts a bar. Without a length it only counts bytes.
     #[must_use]
     pub fn new(name: &str, length: Option<u64>) -> Self {
         if !std::io::stderr().is_terminal() {
@@ -24,12 +24,12 @@ impl Bar {
         Self(bar)
     }
 
-    /// The length became known.
+    /// Sets the length, in bytes.
     pub fn set_length(&self, bytes: u64) {
         self.0.set_length(bytes);
     }
 
-    /// Counts bytes.
+    /// Counts transferred bytes.
     pub fn add(&self, bytes: usize) {
         self.0.inc(bytes as u64);
     }

@@ -1,4 +1,4 @@
-//! Files of IPFS: streamed, verified block by block.
+//! Files on IPFS: streams them and verifies each block.
 
 use super::access::failure;
 use super::{Access, Bar};
@@ -10,10 +10,10 @@ use interplanar_core::fetch::{Event, Summary};
 use std::io::Write;
 use tokio::task::block_in_place;
 
-/// Writes a file to `out` as its blocks come, and says what it took.
+/// Writes a file to `out` while its blocks arrive. Returns the number of blocks and bytes.
 ///
 /// # Errors
-/// Exit code 4 when nobody has it, 3 when verified blocks make no file.
+/// Exit code 4 when no source has the file, 3 when the verified blocks are not a file.
 pub async fn fetch(
     access: &Access,
     url: &IpfsUrl,
@@ -32,5 +32,5 @@ pub async fn fetch(
         bar.add(piece.len());
     }
     let summary = stream.summary().cloned();
-    summary.ok_or_else(|| anyhow!("the fetch was cut off").into())
+    summary.ok_or_else(|| anyhow!("the fetch ended early").into())
 }

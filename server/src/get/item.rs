@@ -1,4 +1,4 @@
-//! Store items: their NARs, through the engine of the proxy.
+//! Store items: downloads their NARs through the proxy's engine.
 
 use super::Bar;
 use crate::cli::Failure;
@@ -8,47 +8,48 @@ use http_body_util::BodyExt as _;
 use interplanar_core::nar::{Event, Listing, NarError, Parser};
 use tokio::task::block_in_place;
 
-/// Hands the verified plain NAR of an item to `take`, piece by piece. What was handed on is only right as a whole: the last piece comes
-/// when NarHash is.
+/// Passes the plain NAR of an item to `consume`, piece by piece. The data may be used only after this
+/// function returns `Ok`: NarHash is checked before the last piece is passed.
 ///
 /// # Errors
-/// Exit code 3 when no source gives the right NAR; those of `take`.
+/// Exit code 3 when no source has the right NAR; errors of `consume`.
 pub async fn nar(
     proxy: &Proxy,
     item: &Available,
-    mut take: impl FnMut(&[u8]) -> anyhow::Result<()>,
+    mut consume: impl FnMut(&[u8]) -> anyhow::Result<()>,
 ) -> Result<(), Failure> {
     let name = item.narinfo().store_path().name().to_owned();
     let wrong = || {
         Failure::verification(anyhow!(
-            "no source gives the NAR of {name} with its signed hash; -v says why"
+            "no source has the NAR of {name} with its signed hash; -v shows why"
         ))
     };
     let bar = Bar::new(&name, Some(item.narinfo().nar_size()));
     let mut body = proxy.open_nar(item).await.ok_or_else(wrong)?;
     while let Some(frame) = body.frame().await {
         if let Ok(data) = frame.map_err(|_| wrong())?.into_data() {
-            block_in_place(|| take(&data)).map_err(|error| malformed(error, &name))?;
+            block_in_place(|| consume(&data)).map_err(|error| malformed(error, &name))?;
             bar.add(data.len());
         }
     }
     Ok(())
 }
 
-/// Bytes that are no NAR show before their hash does: what a source has of a large item is handed on as it comes.
+/// Reports bytes that are not a NAR. The parser sees them before NarHash is checked, because a
+/// large item is passed on while it arrives.
 fn malformed(error: anyhow::Error, name: &str) -> Failure {
     if error.is::<NarError>() {
-        let what = format!("a source gives something else than the NAR of {name}; -v says which");
+        let what = format!("a source sent something other than the NAR of {name}; -v shows which");
         Failure::verification(error.context(what))
     } else {
         error.into()
     }
 }
 
-/// The tree of an item.
+/// Lists the files of an item.
 ///
 /// # Errors
-/// As [`nar`].
+/// See [`nar`].
 pub async fn listing(proxy: &Proxy, item: &Available) -> Result<Listing, Failure> {
     let (mut parser, mut listing) = (Parser::new(), Listing::new());
     nar(proxy, item, |mut data| {
@@ -61,15 +62,15 @@ pub async fn listing(proxy: &Proxy, item: &Available) -> Result<Listing, Failure
     Ok(listing)
 }
 
-/// Hands the content of one file inside an item to `take`; whether there is such a file.
+/// Passes the content of one file inside an item to `consume`. Returns whether the file exists.
 ///
 /// # Errors
-/// As [`nar`].
+/// See [`nar`].
 pub async fn file(
     proxy: &Proxy,
     item: &Available,
     path: &str,
-    mut take: impl FnMut(&[u8]) -> anyhow::Result<()>,
+    mut consume: impl FnMut(&[u8]) -> anyhow::Result<()>,
 ) -> Result<bool, Failure> {
     let wanted: Vec<u8> = path
         .split('/')
@@ -84,7 +85,7 @@ pub async fn file(
         while let Some(event) = parser.push(&mut data)? {
             if let Event::FileData(content) = event {
                 if inside {
-                    take(content)?;
+                    consume(content)?;
                 }
                 continue;
             }

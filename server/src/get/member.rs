@@ -1,17 +1,18 @@
-//! A file in a store item, or the item's tree, with as little of the NAR as that takes.
+//! A file inside a store item, or the list of its files, read from as little of the NAR as
+//! possible.
 //!
-//! | the narinfo has | a file | the tree |
+//! | the narinfo has | a file | the list |
 //! |---|---|---|
-//! | `Tree` | by its path in that folder | – |
-//! | `ChunkIndex` | the pieces with framing up to it, and its own | the pieces with framing |
-//! | the plain NAR on IPFS | the leaves with framing up to it, and its own | the leaves with framing |
-//! | none, or what it has is wrong or nowhere | the whole NAR | the whole NAR |
+//! | `Tree` | by its path in the tree | – |
+//! | `ChunkIndex` | its pieces, and framing before it | the pieces with framing |
+//! | the plain NAR on IPFS | its leaves, and framing before it | the leaves with framing |
+//! | none of these, or a wrong or unavailable one | the whole NAR | the whole NAR |
 //!
-//! Only the whole NAR can be compared with the signed hash; who reads less is told so ([`Proof`]). Once a byte was handed on, another way would begin
-//! with other bytes perhaps, so from there on what is wrong is an error.
+//! Only the whole NAR can be compared with the signed hash. [`Proof`] says what was compared. After
+//! the first byte was written, an error is final: another source might start with other bytes.
 
-use super::parts::cid_of;
-use super::{Access, Hint, Member, Parts, content, item, names};
+use super::partial_nar::cid_of;
+use super::{Access, Hint, Member, PartialNar, content, item, names};
 use crate::cli::Failure;
 use crate::proxy::{Available, Proxy};
 use anyhow::anyhow;
@@ -20,12 +21,13 @@ use interplanar_core::dedup;
 use interplanar_core::nar::Listing;
 use std::io::{self, Write};
 
-/// What stands for what was read.
+/// What the content was verified against.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Proof {
-    /// Each block had the hash in this CID and those below it, which the narinfo names but its signature doesn't cover.
+    /// This CID: each block below it has the right hash. The narinfo names the CID, but no
+    /// signature covers it.
     Cid(Cid),
-    /// All of the NAR was read, and has the signed hash.
+    /// The signed NarHash: the whole NAR was read.
     NarHash,
 }
 
@@ -34,17 +36,17 @@ impl std::fmt::Display for Proof {
         match self {
             Self::Cid(cid) => write!(
                 f,
-                "verified against {cid}, which nobody signed; --whole reads all of the NAR and compares it with the signed NarHash"
+                "verified against {cid}, which no signature covers; use --whole to compare the whole NAR with the signed NarHash"
             ),
-            Self::NarHash => f.write_str("all of the NAR was read, and has the signed NarHash"),
+            Self::NarHash => f.write_str("the whole NAR was read and has the signed NarHash"),
         }
     }
 }
 
-/// Writes a file of an item to `out`. `whole` reads all of the NAR in any case.
+/// Writes a file of an item to `out`. With `whole`, always reads the whole NAR.
 ///
 /// # Errors
-/// Exit code 4 when there is no such file, 3 when what was read is wrong.
+/// Exit code 4 when the file doesn't exist, 3 when verification fails.
 pub async fn file(
     access: &Access,
     (proxy, found): (&Proxy, &Available),
@@ -52,25 +54,25 @@ pub async fn file(
     whole: bool,
     out: &mut (impl Write + Send),
 ) -> Result<Proof, Failure> {
-    let mut out = Counted { out, bytes: 0 };
+    let mut out = CountingWriter { out, bytes: 0 };
     if !whole && let Some(tree) = cid_of(found, dedup::TREE_FIELD) {
         let mut url = IpfsUrl::new(tree);
         url.path = names(path).map(str::to_owned).collect();
         match content::fetch(access, &url, &mut out).await {
             Ok(_) => return Ok(Proof::Cid(tree)),
-            Err(failure) => out.may_go_on(failure, &"its tree")?,
+            Err(failure) => out.allow_fallback(failure, &"its tree")?,
         }
     }
     for hint in Hint::of(found).filter(|_| !whole) {
-        match by_parts(access, found, hint, path, &mut out).await {
+        match file_from_parts(access, found, hint, path, &mut out).await {
             Ok(None) => return Ok(Proof::Cid(hint.cid())),
             Ok(Some(instead)) => {
                 return Err(Failure::not_found(anyhow!(
-                    "{instead} in {}, says {hint}, which nobody signed; --whole reads all of the NAR",
+                    "{instead} in {}, according to {hint}, which no signature covers; use --whole to read the whole NAR",
                     found.narinfo().store_path()
                 )));
             }
-            Err(failure) => out.may_go_on(failure, &hint)?,
+            Err(failure) => out.allow_fallback(failure, &hint)?,
         }
     }
     if item::file(proxy, found, path, |data| Ok(out.write_all(data)?)).await? {
@@ -83,75 +85,84 @@ pub async fn file(
     }
 }
 
-/// The tree of an item. `whole` reads all of the NAR in any case.
+/// Lists the files of an item. With `whole`, always reads the whole NAR.
 ///
 /// # Errors
-/// As [`file()`].
+/// See [`file()`].
 pub async fn listing(
     access: &Access,
     (proxy, found): (&Proxy, &Available),
     whole: bool,
 ) -> Result<(Listing, Proof), Failure> {
     for hint in Hint::of(found).filter(|_| !whole) {
-        match all_by_parts(access, found, hint).await {
+        match list_from_parts(access, found, hint).await {
             Ok(listing) => return Ok((listing, Proof::Cid(hint.cid()))),
-            Err(failure) => say(&failure, &hint),
+            Err(failure) => warn_fallback(&failure, &hint),
         }
     }
     let listing = item::listing(proxy, found).await?;
     Ok((listing, Proof::NarHash))
 }
 
-async fn all_by_parts(access: &Access, found: &Available, hint: Hint) -> Result<Listing, Failure> {
-    let mut parts = Parts::open(access, found, hint).await?;
-    parts.listing().await
+async fn list_from_parts(
+    access: &Access,
+    found: &Available,
+    hint: Hint,
+) -> Result<Listing, Failure> {
+    let mut nar = PartialNar::open(access, found, hint).await?;
+    nar.listing().await
 }
 
-/// Writes the file, or says what there is instead.
-async fn by_parts(
+/// Writes the file and returns `None`, or describes what is at the path instead.
+async fn file_from_parts(
     access: &Access,
     found: &Available,
     hint: Hint,
     path: &str,
     out: &mut (impl Write + Send),
 ) -> Result<Option<String>, Failure> {
-    let mut parts = Parts::open(access, found, hint).await?;
-    let instead = match parts.member(path).await? {
+    let mut nar = PartialNar::open(access, found, hint).await?;
+    let instead = match nar.member(path).await? {
         Member::File(range) => {
             let write = |data: &[u8]| Ok(out.write_all(data)?);
-            parts.read(range, write).await?;
+            nar.read(range, write).await?;
             return Ok(None);
         }
-        Member::Symlink(target) => format!("\"{path}\" is a link to {target:?}"),
+        Member::Symlink(target) => format!("\"{path}\" is a symbolic link to {target:?}"),
         Member::Directory => format!("\"{path}\" is a directory"),
         Member::Absent => format!("there is no \"{path}\""),
     };
     Ok(Some(instead))
 }
 
-fn say(failure: &Failure, what: &dyn std::fmt::Display) {
+fn warn_fallback(failure: &Failure, what: &dyn std::fmt::Display) {
     let error = &failure.error;
-    tracing::warn!("{what} is of no use here, so the next way is tried: {error:#}");
+    tracing::warn!("can't use {what}, trying the next source: {error:#}");
 }
 
-/// Counts what was handed on.
-struct Counted<W> {
+/// Counts the bytes that were written.
+struct CountingWriter<W> {
     out: W,
     bytes: u64,
 }
 
-impl<W> Counted<W> {
-    /// Whether another way may be tried after a failure.
-    fn may_go_on(&self, failure: Failure, what: &dyn std::fmt::Display) -> Result<(), Failure> {
+impl<W> CountingWriter<W> {
+    /// Returns the failure if bytes were already written; otherwise logs it, so that another source
+    /// can be tried.
+    fn allow_fallback(
+        &self,
+        failure: Failure,
+        what: &dyn std::fmt::Display,
+    ) -> Result<(), Failure> {
         if self.bytes > 0 {
             return Err(failure);
         }
-        say(&failure, what);
+        warn_fallback(&failure, what);
         Ok(())
     }
 }
 
-impl<W: Write> Write for Counted<W> {
+impl<W: Write> Write for CountingWriter<W> {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         let written = self.out.write(bytes)?;
         self.bytes = self.bytes.saturating_add(written as u64);

@@ -1,4 +1,5 @@
-//! Where bytes go: standard output, an existing special file, or a new file that appears whole.
+//! Destinations of downloads: standard output, a device or pipe, or a new file that appears only
+//! when it is complete.
 
 use anyhow::{Context as _, bail};
 use std::fs::File;
@@ -16,22 +17,26 @@ pub enum Output {
 }
 
 impl Output {
-    /// `-` is standard output; an existing file is replaced only when all is there.
+    /// Opens a destination. `-` is standard output. An existing file is replaced only by
+    /// [`Self::finish`].
     ///
     /// # Errors
-    /// The folder can't be written to, or the target is a folder.
+    /// The folder is not writable, or the target is a folder.
     pub fn open(path: &Path) -> anyhow::Result<Self> {
         if path == Path::new("-") {
             return Ok(Self::Stdout(stdout()));
         }
         match path.metadata() {
             Ok(metadata) if metadata.is_dir() => {
-                bail!("{} is a folder: name a file by --output", path.display())
+                bail!(
+                    "can't write to {}: it is a folder; name a file with --output",
+                    path.display()
+                )
             }
             Ok(metadata) if !metadata.is_file() => {
                 let file = File::options().write(true).open(path);
                 return Ok(Self::Special(
-                    file.with_context(|| path.display().to_string())?,
+                    file.with_context(|| format!("can't open {}", path.display()))?,
                 ));
             }
             _ => {}
@@ -44,15 +49,15 @@ impl Output {
             .prefix(".interplanar-")
             .tempfile_in(folder);
         Ok(Self::File(
-            file.with_context(|| folder.display().to_string())?,
+            file.with_context(|| format!("can't create a file in {}", folder.display()))?,
             path.to_owned(),
         ))
     }
 
-    /// All is there, also after a power cut: it may be a stick that is pulled next.
+    /// Completes the file, syncs it to disk and gives it its name. It survives a power failure.
     ///
     /// # Errors
-    /// It can't be written or renamed.
+    /// The file can't be written or renamed.
     pub fn finish(mut self) -> anyhow::Result<()> {
         self.flush()?;
         if let Self::File(file, path) = self {
@@ -60,7 +65,7 @@ impl Output {
             file.as_file().set_permissions(mode)?;
             file.as_file().sync_all()?;
             file.persist(&path)
-                .with_context(|| path.display().to_string())?;
+                .with_context(|| format!("can't rename the download to {}", path.display()))?;
         }
         Ok(())
     }

@@ -1,22 +1,23 @@
-//! What a person names.
+//! What a user names on the command line.
 
 use anyhow::{anyhow, bail};
 use interplanar_core::cid::{self, IpfsUrl};
 use interplanar_core::store_path::{HASH_PART, StorePath};
 
-/// Something to get.
+/// Something to download.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Target {
-    /// A file or directory of IPFS.
+    /// A file or directory on IPFS.
     Ipfs(IpfsUrl),
     /// A store item, by the hash part of its path.
     Item(String),
-    /// What is inside a store item: its hash part, and the path there.
+    /// A file inside a store item: the item's hash part, and the path inside.
     Inside(String, String),
 }
 
 impl Target {
-    /// The hash part and the path inside of a store item, if one was named: in itself or beside it.
+    /// Returns the hash part and the path inside of a store item. The path comes from the target
+    /// itself, from the separate argument, or from both.
     #[must_use]
     pub fn inside(&self, beside: Option<&str>) -> Option<(&str, Option<String>)> {
         match self {
@@ -33,8 +34,8 @@ impl Target {
 impl std::str::FromStr for Target {
     type Err = anyhow::Error;
 
-    /// `ipfs://CID[/PATH]`, `ipfs:CID`, `/ipfs/CID[/PATH]`, a CID, a store path or its base name, with a path inside perhaps, or the 32 characters
-    /// of its hash.
+    /// Parses `ipfs://CID[/PATH]`, `ipfs:CID`, `/ipfs/CID[/PATH]`, a CID, a store path or its base
+    /// name, optionally followed by a path inside, or a hash part.
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         let lower = text.get(..5).map(str::to_ascii_lowercase);
         if lower.as_deref() == Some("ipfs:") || text.starts_with("/ipfs/") {
@@ -59,7 +60,7 @@ impl std::str::FromStr for Target {
         match cid::parse(text) {
             Ok(cid) => Ok(Self::Ipfs(IpfsUrl::new(cid))),
             Err(_) => bail!(
-                "\"{text}\" is neither an ipfs:// URL, a CID, a store path nor the hash of one"
+                "\"{text}\" is not an ipfs:// URL, a CID, a store path or the hash part of one"
             ),
         }
     }
@@ -73,7 +74,7 @@ mod tests {
     const HASH: &str = "zvknnn6gzcjdyb9hn5ffp4sx1ncjp45r";
 
     #[test]
-    fn every_form_is_understood() {
+    fn every_form_is_parsed() {
         let ipfs = Target::Ipfs(IpfsUrl::new(cid::parse(CID).unwrap()));
         for text in [
             CID.to_owned(),

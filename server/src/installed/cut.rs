@@ -1,62 +1,63 @@
-//! Cuts an installed item as publishers cut.
+//! Cuts an installed item into pieces, with the same rules as publishers.
 
-use super::pieces::Piece;
+use super::piece_list::IndexedPiece;
 use super::{Candidate, IndexError};
 use interplanar_core::dedup::{Cut, Cutter, Parameters, References};
 use interplanar_core::hash::Sha256;
 use interplanar_core::store_path::HASH_PART;
 use std::io::{self, Write};
 
-/// The pieces of an item. `go_on` is asked every 256 KiB or so, and may take its time.
+/// Returns the pieces of an item. Calls `keep_going` about every 256 KiB; it may block, and `false`
+/// stops the cutting.
 pub(super) fn cut(
     candidate: &Candidate,
     parameters: &Parameters,
-    go_on: &mut dyn FnMut() -> bool,
-) -> Result<Vec<Piece>, IndexError> {
+    keep_going: &mut dyn FnMut() -> bool,
+) -> Result<Vec<IndexedPiece>, IndexError> {
     let item = &candidate.item;
     let names = item
         .references
         .iter()
         .filter_map(|name| name.get(..HASH_PART));
     let references = References::new(names.chain([item.store_path.hash_part()]));
-    let mut cutting = Cutting {
+    let mut writer = CuttingWriter {
         cutter: Cutter::new(*parameters, references.unwrap_or_default()),
         pieces: Vec::new(),
         size: 0,
-        go_on,
-        why: None,
+        keep_going,
+        error: None,
     };
-    let dumped = candidate.store.dump(item, &mut cutting);
-    if let Some(why) = cutting.why {
-        return Err(why);
+    let dumped = candidate.store.dump(item, &mut writer);
+    if let Some(error) = writer.error {
+        return Err(error);
     }
     dumped?;
-    cutting.cutter.finish()?;
-    if cutting.size != item.nar_size {
+    writer.cutter.finish()?;
+    if writer.size != item.nar_size {
         return Err(IndexError::Altered);
     }
-    Ok(cutting.pieces)
+    Ok(writer.pieces)
 }
 
-struct Cutting<'g> {
+struct CuttingWriter<'g> {
     cutter: Cutter,
-    pieces: Vec<Piece>,
+    pieces: Vec<IndexedPiece>,
     size: u64,
-    go_on: &'g mut dyn FnMut() -> bool,
-    /// Why it was given up, which the dump can't tell.
-    why: Option<IndexError>,
+    keep_going: &'g mut dyn FnMut() -> bool,
+    /// Why cutting stopped; `dump` returns only an I/O error.
+    error: Option<IndexError>,
 }
 
-impl Cutting<'_> {
+impl CuttingWriter<'_> {
     fn push(&mut self, mut input: &[u8]) -> Result<(), IndexError> {
-        if !(self.go_on)() {
+        if !(self.keep_going)() {
             return Err(IndexError::Stopped);
         }
         while let Some(cut) = self.cutter.push(&mut input)? {
             let Cut::Piece(piece) = cut else { continue };
             let length = u32::try_from(piece.data.len()).map_err(io::Error::other)?;
             self.size += u64::from(length);
-            self.pieces.push(Piece {
+            self.pieces.push(IndexedPiece {
                 plain: Sha256::of(&piece.data),
                 offset: piece.offset,
                 length,
@@ -66,13 +67,13 @@ impl Cutting<'_> {
     }
 }
 
-impl Write for Cutting<'_> {
+impl Write for CuttingWriter<'_> {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         match self.push(bytes) {
             Ok(()) => Ok(bytes.len()),
-            Err(why) => {
-                self.why = Some(why);
-                Err(io::Error::other("given up"))
+            Err(error) => {
+                self.error = Some(error);
+                Err(io::Error::other("cutting was stopped"))
             }
         }
     }

@@ -1,14 +1,17 @@
-//! Indexes the stores in the background.
+//! Indexes the installed items in the background.
 //!
 //! ```text
-//! stamps of the stores ─ another one? ─► all valid items, newest first ─┬─ not in the index ─► cut ─► index, until it is full
-//!          ▲ every 10 s                                                 └─ in the index, not valid ─► forgotten
+//! stamps of the stores ─ changed? ─► all valid items, newest first
+//!          ▲ every 10 s                ├─ not in the index ─► cut ─► index, until it is full
+//!                                      └─ in the index, no longer valid ─► removed
 //! ```
-//! One thread, of the lowest priority that still gets on where all processors are busy; the kernel derives the priority of its reading from that. It rests
-//! while NARs are served. Derivations and NARs under [`MIN_ITEM`] are left out: such a one is a piece or two, and as soon fetched as found.
+//! One thread does this, with the lowest priority that still makes progress on a busy machine. The
+//! kernel derives its I/O priority from that. It pauses while NARs are served. Derivations and NARs
+//! under [`MIN_ITEM`] are not indexed: they have a piece or two, and fetching them costs no more
+//! than finding them.
 
 use super::cut::cut;
-use super::index::{Entry, Listed, cut_by};
+use super::index::{IndexEntry, ListedItem, parameters_id};
 use super::{Candidate, IndexError, Installed};
 use crate::store::{Brief, Source, Stamp};
 use interplanar_core::dedup::Parameters;
@@ -21,37 +24,38 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-/// Bytes of the smallest NAR that is indexed.
+/// The smallest NAR that is indexed, in bytes.
 pub(super) const MIN_ITEM: u64 = 64 << 10;
-/// How nice the thread is: the kernel's lowest priority of reading begins here, and at 19 a busy machine would give it next to no time.
+/// Nice value of the thread. The kernel's lowest I/O priority starts here; at 19, a busy machine
+/// would give it almost no time.
 const NICE: i32 = 15;
-/// How often the stores are looked at.
-const LOOK_EVERY: Duration = Duration::from_secs(10);
-/// How often the log says how far it is.
-const SAY_EVERY: Duration = Duration::from_secs(60);
+/// Time between two checks for changed stores.
+const CHECK_INTERVAL: Duration = Duration::from_secs(10);
+/// Time between two progress messages in the log.
+const LOG_INTERVAL: Duration = Duration::from_secs(60);
 /// Rows that are read at once.
 const PAGE: u32 = 1000;
-/// Items of a store that are looked at, the newest; what is older finds no room anyway.
+/// Newest items of a store that are considered. Older ones would not fit in the index.
 const MAX_ITEMS: usize = 500_000;
-/// Items that can't be read and are remembered, so that they aren't tried time and again.
+/// Unreadable items that are remembered, so that they aren't tried again.
 const MAX_UNREADABLE: usize = 10_000;
 
-/// How far the background work is.
+/// Progress of the background indexing.
 #[derive(Debug, Default)]
 pub struct Progress {
     /// Items in the index.
     pub items: AtomicU64,
-    /// Bytes of its file.
+    /// Size of the index file, in bytes.
     pub bytes: AtomicU64,
-    /// Items that are still to be cut.
+    /// Items that are not indexed yet.
     pub waiting: AtomicU64,
-    /// NAR bytes that were cut since the start.
+    /// Bytes of NARs that were cut since the start.
     pub cut: AtomicU64,
-    /// Items that were forgotten since they are not installed any more.
+    /// Items removed from the index because they are no longer installed.
     pub gone: AtomicU64,
 }
 
-/// The running work; it ends with this.
+/// The running indexer. Dropping it stops the thread.
 pub struct Indexer {
     installed: Arc<Installed>,
     thread: Option<JoinHandle<()>>,
@@ -59,12 +63,12 @@ pub struct Indexer {
 
 impl Indexer {
     pub(super) fn start(installed: Arc<Installed>) -> io::Result<Self> {
-        let mut work = Work {
+        let mut worker = IndexerThread {
             installed: Arc::clone(&installed),
             unreadable: HashSet::new(),
         };
         let thread = std::thread::Builder::new().name("indexing".to_owned());
-        let thread = thread.spawn(move || work.run())?;
+        let thread = thread.spawn(move || worker.run())?;
         Ok(Self {
             installed,
             thread: Some(thread),
@@ -74,136 +78,145 @@ impl Indexer {
 
 impl Drop for Indexer {
     fn drop(&mut self) {
-        self.installed.quiet.stop();
+        self.installed.pause.stop();
         if let Some(thread) = self.thread.take()
             && thread.join().is_err()
         {
-            tracing::error!("the indexing of installed items has panicked");
+            tracing::error!("the thread that indexes installed items has panicked");
         }
     }
 }
 
-struct Work {
+struct IndexerThread {
     installed: Arc<Installed>,
     unreadable: HashSet<StorePath>,
 }
 
-impl Work {
+impl IndexerThread {
     fn run(&mut self) {
         if let Err(error) = rustix::process::setpriority_process(None, NICE) {
-            tracing::debug!(%error, "the priority of indexing can't be lowered");
+            tracing::debug!(%error, "can't lower the priority of the indexing thread");
         }
         if let Err(error) = self.installed.own.check() {
-            tracing::warn!(%error, "the index of installed items can't be checked");
+            tracing::warn!(%error, "can't check the index of installed items");
         }
         let mut seen = None;
         loop {
             let stamps = self.installed.stores.stamps();
-            let dropped = self.installed.own.take_dropped();
+            let dropped = self.installed.own.take_needs_reindex();
             if dropped || seen.as_ref() != Some(&stamps) {
                 match self.pass(&stamps) {
                     Ok(true) => seen = Some(stamps),
                     Ok(false) => continue,
                     Err(IndexError::Stopped) => return,
-                    Err(error) => tracing::warn!(%error, "installed items can't be indexed now"),
+                    Err(error) => {
+                        tracing::warn!(%error, "can't index installed items now; retrying")
+                    }
                 }
             }
-            if !self.installed.quiet.rest(LOOK_EVERY) {
+            if !self.installed.pause.rest(CHECK_INTERVAL) {
                 return;
             }
         }
     }
 
-    /// Takes in what is missing, and forgets what is gone. False where the stores have changed meanwhile: then the newest come first again.
+    /// Adds missing items to the index and removes deleted ones. Returns `false` if the stores
+    /// changed meanwhile; the next pass then starts with the newest items.
     fn pass(&mut self, stamps: &[Stamp]) -> Result<bool, IndexError> {
-        let cut_by = cut_by(&Parameters::default());
-        let mut known = self.known(cut_by)?;
+        let parameters_id = parameters_id(&Parameters::default());
+        let mut indexed_items = self.indexed_items(parameters_id)?;
         let mut missing = Vec::new();
         for store in self.installed.stores.all() {
-            self.compare(&store, &mut known, &mut missing)?;
+            self.compare(&store, &mut indexed_items, &mut missing)?;
         }
-        self.forget(known)?;
-        self.note_extent();
-        // Of all stores the newest.
+        self.forget(indexed_items)?;
+        self.update_size();
+        // The newest items of all stores come first.
         missing.sort_by_key(|(brief, _)| std::cmp::Reverse(brief.registered));
         let count = missing.len();
         if count > 0 {
             tracing::info!(items = count, "indexing installed items");
         }
-        let (begun, mut said, mut looked) = (Instant::now(), Instant::now(), Instant::now());
+        let (started, mut last_message, mut last_check) =
+            (Instant::now(), Instant::now(), Instant::now());
         for (done, (brief, store)) in missing.into_iter().enumerate() {
             let waiting = (count - done) as u64;
             self.installed
                 .progress
                 .waiting
                 .store(waiting, Ordering::Relaxed);
-            if said.elapsed() > SAY_EVERY {
-                said = Instant::now();
+            if last_message.elapsed() > LOG_INTERVAL {
+                last_message = Instant::now();
                 tracing::info!(waiting, "indexing installed items");
             }
-            if looked.elapsed() > LOOK_EVERY {
-                looked = Instant::now();
+            if last_check.elapsed() > CHECK_INTERVAL {
+                last_check = Instant::now();
                 if self.installed.stores.stamps() != stamps {
                     return Ok(false);
                 }
             }
-            if !self.take_in(&brief, store, cut_by)? {
+            if !self.index_item(&brief, store, parameters_id)? {
                 tracing::info!(
                     left_out = waiting,
-                    "the index of installed items is full: --index-size makes it larger"
+                    "the index of installed items is full; use --index-size to enlarge it"
                 );
                 break;
             }
         }
         self.installed.progress.waiting.store(0, Ordering::Relaxed);
-        self.note_extent();
+        self.update_size();
         if count > 0 {
             let items = self.installed.progress.items.load(Ordering::Relaxed);
-            let seconds = begun.elapsed().as_secs();
-            tracing::info!(items, seconds, "installed items are indexed");
+            let seconds = started.elapsed().as_secs();
+            tracing::info!(items, seconds, "indexed all installed items");
         }
         Ok(true)
     }
 
-    /// What is in the index, by path: cut as it is now, or otherwise.
-    fn known(&self, cut_by: i64) -> Result<HashMap<String, Option<Sha256>>, IndexError> {
-        let (mut known, mut after) = (HashMap::new(), 0);
+    /// Returns the indexed items by path. The value is the NarHash if the item was cut with the
+    /// current parameters.
+    fn indexed_items(
+        &self,
+        parameters_id: i64,
+    ) -> Result<HashMap<String, Option<Sha256>>, IndexError> {
+        let (mut indexed_items, mut after) = (HashMap::new(), 0);
         loop {
-            let page = self.installed.own.look().page(after, PAGE)?;
+            let page = self.installed.own.reader().page(after, PAGE)?;
             let Some(last) = page.last() else {
-                return Ok(known);
+                return Ok(indexed_items);
             };
             after = last.id;
-            for Listed {
+            for ListedItem {
                 path,
                 cut,
                 nar_hash,
                 ..
             } in page
             {
-                let current = nar_hash.filter(|_| cut == cut_by);
-                let known = known.entry(path).or_insert(current);
-                *known = known.or(current);
+                let current = nar_hash.filter(|_| cut == parameters_id);
+                let indexed_items = indexed_items.entry(path).or_insert(current);
+                *indexed_items = indexed_items.or(current);
             }
         }
     }
 
-    /// Takes the valid items of a store out of `known`, and notes which are missing there.
+    /// Removes the valid items of a store from `indexed_items`, and adds those that are missing there to
+    /// `missing`.
     fn compare(
         &self,
         store: &Arc<dyn Source>,
-        known: &mut HashMap<String, Option<Sha256>>,
+        indexed_items: &mut HashMap<String, Option<Sha256>>,
         missing: &mut Vec<(Brief, Arc<dyn Source>)>,
     ) -> Result<(), IndexError> {
-        let (mut before, mut looked_at) = (None, 0);
-        while looked_at < MAX_ITEMS {
+        let (mut before, mut seen_items) = (None, 0);
+        while seen_items < MAX_ITEMS {
             let page = store.briefs(MIN_ITEM, before, PAGE as usize)?;
             let Some(last) = page.last() else { break };
             before = Some(last.order);
-            looked_at += page.len();
+            seen_items += page.len();
             for brief in page {
                 let is_known =
-                    known.remove(brief.store_path.as_str()) == Some(Some(brief.nar_hash));
+                    indexed_items.remove(brief.store_path.as_str()) == Some(Some(brief.nar_hash));
                 if !is_known && !self.unreadable.contains(&brief.store_path) {
                     missing.push((brief, Arc::clone(store)));
                 }
@@ -212,20 +225,23 @@ impl Work {
         Ok(())
     }
 
-    /// Forgets items that no store has any more.
-    fn forget(&self, known: HashMap<String, Option<Sha256>>) -> Result<(), IndexError> {
+    /// Removes items from the index that no store has any more.
+    fn forget(&self, indexed_items: HashMap<String, Option<Sha256>>) -> Result<(), IndexError> {
         let stores = &self.installed.stores;
-        for path in known.into_keys() {
+        for path in indexed_items.into_keys() {
             let parsed = StorePath::parse(&path).ok();
             let store = parsed.as_ref().and_then(|path| stores.of(path));
             let is_valid = match (parsed, store) {
-                // Small ones are not in the list.
+                // Small items are not in the store's list.
                 (Some(path), Some(store)) => store.find_path(&path)?.is_some(),
-                (Some(_), None) => stores.are_in_doubt(),
+                (Some(_), None) => stores.any_unreadable(),
                 (None, _) => false,
             };
             if !is_valid {
-                tracing::debug!(path, "not installed any more");
+                tracing::debug!(
+                    path,
+                    "removing an item from the index: it is no longer installed"
+                );
                 self.installed.own.drop_item(&path)?;
                 self.installed.progress.gone.fetch_add(1, Ordering::Relaxed);
             }
@@ -233,53 +249,53 @@ impl Work {
         Ok(())
     }
 
-    /// Cuts an item and notes it; false when there is no room for it.
-    fn take_in(
+    /// Cuts an item and adds it to the index. Returns `false` if it doesn't fit.
+    fn index_item(
         &mut self,
         brief: &Brief,
         store: Arc<dyn Source>,
-        cut_by: i64,
+        parameters_id: i64,
     ) -> Result<bool, IndexError> {
         let rank = i64::try_from(brief.registered).unwrap_or(i64::MAX);
         if !self.installed.own.has_room(brief.nar_size, rank)? {
             return Ok(false);
         }
-        // It may be gone again.
+        // The item may have been deleted meanwhile.
         let Some(item) = store.find_path(&brief.store_path)? else {
             return Ok(true);
         };
-        let quiet = Arc::clone(&self.installed.quiet);
+        let pause = Arc::clone(&self.installed.pause);
         let candidate = Candidate { store, item };
-        let pieces = match cut(&candidate, &Parameters::default(), &mut || quiet.wait()) {
+        let pieces = match cut(&candidate, &Parameters::default(), &mut || pause.wait()) {
             Ok(pieces) => pieces,
             Err(IndexError::Stopped) => return Err(IndexError::Stopped),
             Err(error) => {
                 let item = brief.store_path.as_str();
-                tracing::debug!(item, %error, "an installed item can't be indexed");
+                tracing::debug!(item, %error, "can't index an installed item");
                 if self.unreadable.len() < MAX_UNREADABLE {
                     self.unreadable.insert(brief.store_path.clone());
                 }
                 return Ok(true);
             }
         };
-        let entry = Entry {
+        let entry = IndexEntry {
             path: &brief.store_path,
             nar_hash: &candidate.item.nar_hash,
-            cut: cut_by,
+            cut: parameters_id,
             rank,
         };
         let progress = &self.installed.progress;
         progress.cut.fetch_add(brief.nar_size, Ordering::Relaxed);
-        let is_room = self.installed.own.put(&entry, &pieces)?;
-        self.note_extent();
-        Ok(is_room)
+        let fits = self.installed.own.put(&entry, &pieces)?;
+        self.update_size();
+        Ok(fits)
     }
 
-    fn note_extent(&self) {
-        if let Ok(extent) = self.installed.own.look().extent() {
+    fn update_size(&self) {
+        if let Ok(size) = self.installed.own.reader().size() {
             let progress = &self.installed.progress;
-            progress.items.store(extent.items, Ordering::Relaxed);
-            progress.bytes.store(extent.bytes, Ordering::Relaxed);
+            progress.items.store(size.items, Ordering::Relaxed);
+            progress.bytes.store(size.bytes, Ordering::Relaxed);
         }
     }
 }

@@ -1,37 +1,39 @@
-//! Which pieces of a NAR are in store items that are installed already.
+//! Finds pieces of a NAR in store items that are already installed.
 //!
 //! ```text
-//! stores ─► indexer, in the background: items newest first, cut as publishers cut ─► index ─┐
-//! the item that is wanted ─┬─► items of the same package, cut now if need be ───────────────┼─► Pieces: item, offset, length
-//!                          └─► its chunk index: the pieces that are looked for ─────────────┘
+//! stores ─► background indexer: cuts items like publishers do, newest first ─► index ─┐
+//! wanted item ─┬─► installed items of the same package, cut now if not indexed ───────┼─► pieces
+//!              └─► its chunk index: the wanted pieces ────────────────────────────────┘
 //! ```
-//! `proxy` keeps the index ([`Installed::start`]) in `<cache>/installed/index.sqlite`; `get` and `substitute` read it beside it. What isn't indexed yet
-//! of the same package is cut when an item is wanted, for [`MAX_WAIT`] at most: then the first byte goes out without it.
+//! `proxy` keeps the index ([`Installed::start`]) in `<cache>/installed/index.sqlite`; `get` and
+//! `substitute` read it too. Items of the same package that are not indexed yet are cut on demand.
+//! This delays the first byte of a NAR by at most [`MAX_WAIT`]; after that the item is not used.
 //!
-//! What an index says is a hint: whoever reads a piece hashes it, since items can be altered on disk, and indexes too.
+//! The index is only a hint, because items and index files can be altered on disk. Every piece is
+//! hashed after reading.
 
-mod alike;
 mod cut;
 mod index;
 mod indexer;
+mod item_reader;
 mod on_demand;
-mod pieces;
-mod quiet;
-mod reader;
+mod pause;
+mod piece_list;
 mod search;
+mod similar;
 mod stores;
 #[cfg(test)]
 mod tests;
 
 pub use indexer::{Indexer, Progress};
-pub use quiet::Busy;
-pub use reader::Reader;
+pub use item_reader::ItemReader;
+pub use pause::PauseGuard;
 
 use crate::store::{Item, Source, SourceError, SourceSpec};
-use index::{Index, Look};
+use index::{Index, IndexReader};
 use interplanar_core::hash::Sha256;
 use interplanar_core::nar::NarError;
-use quiet::Quiet;
+use pause::Pause;
 use std::collections::HashMap;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -39,30 +41,32 @@ use std::sync::Arc;
 use std::time::Duration;
 use stores::Stores;
 
-/// The folder of the index in a proxy's cache folder.
+/// The index folder inside a proxy's cache folder.
 pub const FOLDER: &str = "installed";
-/// Bytes that the index may take if nothing else is said: some 800,000 pieces, 200 GB of items.
+/// Default for the size of the index in bytes. It holds some 800,000 pieces, or 200 GB of items.
 pub const MAX_BYTES: u64 = 64 << 20;
 /// How long the first byte of a NAR waits for items that are not indexed yet.
 pub const MAX_WAIT: Duration = Duration::from_secs(1);
-/// The smallest NAR that is compared with items of other packages: to ask costs one round trip, a tenth of what fetching it takes at some 20 Mbit/s.
+/// The smallest NAR, in bytes, that is compared with items of other packages. The comparison costs
+/// one round trip: a tenth of the time to fetch this NAR at some 20 Mbit/s.
 pub const MIN_STRANGER: u64 = 4 << 20;
 
-/// What is installed, and what is kept of it.
+/// Which stores are searched, and how they are indexed.
 #[derive(Debug, Clone)]
 pub struct Config {
-    /// Stores of this machine, there or not.
+    /// Stores of this machine. They may appear later.
     pub stores: Vec<SourceSpec>,
-    /// Bytes of the index.
+    /// Maximum size of the index, in bytes.
     pub max_bytes: u64,
-    /// Whether all of the stores is indexed in the background, or only what is compared.
+    /// Whether all items are indexed in the background. Otherwise only items that are compared with
+    /// a download are indexed.
     pub background: bool,
-    /// Folders of indexes that other processes keep.
+    /// Folders with the indexes of other processes.
     pub others: Vec<PathBuf>,
 }
 
 impl Default for Config {
-    /// No stores.
+    /// Returns a configuration without stores.
     fn default() -> Self {
         Self {
             stores: Vec::new(),
@@ -73,40 +77,40 @@ impl Default for Config {
     }
 }
 
-/// Whether a folder has an index.
+/// Returns whether a folder contains an index.
 #[must_use]
 pub fn is_index(dir: &Path) -> bool {
     dir.join(index::FILE).exists()
 }
 
-/// Where a piece is.
+/// The place of a piece in an installed item.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Spot {
-    /// Which of the items that were looked at.
+pub struct PieceLocation {
+    /// Number of the item in [`FoundPieces::items`].
     pub item: usize,
-    /// Where it starts in the NAR of that item.
+    /// Offset of the piece in the item's NAR, in bytes.
     pub offset: u64,
-    /// Its bytes.
+    /// Length of the piece, in bytes.
     pub length: u32,
 }
 
-/// The stores of this machine, and what is known of their items.
+/// The stores of this machine, and the indexes of their items.
 pub struct Installed {
     stores: Stores,
     own: Arc<Index>,
-    others: Vec<Look>,
-    cutting: on_demand::Cutting,
-    quiet: Arc<Quiet>,
+    others: Vec<IndexReader>,
+    active_cuts: on_demand::ActiveCuts,
+    pause: Arc<Pause>,
     progress: Progress,
 }
 
-/// The pieces of the items that were looked at.
+/// The wanted pieces that installed items have.
 #[derive(Default)]
-pub struct Pieces {
-    /// The items.
+pub struct FoundPieces {
+    /// Items that have pieces.
     pub items: Vec<Candidate>,
-    spots: HashMap<Sha256, Spot>,
-    /// Where they were noted.
+    locations: HashMap<Sha256, PieceLocation>,
+    /// The index that listed the pieces.
     index: Option<Arc<Index>>,
 }
 
@@ -114,7 +118,7 @@ pub struct Pieces {
 #[derive(Clone)]
 pub struct Candidate {
     store: Arc<dyn Source>,
-    /// It.
+    /// The item.
     pub item: Item,
 }
 
@@ -124,18 +128,18 @@ impl std::fmt::Debug for Candidate {
     }
 }
 
-impl Pieces {
-    /// Where the piece with this SHA-256 is.
+impl FoundPieces {
+    /// Returns the place of the piece with this SHA-256.
     #[must_use]
-    pub fn find(&self, plain: &Sha256) -> Option<Spot> {
-        self.spots.get(plain).copied()
+    pub fn find(&self, plain: &Sha256) -> Option<PieceLocation> {
+        self.locations.get(plain).copied()
     }
 
-    /// Forgets what was noted of an item that has not the pieces that it should have. Blocks.
-    pub fn distrust(&self, item: &Candidate) {
+    /// Removes an item from the index after one of its pieces turned out to be wrong. Blocking.
+    pub fn invalidate(&self, item: &Candidate) {
         let Some(index) = &self.index else { return };
-        if let Err(error) = index.distrust(item.item.store_path.as_str()) {
-            tracing::warn!(%error, "the index of installed items can't be written");
+        if let Err(error) = index.invalidate(item.item.store_path.as_str()) {
+            tracing::warn!(%error, "can't write the index of installed items");
         }
     }
 }
@@ -144,44 +148,45 @@ impl Pieces {
 #[non_exhaustive]
 #[derive(Debug, thiserror::Error)]
 pub enum IndexError {
-    /// The item, or the index, can't be read.
+    /// The item or the index can't be read.
     #[error(transparent)]
     Source(#[from] SourceError),
-    /// It is no archive.
+    /// The item is not a valid NAR.
     #[error(transparent)]
     Nar(#[from] NarError),
-    /// It has changed since it was registered.
-    #[error("its files are not those that were registered")]
+    /// The item was altered after it was registered in the store.
+    #[error("its files were altered after it was registered in the store")]
     Altered,
-    /// The index can't be kept.
+    /// The index can't be written.
     #[error(transparent)]
     Io(#[from] io::Error),
-    /// There was no time for it.
-    #[error("it was given up, since the program ends")]
+    /// Indexing was stopped.
+    #[error("indexing was stopped because the program is ending")]
     Stopped,
 }
 
 impl Installed {
-    /// The stores of a configuration, and the index in a folder. Blocks.
+    /// Opens the index in `dir`, for the stores of a configuration. Blocking.
     ///
     /// # Errors
-    /// The index can't be used, or made.
+    /// The index can't be opened or created.
     pub fn open(config: &Config, dir: &Path) -> Result<Self, IndexError> {
         let mut installed = Self::of(Vec::new(), dir, config.max_bytes)?;
         installed.stores = Stores::new(Vec::new(), config.stores.clone());
         let others = config.others.iter().filter_map(|dir| {
-            let look = Look::open(dir);
-            look.map_err(|error| tracing::debug!(%error, "the proxy's index can't be read"))
+            let reader = IndexReader::open(dir);
+            reader
+                .map_err(|error| tracing::debug!(%error, "can't read the proxy's index"))
                 .ok()
         });
         installed.others = others.collect();
         Ok(installed)
     }
 
-    /// Open stores, and the index in a folder, of so many bytes at most. Blocks.
+    /// Opens the index in `dir`, with at most `max_bytes` bytes, for open stores. Blocking.
     ///
     /// # Errors
-    /// As [`Self::open`].
+    /// See [`Self::open`].
     pub fn of(
         stores: Vec<Arc<dyn Source>>,
         dir: &Path,
@@ -191,40 +196,41 @@ impl Installed {
             stores: Stores::new(stores, Vec::new()),
             own: Arc::new(Index::open(dir, max_bytes)?),
             others: Vec::new(),
-            cutting: on_demand::Cutting::default(),
-            quiet: Arc::default(),
+            active_cuts: on_demand::ActiveCuts::default(),
+            pause: Arc::default(),
             progress: Progress::default(),
         })
     }
 
-    /// Indexes all of the stores in the background, until the handle is dropped.
+    /// Indexes all stores in the background until the returned handle is dropped.
     ///
     /// # Errors
-    /// There is no thread for it.
+    /// The thread can't be started.
     pub fn start(self: &Arc<Self>) -> io::Result<Indexer> {
         Indexer::start(Arc::clone(self))
     }
 
-    /// Keeps the background work quiet.
+    /// Pauses the background indexing while the returned guard exists.
     #[must_use]
-    pub fn busy(&self) -> Busy {
-        Busy::new(&self.quiet)
+    pub fn pause_indexing(&self) -> PauseGuard {
+        PauseGuard::new(&self.pause)
     }
 
-    /// How far the background work is.
+    /// Returns the progress of the background indexing.
     #[must_use]
     pub fn progress(&self) -> &Progress {
         &self.progress
     }
 
-    /// Whether items of other packages can be found for a NAR of this size, and it is worth asking. Blocks.
+    /// Returns whether it is worth searching items of other packages for a NAR of this size.
+    /// Blocking.
     #[must_use]
     pub fn knows_others(&self, nar_size: u64) -> bool {
-        let mut looks = self.looks();
-        nar_size >= MIN_STRANGER && looks.any(|look| matches!(look.is_empty(), Ok(false)))
+        let mut readers = self.readers();
+        nar_size >= MIN_STRANGER && readers.any(|reader| matches!(reader.is_empty(), Ok(false)))
     }
 
-    fn looks(&self) -> impl Iterator<Item = &Look> {
-        std::iter::once(self.own.look()).chain(&self.others)
+    fn readers(&self) -> impl Iterator<Item = &IndexReader> {
+        std::iter::once(self.own.reader()).chain(&self.others)
     }
 }

@@ -1,8 +1,8 @@
-//! Cuts what is needed now, as long as somebody can wait for it.
+//! Cuts items on demand, for a download that waits for them.
 
 use super::cut::cut;
-use super::index::{Entry, cut_by};
-use super::pieces::Piece;
+use super::index::{IndexEntry, parameters_id};
+use super::piece_list::IndexedPiece;
 use super::{Candidate, IndexError, Installed};
 use crate::unix_time;
 use interplanar_core::dedup::Parameters;
@@ -11,37 +11,37 @@ use std::sync::mpsc::sync_channel;
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::time::Instant;
 
-/// Items that are cut at once for those who wait; others do without.
+/// Items that are cut on demand at once. Further ones are not used.
 const MAX_AT_ONCE: usize = 2;
 
-/// What is being cut: store paths, and by what.
+/// Items that are being cut now.
 #[derive(Default)]
-pub(super) struct Cutting {
+pub(super) struct ActiveCuts {
     now: Mutex<HashSet<Key>>,
     done: Condvar,
 }
 
 type Key = (String, i64);
 
-/// Whether somebody cuts it now.
-enum Turn {
-    /// The caller shall.
-    Ours,
-    /// Somebody did meanwhile.
+/// Result of asking to cut an item.
+enum Claim {
+    /// The caller must cut it.
+    Claimed,
+    /// Another thread has cut it meanwhile.
     Done,
-    /// It isn't to be had in time.
-    No,
+    /// It can't be cut in time.
+    Unavailable,
 }
 
-impl Cutting {
-    fn begin(&self, key: &Key, deadline: Instant) -> Turn {
+impl ActiveCuts {
+    fn begin(&self, key: &Key, deadline: Instant) -> Claim {
         let mut now = self.now.lock().unwrap_or_else(PoisonError::into_inner);
         if !now.contains(key) {
             if now.len() >= MAX_AT_ONCE {
-                return Turn::No;
+                return Claim::Unavailable;
             }
             now.insert(key.clone());
-            return Turn::Ours;
+            return Claim::Claimed;
         }
         let left = deadline.saturating_duration_since(Instant::now());
         let waited = self
@@ -49,8 +49,8 @@ impl Cutting {
             .wait_timeout_while(now, left, |now| now.contains(key));
         let (now, _) = waited.unwrap_or_else(PoisonError::into_inner);
         match now.contains(key) {
-            true => Turn::No,
-            false => Turn::Done,
+            true => Claim::Unavailable,
+            false => Claim::Done,
         }
     }
 
@@ -62,53 +62,61 @@ impl Cutting {
 }
 
 impl Installed {
-    /// The pieces of an item that isn't in the index, if they can be had until then. It is cut to its end in any case, so that the next one finds it.
+    /// Returns the pieces of an item that is not indexed, if they are ready before `deadline`. The
+    /// item is cut to its end in any case, so that the next download finds it.
     pub(super) fn cut_until(
         self: &Arc<Self>,
         candidate: &Candidate,
         parameters: &Parameters,
         deadline: Instant,
-    ) -> Option<Vec<Piece>> {
-        let key = (candidate.item.store_path.to_string(), cut_by(parameters));
-        match self.cutting.begin(&key, deadline) {
-            Turn::Ours => {}
-            Turn::Done => return self.noted(candidate, key.1),
-            Turn::No => return None,
+    ) -> Option<Vec<IndexedPiece>> {
+        let key = (
+            candidate.item.store_path.to_string(),
+            parameters_id(parameters),
+        );
+        match self.active_cuts.begin(&key, deadline) {
+            Claim::Claimed => {}
+            Claim::Done => return self.indexed_pieces(candidate, key.1),
+            Claim::Unavailable => return None,
         }
         let (sender, receiver) = sync_channel(1);
         let (this, candidate, parameters) = (Arc::clone(self), candidate.clone(), *parameters);
-        let ended = key.clone();
+        let finished = key.clone();
         let work = move || {
-            let pieces = this.cut_and_note(&candidate, &parameters);
-            this.cutting.end(&ended);
-            // Nobody may wait any more.
+            let pieces = this.cut_and_index(&candidate, &parameters);
+            this.active_cuts.end(&finished);
+            // The receiver may have stopped waiting.
             let _ = sender.send(pieces);
         };
         let thread = std::thread::Builder::new().name("cutting".to_owned());
         if let Err(error) = thread.spawn(work) {
-            tracing::warn!(%error, "no thread to cut an installed item");
-            self.cutting.end(&key);
+            tracing::warn!(%error, "can't start a thread to cut an installed item");
+            self.active_cuts.end(&key);
             return None;
         }
         let left = deadline.saturating_duration_since(Instant::now());
         receiver.recv_timeout(left).ok().flatten()
     }
 
-    fn cut_and_note(&self, candidate: &Candidate, parameters: &Parameters) -> Option<Vec<Piece>> {
+    fn cut_and_index(
+        &self,
+        candidate: &Candidate,
+        parameters: &Parameters,
+    ) -> Option<Vec<IndexedPiece>> {
         let item = candidate.item.store_path.as_str();
         let pieces = cut(candidate, parameters, &mut || true)
-            .map_err(|error| tracing::warn!(item, %error, "an installed item can't be compared"))
+            .map_err(|error| tracing::warn!(item, %error, "can't cut an installed item"))
             .ok()?;
-        let entry = Entry {
+        let entry = IndexEntry {
             path: &candidate.item.store_path,
             nar_hash: &candidate.item.nar_hash,
-            cut: cut_by(parameters),
+            cut: parameters_id(parameters),
             rank: i64::try_from(unix_time::now()).unwrap_or(i64::MAX),
         };
         match self.own.put(&entry, &pieces) {
             Ok(true) => {}
-            Ok(false) => tracing::debug!(item, "the index has no room for it"),
-            Err(error) => tracing::warn!(item, %error, "the index can't be written"),
+            Ok(false) => tracing::debug!(item, "the index has no space for the item"),
+            Err(error) => tracing::warn!(item, %error, "can't write the index"),
         }
         Some(pieces)
     }

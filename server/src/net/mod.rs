@@ -1,4 +1,4 @@
-//! HTTP, both ways: the server loop, bodies, and the client that drives the fetch engine.
+//! HTTP server and client: the server loop, bodies, and the driver of the fetch engine.
 
 pub mod client;
 pub mod server;

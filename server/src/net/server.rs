@@ -1,9 +1,10 @@
 //! The HTTP/1 server loop that `publish`, `proxy` and the gateway share.
 //!
-//! A [`Handler`] gets the head of each request and gives a response; everything that a stranger on the network could use to hold the
-//! process up is bounded here by [`Limits`]: the size of a head, the time to send it, idle connections, clients that stop reading, the
-//! number of connections. Bodies of requests are never read. `HEAD` is handled here: handlers answer as to `GET`, and the body is dropped while
-//! its length stays. A handler that panics gives a 500.
+//! A [`Handler`] gets the head of each request and returns a response. [`Limits`] bounds everything
+//! that a client could use to block the process: the size of a head, the time to send it, idle
+//! connections, clients that stop reading, and the number of connections. Request bodies are never
+//! read. For `HEAD`, handlers answer like for `GET`; the server drops the body and keeps its
+//! length. If a handler panics, the response is a 500.
 //!
 //! ```no_run
 //! use interplanar_server::net::server::{self, Handler, Limits, Request, Response};
@@ -50,39 +51,40 @@ use tokio::task::JoinSet;
 pub use body::{Body, Gone, Sender, channel, empty, from_blocking, from_stream, whole};
 pub use respond::{full, method_not_allowed, not_found, stream, text};
 
-/// The head of a request. Its extensions hold a [`Peer`].
+/// The head of a request. Its extensions contain a [`Peer`].
 pub type Request = http::Request<()>;
 /// A response; see [`full`], [`stream`] and [`channel`] for its body.
 pub type Response = http::Response<Body>;
-/// Ends a server when cancelled; clones cancel together.
+/// Stops a server when cancelled. Clones are cancelled together.
 pub type Shutdown = tokio_util::sync::CancellationToken;
 
 /// The address of the client, in the extensions of a [`Request`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Peer(pub SocketAddr);
 
-/// Answers requests, many at a time.
+/// Answers requests, many at once.
 pub trait Handler: Send + Sync + 'static {
-    /// Answers one request of any method. A `HEAD` request is answered as the `GET` it stands for; the body is dropped by the server.
+    /// Answers one request of any method. For `HEAD`, return the response to `GET`; the server
+    /// drops its body.
     fn handle(&self, request: Request) -> BoxFuture<'_, Response>;
 }
 
-/// What a client may take of the server.
+/// Limits for clients.
 #[derive(Debug, Clone)]
 pub struct Limits {
-    /// Bytes of a request line with its headers.
+    /// Maximum bytes of a request line with its headers.
     pub head_bytes: usize,
-    /// Header lines of a request.
+    /// Maximum number of header lines in a request.
     pub headers: usize,
-    /// From the first byte of a head to its last.
+    /// Maximum time from the first byte of a head to its last.
     pub head_time: Duration,
-    /// Between two requests of a connection (and before the first).
+    /// Maximum time between two requests of a connection, and before the first.
     pub idle_time: Duration,
-    /// A client that reads nothing of a response for so long is dropped.
+    /// Time after which a client that reads nothing of a response is disconnected.
     pub stall_time: Duration,
-    /// Open connections; further ones wait in the backlog of the kernel.
+    /// Maximum number of open connections. Further ones wait in the kernel's backlog.
     pub connections: usize,
-    /// How long a shutdown waits for responses under way.
+    /// Time that a shutdown waits for running responses.
     pub grace: Duration,
 }
 
@@ -100,15 +102,15 @@ impl Default for Limits {
     }
 }
 
-/// Listens on every address; port 0 takes a free one, which `local_addr` then tells.
+/// Listens on every address. Port 0 picks a free port; `local_addr` returns it.
 ///
 /// # Errors
-/// The first address that cannot be bound, named in the message.
+/// The first address that can't be bound. The message names it.
 pub async fn bind(addresses: &[SocketAddr]) -> std::io::Result<Vec<TcpListener>> {
     let mut listeners = Vec::with_capacity(addresses.len());
     for address in addresses {
         let listener = TcpListener::bind(address).await.map_err(|error| {
-            std::io::Error::new(error.kind(), format!("cannot listen on {address}: {error}"))
+            std::io::Error::new(error.kind(), format!("can't listen on {address}: {error}; stop the other program or choose another --port"))
         })?;
         tracing::info!("listening on http://{}", listener.local_addr()?);
         listeners.push(listener);
@@ -116,10 +118,10 @@ pub async fn bind(addresses: &[SocketAddr]) -> std::io::Result<Vec<TcpListener>>
     Ok(listeners)
 }
 
-/// Serves one listener until `shutdown`, then lets responses under way end within [`Limits::grace`].
+/// Serves one listener until `shutdown`. Running responses then have [`Limits::grace`] to end.
 ///
 /// # Errors
-/// None today but those of the listener's own set-up; failed accepts are logged and tried again.
+/// None today. Failed accepts are logged and retried.
 pub async fn serve(
     listener: TcpListener,
     handler: Arc<dyn Handler>,
@@ -129,10 +131,10 @@ pub async fn serve(
     serve_all(vec![listener], handler, shutdown, limits).await
 }
 
-/// Serves several listeners with one handler and one set of limits, as [`serve`] does.
+/// Serves several listeners with one handler and one set of limits. See [`serve`].
 ///
 /// # Errors
-/// As [`serve`].
+/// See [`serve`].
 pub async fn serve_all(
     listeners: Vec<TcpListener>,
     handler: Arc<dyn Handler>,
@@ -141,9 +143,9 @@ pub async fn serve_all(
 ) -> std::io::Result<()> {
     let slots = Arc::new(Semaphore::new(limits.connections));
     let limits = Arc::new(limits);
-    let mut accepting = JoinSet::new();
+    let mut accept_tasks = JoinSet::new();
     for listener in listeners {
-        accepting.spawn(accept(
+        accept_tasks.spawn(accept(
             listener,
             Arc::clone(&handler),
             shutdown.clone(),
@@ -151,11 +153,11 @@ pub async fn serve_all(
             Arc::clone(&slots),
         ));
     }
-    while accepting.join_next().await.is_some() {}
+    while accept_tasks.join_next().await.is_some() {}
     Ok(())
 }
 
-/// Accepts until `shutdown`, then waits for the connections of this listener.
+/// Accepts connections until `shutdown`, then waits for those of this listener.
 async fn accept(
     listener: TcpListener,
     handler: Arc<dyn Handler>,
@@ -189,8 +191,8 @@ async fn accept(
                 });
             }
             Err(error) => {
-                // Out of file descriptors, mostly: a pause lets connections end instead of spinning.
-                tracing::warn!(%error, "cannot accept a connection");
+                // Usually the process has no free file descriptors. A pause lets connections end.
+                tracing::warn!(%error, "can't accept a connection");
                 tokio::time::sleep(Duration::from_millis(50)).await;
             }
         }
@@ -198,7 +200,7 @@ async fn accept(
     drop(listener);
     let all = async { while connections.join_next().await.is_some() {} };
     if tokio::time::timeout(limits.grace, all).await.is_err() {
-        tracing::warn!("some responses were cut off by the shutdown");
+        tracing::warn!("the shutdown interrupted some responses");
     }
 }
 
@@ -211,18 +213,18 @@ async fn connection(
     limits: Arc<Limits>,
 ) {
     if let Err(error) = stream.set_nodelay(true) {
-        tracing::debug!(%peer, %error, "no TCP_NODELAY");
+        tracing::debug!(%peer, %error, "can't set TCP_NODELAY");
     }
-    let phase = Arc::new(io::Phase::default());
+    let phase = Arc::new(io::ConnectionPhase::default());
     let service = service_fn(|request: http::Request<Incoming>| {
-        phase.answering();
+        phase.start_answer();
         let (handler, phase) = (Arc::clone(&handler), Arc::clone(&phase));
         async move {
             let response = answer(&*handler, request, peer).await;
             Ok::<_, Infallible>(response.map(|body| phase.until_end_of(body)))
         }
     });
-    let timed = io::Timed::new(
+    let timed = io::TimedStream::new(
         stream,
         Arc::clone(&phase),
         limits.head_time,
@@ -235,25 +237,26 @@ async fn connection(
         .max_buf_size(limits.head_bytes.max(8192))
         .serve_connection(TokioIo::new(timed), service);
     tokio::pin!(serving);
-    let ended = tokio::select! {
-        ended = &mut serving => ended,
+    let result = tokio::select! {
+        result = &mut serving => result,
         () = shutdown.cancelled() => {
             serving.as_mut().graceful_shutdown();
             serving.await
         }
     };
-    if let Err(error) = ended {
-        tracing::debug!(%peer, %error, "connection ended early");
+    if let Err(error) = result {
+        tracing::debug!(%peer, %error, "a connection ended early");
     }
 }
 
-/// One request through the handler: panics become 500, `HEAD` loses its body, the access is logged.
+/// Passes one request to the handler. Turns panics into 500, drops the body for `HEAD`, and logs
+/// the request.
 async fn answer(
     handler: &dyn Handler,
     request: http::Request<Incoming>,
     peer: SocketAddr,
 ) -> Response {
-    let begun = Instant::now();
+    let started = Instant::now();
     let (parts, _unread) = request.into_parts();
     let mut request = Request::from_parts(parts, ());
     request.extensions_mut().insert(Peer(peer));
@@ -268,11 +271,11 @@ async fn answer(
     if method == Method::HEAD {
         response = without_body(response);
     }
-    tracing::debug!(%peer, %method, %uri, status = response.status().as_u16(), ms = begun.elapsed().as_millis(), "answered");
+    tracing::debug!(%peer, %method, %uri, status = response.status().as_u16(), ms = started.elapsed().as_millis(), "answered a request");
     response
 }
 
-/// The answer to `HEAD`: `Content-Length` as `GET` would have it, and no body.
+/// Makes the response to `HEAD`: the `Content-Length` of `GET`, without a body.
 fn without_body(response: Response) -> Response {
     let (mut parts, body) = response.into_parts();
     let length = body.size_hint().exact();

@@ -1,12 +1,14 @@
-//! The blocks that the proxy keeps, and which of them go when there are too many.
+//! The proxy's block store, and the eviction of its blocks.
 //!
 //! ```text
 //! <cache>/blocks/            the block store
-//! <cache>/fetched/<root CID> one CID per line: the blocks that fetches of this root brought; its time is that of the last use
+//! <cache>/fetched/<root CID> a record: the CIDs of the blocks fetched for this root, one a line;
+//!                            its mtime is the last use
 //! ```
-//! A record is written before the blocks it names are kept, so a kill never leaves blocks that no record names. Trimming forgets the
-//! blocks of the roots that were not used for longest; a block that another root shares is fetched anew when that is asked for. Blocks
-//! that came otherwise (`interplanar import`) have no record and stay.
+//! A record is written before its blocks, so every fetched block has a record even after a crash.
+//! Eviction removes the blocks of the least recently used roots. If another root shares such a
+//! block, it is fetched again when needed. Blocks from `interplanar import` have no record and
+//! stay.
 
 use crate::blocks::{BlockStore, BlocksError};
 use crate::net::client::LocalBlocks;
@@ -20,33 +22,33 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::SystemTime;
 
-/// Trimming ends at this many percent of the limit, so that it isn't due again at once.
+/// Eviction stops at this percentage of the limit, so that it doesn't run again at once.
 const TRIM_TO: u64 = 90;
 
-/// See the module.
+/// The block store with its records. See the module.
 pub(super) struct Cache {
     blocks: BlockStore,
     records: PathBuf,
     max_bytes: u64,
-    grown: AtomicBool,
+    has_grown: AtomicBool,
     trimming: Mutex<()>,
 }
 
 impl Cache {
-    /// Opens or makes the cache in `dir`. Blocking.
+    /// Opens or creates the cache in `dir`. Blocking.
     pub(super) fn open(dir: &Path, max_bytes: u64) -> Result<Arc<Self>, BlocksError> {
         let records = dir.join("fetched");
         let blocks = BlockStore::open(&dir.join("blocks"))?;
-        // Without records the blocks stay; the first fetch says so.
+        // Without records blocks can't be evicted. The first fetch logs that.
         if let Err(error) = fs::create_dir_all(&records) {
-            tracing::warn!(%error, "no folder for the records of fetched blocks");
+            tracing::warn!(%error, "can't create the folder for records of fetched blocks");
         }
-        let (grown, trimming) = (AtomicBool::new(true), Mutex::new(()));
+        let (has_grown, trimming) = (AtomicBool::new(true), Mutex::new(()));
         Ok(Arc::new(Self {
             blocks,
             records,
             max_bytes,
-            grown,
+            has_grown,
             trimming,
         }))
     }
@@ -55,13 +57,14 @@ impl Cache {
         &self.blocks
     }
 
-    /// The blocks as a fetch of `root` uses them. Blocking.
+    /// Returns a view of the store for a fetch of `root`, and updates the time of the root's
+    /// record. Blocking.
     pub(super) fn for_fetch(self: &Arc<Self>, root: &Cid) -> FetchBlocks {
         let record = self.records.join(root.to_string());
         if let Ok(file) = File::options().append(true).open(&record)
             && let Err(error) = file.set_modified(SystemTime::now())
         {
-            tracing::debug!(%error, "the time of a record can't be set");
+            tracing::debug!(%error, "can't update the time of a record");
         }
         FetchBlocks {
             cache: Arc::clone(self),
@@ -69,28 +72,28 @@ impl Cache {
         }
     }
 
-    /// Forgets what was not used for longest, if there is too much. Blocking.
+    /// Evicts the least recently used roots if the store is larger than its limit. Blocking.
     pub(super) fn trim(&self) {
         let _one_at_a_time = self.trimming.lock().unwrap_or_else(PoisonError::into_inner);
-        if self.grown.swap(false, Ordering::Relaxed)
+        if self.has_grown.swap(false, Ordering::Relaxed)
             && let Err(error) = self.try_trim()
         {
             tracing::error!(
                 error = error.as_ref() as &dyn std::error::Error,
-                "kept blocks can't be trimmed"
+                "can't evict blocks from the cache"
             );
         }
     }
 
     fn try_trim(&self) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
-        let mut kept = self.blocks.stats()?.bytes;
-        if kept <= self.max_bytes {
+        let mut bytes = self.blocks.stats()?.bytes;
+        if bytes <= self.max_bytes {
             return Ok(());
         }
-        let before = kept;
-        let goal = self.max_bytes / 100 * TRIM_TO;
+        let before = bytes;
+        let target_bytes = self.max_bytes / 100 * TRIM_TO;
         for record in self.oldest_first()? {
-            if kept <= goal {
+            if bytes <= target_bytes {
                 break;
             }
             let text = fs::read_to_string(&record)?;
@@ -100,14 +103,14 @@ impl Cache {
                 .collect();
             self.blocks.remove(&cids)?;
             fs::remove_file(&record)?;
-            kept = self.blocks.stats()?.bytes;
+            bytes = self.blocks.stats()?.bytes;
         }
         let compacted = self.blocks.compact()?;
         tracing::info!(
             before,
-            kept,
+            bytes,
             disk = compacted.bytes,
-            "trimmed the kept blocks"
+            "evicted blocks from the cache"
         );
         Ok(())
     }
@@ -123,7 +126,7 @@ impl Cache {
     }
 }
 
-/// The cache as one fetch sees it.
+/// The block store as used by the fetch of one root.
 #[derive(Clone)]
 pub(super) struct FetchBlocks {
     cache: Arc<Cache>,
@@ -131,7 +134,7 @@ pub(super) struct FetchBlocks {
 }
 
 impl FetchBlocks {
-    /// Whether a block is kept. Blocking.
+    /// Returns whether a block is stored. Blocking.
     pub(super) fn has(&self, cid: &Cid) -> bool {
         self.cache.blocks.has(cid).unwrap_or(false)
     }
@@ -150,9 +153,9 @@ impl LocalBlocks for FetchBlocks {
         }
         let recorded = File::options().create(true).append(true).open(&self.record);
         if let Err(error) = recorded.and_then(|mut file| file.write_all(lines.as_bytes())) {
-            tracing::warn!(%error, "fetched blocks can't be recorded; they stay for good");
+            tracing::warn!(%error, "can't record fetched blocks; they will never be evicted");
         }
-        self.cache.grown.store(true, Ordering::Relaxed);
+        self.cache.has_grown.store(true, Ordering::Relaxed);
         self.cache.blocks.put(blocks)
     }
 }

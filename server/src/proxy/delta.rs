@@ -1,16 +1,19 @@
-//! A NAR rebuilt from pieces: those of installed items and kept blocks, and only the rest fetched.
+//! Rebuilds a NAR from pieces of installed items and stored blocks, and fetches only the rest.
 //!
 //! ```text
-//! ChunkIndex of the narinfo ─► index ─► Plan: what is in installed items │ kept blocks │ nowhere here ─► Route: by which requests ─► is it worth it?
-//!                                         └─► pieces in order, those ahead fetched side by side, each hashed ─► the NAR, for the Checker
+//! chunk index of the narinfo
+//!   ─► Plan: pieces in installed items │ in stored blocks │ missing
+//!   ─► Route: requests for the missing ones ─► is it cheaper than the whole NAR?
+//!   ─► pieces in order, the next ones fetched in parallel, each hashed ─► the NAR, for the Checker
 //! ```
-//! Nothing is asked for where no installed item is of the same package, and the NAR is small or nothing is indexed; else the cost of finding out is the
-//! index. Whatever goes wrong, the other sources go on from the same byte.
+//! If no installed item has the same package, and the NAR is small or the index is empty, nothing
+//! is requested. Otherwise the chunk index is fetched first. If the rebuild fails, the next source
+//! continues from the same byte.
 
-use super::ahead::{Ahead, Files};
 use super::cache::{Cache, FetchBlocks};
 use super::metrics::Metrics;
-use crate::installed::{Installed, Pieces, Reader, Spot};
+use super::prefetch::{Prefetch, RangeFiles};
+use crate::installed::{FoundPieces, Installed, ItemReader, PieceLocation};
 use crate::net::client::{FetchStream, LocalBlocks as _, fetch_block, fetch_ipfs};
 use bytes::Bytes;
 use futures_util::stream::{BoxStream, StreamExt as _};
@@ -26,44 +29,44 @@ use std::ops::Range;
 use std::sync::{Arc, Mutex, PoisonError};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-/// Pieces that are put together at once.
-const AT_ONCE: usize = 32;
-/// Bytes of pieces that may be ahead of the reader, in units of [`UNIT`].
-const AHEAD: usize = 256;
+/// Pieces that are assembled at once.
+const MAX_CONCURRENT: usize = 32;
+/// Bytes of pieces that may be ready before the client reads them, in units of [`UNIT`].
+const MAX_READY: usize = 256;
 const UNIT: u32 = 64 << 10;
-/// Pieces of an index at most: what a NAR of 256 GiB has, some 64 MiB of memory.
+/// Maximum number of pieces in an index: those of a NAR of 256 GiB, about 64 MiB of memory.
 const MAX_PIECES: usize = 1 << 18;
 
-/// The target of log lines that say why NARs are fetched as they are (`get --explain`).
+/// Target of the log lines with download plans (`get --explain`).
 pub const EXPLAIN: &str = "interplanar_server::explain";
 
-/// A NAR to rebuild.
+/// A NAR that will be rebuilt.
 pub(super) struct Delta {
-    /// What it counts as among sources.
+    /// The chunk index as a source of the NAR.
     pub(super) source: Source,
     entries: Vec<Entry>,
     ways: Vec<Way>,
-    parts: Parts,
+    sources: PieceSources,
 }
 
-/// Where blocks come from.
-pub(super) struct Blocks {
+/// Fetches blocks from gateways into the block store.
+pub(super) struct BlockFetcher {
     client: reqwest::Client,
     gateways: Arc<Mutex<GatewayPool>>,
-    kept: FetchBlocks,
+    store: FetchBlocks,
     metrics: Arc<Metrics>,
 }
 
-/// Where pieces come from.
-struct Parts {
-    blocks: Arc<Blocks>,
-    here: Pieces,
-    readers: Vec<tokio::sync::Mutex<Option<Reader>>>,
-    ahead: Ahead,
+/// The sources of pieces.
+struct PieceSources {
+    blocks: Arc<BlockFetcher>,
+    installed_pieces: FoundPieces,
+    readers: Vec<tokio::sync::Mutex<Option<ItemReader>>>,
+    prefetch: Prefetch,
 }
 
-/// What a delta is made with.
-pub(super) struct Means<'a> {
+/// What [`Delta::prepare`] needs.
+pub(super) struct DeltaContext<'a> {
     pub(super) installed: &'a Arc<Installed>,
     pub(super) prefer: Prefer,
     pub(super) client: &'a reqwest::Client,
@@ -72,7 +75,7 @@ pub(super) struct Means<'a> {
     pub(super) metrics: &'a Arc<Metrics>,
 }
 
-/// The chunk index of a narinfo, as a source.
+/// Returns the chunk index that a narinfo names, as a source.
 pub(super) fn source(known: &Known) -> Option<(Cid, Source)> {
     let index = cid::parse(known.narinfo.extra(dedup::FIELD)?).ok()?;
     let source = Source {
@@ -84,16 +87,17 @@ pub(super) fn source(known: &Known) -> Option<(Cid, Source)> {
 }
 
 impl Delta {
-    /// What it takes to rebuild the NAR; `None` where that is not worth it. The log says why.
+    /// Plans the rebuild of a NAR. Returns `None` if fetching the whole NAR is cheaper. The log has
+    /// the reasons.
     pub(super) async fn prepare(
-        means: Means<'_>,
+        context: DeltaContext<'_>,
         known: &Known,
         (index, source): (Cid, Source),
         others: &[Source],
     ) -> Option<Self> {
         let item = known.narinfo.store_path().as_str();
         let (installed, wanted) = (
-            Arc::clone(means.installed),
+            Arc::clone(context.installed),
             known.narinfo.store_path().clone(),
         );
         let nar_size = known.narinfo.nar_size();
@@ -103,89 +107,93 @@ impl Delta {
             any.then_some(candidates)
         });
         let Some(candidates) = candidates.await.ok()? else {
-            tracing::info!(target: EXPLAIN, item, "no other version of it is installed, so all is fetched");
+            tracing::info!(target: EXPLAIN, item, "no similar item is installed: fetching the whole item");
             return None;
         };
-        let blocks = Blocks {
-            client: means.client.clone(),
-            gateways: Arc::clone(means.gateways),
-            kept: means.cache.for_fetch(&index),
-            metrics: Arc::clone(means.metrics),
+        let blocks = BlockFetcher {
+            client: context.client.clone(),
+            gateways: Arc::clone(context.gateways),
+            store: context.cache.for_fetch(&index),
+            metrics: Arc::clone(context.metrics),
         };
         let loaded = blocks.index(index, known.narinfo.nar_size()).await;
         let (read, entries) = loaded
-            .map_err(|error| tracing::warn!(item, error, "the chunk index is of no use"))
+            .map_err(|error| tracing::warn!(item, error, "can't use the chunk index"))
             .ok()?;
-        let installed = Arc::clone(means.installed);
+        let installed = Arc::clone(context.installed);
         let wanted: Vec<_> = entries.iter().map(|one| (one.plain, one.length)).collect();
         let pieces = move || installed.pieces(candidates, &read.parameters, &wanted);
-        let here = tokio::task::spawn_blocking(pieces).await.ok()?;
-        let kept = means.cache.blocks();
-        let has = |cid: &Cid| kept.has(cid).unwrap_or(false);
-        let plan = Plan::new(&entries, |plain| here.find(plain).is_some(), has);
-        let files = Files::of(&known.narinfo, &entries);
-        let (line, prefer) = (blocks.line(), means.prefer);
+        let installed_pieces = tokio::task::spawn_blocking(pieces).await.ok()?;
+        let store = context.cache.blocks();
+        let has = |cid: &Cid| store.has(cid).unwrap_or(false);
+        let plan = Plan::new(
+            &entries,
+            |plain| installed_pieces.find(plain).is_some(),
+            has,
+        );
+        let files = RangeFiles::of(&known.narinfo, &entries);
+        let (line, prefer) = (blocks.line(), context.prefer);
         let route = Route::new(&plan.fetch, files.forms(), &line, prefer);
         let least = others.iter().filter_map(|one| one.file_size).min();
         let whole = least.unwrap_or(u64::MAX).min(known.narinfo.nar_size());
         let worth = prefer.is_worth(&route.estimate, whole, &line);
-        let from = format!("{:?}", here.items);
+        let from = format!("{:?}", installed_pieces.items);
         tracing::info!(
             target: EXPLAIN,
             item,
             installed = from,
             pieces = entries.len(),
-            here = plan.ways.iter().filter(|way| **way != Way::Fetch).count(),
-            fetch = plan.bytes,
+            reused = plan.ways.iter().filter(|way| **way != Way::Fetch).count(),
+            fetch_bytes = plan.bytes,
             requests = route.estimate.requests(),
             ranges = route.estimate.ranges,
-            with_all_around = route.estimate.bytes,
-            ms = route.estimate.time_us(&line) / 1000,
-            whole,
+            download_bytes = route.estimate.bytes,
+            estimated_ms = route.estimate.time_us(&line) / 1000,
+            whole_bytes = whole,
             whole_ms = Estimate::whole(whole).time_us(&line) / 1000,
             round_trip_ms = line.round_trip_ms(),
             bytes_per_second = line.rate(),
             ?prefer,
-            "{}", if worth { "only what is not here is fetched" } else { "what is here saves too little, so all is fetched" }
+            "{}", if worth { "fetching only the missing pieces" } else { "installed items save too little: fetching the whole item" }
         );
         let blocks = Arc::new(blocks);
         worth.then(|| Self {
             source,
             entries,
             ways: plan.ways,
-            parts: Parts {
-                ahead: Ahead::new(&blocks, files, route, &plan.fetch),
-                readers: here
+            sources: PieceSources {
+                prefetch: Prefetch::new(&blocks, files, route, &plan.fetch),
+                readers: installed_pieces
                     .items
                     .iter()
-                    .map(|one| Some(Reader::new(one.clone())))
+                    .map(|one| Some(ItemReader::new(one.clone())))
                     .map(tokio::sync::Mutex::new)
                     .collect(),
                 blocks,
-                here,
+                installed_pieces,
             },
         })
     }
 
-    /// The NAR.
+    /// Returns the bytes of the NAR.
     pub(super) fn open(mut self) -> BoxStream<'static, Result<Bytes, String>> {
-        let ahead = Arc::new(Semaphore::new(AHEAD));
-        let fetching = self.parts.ahead.begin();
-        let parts = Arc::new(self.parts);
+        let ready = Arc::new(Semaphore::new(MAX_READY));
+        let fetching = self.sources.prefetch.begin();
+        let sources = Arc::new(self.sources);
         let pieces = self.entries.into_iter().zip(self.ways);
         let pieces = futures_util::stream::iter(pieces).map(move |(entry, way)| {
-            let (parts, ahead) = (Arc::clone(&parts), Arc::clone(&ahead));
+            let (sources, ready) = (Arc::clone(&sources), Arc::clone(&ready));
             async move {
-                let room = ahead.acquire_many_owned(entry.length.div_ceil(UNIT)).await;
+                let room = ready.acquire_many_owned(entry.length.div_ceil(UNIT)).await;
                 let room = room.map_err(|error| error.to_string())?;
-                let piece = parts.piece(entry, way).await?;
+                let piece = sources.piece(entry, way).await?;
                 Ok::<(Bytes, OwnedSemaphorePermit), String>((piece, room))
             }
         });
         pieces
-            .buffered(AT_ONCE)
+            .buffered(MAX_CONCURRENT)
             .map(move |piece| {
-                // Ends with the stream.
+                // The requests are cancelled when the stream is dropped.
                 let _fetching = &fetching;
                 piece.map(|(piece, _room)| piece)
             })
@@ -193,8 +201,8 @@ impl Delta {
     }
 }
 
-impl Blocks {
-    /// The index, and all its pieces.
+impl BlockFetcher {
+    /// Fetches the chunk index with all its pieces.
     async fn index(&self, root: Cid, nar_size: u64) -> Result<(Index, Vec<Entry>), String> {
         let block = self.block(root).await?;
         let mut index = Index::of_nar(&block, nar_size).map_err(|error| error.to_string())?;
@@ -205,7 +213,7 @@ impl Blocks {
         };
         let count: u64 = parts.iter().map(|part| u64::from(part.pieces)).sum();
         if count > MAX_PIECES as u64 {
-            return Err(format!("it has {count} pieces"));
+            return Err(format!("it has {count} pieces, more than {MAX_PIECES}"));
         }
         let mut pieces = Vec::new();
         for part in parts {
@@ -217,7 +225,7 @@ impl Blocks {
     }
 
     pub(super) async fn block(&self, cid: Cid) -> Result<Bytes, String> {
-        let store = Some(self.kept.clone());
+        let store = Some(self.store.clone());
         let gateways = Arc::clone(&self.gateways);
         let stream = fetch_block(
             &self.client,
@@ -235,7 +243,7 @@ impl Blocks {
             .map_err(|error| error.to_string())
     }
 
-    /// Has the blocks of a range of a file kept.
+    /// Fetches a range of a file into the block store.
     pub(super) async fn range(
         &self,
         root: Cid,
@@ -255,7 +263,7 @@ impl Blocks {
             ..Options::default()
         };
         let (url, gateways) = (IpfsUrl::new(root), Arc::clone(&self.gateways));
-        let store = Some(self.kept.clone());
+        let store = Some(self.store.clone());
         let stream = fetch_ipfs(&self.client, &url, options, gateways, store, |_| {});
         self.read(stream, drop).await
     }
@@ -263,19 +271,19 @@ impl Blocks {
     async fn read(
         &self,
         mut stream: FetchStream,
-        mut take: impl FnMut(Bytes) + Send,
+        mut consume: impl FnMut(Bytes) + Send,
     ) -> Result<(), String> {
         while let Some(piece) = stream.next().await {
-            take(piece.map_err(|error| error.to_string())?);
+            consume(piece.map_err(|error| error.to_string())?);
         }
         let network = stream.summary().map_or(0, |summary| summary.network_bytes);
         self.metrics.ipfs_bytes.add(network);
         Ok(())
     }
 
-    /// Whether a block is kept. Blocking.
+    /// Returns whether a block is stored. Blocking.
     pub(super) fn has(&self, cid: &Cid) -> bool {
-        self.kept.has(cid)
+        self.store.has(cid)
     }
 
     fn line(&self) -> Line {
@@ -283,34 +291,35 @@ impl Blocks {
         gateways.unwrap_or_else(PoisonError::into_inner).line()
     }
 
-    /// A piece of which all leaves are kept.
-    async fn kept(self: &Arc<Self>, entry: &Entry) -> Option<Bytes> {
+    /// Returns a piece if all its leaves are stored.
+    async fn stored_piece(self: &Arc<Self>, entry: &Entry) -> Option<Bytes> {
         let (blocks, entry) = (Arc::clone(self), entry.clone());
         let read = tokio::task::spawn_blocking(move || {
             let mut compressed = Vec::new();
             for cid in entry.cids() {
-                compressed.extend_from_slice(&blocks.kept.get(&cid).ok()??);
+                compressed.extend_from_slice(&blocks.store.get(&cid).ok()??);
             }
-            // What is wrong with it shows when it is fetched anew.
+            // If it is damaged, it is fetched again.
             entry.open(&compressed).ok()
         });
         read.await.ok()?.map(Bytes::from)
     }
 }
 
-impl Parts {
-    /// A piece, verified: from an installed item if it has it still, else of its leaves.
+impl PieceSources {
+    /// Returns a verified piece: from an installed item, else from stored blocks, else from
+    /// gateways.
     async fn piece(self: &Arc<Self>, entry: Entry, way: Way) -> Result<Bytes, String> {
         if way == Way::Plain
-            && let Some(spot) = self.here.find(&entry.plain)
-            && let Some(piece) = self.installed(spot, &entry).await
+            && let Some(location) = self.installed_pieces.find(&entry.plain)
+            && let Some(piece) = self.installed(location, &entry).await
         {
             return Ok(piece);
         }
         for cid in entry.cids() {
-            self.ahead.wait(&cid).await;
+            self.prefetch.wait(&cid).await;
         }
-        if let Some(piece) = self.blocks.kept(&entry).await {
+        if let Some(piece) = self.blocks.stored_piece(&entry).await {
             return Ok(piece);
         }
         let mut compressed = Vec::new();
@@ -322,12 +331,12 @@ impl Parts {
         plain.map(Bytes::from).map_err(|error| error.to_string())
     }
 
-    async fn installed(self: &Arc<Self>, spot: Spot, entry: &Entry) -> Option<Bytes> {
-        let mut slot = self.readers.get(spot.item)?.lock().await;
+    async fn installed(self: &Arc<Self>, location: PieceLocation, entry: &Entry) -> Option<Bytes> {
+        let mut slot = self.readers.get(location.item)?.lock().await;
         let mut reader = slot.take()?;
         let expected = entry.plain;
         let read = tokio::task::spawn_blocking(move || {
-            let piece = reader.piece(spot);
+            let piece = reader.piece(location);
             let right = piece
                 .as_ref()
                 .is_some_and(|piece| Sha256::of(piece) == expected);
@@ -337,15 +346,19 @@ impl Parts {
         if piece.is_some() {
             *slot = Some(reader);
         } else {
-            // It was altered, or its pieces stand in another order: the rest of its pieces is fetched.
-            let item = self.here.items.get(spot.item).cloned();
+            // The item was altered, or its pieces are in another order. Its other pieces are
+            // fetched too.
+            let item = self.installed_pieces.items.get(location.item).cloned();
             tracing::warn!(
                 ?item,
-                "an installed item has not the piece that it had, so it is used no more"
+                "an installed item no longer has an indexed piece, so it is not used any more"
             );
             let this = Arc::clone(self);
-            let distrust = move || item.iter().for_each(|item| this.here.distrust(item));
-            tokio::task::spawn_blocking(distrust);
+            let invalidate = move || {
+                item.iter()
+                    .for_each(|item| this.installed_pieces.invalidate(item))
+            };
+            tokio::task::spawn_blocking(invalidate);
         }
         let piece = piece?;
         self.blocks.metrics.installed_bytes.add(piece.len() as u64);

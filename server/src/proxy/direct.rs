@@ -1,4 +1,5 @@
-//! The proxy's engine for parts of this program, without a server between: the same sources, the same checks.
+//! The proxy's engine for use inside this program, without an HTTP server. Sources and checks are
+//! the same.
 
 use super::Proxy;
 use crate::blocks::BlockStore;
@@ -8,24 +9,24 @@ use interplanar_core::narinfo::NarInfo;
 use interplanar_core::trust::Verified;
 use std::sync::Arc;
 
-/// A store item that an upstream has and a trusted key signed.
+/// A store item that an upstream has, with a signature of a trusted key.
 #[derive(Debug, Clone)]
 pub struct Available(Arc<Known>);
 
 impl Available {
-    /// Its narinfo, as the upstream gave it.
+    /// Returns the narinfo as the upstream sent it.
     #[must_use]
     pub fn narinfo(&self) -> &Verified<NarInfo> {
         &self.0.narinfo
     }
 
-    /// The upstream that gave it.
+    /// Returns the URL of the upstream that has the item.
     #[must_use]
     pub fn upstream(&self) -> &str {
         &self.0.upstream
     }
 
-    /// Bytes of the smallest entry, if any says its size.
+    /// Returns the size of the smallest entry in bytes, if any entry has a `FileSize`.
     #[must_use]
     pub fn download_size(&self) -> Option<u64> {
         self.0
@@ -37,25 +38,25 @@ impl Available {
     }
 }
 
-/// What the upstreams say of a hash part.
+/// The upstreams' answer about a hash part.
 #[derive(Debug, Clone)]
 pub enum Found {
-    /// One has it.
+    /// An upstream has the item.
     Available(Available),
-    /// At least one answered, and none has it, or none that is believed.
+    /// At least one upstream answered, and none has the item with a trusted signature.
     Absent,
-    /// None could be asked.
+    /// No upstream could be reached.
     Unreachable,
 }
 
 impl Proxy {
-    /// The blocks that are here.
+    /// Returns the block store.
     #[must_use]
     pub fn blocks(&self) -> &BlockStore {
         self.nars.cache.blocks()
     }
 
-    /// Looks a store item up by the 32 characters of its hash.
+    /// Looks up a store item by its hash part.
     pub async fn find(&self, hash_part: &str) -> Found {
         if !is_hash_part(hash_part) {
             return Found::Absent;
@@ -67,8 +68,8 @@ impl Proxy {
         }
     }
 
-    /// The plain NAR of an item, verified: the body breaks off, with an error, where no source gives the right bytes. `None` when no source
-    /// gives anything.
+    /// Returns the plain NAR of an item, verified. The body ends with an error if no source has the
+    /// right bytes. `None` if no source sent any byte.
     pub async fn open_nar(&self, item: &Available) -> Option<Body> {
         let response: Response = self.nars.respond(Arc::clone(&item.0)).await;
         response.status().is_success().then(|| response.into_body())

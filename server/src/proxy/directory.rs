@@ -1,12 +1,15 @@
-//! An upstream that is a directory on IPFS: `ipfs://<cid>`, or what a name leads to, `ipns://<key>`.
+//! An upstream that is a directory on IPFS: `ipfs://<cid>`, or the target of a name,
+//! `ipns://<key>`.
 //!
 //! ```text
-//! gateways ─► records, each verified by the name's key ─► the newest one, never an older one than before ─► root ─► narinfos, NARs
+//! gateways ─► records, each verified with the name's key
+//!          ─► the newest, never older than the last one ─► root ─► narinfos, NARs
 //! ```
-//! The last record is kept in `<cache>/ipns/<name>`, so that a restart doesn't go back either, and does without gateways while it is valid. A new one is
-//! looked for when the record's TTL is over.
+//! The last record is stored in `<cache>/ipns/<name>`. After a restart it prevents the use of an
+//! older record, and it needs no gateway while it is valid. A new record is requested when the TTL
+//! of the last one is over.
 //!
-//! Restriction: a record must lead to `/ipfs/…`, not to another name.
+//! Restriction: a record must point to `/ipfs/…`, not to another name.
 
 use super::cache::Cache;
 use super::metrics::Metrics;
@@ -26,96 +29,98 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 use url::Url;
 
-/// Bounds of the time for which a record isn't looked for again, whatever its TTL says.
+/// Limits for the time between two requests for a record, whatever its TTL.
 const TTL: std::ops::RangeInclusive<Duration> = Duration::from_secs(1)..=Duration::from_secs(3600);
-/// How soon it is looked for again when no gateway has given one.
+/// Time until the next request when no gateway had a record.
 const RETRY: Duration = Duration::from_secs(10);
-/// Blocks on the way to a small file, and of it: more than a directory of any size has levels.
+/// Maximum number of blocks for a small file: those on its path and its own. No directory has so
+/// many levels.
 const MAX_BLOCKS: u64 = 64;
 
-/// See the module.
+/// A cache in a directory on IPFS. See the module.
 pub(super) struct Directory {
     client: reqwest::Client,
     gateways: Arc<Mutex<GatewayPool>>,
-    /// Asked for records.
+    /// Gateways that are asked for records.
     urls: Vec<Url>,
     cache: Arc<Cache>,
     metrics: Arc<Metrics>,
-    root: Root,
+    root: DirectoryRoot,
 }
 
-enum Root {
+enum DirectoryRoot {
     Fixed(IpfsUrl),
-    Named(Box<Named>),
+    Name(Box<NameState>),
 }
 
-struct Named {
+struct NameState {
     name: Name,
-    /// The file of the last record.
-    kept: PathBuf,
-    known: tokio::sync::Mutex<Known>,
+    /// File in which the last record is stored.
+    record_file: PathBuf,
+    known: tokio::sync::Mutex<LastRecord>,
 }
 
-/// What is known of a name.
+/// The last record of a name.
 #[derive(Default)]
-struct Known {
+struct LastRecord {
     record: Option<Record>,
-    /// When to look again.
-    until: Option<Instant>,
+    /// When to request a newer record.
+    next_request: Option<Instant>,
 }
 
-/// What a directory is made from.
-pub(super) struct Parts {
+/// Configuration of a [`Directory`].
+pub(super) struct DirectoryConfig {
     pub(super) client: reqwest::Client,
     pub(super) gateways: Arc<Mutex<GatewayPool>>,
     pub(super) urls: Vec<Url>,
     pub(super) cache: Arc<Cache>,
     pub(super) metrics: Arc<Metrics>,
-    /// Folder of the proxy's cache.
+    /// The proxy's cache folder.
     pub(super) dir: PathBuf,
 }
 
-/// A file of the directory.
-pub(super) enum File {
-    Here { body: Vec<u8>, root: String },
+/// Result of reading a file in the directory.
+pub(super) enum FileResult {
+    Found { body: Vec<u8>, root: String },
     Absent,
     Failed,
 }
 
 impl Directory {
-    /// `None` unless the URL is one of a directory on IPFS; reads the record that was kept. Blocks.
-    pub(super) fn new(url: &Url, parts: Parts) -> Option<Self> {
-        let root = match target(url)? {
-            Target::Ipfs(url) => Root::Fixed(url),
-            Target::Ipns(name) => {
-                let kept = parts.dir.join("ipns").join(name.to_string());
-                let record = std::fs::read(&kept).ok();
+    /// Reads the stored record. Returns `None` if the URL is not a directory on IPFS. Blocking.
+    pub(super) fn new(url: &Url, config: DirectoryConfig) -> Option<Self> {
+        let root = match parse_target(url)? {
+            UpstreamTarget::Ipfs(url) => DirectoryRoot::Fixed(url),
+            UpstreamTarget::Ipns(name) => {
+                let record_file = config.dir.join("ipns").join(name.to_string());
+                let record = std::fs::read(&record_file).ok();
                 let record = record.and_then(|bytes| Record::verify(&name, &bytes).ok());
-                let known = Known {
+                let known = LastRecord {
                     record,
-                    until: None,
+                    next_request: None,
                 };
-                Root::Named(Box::new(Named {
+                DirectoryRoot::Name(Box::new(NameState {
                     name,
-                    kept,
+                    record_file,
                     known: tokio::sync::Mutex::new(known),
                 }))
             }
         };
         Some(Self {
-            client: parts.client,
-            gateways: parts.gateways,
-            urls: parts.urls,
-            cache: parts.cache,
-            metrics: parts.metrics,
+            client: config.client,
+            gateways: config.gateways,
+            urls: config.urls,
+            cache: config.cache,
+            metrics: config.metrics,
             root,
         })
     }
 
-    /// A small file at the root, verified block by block, with the root that it is in.
-    pub(super) async fn file(&self, name: &str, limit: usize) -> File {
+    /// Reads a small file in the directory, verified block by block. Returns it with the
+    /// directory's root.
+    pub(super) async fn file(&self, name: &str, limit: usize) -> FileResult {
         let Some(root) = self.root().await else {
-            return File::Failed;
+            return FileResult::Failed;
         };
         let mut url = root.clone();
         url.path.push(name.to_owned());
@@ -135,61 +140,72 @@ impl Directory {
         while let Some(piece) = stream.next().await {
             match piece {
                 Ok(piece) => body.extend_from_slice(&piece),
-                Err(FetchError::Walk(UnixFsError::NotFound { .. })) => return File::Absent,
+                Err(FetchError::Walk(UnixFsError::NotFound { .. })) => return FileResult::Absent,
                 Err(error) => {
-                    tracing::warn!(%url, %error, "the upstream can't be read");
-                    return File::Failed;
+                    tracing::warn!(%url, %error, "can't read from the upstream");
+                    return FileResult::Failed;
                 }
             }
         }
         if stream.summary().is_none() {
-            return File::Failed;
+            return FileResult::Failed;
         }
-        File::Here {
+        FileResult::Found {
             body: body.to_vec(),
             root: root.to_string(),
         }
     }
 
     async fn root(&self) -> Option<IpfsUrl> {
-        let Named { name, kept, known } = match &self.root {
-            Root::Fixed(url) => return Some(url.clone()),
-            Root::Named(named) => named.as_ref(),
+        let NameState {
+            name,
+            record_file,
+            known,
+        } = match &self.root {
+            DirectoryRoot::Fixed(url) => return Some(url.clone()),
+            DirectoryRoot::Name(name) => name.as_ref(),
         };
         let mut known = known.lock().await;
-        if known.until.is_none_or(|until| until <= Instant::now()) {
-            let found = self.look(name, known.record.as_ref()).await;
+        if known
+            .next_request
+            .is_none_or(|next_request| next_request <= Instant::now())
+        {
+            let found = self.newest_record(name, known.record.as_ref()).await;
             let ttl = found.as_ref().map_or(RETRY, |(record, _)| record.ttl());
-            known.until = Some(Instant::now() + ttl.clamp(*TTL.start(), *TTL.end()));
+            known.next_request = Some(Instant::now() + ttl.clamp(*TTL.start(), *TTL.end()));
             if let Some((record, bytes)) = found {
                 if known.record.as_ref() != Some(&record) {
-                    tracing::info!(%name, sequence = record.sequence(), value = record.value(), "a newer record");
-                    keep(kept.clone(), bytes).await;
+                    tracing::info!(%name, sequence = record.sequence(), value = record.value(), "found a newer IPNS record");
+                    store_record(record_file.clone(), bytes).await;
                 }
                 known.record = Some(record);
             }
         }
         let record = known.record.as_ref()?;
         if !record.is_valid_at(now()) {
-            tracing::warn!(%name, "the last record has expired, and no gateway has a newer one");
+            tracing::warn!(%name, "the last IPNS record has expired, and no gateway has a newer one");
             return None;
         }
         record.ipfs()
     }
 
-    /// The newest record that a gateway gives, if it isn't older than the one that is known.
-    async fn look(&self, name: &Name, known: Option<&Record>) -> Option<(Record, Vec<u8>)> {
-        let asked = self
+    /// Returns the newest record of all gateways, if it is not older than the known one.
+    async fn newest_record(
+        &self,
+        name: &Name,
+        known: Option<&Record>,
+    ) -> Option<(Record, Vec<u8>)> {
+        let requests = self
             .urls
             .iter()
             .map(|gateway| self.ask(gateway, name, known));
-        let mut asking: FuturesUnordered<_> = asked.collect();
+        let mut pending: FuturesUnordered<_> = requests.collect();
         let mut best: Option<(Record, Vec<u8>)> = None;
         loop {
-            // Whoever has an answer waits for those that may have a newer one, but not for long.
+            // After the first answer, wait a little for gateways with a newer record.
             let next = match best {
-                None => asking.next().await,
-                Some(_) => tokio::time::timeout(PATIENCE, asking.next())
+                None => pending.next().await,
+                Some(_) => tokio::time::timeout(PATIENCE, pending.next())
                     .await
                     .unwrap_or(None),
             };
@@ -199,7 +215,7 @@ impl Directory {
             if let Some((record, bytes)) = answer
                 && best
                     .as_ref()
-                    .is_none_or(|(best, _)| age(best) < age(&record))
+                    .is_none_or(|(best, _)| order(best) < order(&record))
             {
                 best = Some((record, bytes));
             }
@@ -215,72 +231,72 @@ impl Directory {
         let url = gateway
             .join(&format!("ipns/{name}?format=ipns-record"))
             .ok()?;
-        let small = match get_small(&self.client, &url, MAX_RECORD).await {
-            Ok(small) if small.status == StatusCode::OK => small,
-            Ok(small) => {
-                tracing::warn!(%gateway, %name, status = %small.status, "no record");
+        let response = match get_small(&self.client, &url, MAX_RECORD).await {
+            Ok(response) if response.status == StatusCode::OK => response,
+            Ok(response) => {
+                tracing::warn!(%gateway, %name, status = %response.status, "the gateway sent no IPNS record");
                 return None;
             }
             Err(error) => {
-                tracing::warn!(%gateway, %name, %error, "no record");
+                tracing::warn!(%gateway, %name, %error, "can't get an IPNS record");
                 return None;
             }
         };
-        let refuse = |reason: &dyn std::fmt::Display| {
-            tracing::warn!(%gateway, %name, %reason, "record refused");
+        let reject = |reason: &dyn std::fmt::Display| {
+            tracing::warn!(%gateway, %name, %reason, "rejected an IPNS record");
             self.metrics.records_refused.add(1);
         };
-        let record = match Record::verify(name, &small.body) {
+        let record = match Record::verify(name, &response.body) {
             Ok(record) => record,
             Err(error) => {
-                refuse(&error);
+                reject(&error);
                 return None;
             }
         };
-        if known.is_some_and(|known| age(&record) < age(known)) {
-            refuse(&"it is older than one that was seen");
+        if known.is_some_and(|known| order(&record) < order(known)) {
+            reject(&"it is older than an earlier record");
         } else if !record.is_valid_at(now()) {
-            refuse(&"it has expired");
+            reject(&"it has expired");
         } else if record.ipfs().is_none() {
-            refuse(&"it leads to another name, and not to /ipfs/");
+            reject(&"it points to another name, not to /ipfs/");
         } else {
-            return Some((record, small.body.to_vec()));
+            return Some((record, response.body.to_vec()));
         }
         None
     }
 }
 
-/// What decides which of two records is the newer one.
-fn age(record: &Record) -> (u64, u64) {
+/// Returns the numbers that order records by age. The newer record has the larger ones.
+fn order(record: &Record) -> (u64, u64) {
     (record.sequence(), record.valid_until())
 }
 
-/// Writes a record whole or not at all; one that isn't kept is asked for again.
-async fn keep(path: PathBuf, bytes: Vec<u8>) {
-    let kept = tokio::task::spawn_blocking(move || {
+/// Writes a record atomically. If that fails, it is requested again after a restart.
+async fn store_record(path: PathBuf, bytes: Vec<u8>) {
+    let written = tokio::task::spawn_blocking(move || {
         std::fs::create_dir_all(path.parent().unwrap_or(&path))?;
         atomic::write(&path, &bytes)
     });
-    match kept.await {
+    match written.await {
         Ok(Ok(())) => {}
-        Ok(Err(error)) => tracing::warn!(%error, "the record can't be kept"),
-        Err(error) => tracing::warn!(%error, "the record can't be kept"),
+        Ok(Err(error)) => tracing::warn!(%error, "can't store the IPNS record"),
+        Err(error) => tracing::warn!(%error, "can't store the IPNS record"),
     }
 }
 
-/// Where an upstream on IPFS is.
-pub(crate) enum Target {
+/// The address of an upstream on IPFS.
+pub(crate) enum UpstreamTarget {
     /// A directory.
     Ipfs(IpfsUrl),
-    /// What a name leads to.
+    /// An IPNS name.
     Ipns(Name),
 }
 
-/// Reads `ipfs://<cid>[/path]` and `ipns://<name>`.
-pub(crate) fn target(url: &Url) -> Option<Target> {
+/// Parses `ipfs://<cid>[/path]` and `ipns://<name>`.
+pub(crate) fn parse_target(url: &Url) -> Option<UpstreamTarget> {
     match url.scheme() {
-        "ipfs" => IpfsUrl::parse(url.as_str()).ok().map(Target::Ipfs),
-        "ipns" => Name::parse(url.as_str()).ok().map(Target::Ipns),
+        "ipfs" => IpfsUrl::parse(url.as_str()).ok().map(UpstreamTarget::Ipfs),
+        "ipns" => Name::parse(url.as_str()).ok().map(UpstreamTarget::Ipns),
         _ => None,
     }
 }

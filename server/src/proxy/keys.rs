@@ -1,7 +1,8 @@
-//! Reads the keys that the user trusts.
+//! Loads the keys that the user trusts.
 //!
-//! `--guix-acl FILE` is an access control list as `/etc/guix/acl`. `--trusted-key` is a Nix key, `name:base64`, or a file: one
-//! that begins with `(` holds a Guix public key or an access control list; any other holds Nix keys, separated by white space.
+//! `--guix-acl FILE` is an access control list like `/etc/guix/acl`. `--trusted-key` is a Nix key,
+//! `name:base64`, or a file. A file that starts with `(` holds a Guix public key or an access
+//! control list; any other file holds Nix keys, separated by white space.
 
 use interplanar_core::signature::{SignatureError, guix, nix};
 use interplanar_core::trust::TrustedKeys;
@@ -9,7 +10,7 @@ use std::fs::File;
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
 
-/// The list that is read when no other is named.
+/// The access control list that is read by default.
 const GUIX_ACL: &str = "/etc/guix/acl";
 
 /// Why a key can't be used.
@@ -21,23 +22,24 @@ pub enum KeyError {
     Unreadable {
         /// The file.
         path: PathBuf,
-        /// What the system said.
+        /// The system's error message.
         reason: String,
     },
-    /// It holds no key.
-    #[error("{origin}: {reason}")]
+    /// The text is not a key.
+    #[error("can't use the key in {origin}: {reason}")]
     Syntax {
         /// The file or the argument.
         origin: String,
-        /// What was expected.
+        /// The expected format.
         reason: String,
     },
 }
 
-/// The keys of `acl` (that of the system, where it is there, if none is named) and of `keys`, files or keys themselves.
+/// Loads the keys of `acl` (default: the system's, if it exists) and of `keys`, which are files or
+/// keys themselves.
 ///
 /// # Errors
-/// One can't be read or is no key.
+/// A file can't be read, or its content is not a key.
 pub fn load(acl: Option<&Path>, keys: &[String]) -> Result<TrustedKeys, KeyError> {
     let mut trusted = TrustedKeys::default();
     match acl {
@@ -48,7 +50,7 @@ pub fn load(acl: Option<&Path>, keys: &[String]) -> Result<TrustedKeys, KeyError
         None => {}
     }
     for key in keys {
-        // "name:base64" is a possible path too, but hardly one that is there.
+        // "name:base64" could be a path too, so the file system is checked first.
         if Path::new(key).exists() || !key.contains(':') {
             let text = read(key.as_ref())?;
             if text.trim_start().starts_with('(') {
@@ -63,7 +65,7 @@ pub fn load(acl: Option<&Path>, keys: &[String]) -> Result<TrustedKeys, KeyError
     Ok(trusted)
 }
 
-/// No file of keys is longer (bytes).
+/// Maximum size of a key file, in bytes.
 const MAX_KEYS: u64 = 1 << 20;
 
 fn read(path: &Path) -> Result<String, KeyError> {
@@ -83,7 +85,7 @@ fn syntax(origin: &str, error: &SignatureError) -> KeyError {
     }
 }
 
-/// A public key or an access control list.
+/// Adds a public key or the keys of an access control list.
 fn add_guix(trusted: &mut TrustedKeys, text: &str, origin: &str) -> Result<(), KeyError> {
     let keys = match guix::PublicKey::parse(text) {
         Ok(key) => vec![key],
@@ -97,7 +99,7 @@ fn add_guix(trusted: &mut TrustedKeys, text: &str, origin: &str) -> Result<(), K
     Ok(())
 }
 
-/// Nix keys with white space between.
+/// Adds Nix keys that are separated by white space.
 fn add_nix(trusted: &mut TrustedKeys, text: &str, origin: &str) -> Result<(), KeyError> {
     for key in text.split_ascii_whitespace() {
         trusted

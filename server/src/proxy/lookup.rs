@@ -1,4 +1,5 @@
-//! Narinfos by hash part: from memory, else from the upstreams, each asked once however many clients wait.
+//! Looks up narinfos by hash part, in memory or at the upstreams. Concurrent requests for one
+//! narinfo share one lookup.
 
 use super::metrics::Metrics;
 use super::ttl_cache::TtlCache;
@@ -9,21 +10,21 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 use tokio::sync::{OnceCell, Semaphore};
 
-/// Bytes of narinfos kept, their rewritten forms included.
-const MAX_KEPT: usize = 16 << 20;
-/// What an entry costs beside its text.
+/// Bytes of narinfos in memory, including their rewritten forms.
+const MAX_BYTES: usize = 16 << 20;
+/// Bytes of memory for an entry besides its text.
 const OVERHEAD: usize = 512;
-/// Narinfos asked for at once.
-const MAX_ASKED: usize = 64;
+/// Narinfos that are looked up at once.
+const MAX_CONCURRENT: usize = 64;
 
-type Waiting = Arc<OnceCell<(Answer, Instant)>>;
+type SharedAnswer = Arc<OnceCell<(Answer, Instant)>>;
 
-/// See the module.
+/// Looks up and caches narinfos. See the module.
 pub(super) struct Lookup {
     upstreams: Upstreams,
     metrics: Arc<Metrics>,
-    kept: Mutex<TtlCache<Answer>>,
-    waiting: Mutex<HashMap<String, Waiting>>,
+    cached: Mutex<TtlCache<Answer>>,
+    waiting: Mutex<HashMap<String, SharedAnswer>>,
     slots: Semaphore,
 }
 
@@ -32,9 +33,9 @@ impl Lookup {
         Self {
             upstreams,
             metrics,
-            kept: Mutex::new(TtlCache::new(MAX_KEPT)),
+            cached: Mutex::new(TtlCache::new(MAX_BYTES)),
             waiting: Mutex::default(),
-            slots: Semaphore::new(MAX_ASKED),
+            slots: Semaphore::new(MAX_CONCURRENT),
         }
     }
 
@@ -42,28 +43,30 @@ impl Lookup {
         &self.upstreams
     }
 
-    /// The narinfo of `hash_part` (which must be one), and how long the answer may be kept.
+    /// Returns the narinfo of `hash_part`, which must be valid, and how long clients may cache the
+    /// answer.
     pub(super) async fn find(&self, hash_part: &str) -> (Answer, Duration) {
-        if let Some((answer, left)) = self.kept().get(hash_part, Instant::now()) {
+        if let Some((answer, left)) = self.cached().get(hash_part, Instant::now()) {
             self.metrics.narinfo_cached.add(1);
             return (answer.clone(), left);
         }
-        let seat = Seat {
+        let share = LookupShare {
             lookup: self,
             hash_part,
             cell: self.cell(hash_part),
         };
-        // Whoever is first asks; if that client goes away, the next one that waits asks again.
-        let (answer, end) = seat.cell.get_or_init(|| self.ask(hash_part)).await.clone();
+        // The first request asks the upstreams. If its client disconnects, the next waiting request
+        // asks again.
+        let (answer, end) = share.cell.get_or_init(|| self.ask(hash_part)).await.clone();
         (answer, end.saturating_duration_since(Instant::now()))
     }
 
-    fn cell(&self, hash_part: &str) -> Waiting {
+    fn cell(&self, hash_part: &str) -> SharedAnswer {
         Arc::clone(self.waiting().entry(hash_part.to_owned()).or_default())
     }
 
     async fn ask(&self, hash_part: &str) -> (Answer, Instant) {
-        // The semaphore is never closed; without a permit this would only be less polite.
+        // The semaphore is never closed. Without a permit the lookup would still work.
         let _permit = self.slots.acquire().await;
         let (answer, ttl) = self.upstreams.ask(hash_part).await;
         let now = Instant::now();
@@ -73,7 +76,7 @@ impl Lookup {
             } else {
                 0
             };
-            self.kept().insert(
+            self.cached().insert(
                 hash_part.to_owned(),
                 answer.clone(),
                 text + OVERHEAD,
@@ -84,29 +87,31 @@ impl Lookup {
         (answer, now + ttl)
     }
 
-    fn kept(&self) -> std::sync::MutexGuard<'_, TtlCache<Answer>> {
-        self.kept.lock().unwrap_or_else(PoisonError::into_inner)
+    fn cached(&self) -> std::sync::MutexGuard<'_, TtlCache<Answer>> {
+        self.cached.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn waiting(&self) -> std::sync::MutexGuard<'_, HashMap<String, Waiting>> {
+    fn waiting(&self) -> std::sync::MutexGuard<'_, HashMap<String, SharedAnswer>> {
         self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// A client's place in the queue for one narinfo; the last one to leave takes the queue away, answered or not.
-struct Seat<'a> {
+/// One request's share in the lookup of a narinfo. The last one removes the lookup from the map,
+/// answered or not.
+struct LookupShare<'a> {
     lookup: &'a Lookup,
     hash_part: &'a str,
-    cell: Waiting,
+    cell: SharedAnswer,
 }
 
-impl Drop for Seat<'_> {
+impl Drop for LookupShare<'_> {
     fn drop(&mut self) {
         let mut waiting = self.lookup.waiting();
         let ours = waiting
             .get(self.hash_part)
             .is_some_and(|cell| Arc::ptr_eq(cell, &self.cell));
-        // Nobody can join while the map is locked; the map and this seat hold one each.
+        // No request can join while the map is locked. The map and this share hold one reference
+        // each.
         if ours && (self.cell.initialized() || Arc::strong_count(&self.cell) <= 2) {
             waiting.remove(self.hash_part);
         }

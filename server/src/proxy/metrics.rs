@@ -1,10 +1,10 @@
-//! Counters, and `/metrics` in the text format of Prometheus.
+//! The proxy's counters, and their text for `/metrics` in the Prometheus format.
 
 use crate::installed::Progress;
 use std::fmt::Write as _;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-/// What the proxy counts since its start.
+/// Counters since the start of the proxy.
 #[derive(Debug, Default)]
 pub(super) struct Metrics {
     pub(super) narinfo_requests: Counter,
@@ -23,7 +23,7 @@ pub(super) struct Metrics {
     pub(super) records_refused: Counter,
 }
 
-/// A number that only grows.
+/// A number that only increases.
 #[derive(Debug, Default)]
 pub(super) struct Counter(AtomicU64);
 
@@ -38,7 +38,7 @@ impl Counter {
 }
 
 impl Metrics {
-    /// The text that `/metrics` answers.
+    /// Returns the text for `/metrics`.
     pub(super) fn text(&self, index: Option<&Progress>) -> String {
         let table = [
             (
@@ -58,49 +58,53 @@ impl Metrics {
             ),
             (
                 "narinfo_refused",
-                "Narinfos of upstreams without a valid signature of a trusted key.",
+                "Narinfos from upstreams without a valid signature by a trusted key.",
                 &self.narinfo_refused,
             ),
             ("nar_requests", "Requests for NARs.", &self.nar_requests),
-            ("nar_complete", "NARs sent whole.", &self.nar_complete),
+            (
+                "nar_complete",
+                "NARs that were sent completely.",
+                &self.nar_complete,
+            ),
             (
                 "nar_aborted",
-                "NARs that could not be sent, or not whole.",
+                "NARs that were sent partly or not at all.",
                 &self.nar_aborted,
             ),
             (
                 "nar_bytes",
-                "Verified NAR bytes of complete responses.",
+                "Bytes of NARs that were sent completely.",
                 &self.nar_bytes,
             ),
             (
                 "ipfs_bytes",
-                "Bytes of content from IPFS, local blocks included.",
+                "Bytes received over IPFS, including local blocks.",
                 &self.ipfs_bytes,
             ),
             (
                 "http_bytes",
-                "Bytes of content from upstreams over HTTP.",
+                "Bytes received from upstreams over HTTP.",
                 &self.http_bytes,
             ),
             (
                 "rebuilt_bytes",
-                "Bytes of NARs that were rebuilt from pieces, fetched ones included.",
+                "Bytes of NARs rebuilt from pieces, including fetched pieces.",
                 &self.rebuilt_bytes,
             ),
             (
                 "installed_bytes",
-                "Bytes of them that installed store items had.",
+                "Bytes of rebuilt NARs that came from installed store items.",
                 &self.installed_bytes,
             ),
             (
                 "wrong_sources",
-                "Sources whose content was not what was signed.",
+                "Sources whose content did not have the signed NarHash.",
                 &self.wrong_sources,
             ),
             (
                 "records_refused",
-                "IPNS records that were forged, old or expired.",
+                "IPNS records rejected because they were forged, old or expired.",
                 &self.records_refused,
             ),
         ];
@@ -114,13 +118,15 @@ impl Metrics {
                 counter.get()
             );
         }
-        index.into_iter().for_each(|index| say(&mut text, index));
+        index
+            .into_iter()
+            .for_each(|index| write_index_metrics(&mut text, index));
         text
     }
 }
 
-/// The numbers of the index of installed items.
-fn say(text: &mut String, index: &Progress) {
+/// Writes the metrics of the installed index.
+fn write_index_metrics(text: &mut String, index: &Progress) {
     let table = [
         (
             "items",
@@ -128,23 +134,28 @@ fn say(text: &mut String, index: &Progress) {
             "Installed items in the index.",
             &index.items,
         ),
-        ("bytes", "gauge", "Bytes of the index.", &index.bytes),
+        (
+            "bytes",
+            "gauge",
+            "Size of the index in bytes.",
+            &index.bytes,
+        ),
         (
             "waiting",
             "gauge",
-            "Installed items that are still to be indexed.",
+            "Installed items that are not indexed yet.",
             &index.waiting,
         ),
         (
             "cut_bytes_total",
             "counter",
-            "Bytes of installed items that were indexed.",
+            "Bytes of installed items that were read for indexing.",
             &index.cut,
         ),
         (
             "gone_total",
             "counter",
-            "Items that left the index, as they are not installed any more.",
+            "Items removed from the index because they are no longer installed.",
             &index.gone,
         ),
     ];

@@ -1,27 +1,27 @@
-//! `interplanar proxy`: a substitute server for stock clients that gets its NARs from IPFS.
+//! `interplanar proxy`: a substitute server for unmodified clients that fetches NARs over IPFS.
 //!
 //! | path | answer |
 //! |---|---|
 //! | `/nix-cache-info` | store directory, priority |
-//! | `/<hash part>.narinfo` | the upstream's narinfo, if a trusted key signed it, leading to the next line |
+//! | `/<hash part>.narinfo` | the upstream's narinfo, if trusted; its `URL` is the next line |
 //! | `/nar/<hash part>-<NarHash>.nar` | the plain NAR; complete only if it has that hash |
-//! | `/ipfs/<cid>…` | the blocks kept here, as a trustless gateway gives them |
-//! | `/signing-key.pub` | the first Guix key that is trusted here |
-//! | `/inspect/` | the cache inspector, for people |
-//! | `/healthz`, `/metrics` | for those who watch over it |
+//! | `/ipfs/<cid>…` | the blocks in the cache folder, as a trustless gateway |
+//! | `/signing-key.pub` | the first trusted Guix key |
+//! | `/inspect/` | the cache inspector |
+//! | `/healthz`, `/metrics` | for monitoring |
 //!
-//! The signed lines of a narinfo are the only thing that is trusted. A NAR comes from local blocks, else from the gateways, else over
-//! HTTP from the upstream; whatever the source, it is decoded and hashed on its way, and a response that isn't right
-//! is never completed.
+//! Only the signed lines of a narinfo are trusted. The proxy takes a NAR from local blocks, else
+//! from the gateways, else over HTTP from the upstream. It decompresses and hashes every NAR while
+//! it passes, and never completes a wrong response.
 //!
-//! What is decided on the way is [`interplanar_core::install`]'s; here are the sockets, the block store and the threads.
+//! [`interplanar_core::install`] makes all decisions. This module has the sockets, the block store
+//! and the threads.
 //!
-//! Where a narinfo names a chunk index and installed items have pieces of the NAR, it is rebuilt from them, and only the rest is fetched
-//! ([`crate::installed`]).
+//! If a narinfo names a chunk index and installed items contain pieces of the NAR, the proxy
+//! rebuilds the NAR from them. It then fetches only the rest ([`crate::installed`]).
 //!
 //! Restrictions: GET and HEAD; ranges only under `/ipfs/`.
 
-mod ahead;
 mod cache;
 mod delta;
 mod direct;
@@ -30,6 +30,7 @@ mod keys;
 mod lookup;
 mod metrics;
 mod nar;
+mod prefetch;
 mod routes;
 #[cfg(test)]
 mod tests;
@@ -46,7 +47,7 @@ use interplanar_core::fetch::{self, GatewayPool, Policy};
 use interplanar_core::trust::TrustedKeys;
 use lookup::Lookup;
 use metrics::Metrics;
-use nar::Nars;
+use nar::NarServer;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 use upstream::{Upstream, Upstreams};
@@ -54,34 +55,35 @@ use url::Url;
 
 pub use delta::EXPLAIN;
 pub use direct::{Available, Found};
-pub(crate) use directory::target;
+pub(crate) use directory::parse_target;
 pub use keys::{KeyError, load as load_keys};
 pub use ttl_cache::TtlCache;
 
-/// What a proxy is made from.
+/// Configuration of a proxy.
 #[derive(Debug, Clone)]
 pub struct Config {
-    /// Caches, in order of preference; each URL of http ends in a slash. Also directories on IPFS, `ipfs://<cid>` and `ipns://<name>`.
+    /// Caches, in order of preference. An HTTP URL ends in a slash. `ipfs://<cid>` and
+    /// `ipns://<name>` are directories on IPFS.
     pub upstreams: Vec<Url>,
     /// IPFS gateways.
     pub gateways: Vec<Url>,
-    /// Keys whose narinfos are believed.
+    /// Keys whose signatures are accepted.
     pub keys: TrustedKeys,
-    /// Folder of the block store; made if it is not there.
+    /// Cache folder; created if it doesn't exist.
     pub cache: PathBuf,
-    /// Bytes of blocks that are kept.
+    /// Maximum size of the block store, in bytes.
     pub cache_size: u64,
-    /// Stores of this machine, whose items are not fetched anew where others share pieces with them.
+    /// Stores of this machine. Pieces that their items contain are not downloaded again.
     pub installed: installed::Config,
-    /// What a NAR that is put together of them should cost little of.
+    /// What to optimise delta downloads for.
     pub prefer: Prefer,
-    /// Told to clients; if none, what an upstream tells.
+    /// Store directory for `nix-cache-info`. `None`: that of an upstream.
     pub store_dir: Option<String>,
-    /// Told to Nix clients.
+    /// Priority for `nix-cache-info`.
     pub priority: u32,
 }
 
-/// Why a proxy can't begin.
+/// Why a proxy can't start.
 #[non_exhaustive]
 #[derive(Debug, thiserror::Error)]
 pub enum ProxyError {
@@ -96,7 +98,7 @@ pub enum ProxyError {
 /// The proxy; a [`crate::net::server::Handler`].
 pub struct Proxy {
     lookup: Lookup,
-    nars: Arc<Nars>,
+    nars: Arc<NarServer>,
     gateway: Gateway,
     metrics: Arc<Metrics>,
     keys: TrustedKeys,
@@ -104,15 +106,15 @@ pub struct Proxy {
     configured_store_dir: Option<String>,
     priority: u32,
     installed: Option<Arc<Installed>>,
-    /// Ends with the proxy.
+    /// Stops when the proxy is dropped.
     _indexer: Option<Indexer>,
 }
 
 impl Proxy {
-    /// Opens the block store and makes the proxy. Blocking.
+    /// Opens the block store and creates the proxy. Blocking.
     ///
     /// # Errors
-    /// The block store is in use or broken, or HTTP can't be set up.
+    /// The block store is in use or damaged, or the HTTP client can't be set up.
     pub fn open(config: Config) -> Result<Self, ProxyError> {
         let client = http_client()?;
         let cache = Cache::open(&config.cache, config.cache_size)?;
@@ -122,7 +124,7 @@ impl Proxy {
         });
         let gateways = Arc::new(Mutex::new(GatewayPool::new(gateways, Policy::default())));
         let upstream = |url: Url| {
-            let parts = directory::Parts {
+            let settings = directory::DirectoryConfig {
                 client: client.clone(),
                 gateways: Arc::clone(&gateways),
                 urls: config.gateways.clone(),
@@ -130,7 +132,7 @@ impl Proxy {
                 metrics: Arc::clone(&metrics),
                 dir: config.cache.clone(),
             };
-            match directory::Directory::new(&url, parts) {
+            match directory::Directory::new(&url, settings) {
                 Some(directory) => Upstream::Directory(Box::new(directory)),
                 None => Upstream::Http(url),
             }
@@ -146,7 +148,7 @@ impl Proxy {
         Ok(Self {
             lookup: Lookup::new(upstreams, Arc::clone(&metrics)),
             gateway: Gateway::new(Arc::new(cache.blocks().clone())),
-            nars: Arc::new(Nars::new(
+            nars: Arc::new(NarServer::new(
                 client,
                 gateways,
                 cache,
@@ -166,7 +168,8 @@ impl Proxy {
     }
 }
 
-/// What is installed; `None` where nobody asks for it, or nothing can be noted: then all is fetched.
+/// Opens the installed index. Returns `None` if no store is configured or the index can't be
+/// opened; then NARs are always fetched whole.
 fn installed(config: &Config) -> Option<Arc<Installed>> {
     if config.installed.stores.is_empty() {
         return None;
@@ -174,17 +177,17 @@ fn installed(config: &Config) -> Option<Arc<Installed>> {
     let dir = config.cache.join(installed::FOLDER);
     Installed::open(&config.installed, &dir)
         .map_err(
-            |error| tracing::warn!(%error, "what is installed can't be noted, so all is fetched"),
+            |error| tracing::warn!(%error, "can't open the installed index, so items are fetched whole"),
         )
         .ok()
         .map(Arc::new)
 }
 
-/// Keeps the index, if that is wanted.
+/// Starts the background indexer, if configured.
 fn indexer(config: &Config, installed: Option<&Arc<Installed>>) -> Option<Indexer> {
     let installed = installed.filter(|_| config.installed.background)?;
     installed
         .start()
-        .map_err(|error| tracing::warn!(%error, "installed items aren't indexed"))
+        .map_err(|error| tracing::warn!(%error, "can't start indexing installed items"))
         .ok()
 }

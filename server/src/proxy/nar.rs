@@ -1,13 +1,16 @@
-//! Serves NARs: source after source, through a [`Checker`], until one response is complete and right.
+//! Serves NARs: tries source after source, through a [`Checker`], until one response is complete
+//! and correct.
 //!
 //! ```text
-//! FetchStream or HTTP ─► Piece channel ─► blocking thread: decode, hash, hold back ─► body channel ─► client
+//! FetchStream or HTTP ─► channel ─► blocking thread: decompress, hash, hold back
+//!                                     ─► body channel ─► client
 //! ```
-//! Each arrow is bounded, so the client's speed is the speed of all. The head of the response waits for the first byte that may
-//! leave: until then a failure is a clean 502; after it, a failure ends the connection before the body is complete.
+//! Both channels are bounded, so the client sets the speed. The response starts with the first byte
+//! that the checker releases. A failure before that is a 502; a later one closes the connection
+//! before the body is complete.
 
 use super::cache::Cache;
-use super::delta::{self, Delta, Means};
+use super::delta::{self, Delta, DeltaContext};
 use super::metrics::{Counter, Metrics};
 use super::ttl_cache::TtlCache;
 use crate::decode::{DecodeError, Decoder};
@@ -34,37 +37,38 @@ use tokio_util::sync::CancellationToken;
 
 /// The media type of a NAR.
 pub(super) const CONTENT_TYPE: &str = "application/x-nix-archive";
-/// NARs served at once; further ones wait.
-const MAX_AT_ONCE: usize = 32;
-/// Pieces between the network and the thread that decodes.
+/// NARs that are served at once. Further requests wait.
+const MAX_CONCURRENT: usize = 32;
+/// Chunks between the network and the decompressing thread.
 const QUEUE: usize = 4;
-/// Wrong sources remembered.
-const MAX_BAD: usize = 10_000;
+/// Wrong sources that are remembered.
+const MAX_WRONG_SOURCES: usize = 10_000;
 
-/// The largest zstd window that is decoded, in bytes (design.md).
+/// The largest zstd window that is decompressed, in bytes (docs/design.md).
 const MAX_WINDOW: u64 = 128 << 20;
 
 type Checker = checker::Checker<Decoder, BodySink>;
 type Attempt = install::Attempt<DecodeError>;
 
-/// What serving NARs needs.
-pub(super) struct Nars {
+/// Serves NARs from their sources.
+pub(super) struct NarServer {
     pub(super) client: reqwest::Client,
     pub(super) gateways: Arc<Mutex<GatewayPool>>,
     pub(super) cache: Arc<Cache>,
     pub(super) metrics: Arc<Metrics>,
     installed: Option<(Arc<Installed>, Prefer)>,
-    bad: Mutex<TtlCache<()>>,
+    wrong_sources: Mutex<TtlCache<()>>,
     slots: Arc<Semaphore>,
 }
 
-/// From the network to the thread that decodes. A channel that closes without an end was interrupted.
-enum Piece {
+/// A message from the network to the decompressing thread. If the channel closes without `End`, the
+/// source was interrupted.
+enum FeedMessage {
     Data(Bytes),
     End,
 }
 
-impl Nars {
+impl NarServer {
     pub(super) fn new(
         client: reqwest::Client,
         gateways: Arc<Mutex<GatewayPool>>,
@@ -72,28 +76,28 @@ impl Nars {
         metrics: Arc<Metrics>,
         installed: Option<(Arc<Installed>, Prefer)>,
     ) -> Self {
-        let bad = Mutex::new(TtlCache::new(MAX_BAD));
+        let wrong_sources = Mutex::new(TtlCache::new(MAX_WRONG_SOURCES));
         Self {
             client,
             gateways,
             cache,
             metrics,
             installed,
-            bad,
-            slots: Arc::new(Semaphore::new(MAX_AT_ONCE)),
+            wrong_sources,
+            slots: Arc::new(Semaphore::new(MAX_CONCURRENT)),
         }
     }
 
-    /// The response with the NAR of `known`.
+    /// Returns a response with the NAR of `known`.
     pub(super) async fn respond(self: &Arc<Self>, known: Arc<Known>) -> Response {
         let size = known.narinfo.nar_size();
         let (sender, body) = server::channel(Some(size));
         let (started, has_started) = oneshot::channel();
-        let gone = CancellationToken::new();
-        let guard = gone.clone().drop_guard();
+        let cancel = CancellationToken::new();
+        let guard = cancel.clone().drop_guard();
         let body = body
             .map_frame(move |frame| {
-                // Dropped with the body: the client is gone, or has all.
+                // Dropped with the body: the client has disconnected, or has received everything.
                 let _held = &guard;
                 frame
             })
@@ -104,43 +108,48 @@ impl Nars {
                 sender,
                 started: Some(started),
             },
-            gone,
+            cancel,
         );
         tokio::spawn(delivery);
         if has_started.await.is_err() {
-            return server::text(StatusCode::BAD_GATEWAY, "no source gives this item\n");
+            return server::text(StatusCode::BAD_GATEWAY, "no source has this item\n");
         }
         let mut response = server::stream(StatusCode::OK, CONTENT_TYPE, body);
-        // The body lost its length with its guard.
+        // Mapping the frames removed the length of the body.
         response.headers_mut().insert(CONTENT_LENGTH, size.into());
         response
     }
 
-    async fn deliver(self: Arc<Self>, known: Arc<Known>, sink: BodySink, gone: CancellationToken) {
-        let Some(_permit) = gone.run_until_cancelled(self.slots.acquire()).await else {
+    async fn deliver(
+        self: Arc<Self>,
+        known: Arc<Known>,
+        sink: BodySink,
+        cancel: CancellationToken,
+    ) {
+        let Some(_permit) = cancel.run_until_cancelled(self.slots.acquire()).await else {
             return;
         };
-        let _busy = self
+        let _paused = self
             .installed
             .as_ref()
-            .map(|(installed, _)| installed.busy());
+            .map(|(installed, _)| installed.pause_indexing());
         let (hash, size) = (known.narinfo.nar_hash(), known.narinfo.nar_size());
         let item = known.narinfo.store_path().to_string();
         let mut checker = Checker::new(hash, size, MAX_WINDOW, sink);
         let mut trial = Trial::default();
         let sources = self.sources(&known).await;
-        let delta = self.delta(&known, &sources, &gone).await;
+        let delta = self.delta(&known, &sources, &cancel).await;
         let first = delta.map(|delta| (delta.source.clone(), Some(delta)));
         let sources = sources.into_iter().map(|source| (source, None));
         for (source, delta) in first.into_iter().chain(sources) {
             let (name, sent_before) = (source.name(), checker.sent());
             let stream = self.open(&source, delta, size);
             let feed = (source.compression, name.as_str(), stream);
-            let Some((back, attempt)) = self.attempt(checker, feed, size, &gone).await else {
+            let Some((returned, attempt)) = self.attempt(checker, feed, size, &cancel).await else {
                 return self.metrics.nar_aborted.add(1);
             };
-            checker = back;
-            tell(&item, &name, &known.upstream, &attempt);
+            checker = returned;
+            log_attempt(&item, &name, &known.upstream, &attempt);
             let contributed = checker.sent() > sent_before;
             let (next, wrong) = trial.judge(source, contributed, &attempt);
             wrong
@@ -148,7 +157,7 @@ impl Nars {
                 .for_each(|source| self.remember(&known, source));
             match next {
                 Next::Complete => {
-                    tracing::info!(item, from = name, bytes = size, "served");
+                    tracing::info!(item, from = name, bytes = size, "served a NAR");
                     self.metrics.nar_complete.add(1);
                     self.metrics.nar_bytes.add(size);
                     return checker.into_sink().sender.finish().await;
@@ -157,48 +166,57 @@ impl Nars {
                 Next::GiveUp => break,
             }
         }
-        if !gone.is_cancelled() {
-            tracing::error!(item, sent = checker.sent(), "no source gives this item");
+        if !cancel.is_cancelled() {
+            tracing::error!(item, sent = checker.sent(), "no source has this item");
         }
         self.metrics.nar_aborted.add(1);
     }
 
-    /// [`Self::deliver`], and what must follow it however it ends.
-    async fn serve(self: Arc<Self>, known: Arc<Known>, sink: BodySink, gone: CancellationToken) {
-        Arc::clone(&self).deliver(known, sink, gone).await;
+    /// Runs [`Self::deliver`], then evicts blocks if needed.
+    async fn serve(self: Arc<Self>, known: Arc<Known>, sink: BodySink, cancel: CancellationToken) {
+        Arc::clone(&self).deliver(known, sink, cancel).await;
         tokio::task::spawn_blocking(move || self.cache.trim());
     }
 
     async fn sources(self: &Arc<Self>, known: &Arc<Known>) -> Vec<Source> {
         let (this, known) = (Arc::clone(self), Arc::clone(known));
         let sources = tokio::task::spawn_blocking(move || {
-            let bad = this.bad.lock().unwrap_or_else(PoisonError::into_inner);
+            let wrong_sources = this
+                .wrong_sources
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner);
             let is_local = |url: &IpfsUrl| this.cache.blocks().has(&url.cid).unwrap_or(false);
             install::sources(&known, is_local, |name| {
-                bad.get(&bad_key(&known, name), Instant::now()).is_some()
+                wrong_sources
+                    .get(&wrong_source_key(&known, name), Instant::now())
+                    .is_some()
             })
         });
         sources.await.unwrap_or_default()
     }
 
-    /// How the NAR can be rebuilt from what is here, if that is worth it.
+    /// Plans how to rebuild the NAR from installed items, if that is cheaper.
     async fn delta(
         &self,
         known: &Known,
         sources: &[Source],
-        gone: &CancellationToken,
+        cancel: &CancellationToken,
     ) -> Option<Delta> {
         let (installed, prefer) = self.installed.as_ref()?;
         let (index, source) = delta::source(known)?;
-        let is_bad = {
-            let bad = self.bad.lock().unwrap_or_else(PoisonError::into_inner);
-            bad.get(&bad_key(known, &source.name()), Instant::now())
+        let is_wrong = {
+            let wrong_sources = self
+                .wrong_sources
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner);
+            wrong_sources
+                .get(&wrong_source_key(known, &source.name()), Instant::now())
                 .is_some()
         };
-        if is_bad {
+        if is_wrong {
             return None;
         }
-        let means = Means {
+        let context = DeltaContext {
             installed,
             prefer: *prefer,
             client: &self.client,
@@ -206,7 +224,8 @@ impl Nars {
             cache: &self.cache,
             metrics: &self.metrics,
         };
-        gone.run_until_cancelled(Delta::prepare(means, known, (index, source), sources))
+        cancel
+            .run_until_cancelled(Delta::prepare(context, known, (index, source), sources))
             .await?
     }
 
@@ -219,32 +238,43 @@ impl Nars {
         }
     }
 
-    /// Remembers that `source` is wrong for this NAR; for another one it may be right.
+    /// Remembers that `source` is wrong for this NAR. It may be right for another one.
     fn remember(&self, known: &Known, source: &Source) {
         self.metrics.wrong_sources.add(1);
         let ttl = match source.place {
             Place::Ipfs(_) => BAD_FOR,
             Place::Http(_) => BAD_HTTP_FOR,
         };
-        let mut bad = self.bad.lock().unwrap_or_else(PoisonError::into_inner);
-        bad.insert(bad_key(known, &source.name()), (), 1, ttl, Instant::now());
+        let mut wrong_sources = self
+            .wrong_sources
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        wrong_sources.insert(
+            wrong_source_key(known, &source.name()),
+            (),
+            1,
+            ttl,
+            Instant::now(),
+        );
     }
 
-    /// One source through the checker. None when the client is gone or the thread panicked.
+    /// Passes one source through the checker. Returns `None` if the client has disconnected or the
+    /// thread panicked.
     async fn attempt(
         &self,
         mut checker: Checker,
         (compression, name, feed): (Compression, &str, Feed<'_>),
         size: u64,
-        gone: &CancellationToken,
+        cancel: &CancellationToken,
     ) -> Option<(Checker, Attempt)> {
         let (sender, receiver) = mpsc::channel(QUEUE);
         let checking = tokio::task::spawn_blocking(move || {
             let attempt = check(&mut checker, compression, receiver);
             (checker, attempt)
         });
-        // Whether it could be fed to its end is for the thread to say, by what it got.
-        gone.run_until_cancelled(push(name, feed, size, sender))
+        // The checking thread reports how the source ended.
+        cancel
+            .run_until_cancelled(feed_checker(name, feed, size, sender))
             .await?;
         checking.await.ok()
     }
@@ -273,7 +303,7 @@ impl Nars {
         let opened = async move {
             let response = sending.await.map_err(|error| error.to_string())?;
             if response.status() != StatusCode::OK {
-                return Err(format!("the server answers {}", response.status()));
+                return Err(format!("the server answered {}", response.status()));
             }
             Ok(response
                 .bytes_stream()
@@ -288,46 +318,51 @@ impl Nars {
     }
 }
 
-/// The bytes of a source, and what counts them.
+/// The bytes of a source, and the counter for them.
 type Feed<'a> = (BoxStream<'static, Result<Bytes, String>>, &'a Counter);
 
-/// Sends the bytes of a source to the thread that decodes, until one of both ends.
-async fn push(from: &str, (mut stream, counter): Feed<'_>, size: u64, sender: mpsc::Sender<Piece>) {
+/// Sends the bytes of a source to the checking thread, until the source or the thread ends.
+async fn feed_checker(
+    from: &str,
+    (mut stream, counter): Feed<'_>,
+    size: u64,
+    sender: mpsc::Sender<FeedMessage>,
+) {
     let mut left = max_file_size(size);
     let mut pace = Pace::default();
     loop {
-        let begun = Instant::now();
+        let started = Instant::now();
         let Some(piece) = stream.next().await else {
             break;
         };
         let piece = match piece {
-            Ok(piece) if pace.keeps(piece.len(), millis(begun.elapsed())) => piece,
-            Ok(_) => return tracing::warn!(from, "source is too slow"),
-            Err(error) => return tracing::warn!(from, error, "source failed"),
+            Ok(piece) if pace.keeps(piece.len(), millis(started.elapsed())) => piece,
+            Ok(_) => return tracing::warn!(from, "the source is too slow"),
+            Err(error) => return tracing::warn!(from, error, "the source failed"),
         };
         counter.add(piece.len() as u64);
         let Some(rest) = left.checked_sub(piece.len() as u64) else {
-            return tracing::warn!(from, "source is longer than its NAR could be");
+            return tracing::warn!(from, "the source sent more bytes than its NAR can have");
         };
         left = rest;
-        if sender.send(Piece::Data(piece)).await.is_err() {
+        if sender.send(FeedMessage::Data(piece)).await.is_err() {
             return;
         }
     }
-    // When the thread is gone it has said why.
-    let _ = sender.send(Piece::End).await;
+    // If the thread has ended, it has reported the reason.
+    let _ = sender.send(FeedMessage::End).await;
 }
 
-/// What the log says of how a source ended; of an interruption its reader has said why.
-fn tell(item: &str, from: &str, upstream: &str, attempt: &Attempt) {
+/// Logs how a source ended. Interruptions were logged where they occurred.
+fn log_attempt(item: &str, from: &str, upstream: &str, attempt: &Attempt) {
     match attempt {
         Attempt::Stopped(Stop::TooLate) => tracing::error!(
             item,
             from,
-            "an earlier source was wrong; the client must ask again"
+            "an earlier source sent wrong data; the client must retry"
         ),
         Attempt::Stopped(Stop::Wrong(fault)) => {
-            tracing::warn!(item, from, upstream, %fault, "wrong source");
+            tracing::warn!(item, from, upstream, %fault, "the source sent wrong data");
         }
         Attempt::Complete | Attempt::Interrupted | Attempt::Stopped(Stop::Gone) => {}
     }
@@ -337,22 +372,22 @@ fn millis(time: Duration) -> u64 {
     u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
 }
 
-fn bad_key(known: &Known, name: &str) -> String {
+fn wrong_source_key(known: &Known, name: &str) -> String {
     format!("{} {name}", known.narinfo.nar_hash())
 }
 
-/// The blocking half of an attempt.
+/// Runs the checker on the blocking thread.
 fn check(
     checker: &mut Checker,
     compression: Compression,
-    mut pieces: mpsc::Receiver<Piece>,
+    mut pieces: mpsc::Receiver<FeedMessage>,
 ) -> Attempt {
     let result = (|| {
         checker.begin(compression)?;
         while let Some(piece) = pieces.blocking_recv() {
             match piece {
-                Piece::Data(data) => checker.push(&data)?,
-                Piece::End => return checker.end().map(|()| Attempt::Complete),
+                FeedMessage::Data(data) => checker.push(&data)?,
+                FeedMessage::End => return checker.end().map(|()| Attempt::Complete),
             }
         }
         Ok(Attempt::Interrupted)
@@ -360,7 +395,7 @@ fn check(
     result.unwrap_or_else(Attempt::Stopped)
 }
 
-/// The body of a response, whose first piece starts it.
+/// Sends the body of a response. The first piece starts the response.
 struct BodySink {
     sender: server::Sender,
     started: Option<oneshot::Sender<()>>,

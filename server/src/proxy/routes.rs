@@ -1,4 +1,4 @@
-//! The proxy's paths.
+//! The proxy's URL paths.
 
 use super::Proxy;
 use crate::gateway::Gateway;
@@ -33,7 +33,7 @@ impl Proxy {
         match path {
             "" => server::text(
                 StatusCode::OK,
-                "interplanar proxy: substitutes for Guix and Nix, by way of IPFS; look into them at /inspect/\n",
+                "interplanar proxy: substitutes for Guix and Nix over IPFS; browse them at /inspect/\n",
             ),
             "nix-cache-info" => self.cache_info().await,
             "signing-key.pub" => self.signing_key(),
@@ -88,7 +88,7 @@ impl Proxy {
             Answer::Unreachable => return unreachable_upstreams(),
         };
         if method == Method::HEAD {
-            // The sources are not bothered for a look at the length.
+            // A HEAD request doesn't contact any source.
             let mut response = server::full(StatusCode::OK, super::nar::CONTENT_TYPE, "");
             response
                 .headers_mut()
@@ -127,7 +127,7 @@ impl Proxy {
 }
 
 fn unreachable_upstreams() -> Response {
-    server::text(StatusCode::BAD_GATEWAY, "no upstream answers\n")
+    server::text(StatusCode::BAD_GATEWAY, "can't reach any upstream\n")
 }
 
 fn fresh_for(mut response: Response, left: Duration) -> Response {

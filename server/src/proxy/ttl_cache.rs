@@ -1,6 +1,6 @@
-//! A cache whose entries have a time to live and a cost, bounded by the sum of the costs.
+//! A cache whose entries have a time to live and a cost. The sum of the costs is bounded.
 //!
-//! Expired entries go first, then those that expire soonest.
+//! Expired entries are evicted first, then those that expire next.
 //!
 //! ```
 //! use interplanar_server::proxy::TtlCache;
@@ -16,7 +16,7 @@
 use std::collections::{BTreeSet, HashMap};
 use std::time::{Duration, Instant};
 
-/// See the module.
+/// A cache with expiry and bounded cost. See the module.
 #[derive(Debug)]
 pub struct TtlCache<V> {
     slots: HashMap<String, Slot<V>>,
@@ -33,7 +33,8 @@ struct Slot<V> {
 }
 
 impl<V> TtlCache<V> {
-    /// An empty cache whose entries' costs (bytes, or whatever the caller counts) sum up to at most `max_cost`.
+    /// Creates a cache that holds entries with a total cost of at most `max_cost`, in bytes or any
+    /// other unit.
     #[must_use]
     pub fn new(max_cost: usize) -> Self {
         Self {
@@ -44,7 +45,7 @@ impl<V> TtlCache<V> {
         }
     }
 
-    /// The value of `key` and how long it still lives, unless it is not there or expired.
+    /// Returns the value of `key` and its remaining lifetime, unless it is missing or expired.
     #[must_use]
     pub fn get(&self, key: &str, now: Instant) -> Option<(&V, Duration)> {
         let slot = self.slots.get(key)?;
@@ -55,7 +56,8 @@ impl<V> TtlCache<V> {
         Some((&slot.value, left))
     }
 
-    /// Sets the value of `key` for `ttl` from `now`. One that lives for no time, or is costlier than the whole cache, is not kept.
+    /// Sets the value of `key` for `ttl` from `now`. A value with no lifetime, or a cost above
+    /// `max_cost`, is not stored.
     pub fn insert(&mut self, key: String, value: V, cost: usize, ttl: Duration, now: Instant) {
         self.remove(&key);
         let Some(end) = now
@@ -78,13 +80,13 @@ impl<V> TtlCache<V> {
         }
     }
 
-    /// How many entries there are, expired ones too.
+    /// Returns the number of entries, including expired ones.
     #[must_use]
     pub fn len(&self) -> usize {
         self.slots.len()
     }
 
-    /// Whether there is no entry.
+    /// Returns whether the cache is empty.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.slots.is_empty()
@@ -116,7 +118,7 @@ mod tests {
     }
 
     #[test]
-    fn entries_end_with_their_time() {
+    fn entries_expire() {
         let now = Instant::now();
         let cache = filled(now);
         assert_eq!(cache.get("b", now), Some((&2, SECOND)));
@@ -126,7 +128,7 @@ mod tests {
     }
 
     #[test]
-    fn the_cost_is_bounded_and_those_that_end_soonest_go_first() {
+    fn the_cost_is_bounded_and_entries_that_expire_next_are_evicted() {
         let now = Instant::now();
         let mut cache = filled(now);
         cache.insert("d".to_owned(), 4, 15, SECOND, now);

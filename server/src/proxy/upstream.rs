@@ -1,7 +1,7 @@
-//! The caches behind the proxy: asks them for narinfos, all at once, and believes what [`interplanar_core::install`] says is to be
-//! believed. What isn't is logged.
+//! The caches behind the proxy. Asks all of them for a narinfo at once.
+//! [`interplanar_core::install`] decides which answer is valid; the others are logged.
 
-use super::directory::{Directory, File};
+use super::directory::{Directory, FileResult};
 use super::metrics::Metrics;
 use crate::net::client::{HttpError, get_small};
 use futures_util::stream::{FuturesUnordered, StreamExt as _};
@@ -13,11 +13,11 @@ use std::sync::Arc;
 use std::time::Duration;
 use url::Url;
 
-/// Where a cache is.
+/// The address of a cache.
 pub(super) enum Upstream {
-    /// Behind a server; ends in a slash.
+    /// The URL of a server. Ends in a slash.
     Http(Url),
-    /// On IPFS.
+    /// A directory on IPFS.
     Directory(Box<Directory>),
 }
 
@@ -30,24 +30,25 @@ pub(super) struct Upstreams {
 }
 
 impl Upstreams {
-    /// Asks all of them for the narinfo of `hash_part`; with the time that the answer may be kept.
+    /// Asks all upstreams for the narinfo of `hash_part`. Returns the answer and how long it may be
+    /// cached.
     pub(super) async fn ask(&self, hash_part: &str) -> (Answer, Duration) {
-        let asked = self.upstreams.iter().enumerate();
-        let mut asking: FuturesUnordered<_> = asked
+        let requests = self.upstreams.iter().enumerate();
+        let mut pending: FuturesUnordered<_> = requests
             .map(|(rank, url)| async move { (rank, self.ask_one(url, hash_part).await) })
             .collect();
         let mut answers: Vec<Option<Said>> = vec![None; self.upstreams.len()];
         while !install::is_settled(&answers) {
             let next = if answers.iter().flatten().any(Said::is_found) {
-                tokio::time::timeout(PATIENCE, asking.next())
+                tokio::time::timeout(PATIENCE, pending.next())
                     .await
                     .unwrap_or(None)
             } else {
-                asking.next().await
+                pending.next().await
             };
-            let Some((rank, said)) = next else { break };
-            if let Some(answer) = answers.get_mut(rank) {
-                *answer = Some(said);
+            let Some((rank, answer)) = next else { break };
+            if let Some(slot) = answers.get_mut(rank) {
+                *slot = Some(answer);
             }
         }
         install::summary(answers)
@@ -63,13 +64,13 @@ impl Upstreams {
     async fn read(&self, directory: &Directory, hash_part: &str) -> Said {
         let name = format!("{hash_part}.narinfo");
         let (body, root) = match directory.file(&name, MAX_NARINFO).await {
-            File::Here { body, root } => (body, root),
-            File::Absent => return Said::absent(None),
-            File::Failed => return Said::Failed,
+            FileResult::Found { body, root } => (body, root),
+            FileResult::Absent => return Said::absent(None),
+            FileResult::Failed => return Said::Failed,
         };
         match Known::believe(&body, hash_part, &root, &self.keys) {
             Ok(known) => Said::found(known, None),
-            Err(error) => self.refuse(&format_args!("{root}/{name}"), &error),
+            Err(error) => self.reject(&format_args!("{root}/{name}"), &error),
         }
     }
 
@@ -77,30 +78,30 @@ impl Upstreams {
         let Ok(url) = upstream.join(&format!("{hash_part}.narinfo")) else {
             return Said::Failed;
         };
-        let small = match get_small(&self.client, &url, MAX_NARINFO).await {
-            Ok(small) => small,
-            Err(error @ HttpError::TooLong { .. }) => return self.refuse(&url, &error),
+        let response = match get_small(&self.client, &url, MAX_NARINFO).await {
+            Ok(response) => response,
+            Err(error @ HttpError::TooLong { .. }) => return self.reject(&url, &error),
             Err(error) => {
-                tracing::warn!(%url, %error, "upstream can't be asked");
+                tracing::warn!(%url, %error, "can't reach the upstream");
                 return Said::Failed;
             }
         };
-        if small.status != StatusCode::OK {
-            return Said::absent(small.fresh_for);
+        if response.status != StatusCode::OK {
+            return Said::absent(response.fresh_for);
         }
-        match Known::believe(&small.body, hash_part, upstream.as_str(), &self.keys) {
-            Ok(known) => Said::found(known, small.fresh_for),
-            Err(error) => self.refuse(&url, &error),
+        match Known::believe(&response.body, hash_part, upstream.as_str(), &self.keys) {
+            Ok(known) => Said::found(known, response.fresh_for),
+            Err(error) => self.reject(&url, &error),
         }
     }
 
-    fn refuse(&self, url: &dyn std::fmt::Display, reason: &dyn std::fmt::Display) -> Said {
-        tracing::warn!(%url, %reason, "narinfo not believed");
+    fn reject(&self, url: &dyn std::fmt::Display, reason: &dyn std::fmt::Display) -> Said {
+        tracing::warn!(%url, %reason, "rejected a narinfo");
         self.metrics.narinfo_refused.add(1);
         Said::absent(None)
     }
 
-    /// The store directory that the first upstream that answers tells.
+    /// Returns the store directory of the first upstream that answers.
     pub(super) async fn store_dir(&self) -> Option<String> {
         const NAME: &str = "nix-cache-info";
         for upstream in &self.upstreams {
@@ -108,13 +109,13 @@ impl Upstreams {
                 Upstream::Http(url) => {
                     let url = url.join(NAME).ok()?;
                     match get_small(&self.client, &url, MAX_NARINFO).await {
-                        Ok(small) => small.body.to_vec(),
+                        Ok(response) => response.body.to_vec(),
                         Err(_) => continue,
                     }
                 }
                 Upstream::Directory(directory) => match directory.file(NAME, MAX_NARINFO).await {
-                    File::Here { body, .. } => body,
-                    File::Absent | File::Failed => continue,
+                    FileResult::Found { body, .. } => body,
+                    FileResult::Absent | FileResult::Failed => continue,
                 },
             };
             if let Some(directory) = install::store_dir(&body) {

@@ -1,14 +1,14 @@
-//! The TOML file: where it is, and its sections as lists of strings.
+//! The TOML file: finds it, and reads its sections as lists of strings.
 
 use super::SettingsError;
 use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
-/// The system-wide file, read when no other is there.
+/// The system-wide file, read when no other exists.
 const SYSTEM_FILE: &str = "/etc/interplanar.toml";
 
-/// A settings file: for each section its keys, for each key its values as the command line would take them.
+/// A settings file. Each section maps a key to its values, written as on the command line.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct File {
     pub(super) path: PathBuf,
@@ -19,7 +19,8 @@ impl File {
     /// Reads and parses the file at `path`.
     ///
     /// # Errors
-    /// It can't be read, is not TOML, or holds something that no setting can be (a date, a table in a section).
+    /// The file can't be read, is not TOML, or has a value that no setting can have (a date, or a
+    /// table in a section).
     pub fn read(path: &Path) -> Result<Self, SettingsError> {
         let text = std::fs::read_to_string(path).map_err(|error| SettingsError::Unreadable {
             path: path.to_owned(),
@@ -28,7 +29,7 @@ impl File {
         Self::parse(path, &text)
     }
 
-    /// Parses `text`; `path` is only what errors name.
+    /// Parses `text`. `path` is used only in errors.
     ///
     /// # Errors
     /// As [`File::read`].
@@ -81,8 +82,8 @@ fn scalar(value: &toml::Value) -> Option<String> {
     }
 }
 
-/// The settings file to read: the one that `arguments` (`--config FILE`) or the environment names, else the first of the
-/// usual ones that is there, else none. `variable` looks up the environment.
+/// Returns the settings file to read: the one named by `arguments` (`--config FILE`) or the
+/// environment, else the first default file that exists. `variable` reads an environment variable.
 #[must_use]
 pub fn locate(
     arguments: &[OsString],
@@ -103,7 +104,7 @@ pub fn locate(
         .find(|path| path.exists())
 }
 
-/// `--config FILE` or `--config=FILE`, the last one as clap would take it; nothing behind `--`.
+/// Returns the last `--config FILE` or `--config=FILE` before `--`, as clap does.
 fn named(arguments: &[OsString]) -> Option<PathBuf> {
     let mut found = None;
     let mut arguments = arguments.iter().skip(1);

@@ -1,13 +1,14 @@
-//! Puts the values of environment and file beneath the command line, as defaults of the flags.
+//! Makes the values of environment and file the defaults of the flags.
 //!
-//! clap itself ranks command line over `env` over default. It keeps defaults as `'static` strings, so those that came from
-//! outside are leaked: a few hundred bytes, once per run.
+//! clap itself prefers the command line to defaults. It keeps defaults as `'static` strings, so
+//! values from environment and file are leaked: a few hundred bytes per run.
 
 use super::{File, SettingsError};
 use clap::{Arg, ArgAction, Command};
 use std::ffi::OsString;
 
-/// The environment variable of a flag: `INTERPLANAR_PROXY_CACHE_SIZE` for `--cache-size` of `proxy`.
+/// Returns the environment variable of a flag: `INTERPLANAR_PROXY_CACHE_SIZE` for `--cache-size` of
+/// `proxy`.
 #[must_use]
 pub fn variable_name(sub_command: &str, flag: &str) -> String {
     format!("INTERPLANAR_{sub_command}_{flag}")
@@ -15,10 +16,12 @@ pub fn variable_name(sub_command: &str, flag: &str) -> String {
         .to_uppercase()
 }
 
-/// `command` with the settings of environment (`variable` looks one up) and `file` as defaults of its sub-commands' flags.
+/// Returns `command` with the settings of environment and `file` as defaults of its sub-commands'
+/// flags. `variable` reads an environment variable.
 ///
 /// # Errors
-/// The file has an unknown section or key, or a value, there or in the environment, is not one that its flag takes.
+/// The file has an unknown section or key, or its flag doesn't accept a value from file or
+/// environment.
 pub fn layer(
     command: Command,
     file: Option<&File>,
@@ -82,7 +85,7 @@ fn is_setting(arg: &Arg) -> bool {
     ) && !arg.is_global_set()
 }
 
-/// The values that environment or file give to one flag.
+/// Returns the values that environment or file set for one flag.
 fn settled(
     sub_command: &str,
     arg: &Arg,
@@ -125,7 +128,7 @@ fn settled(
     Ok(Some(values))
 }
 
-/// Asks the flag's own value parser, so that the error can name where the value stands.
+/// Checks values with the flag's own parser, so that the error can name the file or variable.
 fn check_values(arg: &Arg, flag: &str, values: &[String]) -> Result<(), String> {
     let probe = Arg::new(arg.get_id().clone())
         .long(leak(flag.to_owned()))

@@ -1,28 +1,35 @@
 //! Settings: one mechanism for every sub-command.
 //!
-//! A setting is a long flag of a sub-command. Its value comes from the first of:
+//! A setting is a long flag of a sub-command. Its value comes from the first of these that has one:
 //!
 //! 1. the command line, `--flag VALUE`;
-//! 2. the environment, `INTERPLANAR_<SUB>_<FLAG>` (upper case, `-` becomes `_`; a flag that may be repeated takes several
-//!    values, separated by white space);
-//! 3. the TOML file, `flag = …` in the section `[<sub>]` (string, integer, float or boolean; an array for a repeated flag);
+//! 2. the environment, `INTERPLANAR_<SUB>_<FLAG>` (upper case, `-` becomes `_`; a flag that may be
+//!    repeated takes several values, separated by white space);
+//! 3. the TOML file, `flag = …` in the section `[<sub>]` (string, integer, float or boolean; an
+//!    array for a repeated flag);
 //! 4. the flag's own default.
 //!
-//! The file is `--config FILE`, else `$INTERPLANAR_CONFIG`, else `$XDG_CONFIG_HOME/interplanar/config.toml` (`~/.config`
-//! where that is not set), else `/etc/interplanar.toml`. Only the first that is there is read; one that was named must be there.
-//! A section or key that no sub-command knows is an error that names it, in every section and not only in the one in use.
+//! The file is `--config FILE`, else `$INTERPLANAR_CONFIG`, else
+//! `$XDG_CONFIG_HOME/interplanar/config.toml` (`~/.config` if the variable is not set), else
+//! `/etc/interplanar.toml`. Only the first that exists is read. A file named by `--config` or the
+//! environment must exist. An unknown section or key is an error, also in sections that are not in
+//! use.
 //!
-//! Restrictions: arguments without a long flag and the options of the program itself (`-v`, `--config`) are not settings.
-//! `--help` shows the values in force as the defaults.
+//! Restrictions: arguments without a long flag and the options of the program itself (`-v`,
+//! `--config`) are not settings.
+//! `--help` shows the values from environment and file as defaults.
 //!
 //! ```
 //! use clap::{Arg, ArgAction, Command};
 //! use interplanar_server::settings::{File, layer};
 //!
 //! let command = Command::new("interplanar")
-//!     .subcommand(Command::new("proxy").arg(Arg::new("upstream").long("upstream").action(ArgAction::Append)));
-//! let file = File::parse("example.toml", "[proxy]\nupstream = ['http://one', 'http://two']").unwrap();
-//! let matches = layer(command, Some(&file), &|_| None).unwrap().get_matches_from(["interplanar", "proxy"]);
+//!     .subcommand(Command::new("proxy").arg(
+//!         Arg::new("upstream").long("upstream").action(ArgAction::Append)));
+//! let text = "[proxy]\nupstream = ['http://one', 'http://two']";
+//! let file = File::parse("example.toml", text).unwrap();
+//! let command = layer(command, Some(&file), &|_| None).unwrap();
+//! let matches = command.get_matches_from(["interplanar", "proxy"]);
 //! let (_, proxy) = matches.subcommand().unwrap();
 //! assert_eq!(proxy.get_many::<String>("upstream").unwrap().count(), 2);
 //! ```
@@ -41,12 +48,12 @@ pub use layer::{layer, variable_name};
 #[non_exhaustive]
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum SettingsError {
-    /// The file that was named, or found, can't be read.
+    /// The settings file can't be read.
     #[error("can't read the settings file {}: {reason}", path.display())]
     Unreadable {
         /// The file.
         path: PathBuf,
-        /// What the system said.
+        /// The system's error message.
         reason: String,
     },
     /// The file is not TOML.
@@ -54,10 +61,10 @@ pub enum SettingsError {
     Syntax {
         /// The file.
         path: PathBuf,
-        /// Where and what, as the TOML parser says it.
+        /// The position and the error, from the TOML parser.
         reason: String,
     },
-    /// A section that is no sub-command, or a key outside any section.
+    /// A section that is not a sub-command, or a key outside any section.
     #[error("{}: there is no sub-command named \"{section}\"", path.display())]
     UnknownSection {
         /// The file.
@@ -65,7 +72,7 @@ pub enum SettingsError {
         /// The section's name.
         section: String,
     },
-    /// A key that is no flag of its sub-command.
+    /// A key that is not a flag of its sub-command.
     #[error("{}: [{section}] has no setting named \"{key}\"", path.display())]
     UnknownKey {
         /// The file.
@@ -75,12 +82,12 @@ pub enum SettingsError {
         /// The key.
         key: String,
     },
-    /// A value that the flag doesn't take.
+    /// A value that the flag doesn't accept.
     #[error("{origin}: {reason}")]
     Value {
         /// The file with section and key, or the environment variable.
         origin: String,
-        /// What was expected.
+        /// The expected value.
         reason: String,
     },
 }

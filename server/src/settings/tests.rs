@@ -145,7 +145,7 @@ fn unknown_names_are_errors_that_name_them() {
 }
 
 #[test]
-fn wrong_values_are_errors_that_say_where_they_stand() {
+fn wrong_values_are_errors_that_name_their_source() {
     let text = |variables, file| matches(&[], variables, file).unwrap_err().to_string();
     let error = text(&[], "[proxy]\nport = 99999");
     assert!(
@@ -172,7 +172,7 @@ fn wrong_values_are_errors_that_say_where_they_stand() {
 }
 
 #[test]
-fn the_file_is_the_one_named_else_the_first_that_is_there() {
+fn the_named_file_is_used_or_else_the_first_that_exists() {
     let folder = tempfile::tempdir().unwrap();
     let user = folder.path().join("interplanar/config.toml");
     let locate = |line: &[&str], variables: &[(&str, &str)]| {
@@ -203,7 +203,7 @@ fn the_file_is_the_one_named_else_the_first_that_is_there() {
 }
 
 #[test]
-fn a_file_that_was_named_must_be_there() {
+fn a_named_file_must_exist() {
     assert!(matches!(
         File::read("/nonexistent/settings.toml".as_ref()),
         Err(SettingsError::Unreadable { .. })

@@ -1,7 +1,9 @@
-//! Identical files of the store become one: hard links to `<store>/.links/<hash>`, as guix-daemon and guix/store/deduplication.scm do it.
+//! Deduplicates files in the store: hard links to `<store>/.links/<hash>`, as guix-daemon and
+//! guix/store/deduplication.scm do.
 //!
-//! The hash is the SHA-256 of the file's own NAR, in base-32. Files below 8 KiB are left alone. What can't be linked (too many links, no
-//! room, another file system) is left alone too: deduplication never makes an installation fail.
+//! The hash is the SHA-256 of the file's own NAR, in base-32. Files below 8 KiB are skipped. Files
+//! that can't be linked (too many links, no space, another file system) are skipped too, so an
+//! installation never fails here.
 
 use interplanar_core::hash::{Sha256, Sha256Hasher};
 use interplanar_core::nar::{Encoder, Event};
@@ -11,31 +13,31 @@ use std::io::{self, ErrorKind, Read};
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
-/// Guix's own bound; it says in both places that they must agree.
+/// Bytes. Guix has the same limit and requires that all programs use it.
 const MIN_SIZE: u64 = 8192;
 const BUFFER: usize = 256 << 10;
 
 /// Deduplicates all files of an installed item.
-pub(super) fn tree(root: &Path, links: &Path) {
-    let mut open = vec![root.to_path_buf()];
-    while let Some(path) = open.pop() {
+pub(super) fn deduplicate(root: &Path, links: &Path) {
+    let mut pending = vec![root.to_path_buf()];
+    while let Some(path) = pending.pop() {
         let Ok(metadata) = fs::symlink_metadata(&path) else {
             continue;
         };
         if metadata.is_dir() {
             let entries = fs::read_dir(&path).into_iter().flatten().flatten();
-            open.extend(entries.map(|entry| entry.path()));
+            pending.extend(entries.map(|entry| entry.path()));
         } else if metadata.is_file() && metadata.size() >= MIN_SIZE {
             let executable = metadata.permissions().mode() & 0o100 != 0;
-            if let Err(error) = file(&path, executable, metadata.size(), links) {
-                tracing::debug!(path = %path.display(), %error, "not deduplicated");
+            if let Err(error) = link_file(&path, executable, metadata.size(), links) {
+                tracing::debug!(path = %path.display(), %error, "can't deduplicate a file");
             }
         }
     }
 }
 
-fn file(path: &Path, executable: bool, size: u64, links: &Path) -> io::Result<()> {
-    let link = links.join(hash(path, executable, size)?.to_nix32());
+fn link_file(path: &Path, executable: bool, size: u64, links: &Path) -> io::Result<()> {
+    let link = links.join(nar_hash(path, executable, size)?.to_nix32());
     match fs::hard_link(path, &link) {
         Ok(()) => return Ok(()),
         Err(error) if error.kind() == ErrorKind::NotFound => {
@@ -46,24 +48,27 @@ fn file(path: &Path, executable: bool, size: u64, links: &Path) -> io::Result<()
         Err(_) => {}
     }
     if fs::symlink_metadata(&link)?.size() != size {
-        return Err(io::Error::other("the file in .links has another size"));
+        return Err(io::Error::other(
+            "the file of the same hash in .links has another size",
+        ));
     }
-    let temporary = temporary(links);
+    let temporary = temporary_path(links);
     fs::hard_link(&link, &temporary)?;
     let replaced = fs::rename(&temporary, path);
-    // A rename between two names of one file does nothing, and leaves both.
+    // Renaming one hard link onto another of the same file does nothing and keeps both names.
     drop(fs::remove_file(&temporary));
     replaced?;
     canonical_time(path.parent().unwrap_or(links))
 }
 
-fn temporary(links: &Path) -> PathBuf {
+fn temporary_path(links: &Path) -> PathBuf {
     static COUNT: std::sync::atomic::AtomicU64 = std::sync::atomic::AtomicU64::new(0);
     let count = COUNT.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
     links.join(format!(".tmp-link-{}-{count}", std::process::id()))
 }
 
-/// The rename changed the folder's time; everything in the store has time 1.
+/// Resets the folder's modification time, which the rename changed. Everything in the store has
+/// time 1.
 fn canonical_time(folder: &Path) -> io::Result<()> {
     let one = Timespec {
         tv_sec: 1,
@@ -76,12 +81,12 @@ fn canonical_time(folder: &Path) -> io::Result<()> {
     Ok(utimensat(CWD, folder, &times, AtFlags::empty())?)
 }
 
-/// The hash of the NAR that the file alone would be.
-fn hash(path: &Path, executable: bool, size: u64) -> io::Result<Sha256> {
+/// Returns the hash of a NAR that contains only this file.
+fn nar_hash(path: &Path, executable: bool, size: u64) -> io::Result<Sha256> {
     let mut hasher = Sha256Hasher::new();
     let (mut encoder, mut framing) = (Encoder::new(), Vec::new());
     let mut file = File::open(path)?;
-    let wrong = |error| io::Error::other(format!("{error}"));
+    let invalid = |error| io::Error::other(format!("{error}"));
     encoder
         .write(
             Event::FileStart {
@@ -91,7 +96,7 @@ fn hash(path: &Path, executable: bool, size: u64) -> io::Result<Sha256> {
             },
             &mut framing,
         )
-        .map_err(wrong)?;
+        .map_err(invalid)?;
     hasher.update(&framing);
     let mut buffer = vec![0; BUFFER];
     loop {
@@ -99,12 +104,14 @@ fn hash(path: &Path, executable: bool, size: u64) -> io::Result<Sha256> {
         let Some(data) = buffer.get(..length).filter(|data| !data.is_empty()) else {
             break;
         };
-        encoder.skip_data(length as u64).map_err(wrong)?;
+        encoder.skip_data(length as u64).map_err(invalid)?;
         hasher.update(data);
     }
     framing.clear();
-    encoder.write(Event::FileEnd, &mut framing).map_err(wrong)?;
-    encoder.write(Event::End, &mut framing).map_err(wrong)?;
+    encoder
+        .write(Event::FileEnd, &mut framing)
+        .map_err(invalid)?;
+    encoder.write(Event::End, &mut framing).map_err(invalid)?;
     hasher.update(&framing);
     Ok(hasher.finish())
 }
@@ -127,14 +134,14 @@ mod tests {
         ] {
             fs::write(at(name), content).unwrap();
         }
-        tree(&at("item"), &at(".links"));
+        deduplicate(&at("item"), &at(".links"));
         let inode = |name: &str| fs::metadata(at(name)).unwrap().ino();
         assert_eq!(inode("item/a"), inode("item/b"));
         assert_ne!(inode("item/a"), inode("item/c"));
         assert_ne!(inode("item/d"), inode("item/e"));
         assert_eq!(fs::read_dir(at(".links")).unwrap().count(), 2);
         assert_eq!(fs::metadata(at("item")).unwrap().mtime(), 1);
-        tree(&at("item"), &at(".links"));
+        deduplicate(&at("item"), &at(".links"));
         assert_eq!(inode("item/a"), inode("item/b"));
     }
 }

@@ -1,53 +1,55 @@
-//! What guix-daemon runs of `$GUIX` besides `substitute` (`authenticate`, `offload`, `perform-download`, `discover`, …) is for the real `guix`.
+//! Passes the daemon's other commands (`authenticate`, `offload`, `perform-download`, `discover`,
+//! …) on to the real `guix`.
 
 use std::ffi::{OsStr, OsString};
 use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-/// Where `guix` is when it is not in `$PATH`.
-const USUAL: [&str; 3] = [
+/// Paths of `guix` that are tried when it is not in `$PATH`.
+const DEFAULT_PATHS: [&str; 3] = [
     "/run/current-system/profile/bin/guix",
     "/var/guix/profiles/per-user/root/current-guix/bin/guix",
     "/usr/bin/guix",
 ];
 
-/// Becomes the real `guix` if this program was started in its place for a sub-command that is not its own: then it returns only with the
-/// reason why that failed. `None` when the command line is this program's.
+/// Replaces this process with the real `guix`, if the daemon started this program as `$GUIX` for a
+/// command other than `substitute`. Returns only if that fails, with the reason. Returns `None`
+/// when the command line is for this program.
 #[must_use]
 pub fn to_real_guix(arguments: &[OsString]) -> Option<String> {
-    let place = std::env::var_os("GUIX")?;
-    let this = std::env::current_exe().ok()?;
-    if Path::new(&place).canonicalize().ok()? != this.canonicalize().ok()? {
+    let configured = std::env::var_os("GUIX")?;
+    let own_program = std::env::current_exe().ok()?;
+    if Path::new(&configured).canonicalize().ok()? != own_program.canonicalize().ok()? {
         return None;
     }
     if arguments.get(1).is_none_or(|name| name == "substitute") {
         return None;
     }
-    let Some(guix) = real_guix(&this) else {
-        return Some("there is no guix to hand this to: name it by INTERPLANAR_GUIX".to_owned());
+    let Some(guix) = real_guix(&own_program) else {
+        return Some("can't find the real guix: set INTERPLANAR_GUIX to its path".to_owned());
     };
     let error = Command::new(&guix)
         .args(arguments.iter().skip(1))
         .env_remove("GUIX")
         .exec();
-    Some(format!("{}: {error}", guix.display()))
+    Some(format!("can't run {}: {error}", guix.display()))
 }
 
-fn real_guix(this: &Path) -> Option<PathBuf> {
+fn real_guix(own_program: &Path) -> Option<PathBuf> {
     if let Some(named) = std::env::var_os("INTERPLANAR_GUIX") {
         return Some(named.into());
     }
     let path = std::env::var_os("PATH").unwrap_or_default();
-    find(&path, this)
+    find(&path, own_program)
 }
 
-fn find(path: &OsStr, this: &Path) -> Option<PathBuf> {
+fn find(path: &OsStr, own_program: &Path) -> Option<PathBuf> {
     let in_path = std::env::split_paths(path).map(|folder| folder.join("guix"));
-    let candidates = in_path.chain(USUAL.map(PathBuf::from));
+    let candidates = in_path.chain(DEFAULT_PATHS.map(PathBuf::from));
     let other = |guix: &PathBuf| {
         guix.canonicalize()
-            .is_ok_and(|real| this.canonicalize().ok() != Some(real))
+            .is_ok_and(|real| own_program.canonicalize().ok() != Some(real))
     };
     candidates.into_iter().find(other)
 }
@@ -57,20 +59,20 @@ mod tests {
     use super::*;
 
     #[test]
-    fn this_program_under_the_name_of_guix_is_not_the_real_one() {
+    fn a_guix_in_path_that_is_this_program_is_skipped() {
         let folder = tempfile::tempdir().unwrap();
-        let (this, fake, real) = (
+        let (own_program, fake, real) = (
             folder.path().join("interplanar"),
             folder.path().join("fake"),
             folder.path().join("real"),
         );
-        std::fs::write(&this, "").unwrap();
-        for place in [&fake, &real] {
-            std::fs::create_dir(place).unwrap();
+        std::fs::write(&own_program, "").unwrap();
+        for configured in [&fake, &real] {
+            std::fs::create_dir(configured).unwrap();
         }
-        std::os::unix::fs::symlink(&this, fake.join("guix")).unwrap();
+        std::os::unix::fs::symlink(&own_program, fake.join("guix")).unwrap();
         std::fs::write(real.join("guix"), "").unwrap();
         let path = std::env::join_paths([&fake, &real]).unwrap();
-        assert_eq!(find(&path, &this), Some(real.join("guix")));
+        assert_eq!(find(&path, &own_program), Some(real.join("guix")));
     }
 }

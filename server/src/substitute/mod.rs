@@ -1,10 +1,12 @@
-//! `interplanar substitute`: takes the place of `guix substitute` under an unmodified guix-daemon.
+//! `interplanar substitute` replaces `guix substitute` under an unmodified guix-daemon.
 //!
-//! The daemon starts `$GUIX substitute --query` and `--substitute`, so with `GUIX=/path/to/interplanar` in its environment it starts this. What
-//! it asks for is looked up and downloaded by [`Proxy`] in the same process, so the order of sources, the verification and the
-//! hold-back are the proxy's. Any other sub-command that the daemon starts is handed to the real `guix` ([`handover`]).
+//! The daemon starts `$GUIX substitute --query` and `--substitute`; with
+//! `GUIX=/path/to/interplanar` in its environment it starts this program. [`Proxy`] looks items up
+//! and downloads them in the same process, with the same sources and checks as `interplanar proxy`.
+//! Other sub-commands are passed on to the real `guix` ([`handover`]).
 //!
-//! Restrictions: Linux with /proc, since replies go to file descriptor 4 and safe code opens it there.
+//! Restrictions: Linux with /proc. Replies go to file descriptor 4, which safe code can open only
+//! through /proc.
 
 mod deduplicate;
 pub mod handover;
@@ -18,7 +20,7 @@ use anyhow::{Context as _, anyhow};
 use futures_util::stream::{self, StreamExt as _};
 use http_body_util::BodyExt as _;
 use interplanar_core::store_path::StorePath;
-use progress::Progress;
+use progress::DownloadProgress;
 use protocol::{Command, Outcome};
 use std::fs::File;
 use std::io::{Stderr, Write as _, stderr};
@@ -27,10 +29,10 @@ use tokio::task::block_in_place;
 
 pub use options::DaemonOptions;
 
-/// Narinfos asked for at once.
+/// Narinfos that are looked up at once.
 const LOOKUPS: usize = 32;
 
-/// Serves one run of the daemon's protocol.
+/// Answers one run of the daemon's protocol.
 pub struct Substituter {
     proxy: Proxy,
     options: DaemonOptions,
@@ -38,14 +40,15 @@ pub struct Substituter {
 }
 
 impl Substituter {
-    /// Replies go to file descriptor 4, as guix-daemon has it.
+    /// Opens file descriptor 4, where guix-daemon expects replies.
     ///
     /// # Errors
-    /// No such descriptor: the program was not started by guix-daemon.
+    /// The descriptor is not open: the program was not started by guix-daemon.
     pub fn new(proxy: Proxy, options: DaemonOptions) -> anyhow::Result<Self> {
         let replies = File::options().write(true).open("/proc/self/fd/4");
-        let replies = replies
-            .context("file descriptor 4 is not open: this is to be started by guix-daemon")?;
+        let replies = replies.context(
+            "can't open file descriptor 4: this command is started by guix-daemon, not by hand",
+        )?;
         Ok(Self {
             proxy,
             options,
@@ -56,15 +59,15 @@ impl Substituter {
     /// Answers one line of `--query`.
     ///
     /// # Errors
-    /// No such command, or the daemon is gone.
+    /// The command is unknown, or the daemon has closed the connection.
     pub async fn query(&mut self, line: &str) -> anyhow::Result<()> {
         let (paths, in_full) = match Command::parse(line) {
             Some(Command::Have(paths)) => (paths, false),
             Some(Command::Info(paths)) => (paths, true),
-            _ => return Err(anyhow!("unknown query of the daemon")),
+            _ => return Err(anyhow!("the daemon sent an unknown query")),
         };
         let urls = self.options.substitute_urls.join("', '");
-        say(&format!(
+        print_status(&format!(
             "\r\x1b[Klooking for substitutes on '{urls}'...   0.0%"
         ));
         let found: Vec<Option<Available>> = stream::iter(&paths)
@@ -72,7 +75,7 @@ impl Substituter {
             .buffered(LOOKUPS)
             .collect()
             .await;
-        say(&format!(
+        print_status(&format!(
             "\r\x1b[Klooking for substitutes on '{urls}'... 100.0%\n"
         ));
         let mut reply = String::new();
@@ -87,20 +90,20 @@ impl Substituter {
         self.reply(&reply)
     }
 
-    /// Carries out one line of `--substitute`.
+    /// Executes one line of `--substitute`.
     ///
     /// # Errors
-    /// No such command, or the destination can't be written.
+    /// The command is unknown, or the destination can't be written.
     pub async fn substitute(&mut self, line: &str) -> anyhow::Result<()> {
         let Some(Command::Substitute { path, destination }) = Command::parse(line) else {
-            return Err(anyhow!("unknown command of the daemon"));
+            return Err(anyhow!("the daemon sent an unknown command"));
         };
         let outcome = match self.find(path).await {
             Some(item) => self.download(&item, destination).await?,
             None => Outcome::NotFound,
         };
         if outcome == Outcome::NotFound {
-            say(&format!(
+            print_status(&format!(
                 "substitute: failed to find a substitute for '{path}'\n"
             ));
         }
@@ -110,10 +113,10 @@ impl Substituter {
     fn reply(&mut self, text: &str) -> anyhow::Result<()> {
         self.replies
             .write_all(text.as_bytes())
-            .context("the daemon doesn't listen any more")
+            .context("can't reply to the daemon")
     }
 
-    /// A store path that an upstream has and a trusted key signed.
+    /// Returns the item of a store path, if an upstream has it with a trusted signature.
     async fn find(&self, path: &str) -> Option<Available> {
         let path = StorePath::parse(path).ok()?;
         match self.proxy.find(path.hash_part()).await {
@@ -132,7 +135,7 @@ impl Substituter {
             item.upstream(),
             info.store_path().hash_part()
         );
-        let mut progress = Progress::start(
+        let mut progress = DownloadProgress::start(
             stderr(),
             self.options.build_trace,
             destination,
@@ -143,7 +146,7 @@ impl Substituter {
         block_in_place(|| remove(destination))?;
         let mut unpacker = Unpacker::for_store(destination)?;
         while let Some(frame) = body.frame().await {
-            // The body breaks off where no source is left, or none was right.
+            // The body ends with an error when no source is left.
             let Ok(frame) = frame else {
                 return Ok(Outcome::NotFound);
             };
@@ -155,7 +158,7 @@ impl Substituter {
         block_in_place(|| unpacker.finish())?;
         if self.options.deduplicate && destination.starts_with(info.store_path().directory()) {
             let links = Path::new(info.store_path().directory()).join(".links");
-            block_in_place(|| deduplicate::tree(destination, &links));
+            block_in_place(|| deduplicate::deduplicate(destination, &links));
         }
         progress.succeed();
         Ok(Outcome::Success {
@@ -165,7 +168,7 @@ impl Substituter {
     }
 }
 
-/// Removes what an earlier download left.
+/// Deletes the rest of an earlier download.
 fn remove(path: &Path) -> std::io::Result<()> {
     let removed = match std::fs::symlink_metadata(path) {
         Ok(metadata) if metadata.is_dir() => std::fs::remove_dir_all(path),
@@ -181,8 +184,8 @@ fn remove(path: &Path) -> std::io::Result<()> {
     })
 }
 
-/// Standard error is the daemon's log and its client's terminal.
-fn say(text: &str) {
+/// Prints to standard error, which is the daemon's log and its client's terminal.
+fn print_status(text: &str) {
     let mut err: Stderr = stderr();
     drop(err.write_all(text.as_bytes()).and_then(|()| err.flush()));
 }

@@ -1,27 +1,29 @@
-//! The options that guix-daemon gives its helpers: `NAME=VALUE` lines in the environment variable `_NIX_OPTIONS`.
+//! Options of guix-daemon for its helpers: `NAME=VALUE` lines in the environment variable
+//! `_NIX_OPTIONS`.
 //!
-//! A name with `untrusted-` before it is what the daemon's client asked for; for what is read here it goes first, as in Guix.
+//! The prefix `untrusted-` marks options of the daemon's client. As in Guix, they take precedence
+//! for the options read here.
 
-/// Guix takes no more servers than this at once.
+/// Servers used at most; Guix has the same limit.
 const MAX_SUBSTITUTE_URLS: usize = 50;
 
-/// Used when the daemon names no server, as `guix substitute` does.
+/// Servers used when the daemon names none, as in `guix substitute`.
 const DEFAULT_SUBSTITUTE_URLS: [&str; 2] =
     ["https://bordeaux.guix.gnu.org", "https://ci.guix.gnu.org"];
 
-/// What the daemon and its client want.
+/// Options of the daemon and its client.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DaemonOptions {
     /// Servers to ask, in this order.
     pub substitute_urls: Vec<String>,
-    /// Progress as build-trace lines (`@ download-started …`) instead of lines for people.
+    /// Print progress as build-trace lines (`@ download-started …`) instead of readable text.
     pub build_trace: bool,
-    /// Identical files of the store become one file.
+    /// Hard-link identical files of the store.
     pub deduplicate: bool,
 }
 
 impl DaemonOptions {
-    /// Reads the value of `_NIX_OPTIONS`; lines without `=` and unknown names mean nothing.
+    /// Parses the value of `_NIX_OPTIONS`. Lines without `=` and unknown names are ignored.
     #[must_use]
     pub fn parse(text: &str) -> Self {
         let find = |wanted: &str| {
@@ -51,7 +53,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_clients_wishes_go_before_the_administrators() {
+    fn options_of_the_client_take_precedence() {
         let options = DaemonOptions::parse(
             "substitute-urls=http://admin\nuntrusted-substitute-urls=http://one http://two\n\
              print-extended-build-trace=0\nuntrusted-print-extended-build-trace=1\ndeduplicate=true\nbuild-cores=2",

@@ -1,31 +1,33 @@
-//! Progress of a download, on standard error: as build-trace lines that Guix draws its own bars from, or as a line for people.
+//! Progress of a download on standard error: as build-trace lines for Guix's own progress bars, or
+//! as readable text.
 //!
 //! ```text
 //! @ download-started FILE URL SIZE
 //! @ download-progress FILE URL SIZE TRANSFERRED
 //! @ download-succeeded FILE URL SIZE
 //! ```
-//! Each in one write, since the daemon interleaves those of several downloads. Source: guix/progress.scm of Guix 1.5.0.
+//! Each line is one write, because the daemon mixes the lines of several downloads. Source:
+//! guix/progress.scm of Guix 1.5.0.
 
 use std::io::Write;
 use std::time::{Duration, Instant};
 
-/// Guix draws no more often.
+/// Time between two updates; Guix uses the same.
 const INTERVAL: Duration = Duration::from_millis(200);
 
-/// Tells of one download.
-pub(super) struct Progress<W> {
+/// Prints the progress of one download.
+pub(super) struct DownloadProgress<W> {
     out: W,
     trace: bool,
     file: String,
     url: String,
     size: u64,
-    done: u64,
+    received: u64,
     last: Option<Instant>,
 }
 
-impl<W: Write> Progress<W> {
-    /// Says that a download of `size` bytes from `url` to `file` starts.
+impl<W: Write> DownloadProgress<W> {
+    /// Prints that a download of `size` bytes from `url` to `file` starts.
     pub(super) fn start(out: W, trace: bool, file: &str, url: &str, size: u64) -> Self {
         let (file, url) = (file.to_owned(), url.to_owned());
         let mut progress = Self {
@@ -34,7 +36,7 @@ impl<W: Write> Progress<W> {
             file,
             url,
             size,
-            done: 0,
+            received: 0,
             last: None,
         };
         let line = if trace {
@@ -45,27 +47,27 @@ impl<W: Write> Progress<W> {
         } else {
             format!("Downloading {}...\n", progress.url)
         };
-        progress.say(&line);
+        progress.print(&line);
         progress
     }
 
-    /// Counts bytes, and says so from time to time.
+    /// Counts bytes and prints an update when [`INTERVAL`] has passed.
     pub(super) fn add(&mut self, bytes: u64) {
-        self.done = self.done.saturating_add(bytes);
+        self.received = self.received.saturating_add(bytes);
         let now = Instant::now();
         if self
             .last
             .is_none_or(|last| now.duration_since(last) >= INTERVAL)
         {
             self.last = Some(now);
-            self.report();
+            self.update();
         }
     }
 
-    /// Says that all is there.
+    /// Prints that the download is complete.
     pub(super) fn succeed(mut self) {
-        self.done = self.size;
-        self.report();
+        self.received = self.size;
+        self.update();
         let line = if self.trace {
             format!(
                 "@ download-succeeded {} {} {}\n\n",
@@ -74,32 +76,32 @@ impl<W: Write> Progress<W> {
         } else {
             "\n\n".to_owned()
         };
-        self.say(&line);
+        self.print(&line);
     }
 
-    fn report(&mut self) {
+    fn update(&mut self) {
         let line = if self.trace {
             format!(
                 "@ download-progress {} {} {} {}\n",
-                self.file, self.url, self.size, self.done
+                self.file, self.url, self.size, self.received
             )
         } else {
             let percent = self
-                .done
+                .received
                 .saturating_mul(100)
                 .checked_div(self.size)
                 .unwrap_or(100);
             let name = self.file.rsplit('/').next().unwrap_or_default();
             format!(
                 "\r\x1b[K {name}  {:.1} MiB  {percent}%",
-                self.done as f64 / 1_048_576.0
+                self.received as f64 / 1_048_576.0
             )
         };
-        self.say(&line);
+        self.print(&line);
     }
 
-    fn say(&mut self, line: &str) {
-        // The daemon may have closed the other end; the download goes on without words.
+    fn print(&mut self, line: &str) {
+        // The daemon may have closed the other end. The download continues without messages.
         drop(
             self.out
                 .write_all(line.as_bytes())
@@ -115,7 +117,8 @@ mod tests {
     #[test]
     fn a_trace_is_what_guix_parses() {
         let mut out = Vec::new();
-        let mut progress = Progress::start(&mut out, true, "/gnu/store/x", "ipfs://cid", 10);
+        let mut progress =
+            DownloadProgress::start(&mut out, true, "/gnu/store/x", "ipfs://cid", 10);
         progress.add(4);
         progress.succeed();
         assert_eq!(

@@ -1,12 +1,15 @@
-//! The substituter protocol of guix-daemon: commands on standard input, replies on file descriptor 4.
+//! The substituter protocol of guix-daemon: commands on standard input, replies on file
+//! descriptor 4.
 //!
 //! ```text
-//! --query:      have PATH…                       → each available PATH on a line, then an empty line
-//!               info PATH…                       → for each available PATH: PATH, deriver (or empty), number of references,
-//!                                                  each reference, compressed size (or 0), NAR size; then an empty line
-//! --substitute: substitute PATH DESTINATION      → "success sha256:HASH SIZE" or "not-found"
+//! --query:      have PATH…                  → each available PATH on a line, then an empty line
+//!               info PATH…                  → for each available PATH: PATH, deriver (or empty),
+//!                                             number of references, each reference, compressed
+//!                                             size (or 0), NAR size; then an empty line
+//! --substitute: substitute PATH DESTINATION → "success sha256:HASH SIZE" or "not-found"
 //! ```
-//! Guix's own program may also reply "hash-mismatch"; here a source with another hash is one more source that failed.
+//! Guix's own program may also reply "hash-mismatch". Here a wrong hash only makes the source fail,
+//! and the next one is tried.
 //! Source: guix/scripts/substitute.scm and the daemon's local-store.cc of Guix 1.5.0.
 
 use interplanar_core::hash::Sha256;
@@ -17,7 +20,7 @@ use interplanar_core::narinfo::NarInfo;
 pub(super) enum Command<'a> {
     /// Which of these store paths are available?
     Have(Vec<&'a str>),
-    /// What are these store paths like?
+    /// References and sizes of these store paths.
     Info(Vec<&'a str>),
     /// Download a store path to a destination.
     Substitute {
@@ -29,7 +32,7 @@ pub(super) enum Command<'a> {
 }
 
 impl<'a> Command<'a> {
-    /// Reads one line; `None` for what is no command.
+    /// Parses one line. Returns `None` for anything but a command.
     #[must_use]
     pub(super) fn parse(line: &'a str) -> Option<Self> {
         let mut words = line.split_ascii_whitespace();
@@ -44,7 +47,7 @@ impl<'a> Command<'a> {
     }
 }
 
-/// The reply to `info` for one item.
+/// Formats the reply to `info` for one item.
 #[must_use]
 pub(super) fn info(narinfo: &NarInfo, download_size: u64) -> String {
     let store = narinfo.store_path().directory();
@@ -62,17 +65,17 @@ pub(super) fn info(narinfo: &NarInfo, download_size: u64) -> String {
     reply
 }
 
-/// How a download ended.
+/// Result of a download.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Outcome {
-    /// Unpacked, with this hash and NAR size.
+    /// The item was unpacked, with this hash and NAR size.
     Success {
-        /// NarHash.
+        /// The NarHash.
         hash: Sha256,
-        /// NarSize.
+        /// The NarSize, in bytes.
         size: u64,
     },
-    /// No source gave it.
+    /// No source had the item.
     NotFound,
 }
 

@@ -134,7 +134,7 @@ fn a_forged_record_is_refused_and_so_is_an_old_one() {
         502
     );
     wait_until("the refusal in the log", || {
-        refused.log().contains("record refused")
+        refused.log().contains("rejected an IPNS record")
     });
     refused.kill();
 
@@ -148,7 +148,7 @@ fn a_forged_record_is_refused_and_so_is_an_old_one() {
         let again = proxy();
         assert!(has(&again.url, more), "{}", again.log());
         wait_until("the refusal in the log", || {
-            again.log().contains("record refused")
+            again.log().contains("rejected an IPNS record")
         });
         let metrics = get(&format!("{}/metrics", again.url)).1;
         assert!(

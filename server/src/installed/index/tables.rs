@@ -1,20 +1,20 @@
-//! The tables of the index, and what is done to them within a transaction.
+//! The tables of the index, and the statements that change them.
 
-use super::super::pieces::{self, PIECE, Piece};
-use super::{Entry, start};
+use super::super::piece_list::{self, IndexedPiece, PIECE};
+use super::{IndexEntry, digest_prefix};
 use rusqlite::{Connection, OptionalExtension as _, Row, Transaction, TransactionBehavior, params};
 use std::io;
 use std::path::Path;
 use std::time::Duration;
 
-/// The version of the tables; another one is made anew.
+/// Version of the tables. A file with another version is recreated.
 const VERSION: i64 = 1;
-/// Longest wait for a reader in another process that tidies up behind itself.
+/// Longest wait for a reader in another process that cleans up when it closes.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
-/// Bytes that a piece takes at most in both tables, pages that are not full included.
-pub(super) const ROOM: u64 = PIECE as u64 + 32;
-/// Bytes that an item takes without its pieces.
-pub(super) const ITEM_ROOM: u64 = 512;
+/// Maximum bytes of a piece in both tables, including unused space in pages.
+pub(super) const PIECE_SPACE: u64 = PIECE as u64 + 32;
+/// Bytes of an item without its pieces.
+pub(super) const ITEM_SPACE: u64 = 512;
 
 const TABLES: &str = "
     CREATE TABLE items (id INTEGER PRIMARY KEY, path TEXT NOT NULL, cut INTEGER NOT NULL, nar_hash BLOB NOT NULL,
@@ -29,7 +29,7 @@ pub(super) fn connect(path: &Path) -> rusqlite::Result<Connection> {
     if version == VERSION {
         connection.query_row("SELECT count(*) FROM items", [], |_| Ok(()))?;
     }
-    // Before there are tables.
+    // Must be set before the tables are created.
     connection.pragma_update(None, "auto_vacuum", "INCREMENTAL")?;
     connection.pragma_update(None, "journal_mode", "WAL")?;
     connection.pragma_update(None, "synchronous", "NORMAL")?;
@@ -49,8 +49,8 @@ pub(super) fn begin(connection: &mut Connection) -> rusqlite::Result<Transaction
 
 pub(super) fn insert(
     transaction: &Transaction<'_>,
-    entry: &Entry<'_>,
-    pieces: &[Piece],
+    entry: &IndexEntry<'_>,
+    pieces: &[IndexedPiece],
 ) -> rusqlite::Result<()> {
     transaction
         .prepare_cached(
@@ -61,28 +61,28 @@ pub(super) fn insert(
             entry.cut,
             entry.nar_hash.as_bytes(),
             entry.rank,
-            pieces::encode(pieces)
+            piece_list::encode(pieces)
         ])?;
     let id = transaction.last_insert_rowid();
     let mut hook =
         transaction.prepare_cached("INSERT OR IGNORE INTO hooks (start, item) VALUES (?1, ?2)")?;
-    // In the order of the table.
-    let mut starts: Vec<i64> = pieces.iter().map(|one| start(&one.plain)).collect();
-    starts.sort_unstable();
-    for start in starts {
-        hook.execute([start, id])?;
+    // Sorted in the order of the table.
+    let mut prefixes: Vec<i64> = pieces.iter().map(|one| digest_prefix(&one.plain)).collect();
+    prefixes.sort_unstable();
+    for prefix in prefixes {
+        hook.execute([prefix, id])?;
     }
     Ok(())
 }
 
-pub(super) fn forget(transaction: &Transaction<'_>, id: i64) -> rusqlite::Result<()> {
+pub(super) fn delete_item(transaction: &Transaction<'_>, id: i64) -> rusqlite::Result<()> {
     let mut blob = transaction.prepare_cached("SELECT pieces FROM items WHERE id = ?1")?;
     match blob.query_row([id], |row| pieces_of(row, 0))? {
         Some(pieces) => {
             let mut hook =
                 transaction.prepare_cached("DELETE FROM hooks WHERE start = ?1 AND item = ?2")?;
             for piece in pieces {
-                hook.execute([start(&piece.plain), id])?;
+                hook.execute([digest_prefix(&piece.plain), id])?;
             }
         }
         None => {
@@ -95,7 +95,7 @@ pub(super) fn forget(transaction: &Transaction<'_>, id: i64) -> rusqlite::Result
     Ok(())
 }
 
-/// The item that goes first, and its rank.
+/// Returns the item to evict next, and its rank.
 pub(super) fn lowest(connection: &Connection) -> rusqlite::Result<Option<(i64, i64)>> {
     connection
         .prepare_cached("SELECT id, rank FROM items ORDER BY rank, id LIMIT 1")?
@@ -103,20 +103,23 @@ pub(super) fn lowest(connection: &Connection) -> rusqlite::Result<Option<(i64, i
         .optional()
 }
 
-/// The pieces in a column; `None` where they are damaged, in whatever way.
-pub(super) fn pieces_of(row: &Row<'_>, column: usize) -> rusqlite::Result<Option<Vec<Piece>>> {
+/// Decodes the pieces in a column. Returns `None` if they are damaged.
+pub(super) fn pieces_of(
+    row: &Row<'_>,
+    column: usize,
+) -> rusqlite::Result<Option<Vec<IndexedPiece>>> {
     let bytes = row.get_ref(column)?.as_bytes();
-    Ok(bytes.ok().and_then(pieces::decode))
+    Ok(bytes.ok().and_then(piece_list::decode))
 }
 
-/// The number that a query gives.
+/// Returns the number that a query selects.
 pub(super) fn number(connection: &Connection, query: &str) -> rusqlite::Result<u64> {
     let number: i64 = connection.query_row(query, [], |row| row.get(0))?;
     Ok(u64::try_from(number).unwrap_or_default())
 }
 
-/// Bytes that are in use.
-pub(super) fn used(connection: &Connection) -> rusqlite::Result<u64> {
+/// Returns the bytes in use.
+pub(super) fn used_bytes(connection: &Connection) -> rusqlite::Result<u64> {
     let number = |pragma: &str| number(connection, pragma);
     let pages = number("PRAGMA page_count")?.saturating_sub(number("PRAGMA freelist_count")?);
     Ok(pages.saturating_mul(number("PRAGMA page_size")?))
@@ -130,7 +133,7 @@ pub(super) fn is_damaged(error: &rusqlite::Error) -> bool {
     )
 }
 
-/// Removes the file, and those that SQLite keeps beside it.
+/// Deletes the file, and SQLite's files beside it.
 pub(super) fn remove(path: &Path) -> io::Result<()> {
     for end in ["", "-wal", "-shm"] {
         let mut name = path.as_os_str().to_os_string();

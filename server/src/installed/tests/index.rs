@@ -1,12 +1,12 @@
-//! The file: its bound, and what becomes of a damaged one.
+//! The index file: its size limit, and recovery from damage.
 
 use super::*;
 use crate::installed::index::{FILE, Index};
 use rusqlite::Connection;
 
-/// A piece of many.
-fn pieces(item: u64, count: u64) -> Vec<Piece> {
-    let piece = |number: u64| Piece {
+/// Pieces of one item, all different.
+fn pieces(item: u64, count: u64) -> Vec<IndexedPiece> {
+    let piece = |number: u64| IndexedPiece {
         plain: Sha256::of(&[item.to_le_bytes(), number.to_le_bytes()].concat()),
         offset: number * 1000,
         length: 1000,
@@ -19,7 +19,7 @@ fn path(number: u64) -> StorePath {
 }
 
 fn put(index: &Index, number: u64, count: u64, rank: i64) -> bool {
-    let entry = super::super::index::Entry {
+    let entry = super::super::index::IndexEntry {
         path: &path(number),
         nar_hash: &Sha256::of(b"nar"),
         cut: 1,
@@ -29,7 +29,7 @@ fn put(index: &Index, number: u64, count: u64, rank: i64) -> bool {
 }
 
 fn has(index: &Index, number: u64) -> bool {
-    let row = index.look().named(path(number).as_str(), 1).unwrap();
+    let row = index.reader().named(path(number).as_str(), 1).unwrap();
     row.is_some_and(|row| row.pieces.is_some())
 }
 
@@ -38,38 +38,39 @@ fn size(dir: &Path) -> u64 {
 }
 
 #[test]
-fn it_keeps_its_bound_and_what_ranks_lowest_goes_first() {
+fn the_size_is_limited_and_the_lowest_rank_is_evicted_first() {
     let dir = tempfile::tempdir().unwrap();
     let most = 1 << 20;
     let index = Index::open(dir.path(), most).unwrap();
-    // Some 13 of them fit.
+    // About 13 of them fit.
     for number in 0..40 {
         assert!(put(&index, number, 1000, 100 + number as i64));
-        let extent = index.look().extent().unwrap();
-        assert!(extent.bytes <= most, "{extent:?}");
+        let size = index.reader().size().unwrap();
+        assert!(size.bytes <= most, "{size:?}");
     }
     let kept: Vec<u64> = (0..40).filter(|number| has(&index, *number)).collect();
     let first = kept[0];
     assert!((15..30).contains(&first), "{first}");
     assert_eq!(kept, (first..40).collect::<Vec<_>>());
-    // What ranks lower than all is refused, and so is what is too much for all; nothing goes for it.
+    // An item with a lower rank than all others is rejected, and so is one larger than the limit.
+    // Nothing is evicted for it.
     assert!(!index.has_room(1 << 30, 5).unwrap());
     assert!(!put(&index, 50, 1000, 5));
     assert!(!put(&index, 51, 20_000, 9999));
     assert!(kept.iter().all(|number| has(&index, *number)));
-    // What was of use stays longer.
-    let used = index.look().page(0, 1).unwrap()[0].id;
-    index.used(&[used], 100_000).unwrap();
+    // A used item stays longer.
+    let used = index.reader().page(0, 1).unwrap()[0].id;
+    index.record_use(&[used], 100_000).unwrap();
     assert!(put(&index, 52, 1000, 9999));
     assert!(has(&index, first) && !has(&index, first + 1));
-    // With a smaller bound it shrinks.
+    // With a smaller limit the index shrinks.
     drop(index);
     let index = Index::open(dir.path(), most / 2).unwrap();
     index.check().unwrap();
     assert!(has(&index, first) && has(&index, 52) && !has(&index, 30));
     drop(index);
     assert!(size(dir.path()) <= most / 2 + 4096, "{}", size(dir.path()));
-    // No hook is left of what went.
+    // No hook of a removed item is left.
     let database = Connection::open(dir.path().join(FILE)).unwrap();
     let stray = "SELECT count(*) FROM hooks WHERE item NOT IN (SELECT id FROM items)";
     let stray: i64 = database.query_row(stray, [], |row| row.get(0)).unwrap();
@@ -77,15 +78,15 @@ fn it_keeps_its_bound_and_what_ranks_lowest_goes_first() {
 }
 
 #[test]
-fn an_item_is_noted_once_and_forgotten_whole() {
+fn an_item_is_added_once_and_removed_with_its_hooks() {
     let dir = tempfile::tempdir().unwrap();
     let index = Index::open(dir.path(), MAX_BYTES).unwrap();
     assert!(put(&index, 1, 50, 1) && put(&index, 1, 40, 1) && put(&index, 2, 5, 1));
-    assert_eq!(index.look().extent().unwrap().items, 2);
+    assert_eq!(index.reader().size().unwrap().items, 2);
     index.drop_item(path(1).as_str()).unwrap();
-    assert!(!has(&index, 1) && has(&index, 2) && !index.take_dropped());
-    index.distrust(path(2).as_str()).unwrap();
-    assert!(index.look().is_empty().unwrap() && index.take_dropped());
+    assert!(!has(&index, 1) && has(&index, 2) && !index.take_needs_reindex());
+    index.invalidate(path(2).as_str()).unwrap();
+    assert!(index.reader().is_empty().unwrap() && index.take_needs_reindex());
     let database = Connection::open(dir.path().join(FILE)).unwrap();
     let hooks: i64 = database
         .query_row("SELECT count(*) FROM hooks", [], |row| row.get(0))
@@ -94,7 +95,7 @@ fn an_item_is_noted_once_and_forgotten_whole() {
 }
 
 #[test]
-fn a_damaged_file_is_made_anew_also_while_it_is_open() {
+fn a_damaged_file_is_recreated_even_while_it_is_open() {
     let dir = tempfile::tempdir().unwrap();
     let file = dir.path().join(FILE);
     let fill = |index: &Index| (0..20).for_each(|number| assert!(put(index, number, 500, 1)));
@@ -110,12 +111,12 @@ fn a_damaged_file_is_made_anew_also_while_it_is_open() {
         fs::write(&file, &damaged).unwrap();
         let index = Index::open(dir.path(), MAX_BYTES).unwrap();
         index.check().unwrap();
-        // It is whole again, whatever it has.
+        // The index works again, whatever it contains.
         fill(&index);
         assert!((0..20).all(|number| has(&index, number)));
         index.check().unwrap();
-        assert_eq!(index.look().extent().unwrap().items, 20);
-        // Cut off while it is open.
+        assert_eq!(index.reader().size().unwrap().items, 20);
+        // Truncated while it is open.
         Connection::open(&file)
             .unwrap()
             .execute_batch("PRAGMA wal_checkpoint(TRUNCATE)")
@@ -130,12 +131,12 @@ fn a_damaged_file_is_made_anew_also_while_it_is_open() {
         fill(&index);
         assert!((0..20).all(|number| has(&index, number)));
     }
-    // Of a version to come.
+    // A file of a future version.
     let database = Connection::open(&file).unwrap();
     database.pragma_update(None, "user_version", 77).unwrap();
     drop(database);
     let index = Index::open(dir.path(), MAX_BYTES).unwrap();
-    assert!(index.look().is_empty().unwrap());
+    assert!(index.reader().is_empty().unwrap());
     fill(&index);
 }
 
@@ -151,7 +152,7 @@ fn an_entry_whose_digest_is_wrong_has_no_pieces() {
         .execute("UPDATE items SET pieces = 'text' WHERE id = 2", [])
         .unwrap();
     assert!(!has(&index, 1) && !has(&index, 2));
-    // And goes with all its hooks.
+    // Removing them also removes all their hooks.
     index.drop_item(path(1).as_str()).unwrap();
     index.drop_item(path(2).as_str()).unwrap();
     let hooks: i64 = database

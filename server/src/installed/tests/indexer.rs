@@ -1,10 +1,10 @@
-//! The background work against stores that come and change.
+//! The background indexer, with stores that appear and change.
 
 use super::*;
 use crate::store::tests::fixture::Store;
 use std::sync::atomic::Ordering;
 
-/// Waits until it is so, for a minute.
+/// Waits until `ready` returns true, for at most a minute.
 fn until(what: &str, mut ready: impl FnMut() -> bool) {
     let start = Instant::now();
     while !ready() {
@@ -14,8 +14,8 @@ fn until(what: &str, mut ready: impl FnMut() -> bool) {
 }
 
 fn has(installed: &Installed, item: &Item) -> bool {
-    let cut = cut_by(&Parameters::default());
-    let row = installed.own.look().named(item.store_path.as_str(), cut);
+    let cut = parameters_id(&Parameters::default());
+    let row = installed.own.reader().named(item.store_path.as_str(), cut);
     row.unwrap()
         .is_some_and(|row| row.nar_hash == Some(item.nar_hash))
 }
@@ -25,7 +25,7 @@ fn name(letter: &str) -> String {
 }
 
 #[test]
-fn a_store_that_appears_is_indexed_and_what_leaves_it_is_forgotten() {
+fn a_new_store_is_indexed_and_deleted_items_are_removed() {
     let dir = tempfile::tempdir().unwrap();
     let store = Store::guix();
     let at = |name: &str| store.root.path().join(name);
@@ -36,7 +36,7 @@ fn a_store_that_appears_is_indexed_and_what_leaves_it_is_forgotten() {
     };
     let installed = Arc::new(Installed::open(&config, dir.path()).unwrap());
     let indexer = installed.start().unwrap();
-    // The daemon comes later.
+    // The store appears later.
     let one = store.add(&name("a"), noise(1, 200_000), None);
     let small = store.add(&name("b"), "small", None);
     let drv = store.add(&format!("{}.drv", name("c")), noise(2, 200_000), None);
@@ -45,7 +45,7 @@ fn a_store_that_appears_is_indexed_and_what_leaves_it_is_forgotten() {
     until("the item of the new store", || has(&installed, &one));
     assert!(!has(&installed, &small) && !has(&installed, &drv));
 
-    // Items come and go.
+    // Items are added and deleted.
     let two = store.add(&name("d"), noise(3, 200_000), None);
     until("the new item", || has(&installed, &two));
     let remove = "delete from ValidPaths where path = ?1";
@@ -59,7 +59,7 @@ fn a_store_that_appears_is_indexed_and_what_leaves_it_is_forgotten() {
 }
 
 #[test]
-fn it_rests_while_somebody_is_served_and_ends_at_once() {
+fn indexing_pauses_while_a_nar_is_served_and_stops_at_once() {
     let dir = tempfile::tempdir().unwrap();
     let store = store(dir.path(), &["a-1", "b-1"]);
     let open = || {
@@ -73,15 +73,15 @@ fn it_rests_while_somebody_is_served_and_ends_at_once() {
         )
     };
     let installed = open();
-    let busy = installed.busy();
+    let pause_indexing = installed.pause_indexing();
     let indexer = installed.start().unwrap();
     let waiting = || installed.progress().waiting.load(Ordering::Relaxed);
     until("that it begins", || waiting() == 2);
-    // It can't have cut anything, and it can be ended.
+    // It can't have cut anything yet, and it can be stopped.
     drop(indexer);
-    assert!(installed.own.look().is_empty().unwrap());
-    drop(busy);
-    // A further one takes in the rest.
+    assert!(installed.own.reader().is_empty().unwrap());
+    drop(pause_indexing);
+    // The next one indexes the rest.
     let installed = open();
     let one = candidate(&store, "a-1");
     assert!(installed.own.put(&entry(&one, 0), &cut_now(&one)).unwrap());
@@ -90,10 +90,10 @@ fn it_rests_while_somebody_is_served_and_ends_at_once() {
     until("both", || items() == 2);
     let cut = installed.progress().cut.load(Ordering::Relaxed);
     assert_eq!(cut, candidate(&store, "b-1").item.nar_size);
-    // What turned out to be another one is cut anew.
+    // An item that was altered is cut again.
     let mut pieces = installed.pieces(vec![], &Parameters::default(), &wanted(&cut_now(&one)));
     let other = pieces.items.pop().unwrap();
-    pieces.distrust(&other);
+    pieces.invalidate(&other);
     assert!(!has(&installed, &other.item));
     until("it again", || has(&installed, &other.item));
     drop(indexer);

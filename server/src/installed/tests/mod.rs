@@ -3,8 +3,8 @@ mod indexer;
 mod search;
 
 use super::cut::cut;
-use super::index::cut_by;
-use super::pieces::Piece;
+use super::index::parameters_id;
+use super::piece_list::IndexedPiece;
 use super::*;
 use crate::store::trees::{Tree, Trees};
 use interplanar_core::dedup::Parameters;
@@ -17,7 +17,7 @@ fn noise(seed: u64, length: usize) -> Vec<u8> {
     (0..length.div_ceil(32) as u64).flat_map(block).collect()
 }
 
-/// Items of these names, each with 300 kB of its own and 3 MB that all have.
+/// A store with items of these names. Each has 300 kB of its own, and 3 MB that all share.
 fn store(dir: &Path, names: &[&str]) -> Arc<dyn Source> {
     let tree = |(name, own): (&&str, u64)| {
         let path = dir.join(name);
@@ -42,19 +42,19 @@ fn candidate(store: &Arc<dyn Source>, name: &str) -> Candidate {
     }
 }
 
-fn cut_now(candidate: &Candidate) -> Vec<Piece> {
+fn cut_now(candidate: &Candidate) -> Vec<IndexedPiece> {
     cut(candidate, &Parameters::default(), &mut || true).unwrap()
 }
 
-fn wanted(pieces: &[Piece]) -> Vec<(Sha256, u32)> {
+fn wanted(pieces: &[IndexedPiece]) -> Vec<(Sha256, u32)> {
     pieces.iter().map(|one| (one.plain, one.length)).collect()
 }
 
-fn entry(candidate: &Candidate, rank: i64) -> super::index::Entry<'_> {
-    super::index::Entry {
+fn entry(candidate: &Candidate, rank: i64) -> super::index::IndexEntry<'_> {
+    super::index::IndexEntry {
         path: &candidate.item.store_path,
         nar_hash: &candidate.item.nar_hash,
-        cut: cut_by(&Parameters::default()),
+        cut: parameters_id(&Parameters::default()),
         rank,
     }
 }

@@ -1,13 +1,14 @@
-//! The driver of the fetch engine: real requests, a real clock, a block store, and a reader who may be slow.
+//! The driver of the fetch engine: it makes requests, reads the clock, uses a block store, and
+//! serves a reader that may be slow.
 //!
-//! The engine ([`interplanar_core::fetch`]) decides; this carries out. While the reader doesn't read, or the disk doesn't write,
-//! nothing is read from the network (TCP then slows the gateways down) and the engine's clock stands still, so that no gateway is
-//! blamed for it.
+//! The engine ([`interplanar_core::fetch`]) makes the decisions. While the reader or the disk is
+//! slow, nothing is read from the network, and TCP slows the gateways down. The engine's clock
+//! stops meanwhile, so gateways aren't blamed.
 
-use super::hashes::{self, Hashes};
-use super::requests::Requests;
-use super::store::{Finished, LocalBlocks, Store};
-use super::streams::{FetchStream, Item, TreeStream};
+use super::hashes::{self, HashTasks};
+use super::requests::RunningRequests;
+use super::store::{BatchedStore, FinishedBatch, LocalBlocks};
+use super::streams::{FetchStream, StreamItem, TreeStream};
 use http::header::{ACCEPT, RANGE};
 use interplanar_core::cid::{Cid, IpfsUrl};
 use interplanar_core::fetch::{Action, Event, Fetcher, GatewayPool, Options, TreePiece};
@@ -15,13 +16,15 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 use tokio::sync::mpsc;
 
-/// Pieces of content that may wait for the reader.
+/// Chunks of content that may wait for the reader.
 const QUEUE: usize = 4;
 
-/// Fetches the content of `url`, in order and verified block by block, from `store` and then from the gateways.
+/// Fetches the content of `url` in order, from `store` or else from the gateways. Verifies each
+/// block.
 ///
-/// Blocks that came from a gateway are kept in `store`. `on_event` hears of everything that the engine reports; faults of gateways are logged
-/// here. Must be called within a tokio runtime; dropping the stream cancels everything.
+/// Blocks from gateways are written to `store`. `on_event` is called with each event of the engine;
+/// faults of gateways are logged here. Must be called within a tokio runtime. Dropping the stream
+/// cancels all requests.
 pub fn fetch_ipfs(
     client: &reqwest::Client,
     url: &IpfsUrl,
@@ -34,7 +37,7 @@ pub fn fetch_ipfs(
     drive(client, url, fetcher, options, gateways, store, on_event)
 }
 
-/// Fetches one block of any codec; its bytes are the content. As [`fetch_ipfs`] in everything else.
+/// Fetches one block of any codec; the content is the block's bytes. Otherwise like [`fetch_ipfs`].
 pub fn fetch_block(
     client: &reqwest::Client,
     cid: Cid,
@@ -48,8 +51,8 @@ pub fn fetch_block(
     drive(client, &url, fetcher, options, gateways, store, on_event)
 }
 
-/// Fetches the directory at `url` with all that is below it, by one request where that is possible; a file is a tree of one entry. As
-/// [`fetch_ipfs`] in everything else.
+/// Fetches the directory at `url` with everything in it, in one request if possible. A file is a
+/// tree with one entry. Otherwise like [`fetch_ipfs`].
 pub fn fetch_tree(
     client: &reqwest::Client,
     url: &IpfsUrl,
@@ -79,14 +82,14 @@ fn drive(
         url: url.to_string(),
         fetcher: fetcher(Options {
             local: store.is_some(),
-            hash_outside: hashes::FROM,
+            hash_outside: hashes::MIN_SIZE,
             ..options
         }),
         gateways,
         clock: Clock::new(),
-        requests: Requests::default(),
-        hashes: Hashes::default(),
-        store: Store::new(store.map(|store| Arc::new(store) as Arc<dyn LocalBlocks>)),
+        requests: RunningRequests::default(),
+        hashes: HashTasks::default(),
+        store: BatchedStore::new(store.map(|store| Arc::new(store) as Arc<dyn LocalBlocks>)),
         sender,
         on_event: Box::new(on_event),
     };
@@ -99,10 +102,10 @@ struct Driver {
     fetcher: Fetcher,
     gateways: Arc<Mutex<GatewayPool>>,
     clock: Clock,
-    requests: Requests,
-    hashes: Hashes,
-    store: Store,
-    sender: mpsc::Sender<Item>,
+    requests: RunningRequests,
+    hashes: HashTasks,
+    store: BatchedStore,
+    sender: mpsc::Sender<StreamItem>,
     on_event: Box<dyn FnMut(&Event) + Send>,
 }
 
@@ -134,49 +137,52 @@ impl Driver {
                 Action::Hash { ticket, data } => self.hashes.start(ticket, data),
                 Action::Event(event) => self.report(&event),
                 Action::Content(content) => {
-                    if !self.send(Item::Piece(TreePiece::Content(content))).await {
+                    if !self
+                        .send(StreamItem::Piece(TreePiece::Content(content)))
+                        .await
+                    {
                         break;
                     }
                 }
                 Action::Entry(entry) => {
-                    if !self.send(Item::Piece(TreePiece::Entry(entry))).await {
+                    if !self.send(StreamItem::Piece(TreePiece::Entry(entry))).await {
                         break;
                     }
                 }
                 Action::Wait { until_ms } => self.wait(until_ms).await,
                 Action::Done(summary) => {
                     self.store.finish().await;
-                    self.send(Item::Done(summary)).await;
+                    self.send(StreamItem::Done(summary)).await;
                     break;
                 }
                 Action::Failed(error) => {
-                    tracing::debug!(url = self.url, %error, "fetch failed");
+                    tracing::debug!(url = self.url, %error, "a fetch failed");
                     self.store.finish().await;
-                    self.send(Item::Failed(error)).await;
+                    self.send(StreamItem::Failed(error)).await;
                     break;
                 }
             }
         }
     }
 
-    /// False when the reader is gone.
-    async fn send(&mut self, item: Item) -> bool {
-        let begun = Instant::now();
+    /// Sends an item to the reader. Returns `false` if the stream was dropped.
+    async fn send(&mut self, item: StreamItem) -> bool {
+        let started = Instant::now();
         self.store.start();
         let sent = self.sender.send(item).await.is_ok();
-        self.clock.skip(begun.elapsed());
+        self.clock.skip(started.elapsed());
         sent
     }
 
-    /// Waits for the next input of the engine, or for `until_ms`.
+    /// Waits for the next input of the engine, at most until `until_ms`.
     async fn wait(&mut self, until_ms: Option<u64>) {
         self.store.start();
         if self.store.is_full() {
-            let begun = Instant::now();
+            let started = Instant::now();
             let finished = self.store.next().await;
-            self.clock.skip(begun.elapsed());
-            // It may be what was looked up meanwhile, and the engine waits for every answer.
-            self.stored(finished);
+            self.clock.skip(started.elapsed());
+            // The batch may be a lookup, and the engine needs the result of each lookup.
+            self.batch_finished(finished);
             return;
         }
         let until = until_ms.map(|until| self.clock.instant(until));
@@ -188,7 +194,7 @@ impl Driver {
         };
         tokio::select! {
             biased;
-            finished = self.store.next() => self.stored(finished),
+            finished = self.store.next() => self.batch_finished(finished),
             (ticket, digest) = self.hashes.next() => {
                 let now = self.clock.now_ms();
                 self.fetcher.hashed(ticket, digest, &mut lock(&self.gateways), now);
@@ -202,8 +208,8 @@ impl Driver {
         }
     }
 
-    fn stored(&mut self, finished: Finished) {
-        if let Finished::Loaded(blocks) = finished {
+    fn batch_finished(&mut self, finished: FinishedBatch) {
+        if let FinishedBatch::Loaded(blocks) = finished {
             for (cid, data) in blocks {
                 self.fetcher.loaded(&cid, data);
             }
@@ -214,7 +220,7 @@ impl Driver {
         if let Event::GatewayFault { gateway, fault } = event {
             let pool = lock(&self.gateways);
             let gateway = pool.url(*gateway).unwrap_or_default();
-            tracing::warn!(gateway, url = self.url, %fault, "gateway");
+            tracing::warn!(gateway, url = self.url, %fault, "a gateway failed");
         }
         (self.on_event)(event);
     }
@@ -224,7 +230,8 @@ fn lock(gateways: &Mutex<GatewayPool>) -> MutexGuard<'_, GatewayPool> {
     gateways.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// The engine's clock: milliseconds since the start of the process's first fetch, less what this fetch was made to wait.
+/// The engine's clock, in milliseconds since the first fetch of the process, without the time that
+/// this fetch had to wait.
 struct Clock {
     origin: Instant,
     skipped: Duration,
@@ -232,7 +239,7 @@ struct Clock {
 
 impl Clock {
     fn new() -> Self {
-        // One origin for all fetches, since they share the gateways' back-offs.
+        // All fetches use one origin, because they share the back-off times of the gateways.
         static ORIGIN: OnceLock<Instant> = OnceLock::new();
         Self {
             origin: *ORIGIN.get_or_init(Instant::now),
@@ -245,12 +252,12 @@ impl Clock {
         u64::try_from(running.as_millis()).unwrap_or(u64::MAX)
     }
 
-    /// Leaves out a time in which the fetch could not go on.
+    /// Subtracts a time in which the fetch had to wait.
     fn skip(&mut self, time: Duration) {
         self.skipped = self.skipped.saturating_add(time);
     }
 
-    /// When the clock will show `ms`.
+    /// Returns the time at which the clock shows `ms`.
     fn instant(&self, ms: u64) -> Instant {
         self.origin + self.skipped + Duration::from_millis(ms)
     }

@@ -1,28 +1,30 @@
-//! Blocks that are hashed on other threads while the engine goes on.
+//! Hashes blocks on other threads while the engine continues.
 
 use bytes::Bytes;
 use interplanar_core::fetch::HashTicket;
 use interplanar_core::hash::Sha256;
 use tokio::task::JoinSet;
 
-/// Blocks of at least so many bytes are: handing over a shorter one costs more than hashing it.
-pub(super) const FROM: usize = 64 << 10;
+/// Bytes from which a block is hashed on another thread. Below that, the hand-over costs more than
+/// the hash.
+pub(super) const MIN_SIZE: usize = 64 << 10;
 
-/// The hashes of one fetch under way. Few, since the engine bounds the bytes that it holds.
+/// The running hash tasks of one fetch. The engine bounds their number by bounding the bytes in
+/// memory.
 #[derive(Default)]
-pub(super) struct Hashes(JoinSet<(HashTicket, Sha256)>);
+pub(super) struct HashTasks(JoinSet<(HashTicket, Sha256)>);
 
-impl Hashes {
+impl HashTasks {
     pub(super) fn start(&mut self, ticket: HashTicket, data: Bytes) {
         self.0.spawn_blocking(move || (ticket, Sha256::of(&data)));
     }
 
-    /// The next one that is known; pends forever when there is none.
+    /// Returns the next result. Waits forever if there is none.
     pub(super) async fn next(&mut self) -> (HashTicket, Sha256) {
         loop {
             match self.0.join_next().await {
                 Some(Ok(hashed)) => return hashed,
-                // Hashing doesn't panic; a runtime that shuts down ends the fetch as well.
+                // Hashing doesn't panic. If the runtime shuts down, the fetch ends too.
                 Some(Err(_)) => {}
                 None => std::future::pending().await,
             }

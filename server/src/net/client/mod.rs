@@ -1,9 +1,11 @@
-//! HTTP as a client: one way to make requests, and the fetch of IPFS content over it.
+//! The HTTP client, and fetching IPFS content with it.
 //!
-//! - [`http_client`] makes the client that every part shares: it sends no cookies and no referer, follows at most
-//!   [`MAX_REDIRECTS`] redirects and waits for nobody forever.
-//! - [`get_small`] fetches what fits into memory (a narinfo, a `nix-cache-info`), with retries.
-//! - [`fetch_ipfs`], [`fetch_block`] and [`fetch_tree`] drive [`interplanar_core::fetch::Fetcher`] with real requests, a real clock and a block store.
+//! - [`http_client`] creates the client that all parts share. It sends no cookies and no referer,
+//!   follows at most [`MAX_REDIRECTS`] redirects, and has timeouts.
+//! - [`get_small`] fetches a response that fits in memory (a narinfo, a `nix-cache-info`), with
+//!   retries.
+//! - [`fetch_ipfs`], [`fetch_block`] and [`fetch_tree`] drive [`interplanar_core::fetch::Fetcher`]
+//!   with real requests, a clock and a block store.
 
 mod fetch;
 mod hashes;
@@ -17,18 +19,19 @@ pub(crate) mod tests;
 use std::time::Duration;
 
 pub use fetch::{fetch_block, fetch_ipfs, fetch_tree};
-pub use small::{HttpError, Small, get_small};
+pub use small::{HttpError, SmallResponse, get_small};
 pub use store::LocalBlocks;
 pub use streams::{FetchStream, TreeStream};
 
-/// Redirects followed for one request.
+/// Maximum number of redirects for one request.
 pub const MAX_REDIRECTS: usize = 5;
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
-/// Longest silence in the middle of a response. The engine has its own, shorter, limits; this one is for plain downloads.
+/// Longest pause within a response. The fetch engine has shorter limits of its own; this one is for
+/// plain downloads.
 const READ_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// The client that every part shares; clones share its connections.
+/// Creates the HTTP client that all parts share. Clones share its connections.
 ///
 /// # Errors
 /// The TLS library or the resolver can't be set up.
@@ -45,16 +48,17 @@ pub fn http_client() -> Result<reqwest::Client, reqwest::Error> {
     })
 }
 
-/// Builds a client; on a machine without certificate authorities one that can speak plain HTTP only.
+/// Builds a client. Without certificate authorities on this machine, the client supports plain HTTP
+/// only.
 ///
 /// # Errors
-/// As [`http_client`].
+/// See [`http_client`].
 pub fn build(
     builder: impl Fn() -> reqwest::ClientBuilder,
 ) -> Result<reqwest::Client, reqwest::Error> {
     builder().build().or_else(|error| {
         let client = builder().tls_certs_only([]).build()?;
-        tracing::debug!(%error, "no certificate authorities are installed here, so https:// URLs can't be used");
+        tracing::debug!(%error, "no certificate authorities are installed, so https:// URLs can't be used");
         Ok(client)
     })
 }

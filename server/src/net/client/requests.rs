@@ -1,7 +1,8 @@
-//! The requests under way of one fetch, as one stream of inputs for the engine.
+//! The running requests of one fetch, as one stream of inputs for the engine.
 //!
-//! Each is read by a task of its own, so that one thread's work on an answer doesn't hold up the others. A request whose inputs
-//! nobody takes is paused: [`QUEUE`] pieces wait, then its task does, and TCP slows the gateway down.
+//! Each request has its own task, so that work on one response doesn't delay the others. If the
+//! engine doesn't take its inputs, the task stops after [`QUEUE`] chunks, and TCP slows the gateway
+//! down.
 
 use http::header::CONTENT_TYPE;
 use interplanar_core::fetch::{Failure, Input, RequestId};
@@ -9,41 +10,41 @@ use std::task::{Context, Poll};
 use tokio::sync::mpsc;
 use tokio::task::AbortHandle;
 
-/// Pieces of an answer that may wait for the engine.
+/// Chunks of a response that may wait for the engine.
 const QUEUE: usize = 4;
 
-/// See the module. Requests that are dropped are cancelled.
+/// The running requests. Dropping them cancels them. See the module.
 #[derive(Default)]
-pub(super) struct Requests {
-    running: Vec<Running>,
-    /// Where the next poll begins, so that no request starves another.
-    turn: usize,
+pub(super) struct RunningRequests {
+    running: Vec<RunningRequest>,
+    /// Where the next poll starts, so that each request gets its turn.
+    next_index: usize,
 }
 
-struct Running {
+struct RunningRequest {
     id: RequestId,
     inputs: mpsc::Receiver<Input>,
     task: AbortHandle,
 }
 
-impl Drop for Running {
+impl Drop for RunningRequest {
     fn drop(&mut self) {
         self.task.abort();
     }
 }
 
-impl Requests {
+impl RunningRequests {
     pub(super) fn start(&mut self, id: RequestId, request: reqwest::RequestBuilder) {
         let (sender, inputs) = mpsc::channel(QUEUE);
         let task = tokio::spawn(read(request, sender)).abort_handle();
-        self.running.push(Running { id, inputs, task });
+        self.running.push(RunningRequest { id, inputs, task });
     }
 
     pub(super) fn cancel(&mut self, id: RequestId) {
         self.running.retain(|running| running.id != id);
     }
 
-    /// The next input of any request that `wants` it; pends forever when there is none.
+    /// Returns the next input of a request that `wants` it. Waits forever if there is none.
     pub(super) async fn next(&mut self, wants: impl Fn(RequestId) -> bool) -> (RequestId, Input) {
         std::future::poll_fn(|context| self.poll_next(context, &wants)).await
     }
@@ -55,7 +56,7 @@ impl Requests {
     ) -> Poll<(RequestId, Input)> {
         let count = self.running.len();
         for offset in 0..count {
-            let index = (self.turn + offset) % count;
+            let index = (self.next_index + offset) % count;
             let Some(running) = self.running.get_mut(index) else {
                 continue;
             };
@@ -64,9 +65,9 @@ impl Requests {
                 continue;
             }
             if let Poll::Ready(input) = running.inputs.poll_recv(context) {
-                // A task that is gone without a last word panicked.
+                // A task that ended without a last input has panicked.
                 let input = input.unwrap_or(Input::Failed(Failure::Io));
-                self.turn = index + 1;
+                self.next_index = index + 1;
                 if input.is_last() {
                     self.cancel(id);
                 }
@@ -77,7 +78,7 @@ impl Requests {
     }
 }
 
-/// Sends a request and hands on what comes; ends early when nobody listens.
+/// Sends a request and passes its response on. Ends early when the receiver is dropped.
 async fn read(request: reqwest::RequestBuilder, sender: mpsc::Sender<Input>) {
     let mut response = match request.send().await {
         Ok(response) => response,
@@ -91,8 +92,8 @@ async fn read(request: reqwest::RequestBuilder, sender: mpsc::Sender<Input>) {
             .map(str::to_owned),
     };
     loop {
-        let over = input.is_last();
-        if sender.send(input).await.is_err() || over {
+        let is_last = input.is_last();
+        if sender.send(input).await.is_err() || is_last {
             return;
         }
         input = match response.chunk().await {
@@ -104,7 +105,7 @@ async fn read(request: reqwest::RequestBuilder, sender: mpsc::Sender<Input>) {
 }
 
 fn failure(error: &reqwest::Error) -> Failure {
-    tracing::debug!(error = error as &dyn std::error::Error, "request failed");
+    tracing::debug!(error = error as &dyn std::error::Error, "a request failed");
     if error.is_timeout() {
         Failure::Timeout
     } else if error.is_connect() {

@@ -1,4 +1,5 @@
-//! Small things over HTTP: bounded, with retries, and with the time that their sender lets them be kept.
+//! Small responses over HTTP: with a size limit, with retries, and with the time for which they may
+//! be cached.
 
 use bytes::{Bytes, BytesMut};
 use http::StatusCode;
@@ -6,44 +7,45 @@ use http::header::{AGE, CACHE_CONTROL};
 use interplanar_core::fetch::small::{PAUSES, TRY_TIMEOUT, fresh_for, is_transient};
 use std::time::Duration;
 
-/// A response that was read whole.
+/// A complete response.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Small {
-    /// Its status; any but 5xx, 408 and 429.
+pub struct SmallResponse {
+    /// The status. Never 5xx, 408 or 429.
     pub status: StatusCode,
-    /// How long it may be kept, by its `Cache-Control` and `Age`; none where the sender says nothing.
+    /// How long it may be cached, from `Cache-Control` and `Age`. `None` if the server doesn't say.
     pub fresh_for: Option<Duration>,
-    /// Its body, decoded by nobody.
+    /// The body as it was sent, without decompression.
     pub body: Bytes,
 }
 
-/// Why a request brought nothing usable.
+/// Why a request failed.
 #[non_exhaustive]
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum HttpError {
-    /// The server didn't answer in time, or not in HTTP.
+    /// The server didn't answer in time, or not with HTTP.
     #[error("{0}")]
     Unreachable(String),
-    /// The server answers with an error that may pass.
-    #[error("the server answers {0}")]
+    /// The server answered with a temporary error.
+    #[error("the server answered {0}")]
     Status(StatusCode),
     /// The body is longer than the caller's limit.
-    #[error("the answer is longer than {limit} bytes")]
+    #[error("the response is longer than {limit} bytes")]
     TooLong {
-        /// Bytes.
+        /// The limit in bytes.
         limit: usize,
     },
 }
 
-/// GETs `url` whole, at most `limit` bytes of it; what may pass is tried three times.
+/// Requests `url` with GET and reads at most `limit` bytes. Temporary errors are retried, with
+/// three tries in all.
 ///
 /// # Errors
-/// The last try's.
+/// The error of the last try.
 pub async fn get_small(
     client: &reqwest::Client,
     url: &url::Url,
     limit: usize,
-) -> Result<Small, HttpError> {
+) -> Result<SmallResponse, HttpError> {
     for pause in PAUSES {
         match get_once(client, url, limit).await {
             Err(HttpError::Unreachable(_) | HttpError::Status(_)) => {}
@@ -58,7 +60,7 @@ async fn get_once(
     client: &reqwest::Client,
     url: &url::Url,
     limit: usize,
-) -> Result<Small, HttpError> {
+) -> Result<SmallResponse, HttpError> {
     let mut response = client
         .get(url.clone())
         .timeout(TRY_TIMEOUT)
@@ -81,7 +83,7 @@ async fn get_once(
         }
         body.extend_from_slice(&piece);
     }
-    Ok(Small {
+    Ok(SmallResponse {
         status,
         fresh_for,
         body: body.freeze(),

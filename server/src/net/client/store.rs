@@ -1,6 +1,8 @@
-//! The block store of one fetch: loads and stores in batches, on blocking threads, one batch of each kind at a time.
+//! The block store of one fetch: reads and writes in batches on blocking threads, with one batch of
+//! each kind at a time.
 //!
-//! While a batch is written the next one gathers, so that the disk's slowness costs one wait per batch and not one per block.
+//! While one batch is written, the next one is collected, so a slow disk costs one wait for each
+//! batch, not for each block.
 
 use crate::blocks::{BlockStore, BlocksError};
 use bytes::Bytes;
@@ -9,21 +11,21 @@ use interplanar_core::cid::Cid;
 use std::sync::Arc;
 use tokio::task::JoinHandle;
 
-/// Bytes that may wait to be stored; beyond it the fetch waits for the disk.
-const MAX_WAITING: usize = 8 << 20;
+/// Maximum bytes that wait to be written. Above this the fetch waits for the disk.
+const MAX_PENDING: usize = 8 << 20;
 
-/// Where a fetch looks for blocks first, and keeps those it got. Its calls block.
+/// Where a fetch looks for blocks first, and stores those that it fetched. Its methods block.
 pub trait LocalBlocks: Send + Sync + 'static {
-    /// The verified bytes of a block, or none.
+    /// Returns the verified bytes of a block, or `None`.
     ///
     /// # Errors
-    /// It can't be read; the fetch goes on as if it were not there.
+    /// The block can't be read. The fetch continues as if it were missing.
     fn get(&self, cid: &Cid) -> Result<Option<Bytes>, BlocksError>;
 
-    /// Keeps blocks.
+    /// Stores blocks.
     ///
     /// # Errors
-    /// They can't be written; the fetch goes on and keeps no more.
+    /// The blocks can't be written. The fetch continues and stores no more.
     fn put(&self, blocks: &[Block]) -> Result<(), BlocksError>;
 }
 
@@ -37,33 +39,34 @@ impl LocalBlocks for BlockStore {
     }
 }
 
-/// See the module. Without local blocks nothing is found and nothing is kept.
-pub(super) struct Store {
+/// Reads and writes blocks for one fetch. Without local blocks it finds and stores nothing. See the
+/// module.
+pub(super) struct BatchedStore {
     blocks: Option<Arc<dyn LocalBlocks>>,
     loads: Vec<Cid>,
     loading: Option<JoinHandle<Loaded>>,
     puts: Vec<Block>,
-    waiting: usize,
+    pending_bytes: usize,
     putting: Option<JoinHandle<bool>>,
 }
 
-/// Blocks that were looked up, those that are not there too.
+/// Results of lookups, including missing blocks.
 pub(super) type Loaded = Vec<(Cid, Option<Bytes>)>;
 
-/// What a batch was.
-pub(super) enum Finished {
+/// The kind and the result of a finished batch.
+pub(super) enum FinishedBatch {
     Loaded(Loaded),
     Stored,
 }
 
-impl Store {
+impl BatchedStore {
     pub(super) fn new(blocks: Option<Arc<dyn LocalBlocks>>) -> Self {
         Self {
             blocks,
             loads: Vec::new(),
             loading: None,
             puts: Vec::new(),
-            waiting: 0,
+            pending_bytes: 0,
             putting: None,
         }
     }
@@ -74,22 +77,22 @@ impl Store {
 
     pub(super) fn put(&mut self, block: Block) {
         if self.blocks.is_some() {
-            self.waiting = self.waiting.saturating_add(block.data().len());
+            self.pending_bytes = self.pending_bytes.saturating_add(block.data().len());
             self.puts.push(block);
         }
     }
 
-    /// Whether the fetch should wait for the disk.
+    /// Returns whether the fetch should wait for the disk.
     pub(super) fn is_full(&self) -> bool {
-        self.waiting > MAX_WAITING && self.putting.is_some()
+        self.pending_bytes > MAX_PENDING && self.putting.is_some()
     }
 
-    /// Whether [`Self::next`] would end.
+    /// Returns whether a batch is running, so that [`Self::next`] will return.
     pub(super) fn is_busy(&self) -> bool {
         self.loading.is_some() || self.putting.is_some()
     }
 
-    /// Begins what was asked for since the last batch.
+    /// Starts batches with everything requested since the last ones.
     pub(super) fn start(&mut self) {
         if self.loading.is_none() && !self.loads.is_empty() {
             let (blocks, cids) = (self.blocks.clone(), std::mem::take(&mut self.loads));
@@ -102,12 +105,12 @@ impl Store {
             && let Some(blocks) = self.blocks.clone()
         {
             let puts = std::mem::take(&mut self.puts);
-            self.waiting = 0;
+            self.pending_bytes = 0;
             self.putting = Some(tokio::task::spawn_blocking(move || {
                 match blocks.put(&puts) {
                     Ok(_) => true,
                     Err(error) => {
-                        tracing::error!(%error, "fetched blocks can't be kept");
+                        tracing::error!(%error, "can't store fetched blocks; continuing without storing any");
                         false
                     }
                 }
@@ -115,23 +118,23 @@ impl Store {
         }
     }
 
-    /// The next batch that ends; pends forever when none is under way.
-    pub(super) async fn next(&mut self) -> Finished {
+    /// Returns the next batch that finishes. Waits forever if none is running.
+    pub(super) async fn next(&mut self) -> FinishedBatch {
         tokio::select! {
-            loaded = ended(&mut self.loading) => Finished::Loaded(loaded.unwrap_or_default()),
-            stored = ended(&mut self.putting) => {
+            loaded = finished(&mut self.loading) => FinishedBatch::Loaded(loaded.unwrap_or_default()),
+            stored = finished(&mut self.putting) => {
                 if stored != Some(true) {
-                    // A full disk must not end the fetch: go on without keeping blocks.
+                    // A full disk must not end the fetch, so it continues without storing blocks.
                     self.blocks = None;
                     self.puts.clear();
-                    self.waiting = 0;
+                    self.pending_bytes = 0;
                 }
-                Finished::Stored
+                FinishedBatch::Stored
             }
         }
     }
 
-    /// Stores what is left.
+    /// Writes everything that is left.
     pub(super) async fn finish(&mut self) {
         self.loads.clear();
         self.start();
@@ -142,8 +145,9 @@ impl Store {
     }
 }
 
-/// The result of a batch, none if its thread panicked; pends forever when there is no batch.
-async fn ended<T>(batch: &mut Option<JoinHandle<T>>) -> Option<T> {
+/// Returns the result of a batch, or `None` if its thread panicked. Waits forever if there is no
+/// batch.
+async fn finished<T>(batch: &mut Option<JoinHandle<T>>) -> Option<T> {
     let Some(handle) = batch else {
         return std::future::pending().await;
     };
@@ -156,7 +160,7 @@ fn load(blocks: Option<&dyn LocalBlocks>, cids: Vec<Cid>) -> Loaded {
     let get = |cid: &Cid| match blocks?.get(cid) {
         Ok(data) => data,
         Err(error) => {
-            tracing::error!(%cid, %error, "a kept block can't be read");
+            tracing::error!(%cid, %error, "can't read a stored block");
             None
         }
     };

@@ -1,4 +1,4 @@
-//! What a fetch gives its reader, as it comes.
+//! The streams that a fetch returns.
 
 use bytes::Bytes;
 use futures_util::Stream;
@@ -8,23 +8,23 @@ use std::task::{Context, Poll, ready};
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 
-/// From the driver to the stream.
-pub(super) enum Item {
+/// A message from the driver to the stream.
+pub(super) enum StreamItem {
     Piece(TreePiece),
     Done(Summary),
     Failed(FetchError),
 }
 
-/// The content of a fetch; see [`fetch_ipfs`](super::fetch_ipfs).
+/// The content of a fetch. See [`fetch_ipfs`](super::fetch_ipfs).
 pub struct FetchStream {
-    receiver: mpsc::Receiver<Item>,
+    receiver: mpsc::Receiver<StreamItem>,
     task: JoinHandle<()>,
     summary: Option<Summary>,
     ended: bool,
 }
 
 impl FetchStream {
-    pub(super) fn new(receiver: mpsc::Receiver<Item>, task: JoinHandle<()>) -> Self {
+    pub(super) fn new(receiver: mpsc::Receiver<StreamItem>, task: JoinHandle<()>) -> Self {
         Self {
             receiver,
             task,
@@ -33,7 +33,8 @@ impl FetchStream {
         }
     }
 
-    /// What the engine says of the whole fetch, once the stream has ended well.
+    /// Returns the engine's summary of the fetch. Available after the stream has ended without an
+    /// error.
     #[must_use]
     pub fn summary(&self) -> Option<&Summary> {
         self.summary.as_ref()
@@ -47,15 +48,15 @@ impl FetchStream {
             return Poll::Ready(None);
         }
         let item = ready!(self.receiver.poll_recv(context));
-        self.ended = !matches!(item, Some(Item::Piece(_)));
+        self.ended = !matches!(item, Some(StreamItem::Piece(_)));
         Poll::Ready(match item {
-            Some(Item::Piece(piece)) => Some(Ok(piece)),
-            Some(Item::Done(summary)) => {
+            Some(StreamItem::Piece(piece)) => Some(Ok(piece)),
+            Some(StreamItem::Done(summary)) => {
                 self.summary = Some(summary);
                 None
             }
-            Some(Item::Failed(error)) => Some(Err(error)),
-            // The task ended without a word: it was aborted with its runtime.
+            Some(StreamItem::Failed(error)) => Some(Err(error)),
+            // The task ended without a message, because its runtime shut down.
             None => None,
         })
     }
@@ -68,7 +69,7 @@ impl Stream for FetchStream {
         loop {
             return match ready!(self.poll_piece(context)) {
                 Some(Ok(TreePiece::Content(content))) => Poll::Ready(Some(Ok(content))),
-                // Only trees have them, and this is none.
+                // Only trees have entries, and this fetch is not one.
                 Some(Ok(TreePiece::Entry(_))) => continue,
                 Some(Err(error)) => Poll::Ready(Some(Err(error))),
                 None => Poll::Ready(None),
@@ -83,11 +84,11 @@ impl Drop for FetchStream {
     }
 }
 
-/// The entries of a tree, each file followed by its content; see [`fetch_tree`](super::fetch_tree).
+/// The entries of a tree, each file followed by its content. See [`fetch_tree`](super::fetch_tree).
 pub struct TreeStream(pub(super) FetchStream);
 
 impl TreeStream {
-    /// As [`FetchStream::summary`].
+    /// See [`FetchStream::summary`].
     #[must_use]
     pub fn summary(&self) -> Option<&Summary> {
         self.0.summary()

@@ -1,4 +1,4 @@
-//! Bodies: at hand, from a stream, or from a producer through a bounded channel.
+//! Bodies of responses: from memory, from a stream, or from a producer through a bounded channel.
 
 use std::collections::VecDeque;
 use std::io;
@@ -13,82 +13,87 @@ use http_body_util::{BodyExt, Full};
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 
-/// A body of known or unknown length. An error of it ends the connection, so that the client sees an incomplete response.
+/// A body of known or unknown length. If it returns an error, the connection is closed and the
+/// client sees an incomplete response.
 pub type Body = UnsyncBoxBody<Bytes, io::Error>;
 
-/// A body at hand.
+/// Returns a body that is in memory.
 pub fn whole(body: impl Into<Bytes>) -> Body {
     Full::new(body.into())
         .map_err(|never| match never {})
         .boxed_unsync()
 }
 
-/// No body.
+/// Returns an empty body.
 pub fn empty() -> Body {
     whole(Bytes::new())
 }
 
-/// A body from a stream. With a `length` (bytes) the response says `Content-Length`, and a stream of another length ends the connection.
+/// Returns a body from a stream. With `length`, in bytes, the response has a `Content-Length`; if
+/// the stream has another length, the connection is closed.
 pub fn from_stream<S>(stream: S, length: Option<u64>) -> Body
 where
     S: Stream<Item = io::Result<Bytes>> + Send + 'static,
 {
-    Streamed {
+    StreamedBody {
         stream: Box::pin(stream),
         left: length,
-        failed: None,
+        error: None,
         ended: false,
     }
     .boxed_unsync()
 }
 
-/// A batch of a blocking producer ends when it holds so many bytes or pieces.
+/// Maximum bytes and chunks in a batch of a blocking producer.
 const BATCH_BYTES: usize = 512 * 1024;
-const BATCH_PIECES: usize = 64;
+const BATCH_CHUNKS: usize = 64;
 
-/// A body from an iterator that may block (on files, on blocks). It is pulled on the blocking threads, batch by batch and one batch
-/// ahead of the client, so that a slow client holds no thread. An `Err` or a panic ends the connection.
+/// Returns a body from an iterator that may block, on files or blocks. Blocking threads run it
+/// batch by batch, at most one batch ahead of the client, so a slow client occupies no thread. An
+/// `Err` or a panic closes the connection.
 pub fn from_blocking<I>(pieces: I, length: Option<u64>) -> Body
 where
     I: Iterator<Item = io::Result<Bytes>> + Send + 'static,
 {
-    let state = Pulled {
+    let source = BlockingSource {
         ready: VecDeque::new(),
-        next: Next::Idle(pieces),
+        next: ProducerState::Idle(pieces),
     };
-    let pulled = futures_util::stream::unfold(state, |mut state| async move {
-        let piece = state.piece().await?;
-        Some((piece, state))
+    let stream = futures_util::stream::unfold(source, |mut source| async move {
+        let piece = source.piece().await?;
+        Some((piece, source))
     });
-    from_stream(pulled, length)
+    from_stream(stream, length)
 }
 
-struct Pulled<I> {
+struct BlockingSource<I> {
     ready: VecDeque<io::Result<Bytes>>,
-    next: Next<I>,
+    next: ProducerState<I>,
 }
 
-enum Next<I> {
+enum ProducerState<I> {
     Idle(I),
-    Pulling(JoinHandle<(Vec<io::Result<Bytes>>, Option<I>)>),
+    Running(JoinHandle<(Vec<io::Result<Bytes>>, Option<I>)>),
     End,
 }
 
-impl<I: Iterator<Item = io::Result<Bytes>> + Send + 'static> Pulled<I> {
+impl<I: Iterator<Item = io::Result<Bytes>> + Send + 'static> BlockingSource<I> {
     async fn piece(&mut self) -> Option<io::Result<Bytes>> {
         loop {
             if let Some(piece) = self.ready.pop_front() {
                 return Some(piece);
             }
-            let pulling = match std::mem::replace(&mut self.next, Next::End) {
-                Next::End => return None,
-                Next::Idle(pieces) => pull(pieces),
-                Next::Pulling(pulling) => pulling,
+            let task = match std::mem::replace(&mut self.next, ProducerState::End) {
+                ProducerState::End => return None,
+                ProducerState::Idle(pieces) => run_batch(pieces),
+                ProducerState::Running(task) => task,
             };
-            match pulling.await {
+            match task.await {
                 Ok((batch, rest)) => {
                     self.ready.extend(batch);
-                    self.next = rest.map_or(Next::End, |rest| Next::Pulling(pull(rest)));
+                    self.next = rest.map_or(ProducerState::End, |rest| {
+                        ProducerState::Running(run_batch(rest))
+                    });
                 }
                 Err(_) => return Some(Err(io::Error::other("the producer panicked"))),
             }
@@ -96,13 +101,13 @@ impl<I: Iterator<Item = io::Result<Bytes>> + Send + 'static> Pulled<I> {
     }
 }
 
-fn pull<I>(mut pieces: I) -> JoinHandle<(Vec<io::Result<Bytes>>, Option<I>)>
+fn run_batch<I>(mut pieces: I) -> JoinHandle<(Vec<io::Result<Bytes>>, Option<I>)>
 where
     I: Iterator<Item = io::Result<Bytes>> + Send + 'static,
 {
     tokio::task::spawn_blocking(move || {
         let (mut batch, mut bytes) = (Vec::new(), 0);
-        while bytes < BATCH_BYTES && batch.len() < BATCH_PIECES {
+        while bytes < BATCH_BYTES && batch.len() < BATCH_CHUNKS {
             let Some(piece) = pieces.next() else {
                 return (batch, None);
             };
@@ -117,38 +122,39 @@ where
     })
 }
 
-/// How many pieces wait in a [`channel`].
+/// Chunks that may wait in a [`channel`].
 const QUEUE: usize = 4;
 
-/// A body that a producer (a task, or a blocking thread) fills; it waits when the client reads slowly.
+/// Returns a body and a sender for its producer, a task or a blocking thread. The sender waits when
+/// the client reads slowly.
 ///
-/// Only [`Sender::finish`] completes the body: a sender that is dropped, by an error or a panic, ends the connection, and the client
-/// sees an incomplete response.
+/// Only [`Sender::finish`] completes the body. If the sender is dropped without it, by an error or
+/// a panic, the connection is closed and the client sees an incomplete response.
 pub fn channel(length: Option<u64>) -> (Sender, Body) {
     let (sender, receiver) = mpsc::channel(QUEUE);
     let pieces = futures_util::stream::unfold(Some(receiver), |receiver| async move {
         let mut receiver = receiver?;
         match receiver.recv().await {
-            Some(Piece::Data(data)) => Some((Ok(data), Some(receiver))),
-            Some(Piece::End) => None,
+            Some(ChannelMessage::Data(data)) => Some((Ok(data), Some(receiver))),
+            Some(ChannelMessage::End) => None,
             None => Some((Err(io::Error::other("the body was not finished")), None)),
         }
     });
     (Sender(sender), from_stream(pieces, length))
 }
 
-enum Piece {
+enum ChannelMessage {
     Data(Bytes),
     End,
 }
 
-/// The producer's end of a [`channel`].
+/// The producer's side of a [`channel`].
 #[derive(Debug)]
-pub struct Sender(mpsc::Sender<Piece>);
+pub struct Sender(mpsc::Sender<ChannelMessage>);
 
-/// The client is gone; stop producing.
+/// The client has disconnected. The producer should stop.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("the client is gone")]
+#[error("the client has disconnected")]
 pub struct Gone;
 
 impl From<Gone> for io::Error {
@@ -158,59 +164,64 @@ impl From<Gone> for io::Error {
 }
 
 impl Sender {
-    /// Sends a piece when there is room.
+    /// Sends a chunk. Waits while the channel is full.
     ///
     /// # Errors
-    /// [`Gone`].
+    /// [`Gone`] if the client has disconnected.
     pub async fn send(&self, data: Bytes) -> Result<(), Gone> {
-        self.0.send(Piece::Data(data)).await.map_err(|_| Gone)
+        self.0
+            .send(ChannelMessage::Data(data))
+            .await
+            .map_err(|_| Gone)
     }
 
-    /// As [`Self::send`], from a thread that may block; panics within async code.
+    /// Like [`Self::send`], from a blocking thread. Panics in async code.
     ///
     /// # Errors
-    /// [`Gone`].
+    /// [`Gone`] if the client has disconnected.
     pub fn blocking_send(&self, data: Bytes) -> Result<(), Gone> {
-        self.0.blocking_send(Piece::Data(data)).map_err(|_| Gone)
+        self.0
+            .blocking_send(ChannelMessage::Data(data))
+            .map_err(|_| Gone)
     }
 
     /// Completes the body.
     pub async fn finish(self) {
-        // A client that is gone needs no end.
-        let _ = self.0.send(Piece::End).await;
+        // If the client has disconnected, there is nothing to complete.
+        let _ = self.0.send(ChannelMessage::End).await;
     }
 
-    /// As [`Self::finish`], from a thread that may block.
+    /// Like [`Self::finish`], from a blocking thread.
     pub fn blocking_finish(self) {
-        let _ = self.0.blocking_send(Piece::End);
+        let _ = self.0.blocking_send(ChannelMessage::End);
     }
 
-    /// Whether the client is gone already.
+    /// Returns whether the client has disconnected.
     pub fn is_gone(&self) -> bool {
         self.0.is_closed()
     }
 }
 
-struct Streamed {
+struct StreamedBody {
     stream: Pin<Box<dyn Stream<Item = io::Result<Bytes>> + Send>>,
     left: Option<u64>,
-    failed: Option<io::Error>,
+    error: Option<io::Error>,
     ended: bool,
 }
 
-impl Streamed {
-    /// Checks a piece against the length that was promised.
+impl StreamedBody {
+    /// Checks a chunk against the announced length.
     fn count(&mut self, data: &Bytes) -> io::Result<()> {
         if let Some(left) = &mut self.left {
             *left = left
                 .checked_sub(data.len() as u64)
-                .ok_or_else(|| io::Error::other("the body is longer than promised"))?;
+                .ok_or_else(|| io::Error::other("the body is longer than its Content-Length"))?;
         }
         Ok(())
     }
 }
 
-impl http_body::Body for Streamed {
+impl http_body::Body for StreamedBody {
     type Data = Bytes;
     type Error = io::Error;
 
@@ -219,7 +230,7 @@ impl http_body::Body for Streamed {
         context: &mut Context<'_>,
     ) -> Poll<Option<io::Result<Frame<Bytes>>>> {
         loop {
-            if let Some(error) = self.failed.take() {
+            if let Some(error) = self.error.take() {
                 self.ended = true;
                 return Poll::Ready(Some(Err(error)));
             }
@@ -236,7 +247,9 @@ impl http_body::Body for Streamed {
                 Some(Ok(data)) => self.count(&data).map(|()| Some(Frame::data(data))),
                 Some(Err(error)) => Err(error),
                 None if self.left.is_none_or(|left| left == 0) => Ok(None),
-                None => Err(io::Error::other("the body is shorter than promised")),
+                None => Err(io::Error::other(
+                    "the body is shorter than its Content-Length",
+                )),
             };
             match result {
                 Ok(frame) => {
@@ -244,8 +257,9 @@ impl http_body::Body for Streamed {
                     return Poll::Ready(frame.map(Ok));
                 }
                 Err(error) => {
-                    // The pause lets what came before reach the client: an error drops what isn't written yet.
-                    self.failed = Some(error);
+                    // An error discards unwritten data, so wait once to let earlier data reach the
+                    // client.
+                    self.error = Some(error);
                     context.waker().wake_by_ref();
                     return Poll::Pending;
                 }

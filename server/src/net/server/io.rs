@@ -1,4 +1,4 @@
-//! Time limits around a connection: heads that trickle in and clients that stop reading.
+//! Time limits of a connection: for slow request heads, and for clients that stop reading.
 
 use std::future::Future;
 use std::io;
@@ -17,13 +17,14 @@ use tokio::time::{Instant, Sleep, sleep_until};
 
 use super::body::Body;
 
-/// Whether a connection is answering a request (then the client owes no bytes) or waits for one.
+/// Whether a connection is answering a request or waits for one. While it answers, the client needs
+/// to send nothing.
 #[derive(Debug, Default)]
-pub(super) struct Phase(AtomicBool);
+pub(super) struct ConnectionPhase(AtomicBool);
 
-impl Phase {
-    /// A head is complete.
-    pub(super) fn answering(&self) {
+impl ConnectionPhase {
+    /// Marks that a request head is complete.
+    pub(super) fn start_answer(&self) {
         self.0.store(true, Ordering::Relaxed);
     }
 
@@ -31,24 +32,24 @@ impl Phase {
         self.0.load(Ordering::Relaxed)
     }
 
-    /// The same body, after whose end the connection waits for a request again.
+    /// Wraps a body. When it is dropped, the connection waits for a request again.
     pub(super) fn until_end_of(self: Arc<Self>, body: Body) -> Body {
-        Watched { body, phase: self }.boxed_unsync()
+        WatchedBody { body, phase: self }.boxed_unsync()
     }
 }
 
-struct Watched {
+struct WatchedBody {
     body: Body,
-    phase: Arc<Phase>,
+    phase: Arc<ConnectionPhase>,
 }
 
-impl Drop for Watched {
+impl Drop for WatchedBody {
     fn drop(&mut self) {
         self.phase.0.store(false, Ordering::Relaxed);
     }
 }
 
-impl http_body::Body for Watched {
+impl http_body::Body for WatchedBody {
     type Data = Bytes;
     type Error = io::Error;
 
@@ -68,7 +69,7 @@ impl http_body::Body for Watched {
     }
 }
 
-/// A timer that runs while something is awaited.
+/// A timer that runs while the connection waits for something.
 struct Deadline {
     after: Duration,
     sleep: Pin<Box<Sleep>>,
@@ -95,7 +96,7 @@ impl Deadline {
         self.running = false;
     }
 
-    /// `Err` once the time is up; wakes the task then.
+    /// Returns an error when the time is over. Wakes the task then.
     fn check(&mut self, context: &mut Context<'_>, what: &'static str) -> io::Result<()> {
         if self.running && self.sleep.as_mut().poll(context).is_ready() {
             return Err(io::Error::new(io::ErrorKind::TimedOut, what));
@@ -104,18 +105,18 @@ impl Deadline {
     }
 }
 
-/// A stream whose reads of a head and whose writes must get on.
-pub(super) struct Timed {
+/// A stream with time limits for reading a head and for writing.
+pub(super) struct TimedStream {
     stream: TcpStream,
-    phase: Arc<Phase>,
+    phase: Arc<ConnectionPhase>,
     head: Deadline,
     stall: Deadline,
 }
 
-impl Timed {
+impl TimedStream {
     pub(super) fn new(
         stream: TcpStream,
-        phase: Arc<Phase>,
+        phase: Arc<ConnectionPhase>,
         head: Duration,
         stall: Duration,
     ) -> Self {
@@ -127,8 +128,8 @@ impl Timed {
         }
     }
 
-    /// Every way of writing ends here: progress stops the timer, waiting starts it.
-    fn written<T>(
+    /// Called with the result of each write. Progress stops the timer; waiting starts it.
+    fn after_write<T>(
         &mut self,
         context: &mut Context<'_>,
         result: Poll<io::Result<T>>,
@@ -139,12 +140,12 @@ impl Timed {
         }
         self.stall.start();
         self.stall
-            .check(context, "the client doesn't read")
+            .check(context, "the client stopped reading")
             .map_or_else(|error| Poll::Ready(Err(error)), |()| Poll::Pending)
     }
 }
 
-impl AsyncRead for Timed {
+impl AsyncRead for TimedStream {
     fn poll_read(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
@@ -158,12 +159,12 @@ impl AsyncRead for Timed {
         match Pin::new(&mut this.stream).poll_read(context, buffer) {
             Poll::Pending => this
                 .head
-                .check(context, "the request doesn't come")
+                .check(context, "the request head took too long")
                 .map_or_else(|error| Poll::Ready(Err(error)), |()| Poll::Pending),
             Poll::Ready(result) => {
                 if !this.phase.is_answering() && buffer.filled().len() > before {
                     this.head.start();
-                    this.head.check(context, "the request doesn't come")?;
+                    this.head.check(context, "the request head took too long")?;
                 }
                 Poll::Ready(result)
             }
@@ -171,14 +172,14 @@ impl AsyncRead for Timed {
     }
 }
 
-impl AsyncWrite for Timed {
+impl AsyncWrite for TimedStream {
     fn poll_write(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
         data: &[u8],
     ) -> Poll<io::Result<usize>> {
         let result = Pin::new(&mut self.stream).poll_write(context, data);
-        self.written(context, result)
+        self.after_write(context, result)
     }
 
     fn poll_write_vectored(
@@ -187,7 +188,7 @@ impl AsyncWrite for Timed {
         data: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
         let result = Pin::new(&mut self.stream).poll_write_vectored(context, data);
-        self.written(context, result)
+        self.after_write(context, result)
     }
 
     fn is_write_vectored(&self) -> bool {

@@ -1,4 +1,4 @@
-//! Responses that every handler needs.
+//! Responses that all handlers use.
 
 use bytes::Bytes;
 use http::header::{ALLOW, CONTENT_TYPE, HeaderValue};
@@ -6,7 +6,7 @@ use http::{Response, StatusCode};
 
 use super::body::{Body, whole};
 
-/// A response whose body is at hand.
+/// Returns a response with a body in memory.
 pub fn full(
     status: StatusCode,
     content_type: &'static str,
@@ -15,12 +15,12 @@ pub fn full(
     stream(status, content_type, whole(body))
 }
 
-/// A plain text response.
+/// Returns a plain text response.
 pub fn text(status: StatusCode, body: impl Into<Bytes>) -> Response<Body> {
     full(status, "text/plain; charset=utf-8", body)
 }
 
-/// A response of any body; see [`super::channel`] and [`super::from_stream`].
+/// Returns a response with any body. See [`super::channel`] and [`super::from_stream`].
 pub fn stream(status: StatusCode, content_type: &'static str, body: Body) -> Response<Body> {
     let mut response = Response::new(body);
     *response.status_mut() = status;
@@ -30,14 +30,17 @@ pub fn stream(status: StatusCode, content_type: &'static str, body: Body) -> Res
     response
 }
 
-/// 404 with a plain body.
+/// Returns a 404 with a text.
 pub fn not_found() -> Response<Body> {
     text(StatusCode::NOT_FOUND, "not found\n")
 }
 
-/// 405 for a server that only reads.
+/// Returns a 405 that allows GET and HEAD.
 pub fn method_not_allowed() -> Response<Body> {
-    let mut response = text(StatusCode::METHOD_NOT_ALLOWED, "only GET and HEAD\n");
+    let mut response = text(
+        StatusCode::METHOD_NOT_ALLOWED,
+        "this server answers only GET and HEAD\n",
+    );
     response
         .headers_mut()
         .insert(ALLOW, HeaderValue::from_static("GET, HEAD"));

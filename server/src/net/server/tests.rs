@@ -6,12 +6,12 @@ use tokio::sync::Notify;
 
 use super::*;
 
-/// Answers by path.
+/// Answers each path in another way.
 #[derive(Default)]
 struct Paths {
-    /// `/slow` was asked for.
+    /// Notified when `/slow` is requested.
     entered: Notify,
-    /// `/slow` may answer.
+    /// Lets `/slow` answer.
     released: Notify,
 }
 
@@ -99,10 +99,10 @@ async fn start(limits: Limits) -> Running {
     }
 }
 
-/// Sends text and gives all that comes back until the connection ends.
+/// Sends a text and returns everything that is received until the connection ends.
 async fn exchange(running: &Running, request: &str) -> String {
     let mut stream = TcpStream::connect(running.address).await.unwrap();
-    // The server may answer and close before it has read all.
+    // The server may answer and close before it has read everything.
     let _ = stream.write_all(request.as_bytes()).await;
     let mut answer = Vec::new();
     let _ = stream.read_to_end(&mut answer).await;
@@ -122,7 +122,7 @@ fn body(answer: &str) -> &str {
 }
 
 #[tokio::test]
-async fn answers_get_and_head_alike_but_for_the_body() {
+async fn head_is_answered_like_get_without_the_body() {
     let running = start(Limits::default()).await;
     let answer = get(&running, "/hello").await;
     assert!(answer.starts_with("HTTP/1.1 200 OK\r\n"), "{answer}");
@@ -172,9 +172,9 @@ async fn a_panicking_handler_is_a_500() {
     assert_eq!(body(&get(&running, "/hello").await), "hello");
 }
 
-/// A body that fails must not look complete: no last chunk, or fewer bytes than promised.
+/// A failed body must not look complete: it has no last chunk, or fewer bytes than announced.
 #[tokio::test]
-async fn a_body_that_fails_is_seen_to_be_incomplete() {
+async fn a_failed_body_looks_incomplete() {
     let running = start(Limits::default()).await;
     let answer = get(&running, "/aborted").await;
     assert!(
@@ -193,7 +193,7 @@ async fn a_body_that_fails_is_seen_to_be_incomplete() {
 }
 
 #[tokio::test]
-async fn heads_too_large_are_refused() {
+async fn too_large_heads_are_rejected() {
     let running = start(Limits::default()).await;
     for request in [
         format!("GET /{} HTTP/1.1\r\nHost: x\r\n\r\n", "a".repeat(70_000)),
@@ -217,32 +217,32 @@ async fn heads_too_large_are_refused() {
 }
 
 #[tokio::test]
-async fn heads_that_trickle_and_idle_connections_end() {
+async fn slow_heads_and_idle_connections_are_closed() {
     let limits = Limits {
         head_time: Duration::from_millis(100),
         idle_time: Duration::from_millis(300),
         ..Limits::default()
     };
     let running = start(limits).await;
-    let begun = Instant::now();
+    let started = Instant::now();
     exchange(&running, "GET /hello HTTP/1.1\r\nHost:").await;
     assert!(
-        begun.elapsed() < Duration::from_millis(290),
+        started.elapsed() < Duration::from_millis(290),
         "{:?}",
-        begun.elapsed()
+        started.elapsed()
     );
-    let begun = Instant::now();
+    let started = Instant::now();
     let answer = exchange(&running, "GET /hello HTTP/1.1\r\nHost: x\r\n\r\n").await;
     assert!(answer.ends_with("hello"), "{answer}");
     assert!(
-        begun.elapsed() >= Duration::from_millis(250),
+        started.elapsed() >= Duration::from_millis(250),
         "{:?}",
-        begun.elapsed()
+        started.elapsed()
     );
 }
 
 #[tokio::test]
-async fn a_client_that_reads_nothing_is_dropped() {
+async fn a_client_that_reads_nothing_is_disconnected() {
     let limits = Limits {
         stall_time: Duration::from_millis(100),
         grace: Duration::from_secs(60),
@@ -255,7 +255,7 @@ async fn a_client_that_reads_nothing_is_dropped() {
         .await
         .unwrap();
     stream.readable().await.unwrap();
-    // The server can only end before its grace if it gives up on this client.
+    // The server can end before the grace period only if it disconnects this client.
     running.shutdown.cancel();
     let ended = tokio::time::timeout(Duration::from_secs(20), running.served).await;
     assert!(ended.unwrap().unwrap().is_ok());
@@ -263,7 +263,7 @@ async fn a_client_that_reads_nothing_is_dropped() {
 }
 
 #[tokio::test]
-async fn shutdown_finishes_what_is_under_way_and_cuts_what_lasts() {
+async fn shutdown_waits_for_responses_up_to_the_grace_period() {
     let running = start(Limits::default()).await;
     let mut stream = TcpStream::connect(running.address).await.unwrap();
     stream
@@ -301,7 +301,7 @@ async fn shutdown_finishes_what_is_under_way_and_cuts_what_lasts() {
 }
 
 #[tokio::test]
-async fn further_connections_wait_for_a_free_place() {
+async fn further_connections_wait_for_a_free_slot() {
     let limits = Limits {
         connections: 1,
         ..Limits::default()

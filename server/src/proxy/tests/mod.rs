@@ -28,7 +28,7 @@ fn fixture_keys() -> TrustedKeys {
     }
 }
 
-/// A proxy under test, served on loopback.
+/// A proxy under test that serves on loopback.
 struct Running {
     peer: Peer,
     client: reqwest::Client,
@@ -66,14 +66,14 @@ impl Running {
             .unwrap()
     }
 
-    /// The narinfo of an item, as the proxy gives it.
+    /// Requests the narinfo of an item from the proxy.
     async fn narinfo(&self, hash_part: &str) -> interplanar_core::narinfo::NarInfo {
         let response = self.get(&format!("{hash_part}.narinfo")).await;
         assert_eq!(response.status(), 200);
         interplanar_core::narinfo::NarInfo::parse(&response.bytes().await.unwrap()).unwrap()
     }
 
-    /// The NAR of an item, by its narinfo: all of it, or an error.
+    /// Requests the NAR that an item's narinfo names. Returns all of it, or an error.
     async fn nar(&self, hash_part: &str) -> Result<Vec<u8>, Refused> {
         let narinfo = self.narinfo(hash_part).await;
         let response = self.get(&narinfo.entries()[0].url).await;
@@ -89,7 +89,7 @@ impl Running {
     }
 }
 
-/// How a NAR was not given.
+/// Why a NAR was not received.
 #[derive(Debug, PartialEq, Eq)]
 enum Refused {
     Status(u16),

@@ -38,10 +38,10 @@ fn a_rewritten_narinfo_keeps_its_signature_and_has_one_plain_entry() {
 }
 
 #[test]
-fn a_narinfo_that_leads_to_the_upstream_keeps_its_signature_and_no_ipfs_entry() {
+fn a_redirected_narinfo_keeps_its_signature_and_has_no_ipfs_entry() {
     for path in NARINFOS {
         let text = String::from_utf8(fixture(path)).unwrap();
-        // As publish writes it: one entry more, which the signature doesn't cover.
+        // Like publish: one more entry, which the signature doesn't cover.
         let with_ipfs = text + "URL: ipfs://bafkqaaa\nCompression: none\nFileSize: 1\n";
         let hash_part = path
             .rsplit('/')
@@ -60,7 +60,7 @@ fn a_narinfo_that_leads_to_the_upstream_keeps_its_signature_and_no_ipfs_entry() 
 }
 
 #[test]
-fn the_path_of_a_nar_says_all_that_is_needed() {
+fn the_path_of_a_nar_contains_its_hash_part_and_nar_hash() {
     let hash = Sha256::of(b"nar");
     let path = nar_path("agkhnj5wmbrb40rigsyf6ynkdi22d89g", &hash);
     let name = path.strip_prefix("nar/").unwrap();

@@ -11,7 +11,7 @@ const ITEMS: [&str; 3] = [
     "zvknnn6gzcjdyb9hn5ffp4sx1ncjp45r-hello.txt",
 ];
 
-/// A cache with one item of `size` bytes, signed by a key of its own. The tests add its files and entries.
+/// A cache with one item of `size` bytes, signed with its own key. Tests add files and entries.
 struct Cache {
     files: Files,
     keys: TrustedKeys,
@@ -63,7 +63,7 @@ impl Cache {
 }
 
 #[tokio::test]
-async fn what_guix_published_passes_over_http() {
+async fn substitutes_of_guix_publish_are_served_over_http() {
     let files = Files::folder("guix-1.5.0");
     let upstream = Peer::start(files.clone()).await;
     let proxy = Running::start(&[&upstream], &[], fixture_keys()).await;
@@ -82,7 +82,7 @@ async fn what_guix_published_passes_over_http() {
 }
 
 #[tokio::test]
-async fn what_nix_published_passes_over_http() {
+async fn substitutes_of_nix_are_served_over_http() {
     let nar =
         fixture("nix-2.34.8/none/nar/0dzcznf6ic1ia641rv82ihgq0dhps4k8rva4ryl327416ygfvpww.nar");
     for kind in ["none", "xz", "zstd"] {
@@ -110,14 +110,14 @@ async fn a_wrong_body_never_completes() {
         cache.publish(&[("nar/a", Compression::None)]);
         let upstream = Peer::start(cache.files.clone()).await;
         let proxy = Running::start(&[&upstream], &[], cache.keys).await;
-        // Small ones are known to be wrong before they begin; a large one is cut off.
+        // A small wrong NAR is detected before the response starts; a large one is cut off.
         let refused = if size > 8 << 20 {
             Refused::Cut
         } else {
             Refused::Status(502)
         };
         assert_eq!(proxy.nar(TREE).await, Err(refused));
-        // The source is remembered, and there is no other.
+        // The wrong source is remembered, and there is no other.
         assert_eq!(proxy.nar(TREE).await, Err(Refused::Status(502)));
         assert_eq!(
             upstream
@@ -149,7 +149,7 @@ async fn a_source_that_stops_is_continued_by_the_next() {
 }
 
 #[tokio::test]
-async fn nobody_is_believed_whose_key_is_not_trusted() {
+async fn a_narinfo_without_a_trusted_signature_is_rejected() {
     let upstream = Peer::start(Files::folder("guix-1.5.0")).await;
     let keys = TrustedKeys {
         guix: Vec::new(),
@@ -160,7 +160,7 @@ async fn nobody_is_believed_whose_key_is_not_trusted() {
 }
 
 #[tokio::test]
-async fn the_narinfo_of_another_item_is_none() {
+async fn the_narinfo_of_another_item_is_rejected() {
     let files = Files::folder("guix-1.5.0");
     files.set(
         &format!("{TREE}.narinfo"),
@@ -172,7 +172,7 @@ async fn the_narinfo_of_another_item_is_none() {
 }
 
 #[tokio::test]
-async fn narinfos_are_kept_as_long_as_the_upstream_says() {
+async fn narinfos_are_cached_as_long_as_the_upstream_allows() {
     for (header, asked) in [("max-age=300", 1), ("no-store", 2)] {
         let upstream =
             Peer::start(Files::folder("guix-1.5.0").header("cache-control", header)).await;
@@ -195,7 +195,7 @@ async fn narinfos_are_kept_as_long_as_the_upstream_says() {
 }
 
 #[tokio::test]
-async fn the_first_upstream_that_has_a_valid_narinfo_is_taken() {
+async fn the_first_upstream_with_a_valid_narinfo_is_used() {
     let empty = Peer::start(Files::default()).await;
     let full = Peer::start(Files::folder("guix-1.5.0")).await;
     let down: Url = "http://127.0.0.1:1/".parse().unwrap();
@@ -212,7 +212,7 @@ async fn the_first_upstream_that_has_a_valid_narinfo_is_taken() {
 }
 
 #[tokio::test]
-async fn ipfs_comes_before_http_and_is_kept_and_served_on() {
+async fn ipfs_is_tried_before_http_and_its_blocks_are_stored_and_served() {
     let cache = Cache::new(3 << 20);
     let file = TestFile::new(&zstd::encode_all(&cache.nar[..], 1).unwrap());
     cache.files.set("nar/a", cache.nar.clone());
@@ -238,7 +238,7 @@ async fn ipfs_comes_before_http_and_is_kept_and_served_on() {
 }
 
 #[tokio::test]
-async fn a_gateway_url_of_somebody_else_is_asked_of_our_gateways() {
+async fn a_gateway_url_of_another_machine_is_fetched_from_our_gateways() {
     let cache = Cache::new(1000);
     let file = TestFile::new(&cache.nar);
     cache.publish(&[(
@@ -270,7 +270,7 @@ async fn a_cid_of_something_else_costs_a_retry_and_is_remembered() {
 }
 
 #[tokio::test]
-async fn liars_among_the_gateways_do_no_harm() {
+async fn lying_gateways_do_no_harm() {
     let cache = Cache::new(3 << 20);
     let file = TestFile::new(&cache.nar);
     cache.publish(&[(&format!("ipfs:{}", file.root), Compression::None)]);
@@ -295,7 +295,7 @@ async fn liars_among_the_gateways_do_no_harm() {
 }
 
 #[tokio::test]
-async fn head_tells_the_length_and_asks_no_source() {
+async fn head_returns_the_length_without_contacting_a_source() {
     let upstream = Peer::start(Files::folder("guix-1.5.0")).await;
     let proxy = Running::start(&[&upstream], &[], fixture_keys()).await;
     let narinfo = proxy.narinfo(TREE).await;
@@ -314,7 +314,7 @@ async fn head_tells_the_length_and_asks_no_source() {
 }
 
 #[tokio::test]
-async fn other_paths_are_absent_or_told() {
+async fn other_paths_are_answered_or_not_found() {
     let upstream = Peer::start(Files::folder("guix-1.5.0")).await;
     let proxy = Running::start(&[&upstream], &[], fixture_keys()).await;
     for path in [

@@ -28,7 +28,7 @@ fn pool(peers: &[&Peer]) -> Arc<Mutex<GatewayPool>> {
     Arc::new(Mutex::new(GatewayPool::new(gateways, Policy::default())))
 }
 
-/// As a gateway that isn't on this machine is asked.
+/// Options that treat the gateway as one on another machine.
 fn far() -> Options {
     Options {
         near_ms: 0,
@@ -72,7 +72,7 @@ async fn fetch_with(
 }
 
 #[tokio::test]
-async fn one_request_brings_a_file_and_the_store_keeps_it() {
+async fn one_request_fetches_a_file_and_its_blocks_are_stored() {
     let data = sample(3_000_000);
     let file = TestFile::new(&data);
     let peer = Peer::start(file.gateway(Fault::None)).await;
@@ -89,12 +89,12 @@ async fn one_request_brings_a_file_and_the_store_keeps_it() {
     for (cid, block) in file.blocks.iter() {
         assert_eq!(store.get(cid).unwrap().as_ref(), Some(block));
     }
-    // Now without any network.
+    // Now without the network.
     assert_eq!(fetch(&file, &pool, Some(store)).await, (data, None));
     assert_eq!(peer.requests(), [""; 0]);
 }
 
-/// A disk that takes its time, whatever is asked of it.
+/// A disk on which every operation is slow.
 struct SlowDisk(BlockStore);
 
 impl LocalBlocks for SlowDisk {
@@ -109,10 +109,10 @@ impl LocalBlocks for SlowDisk {
     }
 }
 
-/// The story: the fetch waits for a full disk, meanwhile look-ups end, and the engine, which is owed an answer to each, waits for
-/// them for ever.
+/// The bug that this test is for: a fetch waited for a full disk, lookups ended meanwhile, and
+/// their results were lost. The engine then waited for them forever.
 #[tokio::test]
-async fn look_ups_that_end_while_the_disk_is_waited_for_are_not_lost() {
+async fn lookups_that_end_while_the_fetch_waits_for_the_disk_are_not_lost() {
     let data = sample(40_000_000);
     let file = TestFile::new(&data);
     let peer = Peer::start(file.gateway(Fault::None)).await;
@@ -128,7 +128,7 @@ async fn look_ups_that_end_while_the_disk_is_waited_for_are_not_lost() {
 }
 
 #[tokio::test]
-async fn a_near_gateway_is_asked_for_the_file_and_lies_in_it_are_found() {
+async fn a_near_gateway_is_asked_for_the_plain_file_and_wrong_bytes_are_detected() {
     let data = sample(40_000_000);
     let file = TestFile::new(&data);
     let near = Options::default;
@@ -152,7 +152,7 @@ async fn a_near_gateway_is_asked_for_the_file_and_lies_in_it_are_found() {
 }
 
 #[tokio::test]
-async fn without_a_store_nothing_is_kept() {
+async fn without_a_store_no_block_is_stored() {
     let file = TestFile::new(&sample(1000));
     let peer = Peer::start(file.gateway(Fault::None)).await;
     for _ in 0..2 {
@@ -165,7 +165,7 @@ async fn without_a_store_nothing_is_kept() {
 }
 
 #[tokio::test]
-async fn an_honest_gateway_is_enough() {
+async fn one_honest_gateway_is_enough() {
     let data = sample(2_000_000);
     let file = TestFile::new(&data);
     for fault in [
@@ -186,7 +186,7 @@ async fn an_honest_gateway_is_enough() {
 }
 
 #[tokio::test]
-async fn liars_alone_end_in_an_error() {
+async fn lying_gateways_alone_end_in_an_error() {
     let file = TestFile::new(&sample(2_000_000));
     for fault in [Fault::Corrupt, Fault::Truncate, Fault::Html, Fault::Empty] {
         let liar = Peer::start(file.gateway(fault)).await;
@@ -221,7 +221,7 @@ async fn dropping_the_stream_cancels_its_requests() {
 }
 
 #[tokio::test]
-async fn small_things_are_bounded() {
+async fn small_responses_are_bounded() {
     let files = Files::default().header("cache-control", "max-age=7");
     files.set("a", "hello");
     let peer = Peer::start(files).await;

@@ -1,4 +1,5 @@
-//! Servers on loopback for the tests of client and proxy: real HTTP, and gateways with one fault each.
+//! Servers on loopback for the tests of client and proxy: real HTTP, and gateways with one fault
+//! each.
 
 use crate::net::server::{self, Handler, Limits, Request, Response, Shutdown};
 use bytes::Bytes;
@@ -13,7 +14,7 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 use url::Url;
 
-/// A running server. It ends with its owner.
+/// A running server. It stops when this is dropped.
 pub(crate) struct Peer {
     pub(crate) url: Url,
     requests: Arc<Mutex<Vec<String>>>,
@@ -59,7 +60,7 @@ impl Peer {
         }
     }
 
-    /// What was asked since the last call.
+    /// Returns the requests since the last call.
     pub(crate) fn requests(&self) -> Vec<String> {
         std::mem::take(&mut self.requests.lock().unwrap())
     }
@@ -71,12 +72,12 @@ impl Drop for Peer {
     }
 }
 
-/// A cache of files, by their paths; each with the headers that it is sent with.
+/// A cache of files by path. All are sent with the same headers.
 #[derive(Clone, Default)]
 pub(crate) struct Files {
     files: Arc<Mutex<BTreeMap<String, Bytes>>>,
     headers: Vec<(&'static str, &'static str)>,
-    /// Paths whose bodies stop so far before their end.
+    /// Paths whose bodies stop this many bytes before their end.
     cut: Arc<Mutex<BTreeMap<String, usize>>>,
 }
 
@@ -149,30 +150,31 @@ impl Handler for Files {
     }
 }
 
-/// What is wrong with a gateway.
+/// The fault of a gateway.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Fault {
     None,
-    /// One byte in the last block of a CAR, and in each raw block, is another.
+    /// One byte is wrong in the last block of a CAR, and in each raw block.
     Corrupt,
-    /// The connection stays open and nothing comes.
+    /// The connection stays open, and nothing is sent.
     Hang,
-    /// A CAR lacks its second half; raw blocks too.
+    /// The second half is missing, in CARs and raw blocks.
     Truncate,
-    /// A friendly page with status 200.
+    /// An HTML page with status 200.
     Html,
-    /// 404, however often it is asked.
+    /// Always 404.
     Empty,
 }
 
-/// A gateway over blocks in memory: CARs of whole files in depth-first order, and raw blocks.
+/// A gateway with its blocks in memory: it sends CARs of whole files in depth-first order, and raw
+/// blocks.
 #[derive(Clone)]
 pub(crate) struct TestGateway {
     pub(crate) blocks: Arc<HashMap<Cid, Bytes>>,
     pub(crate) fault: Fault,
 }
 
-/// A file as `ipfs add` makes it.
+/// A file with the blocks of `ipfs add`.
 pub(crate) struct TestFile {
     pub(crate) root: Cid,
     pub(crate) blocks: Arc<HashMap<Cid, Bytes>>,

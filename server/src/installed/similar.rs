@@ -1,14 +1,16 @@
-//! Items that are likely to have the pieces of another one: other versions of the same package, and rebuilds.
+//! Finds installed items that are likely to share pieces with another one: other versions of the
+//! same package, and rebuilds.
 
 use super::{Candidate, Installed};
 use interplanar_core::store_path::StorePath;
 use std::sync::Arc;
 
-/// Items that are looked at for one that is wanted.
+/// Installed items that are compared with a wanted one.
 const MAX_CANDIDATES: usize = 4;
 
 impl Installed {
-    /// Installed items of the same package, those of the very same name first. Blocks.
+    /// Returns installed items of the same package. Those with the same name and version come
+    /// first. Blocking.
     #[must_use]
     pub fn candidates(&self, wanted: &StorePath) -> Vec<Candidate> {
         let package = package_of(wanted.name());
@@ -16,7 +18,7 @@ impl Installed {
             return Vec::new();
         };
         let found = store.named(package).unwrap_or_else(|error| {
-            tracing::warn!(%error, "the store can't be searched");
+            tracing::warn!(%error, "can't search the store");
             Vec::new()
         });
         let others = found.into_iter().filter(|item| {
@@ -27,14 +29,14 @@ impl Installed {
             item,
         };
         let mut candidates: Vec<Candidate> = others.map(candidate).collect();
-        // A stable sort: what was registered last stays first.
+        // The sort is stable, so items that were registered later stay first.
         candidates.sort_by_key(|one| one.item.store_path.name() != wanted.name());
         candidates.truncate(MAX_CANDIDATES);
         candidates
     }
 }
 
-/// The package of a name: what stands before the version.
+/// Returns the package name: the part before the version.
 fn package_of(name: &str) -> &str {
     let version = name
         .match_indices('-')

@@ -1,4 +1,5 @@
-//! A store item's plain NAR on IPFS, in any order: what is asked for is read from the leaves that have it.
+//! A store item's plain NAR on IPFS, read in any order: only the leaves that contain the requested
+//! bytes are fetched.
 
 use super::Access;
 use crate::cli::Failure;
@@ -9,18 +10,18 @@ use interplanar_core::cid::{Cid, RAW};
 use interplanar_core::unixfs::{Budget, Walker};
 use std::collections::HashMap;
 
-/// Inner nodes that are kept, of some kilobytes each; beyond that all are forgotten.
+/// Inner nodes in memory, of some kilobytes each. When the limit is reached, all are dropped.
 const MAX_NODES: usize = 1024;
 
-/// See the module.
-pub(super) struct Plain<'a> {
+/// A plain NAR on IPFS. See the module.
+pub(super) struct PlainNar<'a> {
     access: &'a Access,
     root: Cid,
     nar_size: u64,
     nodes: HashMap<Cid, Block>,
 }
 
-impl<'a> Plain<'a> {
+impl<'a> PlainNar<'a> {
     pub(super) fn new(access: &'a Access, root: Cid, nar_size: u64) -> Self {
         Self {
             access,
@@ -30,24 +31,24 @@ impl<'a> Plain<'a> {
         }
     }
 
-    /// The bytes from an offset to the end of its leaf.
+    /// Returns the bytes from an offset to the end of its leaf.
     ///
     /// # Errors
-    /// Exit code 4 when nobody has a block, 3 when it is no file or ends before.
-    pub(super) async fn at(&mut self, at: u64) -> Result<Bytes, Failure> {
-        let mut walker = Walker::with_range(self.root, at, None, Budget::default());
+    /// Exit code 4 when no source has a block, 3 when the DAG is not a file or ends early.
+    pub(super) async fn bytes_at(&mut self, offset: u64) -> Result<Bytes, Failure> {
+        let mut walker = Walker::with_range(self.root, offset, None, Budget::default());
         loop {
             if let Some(bytes) = walker.next() {
                 return Ok(bytes);
             }
             if walker.is_done() {
-                return Err(lie("it ends early"));
+                return Err(mismatch("it ends early"));
             }
-            for cid in walker.wants(1).map_err(lie)? {
-                walker.push(self.block(&cid).await?).map_err(lie)?;
+            for cid in walker.wants(1).map_err(mismatch)? {
+                walker.push(self.block(&cid).await?).map_err(mismatch)?;
             }
             if walker.size().is_some_and(|size| size != self.nar_size) {
-                return Err(lie("it has another size"));
+                return Err(mismatch("its size differs from NarSize"));
             }
         }
     }
@@ -67,6 +68,6 @@ impl<'a> Plain<'a> {
     }
 }
 
-fn lie(what: impl std::fmt::Display) -> Failure {
-    Failure::verification(anyhow!("the plain NAR of the narinfo is wrong: {what}"))
+fn mismatch(what: impl std::fmt::Display) -> Failure {
+    Failure::verification(anyhow!("the narinfo names a wrong plain NAR: {what}"))
 }

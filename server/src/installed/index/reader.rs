@@ -1,6 +1,6 @@
-//! The reading half of the index, in the process that keeps it or in another one.
+//! Reads the index, in the process that writes it or in another one.
 
-use super::super::pieces::Piece;
+use super::super::piece_list::IndexedPiece;
 use super::FILE;
 use super::tables::{number, pieces_of};
 use crate::store::SourceError;
@@ -10,53 +10,53 @@ use rusqlite::{OptionalExtension as _, params};
 use std::collections::{HashMap, HashSet};
 use std::path::Path;
 
-/// Items that one piece is looked for in: some have one that thousands have.
+/// Items that are considered for one piece. Some pieces are in thousands of items.
 const MAX_HOLDERS: usize = 16;
 
-/// See the module.
+/// Reads an index. See the module.
 #[derive(Debug)]
-pub(in super::super) struct Look(Database);
+pub(in super::super) struct IndexReader(Database);
 
-/// An item of the index.
-pub(in super::super) struct Row {
+/// An item of the index, with its pieces.
+pub(in super::super) struct IndexedItem {
     pub(in super::super) path: String,
     pub(in super::super) nar_hash: Option<Sha256>,
-    /// `None` where they are damaged.
-    pub(in super::super) pieces: Option<Vec<Piece>>,
+    /// `None` if they are damaged.
+    pub(in super::super) pieces: Option<Vec<IndexedPiece>>,
 }
 
-/// An item without its pieces.
-pub(in super::super) struct Listed {
+/// An item of the index, without its pieces.
+pub(in super::super) struct ListedItem {
     pub(in super::super) id: i64,
     pub(in super::super) path: String,
     pub(in super::super) cut: i64,
     pub(in super::super) nar_hash: Option<Sha256>,
 }
 
-/// What there is.
+/// Size of the index.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub(in super::super) struct Extent {
+pub(in super::super) struct IndexSize {
     pub(in super::super) items: u64,
-    /// In the file.
+    /// Bytes of the file.
     pub(in super::super) bytes: u64,
 }
 
-impl Look {
-    /// The index in a folder.
+impl IndexReader {
+    /// Opens the index in a folder.
     pub(in super::super) fn open(dir: &Path) -> Result<Self, SourceError> {
         Database::open(&dir.join(FILE), "items").map(Self)
     }
 
-    /// The file is another one now.
+    /// Closes the connection, because the file was replaced.
     pub(super) fn disconnect(&self) {
         self.0.disconnect();
     }
 
-    pub(in super::super) fn extent(&self) -> Result<Extent, SourceError> {
+    pub(in super::super) fn size(&self) -> Result<IndexSize, SourceError> {
         self.0.read(|transaction| {
             let number = |query: &str| number(transaction, query);
             let pages = number("PRAGMA page_count")?.saturating_mul(number("PRAGMA page_size")?);
-            Ok(Extent {
+            Ok(IndexSize {
                 items: number("SELECT count(*) FROM items")?,
                 bytes: pages,
             })
@@ -70,8 +70,12 @@ impl Look {
         })
     }
 
-    /// The item with this path, cut so.
-    pub(in super::super) fn named(&self, path: &str, cut: i64) -> Result<Option<Row>, SourceError> {
+    /// Returns the item with this path, cut with these parameters.
+    pub(in super::super) fn named(
+        &self,
+        path: &str,
+        cut: i64,
+    ) -> Result<Option<IndexedItem>, SourceError> {
         self.0.read(|transaction| {
             let row = transaction.prepare_cached(
                 "SELECT path, nar_hash, pieces FROM items WHERE path = ?1 AND cut = ?2",
@@ -80,7 +84,7 @@ impl Look {
         })
     }
 
-    pub(in super::super) fn item(&self, id: i64) -> Result<Option<Row>, SourceError> {
+    pub(in super::super) fn item(&self, id: i64) -> Result<Option<IndexedItem>, SourceError> {
         self.0.read(|transaction| {
             let row = transaction
                 .prepare_cached("SELECT path, nar_hash, pieces FROM items WHERE id = ?1");
@@ -88,18 +92,18 @@ impl Look {
         })
     }
 
-    /// Up to `limit` items after an id, in the order of ids.
+    /// Returns up to `limit` items with ids after `after`, sorted by id.
     pub(in super::super) fn page(
         &self,
         after: i64,
         limit: u32,
-    ) -> Result<Vec<Listed>, SourceError> {
+    ) -> Result<Vec<ListedItem>, SourceError> {
         self.0.read(|transaction| {
             let mut rows = transaction.prepare_cached(
                 "SELECT id, path, cut, nar_hash FROM items WHERE id > ?1 ORDER BY id LIMIT ?2",
             )?;
             let rows = rows.query_map(params![after, limit], |row| {
-                Ok(Listed {
+                Ok(ListedItem {
                     id: row.get(0)?,
                     path: row.get(1)?,
                     cut: row.get(2)?,
@@ -110,7 +114,8 @@ impl Look {
         })
     }
 
-    /// The item, but those of `not`, that seems to have most bytes of these pieces, given as the starts of their digests and their lengths.
+    /// Returns the item, except those in `not`, that seems to have most bytes of the given pieces.
+    /// Each piece is given as digest prefix and length.
     pub(in super::super) fn best_holder(
         &self,
         wanted: &[(i64, u32)],
@@ -121,8 +126,8 @@ impl Look {
                 "SELECT item FROM hooks WHERE start = ?1 ORDER BY item DESC LIMIT ?2",
             )?;
             let mut held: HashMap<i64, u64> = HashMap::new();
-            for (start, length) in wanted {
-                let mut rows = hooks.query(params![start, MAX_HOLDERS as i64])?;
+            for (prefix, length) in wanted {
+                let mut rows = hooks.query(params![prefix, MAX_HOLDERS as i64])?;
                 while let Some(row) = rows.next()? {
                     *held.entry(row.get(0)?).or_default() += u64::from(*length);
                 }
@@ -130,15 +135,15 @@ impl Look {
             Ok(held)
         })?;
         let held = held.into_iter().filter(|(id, _)| !not.contains(id));
-        // Of equal ones what was noted last.
+        // Of equal items, the one that was added last.
         Ok(held
             .max_by_key(|&(id, bytes)| (bytes, id))
             .map(|(id, _)| id))
     }
 }
 
-fn read(row: &rusqlite::Row<'_>) -> rusqlite::Result<Row> {
-    Ok(Row {
+fn read(row: &rusqlite::Row<'_>) -> rusqlite::Result<IndexedItem> {
+    Ok(IndexedItem {
         path: row.get(0)?,
         nar_hash: digest(row, 1),
         pieces: pieces_of(row, 2)?,

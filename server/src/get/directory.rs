@@ -1,4 +1,5 @@
-//! Directories of IPFS: listed, or restored to a folder that appears whole.
+//! Directories on IPFS: lists them, or restores them to a folder that appears only when it is
+//! complete.
 
 use super::access::failure;
 use super::{Access, Bar};
@@ -15,10 +16,10 @@ use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
 use tokio::task::block_in_place;
 
-/// The entries of a directory, plain or sharded.
+/// Returns the entries of a directory, plain or sharded.
 ///
 /// # Errors
-/// Exit code 4 when a block is nowhere, 3 for what is no directory.
+/// Exit code 4 when no source has a block, 3 when it is not a directory.
 pub async fn entries(access: &Access, root: &Cid) -> Result<Vec<DirEntry>, Failure> {
     let mut entries = Entries::new(*root, Budget::default());
     let mut all = Vec::new();
@@ -33,21 +34,22 @@ pub async fn entries(access: &Access, root: &Cid) -> Result<Vec<DirEntry>, Failu
     Ok(all)
 }
 
-/// What stands at a CID.
+/// Decodes the block of a CID as UnixFS.
 ///
 /// # Errors
-/// As [`entries`].
-pub async fn content_of(access: &Access, cid: &Cid) -> Result<Content, Failure> {
+/// See [`entries`].
+pub async fn content_at(access: &Access, cid: &Cid) -> Result<Content, Failure> {
     Content::decode(&access.block(cid).await?).map_err(Failure::verification)
 }
 
-/// Restores a file, directory or link to `target`, which mustn't exist; says how many there were, and what it took.
+/// Restores a file, directory or symbolic link to `target`, which must not exist. Returns the
+/// number of entries, and what was fetched.
 ///
 /// # Errors
-/// As [`entries`]; names that no file may have; the target exists.
+/// Those of [`entries`]. A name is not a valid file name, or the target exists.
 pub async fn restore(access: &Access, root: Cid, target: &Path) -> Result<(u64, Summary), Failure> {
     if target.symlink_metadata().is_ok() {
-        return Err(anyhow!("{} exists already", target.display()).into());
+        return Err(anyhow!("can't write to {}: it already exists", target.display()).into());
     }
     let beside = target
         .parent()
@@ -56,7 +58,7 @@ pub async fn restore(access: &Access, root: Cid, target: &Path) -> Result<(u64, 
     let temporary = tempfile::Builder::new()
         .prefix(".interplanar-")
         .tempdir_in(beside)?;
-    let mut restored = Restored::new(temporary.path().join("root"));
+    let mut restored = RestoredFolder::new(temporary.path().join("root"));
     let bar = Bar::new(&root.to_string(), None);
     let mut stream = access.tree(root);
     while let Some(piece) = stream.next().await {
@@ -67,20 +69,21 @@ pub async fn restore(access: &Access, root: Cid, target: &Path) -> Result<(u64, 
         block_in_place(|| restored.add(piece))?;
     }
     let summary = stream.summary().cloned();
-    let summary = summary.ok_or_else(|| anyhow!("the fetch was cut off"))?;
-    std::fs::rename(&restored.root, target).with_context(|| target.display().to_string())?;
+    let summary = summary.ok_or_else(|| anyhow!("the fetch ended early"))?;
+    std::fs::rename(&restored.root, target)
+        .with_context(|| format!("can't rename the download to {}", target.display()))?;
     Ok((restored.count, summary))
 }
 
-/// A tree as far as it came.
-struct Restored {
+/// A directory that is being restored.
+struct RestoredFolder {
     root: PathBuf,
-    /// Whose content comes.
+    /// The file that receives content now.
     file: Option<File>,
     count: u64,
 }
 
-impl Restored {
+impl RestoredFolder {
     fn new(root: PathBuf) -> Self {
         Self {
             root,
@@ -94,12 +97,15 @@ impl Restored {
             TreePiece::Entry(entry) => self.create(&entry),
             TreePiece::Content(content) => {
                 let file = self.file.as_mut();
-                Ok(file.context("content of no file")?.write_all(&content)?)
+                Ok(file
+                    .context("the content belongs to no file")?
+                    .write_all(&content)?)
             }
         }
     }
 
-    /// All is created anew: two entries of one name are an error, so no link is ever followed.
+    /// Creates an entry. It must not exist: two entries with one name are an error, so no link is
+    /// ever followed.
     fn create(&mut self, entry: &TreeEntry) -> anyhow::Result<()> {
         let inside = OsStr::from_bytes(&entry.path);
         let path = match inside.is_empty() {
@@ -115,6 +121,6 @@ impl Restored {
             }
             TreeKind::File { .. } => File::create_new(&path).map(|file| self.file = Some(file)),
         }
-        .with_context(|| inside.display().to_string())
+        .with_context(|| format!("can't create \"{}\"", inside.display()))
     }
 }

@@ -1,4 +1,5 @@
-//! Documents: DAG-CBOR and DAG-JSON, as far as paths and links need them. The order of map entries is kept: it is the order of a walk.
+//! Documents in DAG-CBOR and DAG-JSON, as far as paths and links need them. Map entries keep their
+//! order, because walks follow it.
 
 use std::cell::Cell;
 use std::fmt;
@@ -8,24 +9,25 @@ use serde::de::{
     Deserialize, DeserializeSeed, Deserializer, Error as _, MapAccess, SeqAccess, Visitor,
 };
 
-/// The deepest nesting; serde_json has the same limit.
+/// Maximum nesting. serde_json has the same limit.
 const MAX_DEPTH: usize = 127;
 
-/// The most values of one document: a block of tiny ones would take fifty times its size in memory.
+/// Maximum number of values in a document. A block of tiny values would take fifty times its size
+/// in memory.
 const MAX_VALUES: usize = 1 << 18;
 
-/// A value of a document.
+/// A value in a document.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Tree {
+pub(crate) enum Document {
     Link(Box<Cid>),
-    Map(Vec<(Vec<u8>, Tree)>),
-    List(Vec<Tree>),
-    /// Anything that leads nowhere.
+    Map(Vec<(Vec<u8>, Document)>),
+    List(Vec<Document>),
+    /// Any value without children or links.
     Leaf,
 }
 
-impl Tree {
-    /// The value under a key or an index.
+impl Document {
+    /// Returns the value under a key or an index.
     pub(crate) fn get(&self, segment: &[u8]) -> Option<&Self> {
         match self {
             Self::Map(entries) => entries
@@ -40,11 +42,11 @@ impl Tree {
         }
     }
 
-    /// All links, in order.
+    /// Returns all links, in order.
     pub(crate) fn links(&self) -> Vec<Cid> {
         let (mut links, mut rest) = (Vec::new(), vec![self]);
-        while let Some(tree) = rest.pop() {
-            match tree {
+        while let Some(document) = rest.pop() {
+            match document {
                 Self::Link(cid) => links.push(**cid),
                 Self::Map(entries) => rest.extend(entries.iter().rev().map(|(_, value)| value)),
                 Self::List(values) => rest.extend(values.iter().rev()),
@@ -54,36 +56,40 @@ impl Tree {
         links
     }
 
-    /// Reads CBOR (`links`: DAG-CBOR, where tag 42 is a link). `None` if it is malformed.
+    /// Parses CBOR. With `links` it is DAG-CBOR, where tag 42 is a link. `None` if it is malformed.
     pub(crate) fn cbor(data: &[u8], links: bool) -> Option<Self> {
-        let mut reader = Cbor {
+        let mut reader = CborReader {
             rest: data,
             links,
             left: MAX_VALUES,
         };
-        let tree = reader.value(0)?;
-        reader.rest.is_empty().then_some(tree)
+        let document = reader.value(0)?;
+        reader.rest.is_empty().then_some(document)
     }
 
-    /// Reads JSON (`links`: DAG-JSON, where `{"/": "<cid>"}` is a link). `None` if it is malformed.
+    /// Parses JSON. With `links` it is DAG-JSON, where `{"/": "<cid>"}` is a link. `None` if it is
+    /// malformed.
     pub(crate) fn json(data: &[u8], links: bool) -> Option<Self> {
         let mut reader = serde_json::Deserializer::from_slice(data);
         let left = Cell::new(MAX_VALUES);
-        let tree = Json { links, left: &left }.deserialize(&mut reader).ok()?;
+        let document = JsonReader { links, left: &left }
+            .deserialize(&mut reader)
+            .ok()?;
         reader.end().ok()?;
-        Some(tree)
+        Some(document)
     }
 }
 
-struct Cbor<'a> {
+struct CborReader<'a> {
     rest: &'a [u8],
     links: bool,
-    /// Values that may still come.
+    /// Number of values that may still follow.
     left: usize,
 }
 
-impl<'a> Cbor<'a> {
-    /// The major type and argument of the next item; floats and simple values have their bytes taken.
+impl<'a> CborReader<'a> {
+    /// Reads the major type and the argument of the next item. For floats and simple values it also
+    /// reads their bytes.
     fn head(&mut self) -> Option<(u8, u64)> {
         let (first, rest) = self.rest.split_first()?;
         self.rest = rest;
@@ -107,21 +113,21 @@ impl<'a> Cbor<'a> {
         Some(taken)
     }
 
-    fn value(&mut self, depth: usize) -> Option<Tree> {
+    fn value(&mut self, depth: usize) -> Option<Document> {
         if depth > MAX_DEPTH {
             return None;
         }
         self.left = self.left.checked_sub(1)?;
         let (major, argument) = self.head()?;
         match major {
-            0 | 1 | 7 => Some(Tree::Leaf),
-            2 | 3 => self.take(argument).map(|_| Tree::Leaf),
+            0 | 1 | 7 => Some(Document::Leaf),
+            2 | 3 => self.take(argument).map(|_| Document::Leaf),
             4 => {
                 let mut values = Vec::new();
                 for _ in 0..argument {
                     values.push(self.value(depth + 1)?);
                 }
-                Some(Tree::List(values))
+                Some(Document::List(values))
             }
             5 => {
                 let mut entries = Vec::new();
@@ -132,14 +138,14 @@ impl<'a> Cbor<'a> {
                     let key = self.take(length)?.to_vec();
                     entries.push((key, self.value(depth + 1)?));
                 }
-                Some(Tree::Map(entries))
+                Some(Document::Map(entries))
             }
             _ if self.links && argument == 42 => {
                 let (2, length) = self.head()? else {
                     return None;
                 };
                 let cid = self.take(length)?.strip_prefix(&[0])?;
-                Cid::try_from(cid).ok().map(Box::new).map(Tree::Link)
+                Cid::try_from(cid).ok().map(Box::new).map(Document::Link)
             }
             _ => None,
         }
@@ -147,16 +153,16 @@ impl<'a> Cbor<'a> {
 }
 
 #[derive(Clone, Copy)]
-struct Json<'a> {
+struct JsonReader<'a> {
     links: bool,
-    /// Values that may still come.
+    /// Number of values that may still follow.
     left: &'a Cell<usize>,
 }
 
-impl<'de> DeserializeSeed<'de> for Json<'_> {
-    type Value = Tree;
+impl<'de> DeserializeSeed<'de> for JsonReader<'_> {
+    type Value = Document;
 
-    fn deserialize<D: Deserializer<'de>>(self, input: D) -> Result<Tree, D::Error> {
+    fn deserialize<D: Deserializer<'de>>(self, input: D) -> Result<Document, D::Error> {
         let left = self.left.get().checked_sub(1);
         self.left
             .set(left.ok_or_else(|| D::Error::custom("too many values"))?);
@@ -165,80 +171,80 @@ impl<'de> DeserializeSeed<'de> for Json<'_> {
 }
 
 /// A string that may be a CID: the value of `"/"`.
-enum Text {
+enum MaybeCid {
     Cid(Cid),
     Other,
 }
 
-impl<'de> Deserialize<'de> for Text {
+impl<'de> Deserialize<'de> for MaybeCid {
     fn deserialize<D: Deserializer<'de>>(input: D) -> Result<Self, D::Error> {
         let text = std::borrow::Cow::<str>::deserialize(input)?;
         Ok(cid::parse(&text).map_or(Self::Other, Self::Cid))
     }
 }
 
-impl<'de> Visitor<'de> for Json<'_> {
-    type Value = Tree;
+impl<'de> Visitor<'de> for JsonReader<'_> {
+    type Value = Document;
 
     fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter.write_str("JSON")
     }
 
-    fn visit_bool<E>(self, _: bool) -> Result<Tree, E> {
-        Ok(Tree::Leaf)
+    fn visit_bool<E>(self, _: bool) -> Result<Document, E> {
+        Ok(Document::Leaf)
     }
 
-    fn visit_i64<E>(self, _: i64) -> Result<Tree, E> {
-        Ok(Tree::Leaf)
+    fn visit_i64<E>(self, _: i64) -> Result<Document, E> {
+        Ok(Document::Leaf)
     }
 
-    fn visit_u64<E>(self, _: u64) -> Result<Tree, E> {
-        Ok(Tree::Leaf)
+    fn visit_u64<E>(self, _: u64) -> Result<Document, E> {
+        Ok(Document::Leaf)
     }
 
-    fn visit_f64<E>(self, _: f64) -> Result<Tree, E> {
-        Ok(Tree::Leaf)
+    fn visit_f64<E>(self, _: f64) -> Result<Document, E> {
+        Ok(Document::Leaf)
     }
 
-    fn visit_str<E>(self, _: &str) -> Result<Tree, E> {
-        Ok(Tree::Leaf)
+    fn visit_str<E>(self, _: &str) -> Result<Document, E> {
+        Ok(Document::Leaf)
     }
 
-    fn visit_unit<E>(self) -> Result<Tree, E> {
-        Ok(Tree::Leaf)
+    fn visit_unit<E>(self) -> Result<Document, E> {
+        Ok(Document::Leaf)
     }
 
-    fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Tree, A::Error> {
+    fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Document, A::Error> {
         let mut values = Vec::new();
         while let Some(value) = items.next_element_seed(self)? {
             values.push(value);
         }
-        Ok(Tree::List(values))
+        Ok(Document::List(values))
     }
 
-    fn visit_map<A: MapAccess<'de>>(self, mut items: A) -> Result<Tree, A::Error> {
+    fn visit_map<A: MapAccess<'de>>(self, mut items: A) -> Result<Document, A::Error> {
         let mut entries = Vec::new();
         while let Some(key) = items.next_key::<String>()? {
             if key == "/" && self.links && entries.is_empty() {
-                return special(items);
+                return slash_value(items);
             }
             entries.push((key.into_bytes(), items.next_value_seed(self)?));
         }
-        Ok(Tree::Map(entries))
+        Ok(Document::Map(entries))
     }
 }
 
-/// `{"/": "<cid>"}`, or `{"/": {"bytes": "…"}}`, which leads nowhere.
-fn special<'de, A: MapAccess<'de>>(mut items: A) -> Result<Tree, A::Error> {
+/// Reads the rest of `{"/": "<cid>"}`, a link, or `{"/": {"bytes": "…"}}`, a value without links.
+fn slash_value<'de, A: MapAccess<'de>>(mut items: A) -> Result<Document, A::Error> {
     #[derive(serde::Deserialize)]
     #[serde(untagged)]
     enum Value {
-        Text(Text),
+        MaybeCid(MaybeCid),
         Bytes(serde::de::IgnoredAny),
     }
     let value = match items.next_value()? {
-        Value::Text(Text::Cid(cid)) => Tree::Link(Box::new(cid)),
-        Value::Text(Text::Other) | Value::Bytes(_) => Tree::Leaf,
+        Value::MaybeCid(MaybeCid::Cid(cid)) => Document::Link(Box::new(cid)),
+        Value::MaybeCid(MaybeCid::Other) | Value::Bytes(_) => Document::Leaf,
     };
     while items
         .next_entry::<serde::de::IgnoredAny, serde::de::IgnoredAny>()?
@@ -256,38 +262,38 @@ mod tests {
     #[test]
     fn json_keeps_its_order_and_finds_links() {
         let text = format!(r#"{{"z":[1,{{"/":"{CID}"}}],"a":{{"/":{{"bytes":"AA"}}}},"b":null}}"#);
-        let tree = Tree::json(text.as_bytes(), true).unwrap();
+        let document = Document::json(text.as_bytes(), true).unwrap();
         let cid = cid::parse(CID).unwrap();
-        assert_eq!(tree.links(), [cid]);
-        let list = tree.get(b"z").unwrap();
-        assert_eq!(list.get(b"1"), Some(&Tree::Link(Box::new(cid))));
+        assert_eq!(document.links(), [cid]);
+        let list = document.get(b"z").unwrap();
+        assert_eq!(list.get(b"1"), Some(&Document::Link(Box::new(cid))));
         assert_eq!(list.get(b"2"), None);
-        assert_eq!(tree.get(b"a"), Some(&Tree::Leaf));
+        assert_eq!(document.get(b"a"), Some(&Document::Leaf));
         assert!(
-            Tree::json(text.as_bytes(), false)
+            Document::json(text.as_bytes(), false)
                 .unwrap()
                 .links()
                 .is_empty()
         );
-        assert_eq!(Tree::json(b"{", true), None);
-        assert_eq!(Tree::json(b"{} {}", true), None);
+        assert_eq!(Document::json(b"{", true), None);
+        assert_eq!(Document::json(b"{} {}", true), None);
     }
 
     #[test]
-    fn cbor_finds_links_and_refuses_the_torn() {
+    fn cbor_finds_links_and_rejects_truncated_data() {
         let mut data = b"\xa2\x61z\x82\x01\xd8\x2a\x58\x25\x00".to_vec();
         data.extend(cid::parse(CID).unwrap().to_bytes());
         data.extend(b"\x61a\xfb\x00\x00\x00\x00\x00\x00\x00\x00");
-        let tree = Tree::cbor(&data, true).unwrap();
-        assert_eq!(tree.links(), [cid::parse(CID).unwrap()]);
-        assert_eq!(tree.get(b"a"), Some(&Tree::Leaf));
+        let document = Document::cbor(&data, true).unwrap();
+        assert_eq!(document.links(), [cid::parse(CID).unwrap()]);
+        assert_eq!(document.get(b"a"), Some(&Document::Leaf));
         for cut in 0..data.len() {
-            assert_eq!(Tree::cbor(&data[..cut], true), None, "{cut}");
+            assert_eq!(Document::cbor(&data[..cut], true), None, "{cut}");
         }
-        assert_eq!(Tree::cbor(&data, false), None);
-        assert_eq!(Tree::cbor(&[0x81; 1000], true), None);
+        assert_eq!(Document::cbor(&data, false), None);
+        assert_eq!(Document::cbor(&[0x81; 1000], true), None);
         assert_eq!(
-            Tree::cbor(b"\x9b\xff\xff\xff\xff\xff\xff\xff\xff\x01", true),
+            Document::cbor(b"\x9b\xff\xff\xff\xff\xff\xff\xff\xff\x01", true),
             None
         );
     }

@@ -1,4 +1,4 @@
-//! What the demo says: one line per step, with its time.
+//! Prints the demonstration's progress: one line per step, with its time.
 
 use crate::inspect;
 use crate::store::Item;
@@ -6,13 +6,13 @@ use interplanar_core::trust::TrustedKeys;
 use std::io::IsTerminal as _;
 use std::time::Instant;
 
-/// Prints steps to standard output.
-pub(super) struct Said {
+/// Prints lines to standard output.
+pub(super) struct Report {
     last: Instant,
     colour: bool,
 }
 
-impl Said {
+impl Report {
     pub(super) fn new() -> Self {
         let colour = std::io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none();
         Self {
@@ -21,7 +21,7 @@ impl Said {
         }
     }
 
-    /// A step that succeeded, with the time since the one before.
+    /// Prints a step that succeeded, and the time since the previous one.
     pub(super) fn step(&mut self, name: &str, what: &str) {
         let seconds = self.last.elapsed().as_secs_f64();
         self.last = Instant::now();
@@ -33,12 +33,12 @@ impl Said {
         println!("{on}{name:>9}{off} {seconds:6.2} s  {what}");
     }
 
-    /// Something that the user may want to know.
+    /// Prints a hint for the user.
     pub(super) fn note(&mut self, what: &str) {
         println!("{:>9}           {what}", "note");
     }
 
-    /// Where to look, and what to try.
+    /// Prints the server's addresses, and commands to try.
     pub(super) fn done(&self, url: &str, item: &Item, trusted: &TrustedKeys) {
         let key = trusted
             .nix
@@ -46,12 +46,13 @@ impl Said {
             .map(ToString::to_string)
             .unwrap_or_default();
         let inspector = match inspect::is_built() {
-            true => format!("  {url}/inspect/ (in a browser)\n"),
+            true => format!("  open {url}/inspect/ in a browser\n"),
             false => String::new(),
         };
         println!(
-            "\nAll steps succeeded. Serving at {url}: the page for people, the narinfos, and the gateway at {url}/ipfs/\n\
-             Try, in another terminal:\n{inspector}  \
+            "\nAll steps succeeded. Serving a web page and narinfos at {url},\n\
+             and the IPFS gateway at {url}/ipfs/\n\
+             Try these commands in another terminal:\n{inspector}  \
              curl {url}/{hash}.narinfo\n  \
              nix copy --from {url} {path} --option trusted-public-keys '{key}'\n  \
              interplanar proxy --upstream {url} --gateway {url} --trusted-key '{key}'",
@@ -61,7 +62,7 @@ impl Said {
     }
 }
 
-/// A number of bytes, for people.
+/// Formats a number of bytes with a binary unit.
 pub(super) fn bytes(count: u64) -> String {
     indicatif::BinaryBytes(count).to_string()
 }

@@ -1,53 +1,53 @@
-//! Whether somebody is waiting for something better than the index.
+//! Pauses the background indexing while NARs are served.
 
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-/// See the module.
+/// The number of NARs being served, with waiting for zero. See the module.
 #[derive(Default)]
-pub(super) struct Quiet {
-    state: Mutex<State>,
+pub(super) struct Pause {
+    state: Mutex<PauseState>,
     changed: Condvar,
 }
 
 #[derive(Default)]
-struct State {
+struct PauseState {
     /// NARs that are being served.
-    busy: usize,
+    serving: usize,
     stopped: bool,
 }
 
-/// While this is held the background work rests.
-pub struct Busy(Arc<Quiet>);
+/// Pauses the background indexing as long as it exists.
+pub struct PauseGuard(Arc<Pause>);
 
-impl Busy {
-    pub(super) fn new(quiet: &Arc<Quiet>) -> Self {
-        quiet.hold().busy += 1;
-        Self(Arc::clone(quiet))
+impl PauseGuard {
+    pub(super) fn new(pause: &Arc<Pause>) -> Self {
+        pause.lock().serving += 1;
+        Self(Arc::clone(pause))
     }
 }
 
-impl Drop for Busy {
+impl Drop for PauseGuard {
     fn drop(&mut self) {
-        self.0.hold().busy -= 1;
+        self.0.lock().serving -= 1;
         self.0.changed.notify_all();
     }
 }
 
-impl Quiet {
-    /// Waits until nobody is busy; false when it is over.
+impl Pause {
+    /// Waits until no NAR is being served. Returns `false` after [`Self::stop`].
     pub(super) fn wait(&self) -> bool {
-        let mut state = self.hold();
-        while state.busy > 0 && !state.stopped {
+        let mut state = self.lock();
+        while state.serving > 0 && !state.stopped {
             let woken = self.changed.wait(state);
             state = woken.unwrap_or_else(PoisonError::into_inner);
         }
         !state.stopped
     }
 
-    /// Rests for so long; false when it is over.
+    /// Waits for `time`. Returns `false` after [`Self::stop`].
     pub(super) fn rest(&self, time: Duration) -> bool {
-        let state = self.hold();
+        let state = self.lock();
         let woken = self
             .changed
             .wait_timeout_while(state, time, |state| !state.stopped);
@@ -57,11 +57,11 @@ impl Quiet {
 
     /// Ends all waiting.
     pub(super) fn stop(&self) {
-        self.hold().stopped = true;
+        self.lock().stopped = true;
         self.changed.notify_all();
     }
 
-    fn hold(&self) -> MutexGuard<'_, State> {
+    fn lock(&self) -> MutexGuard<'_, PauseState> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

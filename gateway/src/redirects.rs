@@ -1,4 +1,4 @@
-//! What is answered before any block is looked at: redirects, and browsers' special requests.
+//! Requests that are answered without reading blocks: redirects, and special requests of browsers.
 
 use http::header::{CONTENT_TYPE, LOCATION};
 use http::{HeaderMap, StatusCode};
@@ -10,8 +10,8 @@ use crate::query::Query;
 use crate::refusal::Refusal;
 use crate::{Answer, Request};
 
-/// What a URL can't hold as it is; escapes that are there stay.
-const ODD: &AsciiSet = &CONTROLS
+/// Characters that must be escaped in a URL. Existing escapes are kept.
+const ESCAPED: &AsciiSet = &CONTROLS
     .add(b' ')
     .add(b'"')
     .add(b'<')
@@ -23,14 +23,14 @@ const ODD: &AsciiSet = &CONTROLS
     .add(b'|')
     .add(b'}');
 
-/// The answer, or `None` to go on.
-pub(crate) fn early(
+/// Returns an answer if the request needs no blocks.
+pub(crate) fn answer_without_blocks(
     request: &Request,
     query: &Query,
     headers: &HeaderMap,
 ) -> Result<Option<Answer>, Refusal> {
     let path = request.uri().path();
-    if let Some(clean) = cleaned(path) {
+    if let Some(clean) = normalized(path) {
         let target = with_query(clean, request);
         return Ok(Some(redirect(
             headers.clone(),
@@ -49,7 +49,7 @@ pub(crate) fn early(
     let service_worker = request.headers().get("service-worker");
     if service_worker.is_some_and(|value| value == "script") && is_root(path) {
         return Err(Refusal::bad_request(
-            "no service worker may take a whole root",
+            "a service worker can't be registered for the root of a CID",
         ));
     }
     if path.starts_with("/ipfs/ipfs/") || path.starts_with("/ipfs/ipns/") {
@@ -69,8 +69,9 @@ pub(crate) fn early(
     Ok(None)
 }
 
-/// The path without empty segments, `.` and `..`, if that is another one. The bare `/ipfs` is a folder.
-fn cleaned(path: &str) -> Option<String> {
+/// Removes empty segments, `.` and `..` from a path. `None` if nothing changes. `/ipfs` becomes
+/// `/ipfs/`.
+fn normalized(path: &str) -> Option<String> {
     if path == "/ipfs" {
         return Some("/ipfs/".to_owned());
     }
@@ -98,22 +99,22 @@ fn with_query(path: String, request: &Request) -> String {
     }
 }
 
-/// `?uri=ipfs://<cid>/…`, which browsers send for links of that scheme.
+/// Returns the target of `?uri=ipfs://<cid>/…`, which browsers request for links with that scheme.
 fn protocol_handler(uri: &str) -> Result<String, Refusal> {
     let uri = uri.trim_matches(|c: char| c <= ' ');
     let invalid = || Refusal::bad_request("invalid uri parameter");
     let (scheme, rest) = uri.split_once(':').ok_or_else(invalid)?;
     let scheme = scheme.to_ascii_lowercase();
-    // Pages may only register schemes that begin so.
+    // Web pages may register only schemes with this prefix.
     let scheme = scheme.strip_prefix("web+").unwrap_or(&scheme);
     if !matches!(scheme, "ipfs" | "ipns") {
         return Err(Refusal::bad_request(
-            "the uri parameter must be of the scheme ipfs or ipns",
+            "the uri parameter must have the scheme ipfs or ipns",
         ));
     }
     let rest = rest.split('#').next().unwrap_or_default();
     let (rest, query) = match rest.split_once('?') {
-        Some((rest, query)) => (rest, format!("?{}", utf8_percent_encode(query, ODD))),
+        Some((rest, query)) => (rest, format!("?{}", utf8_percent_encode(query, ESCAPED))),
         None => (rest, String::new()),
     };
     let (host, path) = match rest.strip_prefix("//") {
@@ -126,21 +127,21 @@ fn protocol_handler(uri: &str) -> Result<String, Refusal> {
     {
         return Err(invalid());
     }
-    let path = utf8_percent_encode(path.trim_end_matches('/'), ODD);
+    let path = utf8_percent_encode(path.trim_end_matches('/'), ESCAPED);
     Ok(format!("/{scheme}/{host}{path}{query}"))
 }
 
-/// Whether a path is `/ipfs/<cid>` without more.
+/// Returns whether a path is `/ipfs/<cid>` and nothing else.
 fn is_root(path: &str) -> bool {
     let rest = path.strip_prefix("/ipfs/").unwrap_or_default();
     !rest.is_empty() && !rest.contains('/')
 }
 
-/// A redirect within this gateway.
+/// Returns a redirect within this gateway.
 pub(crate) fn redirect(mut headers: HeaderMap, status: StatusCode, target: &str) -> Answer {
     set(&mut headers, LOCATION, target);
     headers.insert(CONTENT_TYPE, content::TEXT);
-    content::with(status, headers, format!("moved to {target}\n").into())
+    content::build(status, headers, format!("moved to {target}\n").into())
 }
 
 #[cfg(test)]
@@ -148,7 +149,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn links_of_the_scheme_lead_into_the_gateway() {
+    fn ipfs_links_are_redirected_into_the_gateway() {
         let table = [
             ("ipfs://bafkqaaa", "/ipfs/bafkqaaa"),
             ("ipfs:bafkqaaa", "/ipfs/bafkqaaa"),

@@ -1,28 +1,29 @@
-//! The pieces of an item, as the index keeps them.
+//! The pieces of an item, as stored in the index.
 //!
 //! ```text
 //! pieces := "interplanar pieces 1\n" *piece sha256-of-all-before
 //! piece  := SHA-256 of the bytes, offset in the NAR (u64), length (u32)      little-endian
 //! ```
-//! What doesn't end in the right digest is damaged, and the item is cut anew. A digest proves no more than that: whoever reads a piece hashes it.
+//! If the digest at the end doesn't match, the list is damaged and the item is cut again. The
+//! digest doesn't prove that the pieces are still right, so each piece is hashed after reading.
 
 use interplanar_core::dedup::MAX_PIECE;
 use interplanar_core::hash::Sha256;
 
 const HEADER: &[u8] = b"interplanar pieces 1\n";
-/// Bytes of a piece.
+/// Bytes of an encoded piece.
 pub(super) const PIECE: usize = 44;
 const DIGEST: usize = 32;
 
 /// A piece of an installed item.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Piece {
+pub(super) struct IndexedPiece {
     pub(super) plain: Sha256,
     pub(super) offset: u64,
     pub(super) length: u32,
 }
 
-pub(super) fn encode(pieces: &[Piece]) -> Vec<u8> {
+pub(super) fn encode(pieces: &[IndexedPiece]) -> Vec<u8> {
     let mut bytes = Vec::with_capacity(HEADER.len() + pieces.len() * PIECE + DIGEST);
     bytes.extend_from_slice(HEADER);
     for piece in pieces {
@@ -35,8 +36,9 @@ pub(super) fn encode(pieces: &[Piece]) -> Vec<u8> {
     bytes
 }
 
-/// `None` for what is damaged, or has a piece that no cutter makes.
-pub(super) fn decode(bytes: &[u8]) -> Option<Vec<Piece>> {
+/// Decodes a list of pieces. Returns `None` if it is damaged, or has a piece longer than a cutter
+/// makes.
+pub(super) fn decode(bytes: &[u8]) -> Option<Vec<IndexedPiece>> {
     let (body, digest) = bytes.split_at_checked(bytes.len().checked_sub(DIGEST)?)?;
     if Sha256::of(body).as_bytes() != digest {
         return None;
@@ -47,7 +49,7 @@ pub(super) fn decode(bytes: &[u8]) -> Option<Vec<Piece>> {
         let (plain, rest) = bytes.split_first_chunk::<DIGEST>()?;
         let (offset, length) = rest.split_first_chunk::<8>()?;
         let length = u32::from_le_bytes(length.try_into().ok()?);
-        (length <= MAX_PIECE).then_some(Piece {
+        (length <= MAX_PIECE).then_some(IndexedPiece {
             plain: Sha256::from_bytes(*plain),
             offset: u64::from_le_bytes(*offset),
             length,
@@ -63,8 +65,8 @@ pub(super) fn decode(bytes: &[u8]) -> Option<Vec<Piece>> {
 mod tests {
     use super::*;
 
-    fn piece(number: u8, length: u32) -> Piece {
-        Piece {
+    fn piece(number: u8, length: u32) -> IndexedPiece {
+        IndexedPiece {
             plain: Sha256::of(&[number]),
             offset: u64::from(number) << 33,
             length,
@@ -72,7 +74,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_cut_off_altered_or_too_long_is_refused() {
+    fn truncated_altered_and_too_long_lists_are_rejected() {
         let pieces = [piece(0, 1), piece(1, MAX_PIECE), piece(2, 0)];
         let bytes = encode(&pieces);
         assert_eq!(decode(&bytes).as_deref(), Some(&pieces[..]));

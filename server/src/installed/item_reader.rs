@@ -1,33 +1,34 @@
-//! Pieces of an installed item, read in about the order of its NAR.
+//! Reads pieces of an installed item, roughly in the order of its NAR.
 //!
-//! A NAR isn't a file, so what stands before a piece is read (out of the page cache, mostly) and thrown away. A piece further back begins anew; so
-//! often that it would cost more than [`MAX_ROUNDS`] readings of all, it is refused.
+//! A NAR is not a file, so the bytes before a piece are read (mostly from the page cache) and
+//! dropped. A piece further back restarts the NAR. After [`MAX_ROUNDS`] readings of the whole item,
+//! reading fails.
 
-use super::{Candidate, Spot};
+use super::{Candidate, PieceLocation};
 use bytes::Bytes;
 use std::io::{self, Write};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 
 /// Readings of the whole item at most.
 const MAX_ROUNDS: u64 = 4;
-/// Pieces of some 256 KiB that are read ahead.
+/// Chunks of some 256 KiB that are read ahead.
 const QUEUE: usize = 4;
 
-/// See the module.
+/// Reads pieces of one item. See the module.
 #[derive(Debug)]
-pub struct Reader {
+pub struct ItemReader {
     candidate: Candidate,
     stream: Option<Receiver<Bytes>>,
-    /// What came and wasn't used.
+    /// Bytes that were received and not used yet.
     rest: Bytes,
-    /// Where `rest` starts in the NAR.
+    /// Offset of `rest` in the NAR.
     at: u64,
     /// Bytes read so far.
     read: u64,
 }
 
-impl Reader {
-    /// A reader that hasn't begun.
+impl ItemReader {
+    /// Creates a reader. Reading starts with the first piece.
     #[must_use]
     pub fn new(candidate: Candidate) -> Self {
         Self {
@@ -39,13 +40,14 @@ impl Reader {
         }
     }
 
-    /// The bytes of a piece, not verified; `None` where the item hasn't got them, or has been read too often. Blocks.
-    pub fn piece(&mut self, spot: Spot) -> Option<Vec<u8>> {
-        if self.stream.is_none() || spot.offset < self.at {
+    /// Returns the bytes of a piece, not verified. `None` if the item doesn't have them, or was
+    /// read too often. Blocking.
+    pub fn piece(&mut self, location: PieceLocation) -> Option<Vec<u8>> {
+        if self.stream.is_none() || location.offset < self.at {
             self.begin()?;
         }
-        self.skip(spot.offset)?;
-        let length = usize::try_from(spot.length).ok()?;
+        self.skip(location.offset)?;
+        let length = usize::try_from(location.length).ok()?;
         let mut piece = Vec::with_capacity(length);
         while piece.len() < length {
             if self.rest.is_empty() {
@@ -68,10 +70,12 @@ impl Reader {
         let (sender, receiver) = sync_channel(QUEUE);
         let candidate = self.candidate.clone();
         let dump = move || {
-            // Whoever reads sees that it ends too early.
-            let dumped = candidate.store.dump(&candidate.item, &mut Pipe(sender));
+            // The receiver notices a NAR that ends too early.
+            let dumped = candidate
+                .store
+                .dump(&candidate.item, &mut ChunkSender(sender));
             if let Err(error) = dumped {
-                tracing::debug!(?candidate, %error, "an installed item was read in part");
+                tracing::debug!(?candidate, %error, "reading an installed item ended early");
             }
         };
         let thread = std::thread::Builder::new().name("installed".to_owned());
@@ -101,10 +105,10 @@ impl Reader {
     }
 }
 
-/// Hands a NAR over; ends with its reader.
-struct Pipe(SyncSender<Bytes>);
+/// Sends a NAR to the reader, until the reader is dropped.
+struct ChunkSender(SyncSender<Bytes>);
 
-impl Write for Pipe {
+impl Write for ChunkSender {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         let sent = self.0.send(Bytes::copy_from_slice(bytes));
         sent.map_err(|_| io::Error::from(io::ErrorKind::BrokenPipe))?;
