@@ -1,10 +1,10 @@
 //! Verifies the signature of a narinfo with public keys of Guix or Nix.
 //!
 //! ```sh
-//! cd tests/fixtures/nix-2.34.8
-//! cargo run --example verify_narinfo -- none/*.narinfo nix.pub
+//! cargo run --example verify_narinfo -- \
+//!     tests/fixtures/nix-2.34.8/none/*.narinfo tests/fixtures/nix-2.34.8/nix.pub
 //! ```
-//! A key file is Nix's `name:base64` or Guix's `(public-key …)`, as /etc/guix/signing-key.pub.
+//! A key file is Nix's `name:base64` or Guix's `(public-key …)`, as in /etc/guix/signing-key.pub.
 
 use interplanar_core::narinfo::NarInfo;
 use interplanar_core::signature::{SignatureError, guix, nix};
