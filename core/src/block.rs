@@ -1,6 +1,7 @@
-//! A [`Block`]: bytes together with the CID that they were checked against.
+//! A [`Block`]: bytes together with the CID that they were verified against.
 //!
-//! There is no way to make one without hashing its bytes, so code that takes a `Block` needn't hash again.
+//! The only way to make a block is to hash its bytes, so code that takes a `Block` need not hash
+//! again.
 //!
 //! ```
 //! use interplanar_core::block::Block;
@@ -12,7 +13,7 @@ use crate::cid::{self, Cid, CidError, Version};
 use crate::hash::Sha256;
 use bytes::Bytes;
 
-/// Bytes that are what their CID names.
+/// Bytes whose hash is the one in their CID.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Block {
     cid: Cid,
@@ -20,17 +21,17 @@ pub struct Block {
 }
 
 impl Block {
-    /// Checks bytes against the CID that they came for.
+    /// Verifies bytes against the CID for which they were received.
     ///
     /// # Errors
-    /// [`CidError`] where they are not its content or can't be checked.
+    /// [`CidError`] if the bytes don't match the CID, or if its hash can't be checked.
     pub fn verify(cid: Cid, data: Bytes) -> Result<Self, CidError> {
         cid::verify(&cid, &data)?;
         Ok(Self { cid, data })
     }
 
-    /// As [`Self::verify`], with the SHA-256 of `data` that the caller has computed over these very bytes, by whatever is fastest
-    /// where it runs. It counts only where the CID's hash is SHA-256.
+    /// As [`Self::verify`], with the SHA-256 of `data` that the caller has already computed, for
+    /// example with a faster implementation. The digest is used only if the CID's hash is SHA-256.
     ///
     /// # Errors
     /// As [`Self::verify`].
@@ -39,19 +40,19 @@ impl Block {
         Ok(Self { cid, data })
     }
 
-    /// A block of plain bytes (CIDv1, raw, SHA-256).
+    /// Makes a block of plain bytes (CIDv1, raw, SHA-256).
     #[must_use]
     pub fn raw(data: Bytes) -> Self {
         Self::new(Version::V1, cid::RAW, data)
     }
 
-    /// A block that is a [`crate::dag_pb`] node.
+    /// Makes a block from an encoded [`crate::dag_pb`] node.
     #[must_use]
     pub fn dag_pb(data: Bytes, version: Version) -> Self {
         Self::new(version, cid::DAG_PB, data)
     }
 
-    /// A block of DAG-CBOR (CIDv1, SHA-256).
+    /// Makes a block from encoded DAG-CBOR (CIDv1, SHA-256).
     #[must_use]
     pub fn dag_cbor(data: Bytes) -> Self {
         Self::new(Version::V1, cid::DAG_CBOR, data)
@@ -62,7 +63,7 @@ impl Block {
         Self { cid, data }
     }
 
-    /// What names the bytes.
+    /// The CID of the bytes.
     #[must_use]
     pub fn cid(&self) -> &Cid {
         &self.cid
@@ -74,7 +75,7 @@ impl Block {
         &self.data
     }
 
-    /// The CID and the bytes.
+    /// Returns the CID and the bytes.
     #[must_use]
     pub fn into_parts(self) -> (Cid, Bytes) {
         (self.cid, self.data)

@@ -1,10 +1,13 @@
-//! The part of DAG-CBOR that formats here use: numbers, bytes, texts, lists, maps with known keys, and links.
+//! The part of DAG-CBOR that the formats in this crate use: numbers, bytes, texts, lists, maps with
+//! known keys, and links.
 //!
 //! ```text
-//! item := head content        head: major type (3 bits) and a number in its shortest form; definite lengths only
+//! item := head content        head: major type (3 bits) and a number in its shortest form;
+//!                             definite lengths only
 //! link := tag 42, bytes: 0x00 and a CID
 //! ```
-//! The reader takes the one canonical form only, so every value has one encoding. Source: the DAG-CBOR specification, RFC 8949.
+//! The reader accepts only the canonical form, so every value has one encoding. Source: the
+//! DAG-CBOR specification, RFC 8949.
 
 use crate::cid::Cid;
 use alloc::vec::Vec;
@@ -20,15 +23,15 @@ const TAG: u8 = 6;
 /// The tag of a link.
 const TAG_LINK: u64 = 42;
 
-/// Another item than the format has here.
+/// The input holds a different item from the one that the format requires here.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Unexpected {
-    /// Where it starts, or the fault in it.
+    /// Byte offset of the item, or of the error in it.
     pub(crate) at: usize,
     pub(crate) expected: &'static str,
 }
 
-/// Reads one item after the other.
+/// Reads items one after another.
 #[derive(Debug, Clone)]
 pub(crate) struct Reader<'a> {
     rest: &'a [u8],
@@ -43,7 +46,7 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// Bytes that were read.
+    /// Number of bytes that were read so far.
     pub(crate) fn position(&self) -> usize {
         self.length.saturating_sub(self.rest.len())
     }
@@ -59,7 +62,7 @@ impl<'a> Reader<'a> {
         Some(taken)
     }
 
-    /// A head of the given major type in its shortest form.
+    /// Reads a head of the given major type in its shortest form.
     fn head(&mut self, major: u8, expected: &'static str) -> Result<u64, Unexpected> {
         let wrong = self.wrong(expected);
         let &[first] = self.take(1).unwrap_or_default() else {
@@ -89,12 +92,12 @@ impl<'a> Reader<'a> {
         self.head(UINT, expected)
     }
 
-    /// How many items a list has.
+    /// Reads the head of a list and returns its number of items.
     pub(crate) fn array(&mut self, expected: &'static str) -> Result<u64, Unexpected> {
         self.head(ARRAY, expected)
     }
 
-    /// How many entries a map has.
+    /// Reads the head of a map and returns its number of entries.
     pub(crate) fn map(&mut self, expected: &'static str) -> Result<u64, Unexpected> {
         self.head(MAP, expected)
     }
@@ -105,14 +108,14 @@ impl<'a> Reader<'a> {
         self.take(length).ok_or(wrong)
     }
 
-    /// A text; which one is the caller's to check.
+    /// Reads a text. The caller checks its content.
     pub(crate) fn text(&mut self, expected: &'static str) -> Result<&'a [u8], Unexpected> {
         let wrong = self.wrong(expected);
         let length = self.head(TEXT, expected)?;
         self.take(length).ok_or(wrong)
     }
 
-    /// This key of a map.
+    /// Reads a text that must equal `key`.
     pub(crate) fn key(&mut self, key: &[u8], expected: &'static str) -> Result<(), Unexpected> {
         let wrong = self.wrong(expected);
         if self.text(expected)? == key {
@@ -141,7 +144,8 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// Passes over an item of any kind with all that is in it, without recursion: each takes a byte at least.
+    /// Skips an item of any kind together with everything inside it. It needs no recursion: each
+    /// nested item takes at least one byte.
     pub(crate) fn skip(&mut self, expected: &'static str) -> Result<(), Unexpected> {
         let mut left = 1_u64;
         while left > 0 {

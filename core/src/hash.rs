@@ -1,4 +1,4 @@
-//! SHA-256 in the forms in which narinfos, derivations and Nix write it.
+//! SHA-256 in the text forms that narinfos, derivations and Nix use.
 //!
 //! ```
 //! use interplanar_core::hash::Sha256;
@@ -13,18 +13,18 @@ use core::fmt;
 use data_encoding::{BASE64, HEXLOWER, HEXLOWER_PERMISSIVE};
 use sha2::{Digest, Sha256 as Hasher};
 
-/// Why a text is no SHA-256.
+/// Why a text is not a SHA-256 hash.
 #[non_exhaustive]
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum HashError {
-    /// Another algorithm, or none.
+    /// Another hash algorithm, or none.
     #[error("expected sha256:<hash> or sha256-<base64>")]
     Algorithm,
-    /// Not 52 characters of Nix base-32, 64 of base-16 or 44 of base-64.
+    /// The digits are not 52 characters of Nix base-32, 64 of base-16 or 44 of base-64.
     #[error("expected 52 characters of base-32, 64 of base-16 or 44 of base-64, not {0}")]
     Length(usize),
-    /// A character that the base doesn't have.
-    #[error("malformed digits of a hash")]
+    /// A character that the base doesn't contain.
+    #[error("the hash has a character that its base doesn't allow")]
     Digits,
 }
 
@@ -39,13 +39,13 @@ impl Sha256 {
         Self(Hasher::digest(bytes).into())
     }
 
-    /// A digest that was computed elsewhere.
+    /// Wraps a digest that was computed elsewhere.
     #[must_use]
     pub const fn from_bytes(bytes: [u8; 32]) -> Self {
         Self(bytes)
     }
 
-    /// The digest.
+    /// The digest as bytes.
     #[must_use]
     pub const fn as_bytes(&self) -> &[u8; 32] {
         &self.0
@@ -84,19 +84,19 @@ impl Sha256 {
         bytes.try_into().map(Self).map_err(|_| HashError::Digits)
     }
 
-    /// 64 digits of base-16.
+    /// Returns 64 digits of base-16.
     #[must_use]
     pub fn to_hex(&self) -> String {
         HEXLOWER.encode(&self.0)
     }
 
-    /// 52 digits of Nix base-32.
+    /// Returns 52 digits of Nix base-32.
     #[must_use]
     pub fn to_nix32(&self) -> String {
         nix_base32::encode(&self.0)
     }
 
-    /// `sha256-` and base-64, the form of newer Nix.
+    /// Returns `sha256-` and base-64 digits, the form that newer Nix versions use.
     #[must_use]
     pub fn to_sri(&self) -> String {
         alloc::format!("sha256-{}", BASE64.encode(&self.0))
@@ -116,23 +116,23 @@ impl fmt::Debug for Sha256 {
     }
 }
 
-/// Hashes bytes that come in pieces.
+/// Hashes bytes that arrive in pieces.
 #[derive(Debug, Clone, Default)]
 pub struct Sha256Hasher(Hasher);
 
 impl Sha256Hasher {
-    /// Starts.
+    /// Makes a hasher that has read nothing.
     #[must_use]
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// Takes the next piece.
+    /// Hashes the next piece.
     pub fn update(&mut self, bytes: &[u8]) {
         self.0.update(bytes);
     }
 
-    /// The digest of all pieces.
+    /// Returns the digest of all pieces.
     #[must_use]
     pub fn finish(self) -> Sha256 {
         Sha256(self.0.finalize().into())
@@ -145,7 +145,7 @@ mod tests {
     use std::string::ToString;
 
     #[test]
-    fn every_form_reads_back() {
+    fn every_form_parses_back() {
         let hash = Sha256::of(b"interplanar");
         let base64 = hash.to_sri().replace('-', ":");
         for text in [
@@ -159,7 +159,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_hash_is_said_exactly() {
+    fn errors_name_what_is_wrong_with_a_text() {
         assert_eq!(Sha256::parse("sha512:0"), Err(HashError::Algorithm));
         assert_eq!(Sha256::parse("sha256:0"), Err(HashError::Length(1)));
         assert_eq!(

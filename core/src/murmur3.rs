@@ -1,11 +1,13 @@
-//! Murmur3 x64-128's first 64 bits: places names in sharded directories and chooses where groups of entries end.
+//! Murmur3 x64-128, first 64 bits. Sharded directories place names by it, and the NAR cutter uses
+//! it to choose where groups of entries end.
 //!
-//! Source: Austin Appleby's MurmurHash3.cpp. Not a cryptographic hash: anyone can make inputs that collide.
+//! Source: Austin Appleby's MurmurHash3.cpp. It is not a cryptographic hash: anyone can make inputs
+//! that collide.
 
 const C1: u64 = 0x87c3_7b91_1142_53d5;
 const C2: u64 = 0x4cf5_ad43_2745_937f;
 
-/// The first half of Murmur3 x64-128 with seed 0.
+/// Returns the first half of Murmur3 x64-128 with seed 0.
 pub(crate) fn hash(data: &[u8]) -> u64 {
     let (mut h1, mut h2) = (0_u64, 0_u64);
     let mut blocks = data.chunks_exact(16);
@@ -35,7 +37,7 @@ pub(crate) fn hash(data: &[u8]) -> u64 {
     finish(h1).wrapping_add(finish(h2))
 }
 
-/// Up to 16 bytes as two little-endian numbers, with zeros behind.
+/// Reads up to 16 bytes as two little-endian numbers, padded with zeros at the end.
 fn halves(bytes: &[u8]) -> (u64, u64) {
     let mut padded = [0_u8; 16];
     for (to, from) in padded.iter_mut().zip(bytes) {
@@ -66,7 +68,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_hash_is_that_of_the_reference() {
+    fn hashes_equal_those_of_the_reference() {
         assert_eq!(hash(b""), 0);
         assert_eq!(hash(b"hello"), 0xcbd8_a7b3_41bd_9b02);
         assert_eq!(

@@ -1,16 +1,21 @@
-//! CARv1: a stream of blocks, each behind its CID; what trustless gateways answer to `?format=car`.
+//! CARv1: a stream of blocks, each preceded by its CID. Trustless gateways send it for
+//! `?format=car`.
 //!
 //! ```text
 //! car     = varint(len) header *( varint(len) cid block )
-//! header  = DAG-CBOR { "roots": [ * cid ], "version": 1 }       keys in this order, definite lengths, shortest heads
-//! cid     = 0x12 0x20 digest[32]                                version 0: always dag-pb and sha2-256
+//! header  = DAG-CBOR { "roots": [ * cid ], "version": 1 }   keys in this order, definite lengths,
+//!                                                           shortest heads
+//! cid     = 0x12 0x20 digest[32]                            version 0: always dag-pb and sha2-256
 //!         | varint(1) varint(codec) varint(hash) varint(len) digest[len]
-//! varint  = unsigned LEB128, ≤ 9 bytes, without a needless last zero byte (multiformats/unsigned-varint)
+//! varint  = unsigned LEB128, ≤ 9 bytes, shortest form (multiformats/unsigned-varint)
 //! ```
 //!
-//! Restrictions: version 1 only (a CARv2 pragma is refused by its version), no empty sections, no padding. Blocks are
-//! *not* verified here, and the roots in a header are a stranger's word: [`crate::fetch`] ignores them, and hashes.
-//! A CAR has no end mark: [`Reader::finish`] knows whether a section was cut, never whether a block is missing.
+//! Restrictions: version 1 only (a CARv2 is refused with an error that names its version), no empty
+//! sections, no padding.
+//!
+//! This module does *not* verify blocks, and the roots in a header are only a claim of the sender.
+//! [`crate::fetch`] ignores the roots and verifies each block. A CAR has no end mark:
+//! [`Reader::finish`] detects a section that was cut, but not a block that is missing.
 //!
 //! ```
 //! use bytes::Bytes;
@@ -47,13 +52,15 @@ pub use write::{block_prefix, header};
 
 use crate::cid::MAX_BLOCK;
 
-/// Bytes of the DAG-CBOR header. The format sets no limit; Kubo and the gateways write one root (59 bytes).
+/// Maximum length of the DAG-CBOR header in bytes. The format sets no limit; Kubo and other
+/// gateways write one root (59 bytes).
 pub const MAX_HEADER: usize = 32 << 10;
-/// Roots in a header: more than any CIDs of usual length that [`MAX_HEADER`] holds.
+/// Maximum number of roots in a header. [`MAX_HEADER`] bytes hold fewer CIDs of the usual length.
 pub const MAX_ROOTS: usize = 1024;
-/// Bytes of a CID in a section: four varints and the longest digest that is kept, 64 bytes.
+/// Maximum length of a CID in a section, in bytes: four varints and the longest supported digest
+/// (64 bytes).
 pub const MAX_CID: usize = 4 * MAX_VARINT + 64;
-/// Bytes of a varint (multiformats/unsigned-varint: nine, for 63 bits).
+/// Maximum length of a varint in bytes (multiformats/unsigned-varint: nine bytes, 63 bits).
 pub const MAX_VARINT: usize = 9;
-/// Bytes of a section: a block of the largest size with its CID.
+/// Maximum length of a section in bytes: the largest block with its CID.
 pub const MAX_SECTION: usize = MAX_BLOCK + MAX_CID;

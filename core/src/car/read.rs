@@ -6,41 +6,44 @@ use crate::cid::{Cid, MAX_BLOCK};
 use alloc::vec::Vec;
 use bytes::{Buf, Bytes, BytesMut};
 
-/// What a CAR holds, in the order in which it comes.
+/// One item of a CAR, in stream order.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Item {
-    /// The header, first and once.
+    /// The header, which comes first and only once.
     Header {
-        /// The roots that the sender names. May be empty or wrong.
+        /// The roots that the sender claims. The list may be empty or wrong.
         roots: Vec<Cid>,
     },
     /// A block, **not verified**.
     Block {
-        /// The CID that the sender says it has.
+        /// The CID that the sender claims.
         cid: Cid,
-        /// Its bytes: a slice of the input where the block lay inside one piece of it.
+        /// The block's bytes: a slice of the input if one piece of the input contained the whole
+        /// block.
         data: Bytes,
     },
 }
 
 #[derive(Debug)]
-enum State {
-    /// Reads the length of the next section.
+enum ReaderState {
+    /// The length of the next section is being read.
     Length(Varint),
-    /// Gathers a section of `len` bytes whose length stood at `start`. `have` is empty while nothing had to be copied.
+    /// A section of `len` bytes is being collected. Its length is at offset `start`. `have` stays
+    /// empty until bytes must be copied.
     Section {
         start: u64,
         len: usize,
         have: BytesMut,
     },
-    /// After an error.
+    /// An error occurred.
     Poisoned,
 }
 
-/// Reads a CARv1 that comes in pieces. Holds at most one section that was cut, [`MAX_SECTION`] bytes.
+/// Reads a CARv1 that arrives in pieces. It buffers at most one partial section, [`MAX_SECTION`]
+/// bytes.
 #[derive(Debug)]
 pub struct Reader {
-    state: State,
+    state: ReaderState,
     offset: u64,
     header_read: bool,
 }
@@ -52,9 +55,9 @@ impl Default for Reader {
 }
 
 impl Reader {
-    /// A reader at the start of a stream.
+    /// Makes a reader at the start of a stream.
     pub fn new() -> Self {
-        let state = State::Length(Varint::default());
+        let state = ReaderState::Length(Varint::default());
         Self {
             state,
             offset: 0,
@@ -62,36 +65,37 @@ impl Reader {
         }
     }
 
-    /// How many bytes were consumed.
+    /// Number of bytes that were consumed so far.
     pub fn offset(&self) -> u64 {
         self.offset
     }
 
-    /// Whether the header is still to come.
+    /// Whether the header was not read yet.
     pub fn is_at_header(&self) -> bool {
         !self.header_read
     }
 
-    /// Consumes from `input` until an item is complete. `None`: all of `input` is consumed and more is needed.
+    /// Consumes `input` up to the end of the next item. Returns `None` if all of `input` is
+    /// consumed and more is needed.
     ///
     /// # Errors
-    /// The first thing that is wrong; after it every call says [`CarError::Poisoned`].
+    /// The first error in the stream. Every later call returns [`CarError::Poisoned`].
     pub fn push(&mut self, input: &mut Bytes) -> Result<Option<Item>, CarError> {
         let item = self.advance(input);
         if item.is_err() {
-            self.state = State::Poisoned;
+            self.state = ReaderState::Poisoned;
         }
         item
     }
 
-    /// Says that the stream has ended.
+    /// Marks the end of the stream.
     ///
     /// # Errors
-    /// [`CarError::Truncated`] when it ended inside something or before the header.
+    /// [`CarError::Truncated`] if the stream ended before the header or inside an item.
     pub fn finish(&self) -> Result<(), CarError> {
         match &self.state {
-            State::Poisoned => Err(CarError::Poisoned),
-            State::Length(varint) if self.header_read && varint.len() == 0 => Ok(()),
+            ReaderState::Poisoned => Err(CarError::Poisoned),
+            ReaderState::Length(varint) if self.header_read && varint.len() == 0 => Ok(()),
             _ => Err(CarError::Truncated {
                 offset: self.offset,
             }),
@@ -101,13 +105,13 @@ impl Reader {
     fn advance(&mut self, input: &mut Bytes) -> Result<Option<Item>, CarError> {
         loop {
             match &mut self.state {
-                State::Poisoned => return Err(CarError::Poisoned),
-                State::Length(_) => {
+                ReaderState::Poisoned => return Err(CarError::Poisoned),
+                ReaderState::Length(_) => {
                     if !self.read_length(input)? {
                         return Ok(None);
                     }
                 }
-                State::Section { start, len, have } => {
+                ReaderState::Section { start, len, have } => {
                     let start = *start;
                     let before = input.len();
                     let section = gather(*len, have, input);
@@ -116,16 +120,16 @@ impl Reader {
                     let Some(section) = section else {
                         return Ok(None);
                     };
-                    self.state = State::Length(Varint::default());
+                    self.state = ReaderState::Length(Varint::default());
                     return self.item(section, start).map(Some);
                 }
             }
         }
     }
 
-    /// Reads a length; false when the input ended first.
+    /// Reads a length. Returns false if the input ended first.
     fn read_length(&mut self, input: &mut Bytes) -> Result<bool, CarError> {
-        let State::Length(varint) = &mut self.state else {
+        let ReaderState::Length(varint) = &mut self.state else {
             return Ok(false);
         };
         while input.has_remaining() {
@@ -139,7 +143,7 @@ impl Reader {
                 continue;
             };
             let len = self.checked(len, start)?;
-            self.state = State::Section {
+            self.state = ReaderState::Section {
                 start,
                 len,
                 have: BytesMut::new(),
@@ -149,7 +153,7 @@ impl Reader {
         Ok(false)
     }
 
-    /// The length of a header or of a block's section, within the limits.
+    /// Checks the length of a header or a section against the limits.
     fn checked(&self, len: u64, offset: u64) -> Result<usize, CarError> {
         let len = usize::try_from(len).unwrap_or(usize::MAX);
         match (self.header_read, len) {
@@ -160,7 +164,7 @@ impl Reader {
         }
     }
 
-    /// What a whole section says.
+    /// Decodes a complete section.
     fn item(&mut self, mut section: Bytes, offset: u64) -> Result<Item, CarError> {
         let start = self.offset.saturating_sub(section.len() as u64);
         if !self.header_read {
@@ -177,14 +181,16 @@ impl Reader {
     }
 }
 
-/// Takes what is still missing of `len` bytes; the whole when it is there, sliced from the input if nothing came before.
+/// Collects `len` bytes in `have` and returns them once they are complete. It slices the input,
+/// without a copy, if `have` is empty and the input contains all of them.
 pub(crate) fn gather(len: usize, have: &mut BytesMut, input: &mut Bytes) -> Option<Bytes> {
     let missing = len.saturating_sub(have.len());
     if have.is_empty() && input.len() >= missing {
         return Some(input.split_to(missing));
     }
     let piece = input.split_to(missing.min(input.len()));
-    // Room grows with what has come, never with what was announced alone, and seldom enough that little is copied twice.
+    // The buffer grows with the bytes received, never with the announced length alone. It grows
+    // eightfold, so that few bytes are copied twice.
     let room = have.len().saturating_add(piece.len()).saturating_mul(8);
     have.reserve(missing.min(room));
     have.extend_from_slice(&piece);

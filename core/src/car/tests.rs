@@ -13,7 +13,7 @@ fn fixture() -> Bytes {
     Bytes::from(std::fs::read(path).unwrap())
 }
 
-/// All items of a stream that comes in the given pieces.
+/// Reads all items of a stream that arrives in these pieces.
 fn read(pieces: impl IntoIterator<Item = Bytes>) -> Result<Vec<Item>, CarError> {
     let (mut reader, mut items) = (Reader::new(), Vec::new());
     for mut piece in pieces {
@@ -40,7 +40,7 @@ fn write(items: &[Item]) -> Vec<u8> {
     out
 }
 
-/// Two roots (one of version 0) and blocks of 0, 5 and 200 bytes.
+/// A CAR with two roots (one of version 0) and blocks of 0, 5 and 200 bytes.
 fn sample() -> (Vec<Item>, Bytes) {
     let blocks = [
         Block::raw(Bytes::new()),
@@ -59,7 +59,7 @@ fn sample() -> (Vec<Item>, Bytes) {
 }
 
 #[test]
-fn the_public_test_dags_are_read_whole_and_verify_and_are_written_back_byte_for_byte() {
+fn the_public_test_dags_are_read_and_verified_and_written_back_byte_for_byte() {
     let stream = fixture();
     let items = read([stream.clone()]).unwrap();
     assert_eq!(items.len(), 344);
@@ -117,7 +117,7 @@ fn every_truncation_that_cuts_something_is_an_error() {
 }
 
 #[test]
-fn hostile_lengths_are_refused_before_anything_is_kept() {
+fn hostile_lengths_are_refused_before_anything_is_buffered() {
     let (_, stream) = sample();
     let head = header(&[]);
     let after = |tail: &[u8]| read([Bytes::from([&head[..], tail].concat())]);
@@ -173,7 +173,7 @@ fn a_block_of_the_largest_size_is_read_and_one_byte_more_is_not() {
 }
 
 #[test]
-fn headers_of_other_shapes_are_refused_with_their_place() {
+fn headers_of_other_shapes_are_refused_with_their_offset() {
     let parse = |cbor: &[u8]| read([Bytes::from([&[cbor.len() as u8], cbor].concat())]);
     let wrong = |offset, expected| Err(CarError::Header { offset, expected });
     assert_eq!(
@@ -214,7 +214,7 @@ fn headers_of_other_shapes_are_refused_with_their_place() {
 }
 
 #[test]
-fn cids_of_both_versions_keep_their_bytes_and_other_hashes_are_passed_on() {
+fn cids_of_both_versions_keep_their_bytes_and_other_hashes_are_accepted() {
     let (items, _) = sample();
     let Item::Header { roots } = &items[0] else {
         panic!()
@@ -232,6 +232,6 @@ fn cids_of_both_versions_keep_their_bytes_and_other_hashes_are_passed_on() {
     assert_eq!(read([Bytes::from(write(&items))]).unwrap(), items);
     assert_eq!(
         format!("{}", CarError::Poisoned),
-        "the stream was given up after an earlier error"
+        "the CAR reader stopped at an earlier error"
     );
 }

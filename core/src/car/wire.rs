@@ -5,7 +5,7 @@ use crate::cid::Cid;
 use crate::dag_cbor::{self, Reader, Unexpected};
 use alloc::vec::Vec;
 
-/// A varint that comes byte by byte.
+/// A varint that is read byte by byte.
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct Varint {
     value: u64,
@@ -13,13 +13,13 @@ pub(super) struct Varint {
 }
 
 impl Varint {
-    /// How many bytes have come.
+    /// Number of bytes that were read so far.
     pub(super) fn len(self) -> usize {
         usize::from(self.bytes)
     }
 
-    /// Takes one byte; gives the value when it was the last, and nothing (the inner `None`) while more must follow.
-    /// `Err` when the varint is too long or not the shortest.
+    /// Reads one byte. Returns the value if this byte was the last one, and `Ok(None)` if more must
+    /// follow. Returns `Err` if the varint is too long or not in its shortest form.
     pub(super) fn push(&mut self, byte: u8) -> Result<Option<u64>, ()> {
         if self.len() >= MAX_VARINT {
             return Err(());
@@ -45,14 +45,14 @@ pub(super) fn write_varint(mut value: u64, out: &mut Vec<u8>) {
     out.push(value as u8);
 }
 
-/// The CID at the start of `bytes` and how many bytes it takes.
+/// Reads the CID at the start of `bytes` and returns it with its length in bytes.
 pub(super) fn cid_prefix(bytes: &[u8]) -> Option<(Cid, usize)> {
     let mut rest = bytes;
     let cid = Cid::read_bytes(&mut rest).ok()?;
     Some((cid, bytes.len().checked_sub(rest.len())?))
 }
 
-/// A fault in the header, which stands at `start` in the stream.
+/// Makes the error for a header that starts at `start` in the stream.
 fn wrong(fault: Unexpected, start: u64) -> CarError {
     CarError::Header {
         offset: start.saturating_add(fault.at as u64),
@@ -60,7 +60,7 @@ fn wrong(fault: Unexpected, start: u64) -> CarError {
     }
 }
 
-/// Parses the header `bytes`, which stand at `start` in the stream.
+/// Parses the header `bytes`, which start at `start` in the stream.
 pub(super) fn parse_header(bytes: &[u8], start: u64) -> Result<Vec<Cid>, CarError> {
     const SHAPE: &str = "a map of roots and version";
     const ROOTS: &str = "the key \"roots\"";
@@ -69,7 +69,7 @@ pub(super) fn parse_header(bytes: &[u8], start: u64) -> Result<Vec<Cid>, CarErro
     let shape = cbor.wrong(SHAPE);
     match cbor.map(SHAPE).map_err(at)? {
         1 => {
-            // {"version": 2} is all that a CARv2 starts with: name the version, not the missing roots.
+            // A CARv2 starts with {"version": 2} alone: name the version, not the missing roots.
             version(&mut cbor, start)?;
             return Err(at(cbor.wrong(ROOTS)));
         }
@@ -103,7 +103,7 @@ fn version(cbor: &mut Reader<'_>, start: u64) -> Result<(), CarError> {
     }
 }
 
-/// Appends the header's DAG-CBOR, without its length.
+/// Appends the header as DAG-CBOR, without its length.
 pub(super) fn write_header(roots: &[Cid], out: &mut Vec<u8>) {
     dag_cbor::put_map(2, out);
     dag_cbor::put_text(b"roots", out);

@@ -1,10 +1,11 @@
-//! Encoding.
+//! The encoder.
 
 use super::wire::{write_header, write_varint};
 use crate::cid::Cid;
 use alloc::vec::Vec;
 
-/// The header of a CAR with these roots, its length before it. Nothing is checked against [`MAX_ROOTS`](super::MAX_ROOTS).
+/// Encodes the header of a CAR with these roots, preceded by its length. It doesn't check
+/// [`MAX_ROOTS`](super::MAX_ROOTS).
 pub fn header(roots: &[Cid]) -> Vec<u8> {
     let mut body = Vec::new();
     write_header(roots, &mut body);
@@ -14,7 +15,8 @@ pub fn header(roots: &[Cid]) -> Vec<u8> {
     out
 }
 
-/// What comes before a block of `len` bytes: the section's length and the CID. The block's bytes follow.
+/// Encodes what precedes a block of `len` bytes: the section's length and the CID. The caller
+/// appends the block's bytes.
 pub fn block_prefix(cid: &Cid, len: usize) -> Vec<u8> {
     let cid = cid.to_bytes();
     let mut out = Vec::with_capacity(cid.len().saturating_add(5));

@@ -1,13 +1,15 @@
-//! The text of CIDs: multibase, all bases of its table.
+//! The text form of CIDs, in every base of the multibase table.
 //!
 //! ```text
 //! text = base58btc(multihash)              version 0: 46 characters, "Qm…"
 //!      | prefix encoded(CID)               version 1: "b" base 32, "z" base 58, "k" base 36, …
 //! ```
-//! Two ways of decoding cover the table: bases whose digits are bits, and those that write the bytes as one number. The `multibase` crate does the
-//! same with a decoder for each base, and ten times the code: too much for what a browser loads. Source: the multibase table, RFC 4648, RFC 9285.
+//! Two decoders cover the table: one for bases whose digits are groups of bits, one for bases that
+//! write the bytes as one number. The `multibase` crate has a decoder for each base and takes ten
+//! times the code, too much for a browser to load. Sources: the multibase table, RFC 4648, RFC
+//! 9285.
 //!
-//! Restriction: padding stands at the end.
+//! Restriction: padding is accepted only at the end.
 
 use super::{Cid, Version};
 use alloc::string::String;
@@ -20,18 +22,18 @@ const BASE_64: &str = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz01234
 const BASE_64_URL: &str = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
 const EMOJI: &str = include_str!("emoji.txt");
 
-/// Whether upper and lower case are the same.
+/// Whether upper and lower case letters mean the same digit.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Case {
     Strict,
     Any,
 }
 
-/// The CID that a text names; its limits are not checked.
+/// Decodes the text of a CID. It doesn't check the CID's limits.
 pub(super) fn decode(text: &str) -> Option<Cid> {
-    let text = below_ipfs(text).unwrap_or(text);
+    let text = after_ipfs(text).unwrap_or(text);
     let bytes = if text.len() == 46 && text.starts_with("Qm") {
-        number(text, BASE_58, Case::Strict)?
+        decode_number(text, BASE_58, Case::Strict)?
     } else {
         let prefix = text.chars().next()?;
         multibase(prefix, text.get(prefix.len_utf8()..)?)?
@@ -39,9 +41,9 @@ pub(super) fn decode(text: &str) -> Option<Cid> {
     Cid::try_from(bytes.as_slice()).ok()
 }
 
-/// As the cid crate has it: a path of a gateway is taken for what stands in it. Byte by byte, since the search for a text in a text is two
-/// kilobytes of code.
-fn below_ipfs(text: &str) -> Option<&str> {
+/// Returns the text after `/ipfs/`, as the cid crate does for gateway paths. The comparison works
+/// byte by byte, because a substring search adds two kilobytes of code.
+fn after_ipfs(text: &str) -> Option<&str> {
     const IPFS: &[u8] = b"/ipfs/";
     let mut windows = text.as_bytes().windows(IPFS.len());
     let at = windows.position(|window| window == IPFS)?;
@@ -53,23 +55,23 @@ fn multibase(prefix: char, text: &str) -> Option<Vec<u8>> {
     const BASE_32_HEX: &str = "0123456789abcdefghijklmnopqrstuv";
     match prefix {
         '\0' => Some(text.as_bytes().to_vec()),
-        '0' => bits(text, "01", 1, Strict),
-        '7' => bits(text, "01234567", 3, Strict),
-        'f' | 'F' => bits(text, "0123456789abcdef", 4, Any),
-        'b' | 'B' => bits(text, BASE_32, 5, Any),
-        'c' | 'C' => bits(unpadded(text, 8)?, BASE_32, 5, Any),
-        'v' | 'V' => bits(text, BASE_32_HEX, 5, Any),
-        't' | 'T' => bits(unpadded(text, 8)?, BASE_32_HEX, 5, Any),
-        'h' => bits(text, "ybndrfg8ejkmcpqxot1uwisza345h769", 5, Strict),
-        'm' => bits(text, BASE_64, 6, Strict),
-        'M' => bits(unpadded(text, 4)?, BASE_64, 6, Strict),
-        'u' => bits(text, BASE_64_URL, 6, Strict),
-        'U' => bits(unpadded(text, 4)?, BASE_64_URL, 6, Strict),
-        '\u{1f680}' => bits(text, EMOJI, 8, Strict),
-        '9' => number(text, "0123456789", Strict),
-        'k' | 'K' => number(text, BASE_36, Any),
-        'z' => number(text, BASE_58, Strict),
-        'Z' => number(
+        '0' => decode_bits(text, "01", 1, Strict),
+        '7' => decode_bits(text, "01234567", 3, Strict),
+        'f' | 'F' => decode_bits(text, "0123456789abcdef", 4, Any),
+        'b' | 'B' => decode_bits(text, BASE_32, 5, Any),
+        'c' | 'C' => decode_bits(unpadded(text, 8)?, BASE_32, 5, Any),
+        'v' | 'V' => decode_bits(text, BASE_32_HEX, 5, Any),
+        't' | 'T' => decode_bits(unpadded(text, 8)?, BASE_32_HEX, 5, Any),
+        'h' => decode_bits(text, "ybndrfg8ejkmcpqxot1uwisza345h769", 5, Strict),
+        'm' => decode_bits(text, BASE_64, 6, Strict),
+        'M' => decode_bits(unpadded(text, 4)?, BASE_64, 6, Strict),
+        'u' => decode_bits(text, BASE_64_URL, 6, Strict),
+        'U' => decode_bits(unpadded(text, 4)?, BASE_64_URL, 6, Strict),
+        '\u{1f680}' => decode_bits(text, EMOJI, 8, Strict),
+        '9' => decode_number(text, "0123456789", Strict),
+        'k' | 'K' => decode_number(text, BASE_36, Any),
+        'z' => decode_number(text, BASE_58, Strict),
+        'Z' => decode_number(
             text,
             "123456789abcdefghijkmnopqrstuvwxyzABCDEFGHJKLMNPQRSTUVWXYZ",
             Strict,
@@ -79,7 +81,7 @@ fn multibase(prefix: char, text: &str) -> Option<Vec<u8>> {
     }
 }
 
-/// What a character is worth.
+/// Returns the value of a character.
 fn digit(character: char, alphabet: &str, case: Case) -> Option<u32> {
     let character = match case {
         Case::Strict => character,
@@ -89,8 +91,9 @@ fn digit(character: char, alphabet: &str, case: Case) -> Option<u32> {
     u32::try_from(at).ok()
 }
 
-/// Digits of `width` bits, the first ones highest; what is left over at the end is zero and less than a digit.
-fn bits(text: &str, alphabet: &str, width: u32, case: Case) -> Option<Vec<u8>> {
+/// Decodes digits of `width` bits, most significant first. The bits left over at the end must be
+/// zero and fewer than one digit.
+fn decode_bits(text: &str, alphabet: &str, width: u32, case: Case) -> Option<Vec<u8>> {
     let (mut bytes, mut held, mut count) = (Vec::new(), 0_u32, 0_u32);
     for character in text.chars() {
         held = held << width | digit(character, alphabet, case)?;
@@ -104,7 +107,8 @@ fn bits(text: &str, alphabet: &str, width: u32, case: Case) -> Option<Vec<u8>> {
     (held == 0 && count < width).then_some(bytes)
 }
 
-/// Without the padding that fills the last block of `block` characters, which must be right.
+/// Removes the padding that fills the last block of `block` characters. Returns `None` if the
+/// padding is wrong.
 fn unpadded(text: &str, block: usize) -> Option<&str> {
     let plain = text.trim_end_matches('=');
     let padding = text.len().saturating_sub(plain.len());
@@ -112,40 +116,41 @@ fn unpadded(text: &str, block: usize) -> Option<&str> {
     (whole && padding < block).then_some(plain)
 }
 
-/// All digits as one number; each zero in front is a byte.
-fn number(text: &str, alphabet: &str, case: Case) -> Option<Vec<u8>> {
+/// Decodes all digits as one number. Each leading zero digit is one zero byte.
+fn decode_number(text: &str, alphabet: &str, case: Case) -> Option<Vec<u8>> {
     let base = u32::try_from(alphabet.len()).ok()?;
     let (mut little, mut zeros, mut started) = (Vec::new(), 0_usize, false);
     for character in text.chars() {
         let value = digit(character, alphabet, case)?;
         started |= value > 0;
         zeros = zeros.saturating_add(usize::from(!started));
-        times_plus(&mut little, base, value, 0x100);
+        multiply_add(&mut little, base, value, 0x100);
     }
     little.extend(core::iter::repeat_n(0, zeros));
     Some(little.into_iter().rev().collect())
 }
 
-/// `little × factor + add` for a number of digits in base `base`, the lowest first; neither has more than eight bits.
-fn times_plus(little: &mut Vec<u8>, factor: u32, add: u32, base: u32) {
+/// Computes `little × factor + add` on a number with digits in base `base`, lowest digit first.
+/// Neither `factor` nor `add` has more than eight bits.
+fn multiply_add(little: &mut Vec<u8>, factor: u32, add: u32, base: u32) {
     let mut carry = add;
     for place in little.iter_mut() {
         carry = carry.saturating_add(u32::from(*place).saturating_mul(factor));
-        *place = low(carry, base);
+        *place = low_digit(carry, base);
         carry = carry.checked_div(base).unwrap_or(0);
     }
     while carry > 0 {
-        little.push(low(carry, base));
+        little.push(low_digit(carry, base));
         carry = carry.checked_div(base).unwrap_or(0);
     }
 }
 
-fn low(value: u32, base: u32) -> u8 {
+fn low_digit(value: u32, base: u32) -> u8 {
     let rest = value.checked_rem(base).unwrap_or(0);
     u8::try_from(rest).unwrap_or(u8::MAX)
 }
 
-/// Three characters for two bytes, two for a last one, the lowest first.
+/// Decodes three characters to two bytes, and two final characters to one byte, lowest digit first.
 fn base_45(text: &str) -> Option<Vec<u8>> {
     const ALPHABET: &str = "0123456789abcdefghijklmnopqrstuvwxyz $%*+-./:";
     let digits: Option<Vec<u32>> = text
@@ -167,7 +172,7 @@ fn base_45(text: &str) -> Option<Vec<u8>> {
     Some(bytes)
 }
 
-/// The usual text: base58btc for version 0, base32 for version 1.
+/// Encodes the CID in its usual base: base58btc for version 0, base32 for version 1.
 pub(super) fn encode(cid: &Cid) -> String {
     match cid.version() {
         Version::V0 => base_58(&cid.to_bytes()),
@@ -197,26 +202,26 @@ fn base_32(bytes: &[u8]) -> String {
 }
 
 pub(super) fn base_58(bytes: &[u8]) -> String {
-    one_number(bytes, BASE_58)
+    encode_number(bytes, BASE_58)
 }
 
-/// Multibase's base 36, its prefix included: how names of IPNS are written.
+/// Encodes bytes in multibase's base 36 with its prefix, as IPNS names are written.
 pub(super) fn base_36(bytes: &[u8]) -> String {
     let mut text = String::from("k");
-    text.push_str(&one_number(bytes, BASE_36));
+    text.push_str(&encode_number(bytes, BASE_36));
     text
 }
 
-/// The bytes of a text in base 58 without a prefix, as peer IDs are.
+/// Decodes a base 58 text without a prefix, as peer IDs are written.
 pub(super) fn decode_58(text: &str) -> Option<Vec<u8>> {
-    number(text, BASE_58, Case::Strict)
+    decode_number(text, BASE_58, Case::Strict)
 }
 
-fn one_number(bytes: &[u8], alphabet: &str) -> String {
+fn encode_number(bytes: &[u8], alphabet: &str) -> String {
     let base = u32::try_from(alphabet.len()).unwrap_or(u32::MAX);
     let mut little = Vec::new();
     for byte in bytes {
-        times_plus(&mut little, 0x100, u32::from(*byte), base);
+        multiply_add(&mut little, 0x100, u32::from(*byte), base);
     }
     let zeros = bytes.iter().take_while(|byte| **byte == 0).count();
     little.extend(core::iter::repeat_n(0, zeros));
@@ -286,7 +291,7 @@ mod tests {
     }
 
     #[test]
-    fn texts_are_those_of_the_cid_crate_and_lead_back() {
+    fn texts_equal_those_of_the_cid_crate_and_decode_to_the_same_cid() {
         for cid in cids() {
             assert_eq!(encode(&cid), cid.to_string());
             assert_eq!(decode(&cid.to_string()), Some(cid));
@@ -306,7 +311,8 @@ mod tests {
                 }
                 let text = cid.to_string_of_base(base).unwrap();
                 assert_eq!(decode(&text), Some(cid), "{base:?} {text}");
-                // A character that is changed, lost or doubled is read alike too, if at all.
+                // A text with a changed, missing or doubled character must decode as in the cid
+                // crate, if it decodes.
                 let last = text.char_indices().last().unwrap().0;
                 for other in [
                     std::format!("{}!", &text[..last]),

@@ -1,10 +1,11 @@
-//! Content identifiers, and the URLs that carry them.
+//! Content identifiers (CIDs), and the URLs that contain them.
 //!
-//! A [`Cid`] names a block by version (0 or 1), codec and hash. Here only SHA-256, SHA-512 and `identity` hashes are used, and only the codecs
-//! `raw` and `dag-pb` are walked; CIDs with other codecs are still verified as blocks.
+//! A [`Cid`] names a block by version (0 or 1), codec and hash. This crate supports SHA-256,
+//! SHA-512 and `identity` hashes. It walks only the codecs `raw` and `dag-pb`, but it verifies
+//! blocks of any codec.
 //!
-//! Restrictions: identity digests ≤ 128 bytes, other digests ≥ 20 bytes (the trustless gateway specification); blocks ≤ 2 MiB
-//! (Bitswap's and Kubo's limit).
+//! Restrictions: identity digests ≤ 128 bytes, other digests ≥ 20 bytes (the trustless gateway
+//! specification); blocks ≤ 2 MiB (the limit of Bitswap and Kubo).
 //!
 //! ```
 //! use interplanar_core::cid::{self, Cid};
@@ -28,7 +29,7 @@ use sha2::{Digest, Sha512};
 pub const RAW: u64 = 0x55;
 /// Codec of a DAG-CBOR block.
 pub const DAG_CBOR: u64 = 0x71;
-/// Codec of a libp2p key: what names of IPNS are.
+/// Codec of a libp2p key, which IPNS names use.
 pub const LIBP2P_KEY: u64 = 0x72;
 /// Codec of a [`crate::dag_pb`] node.
 pub const DAG_PB: u64 = 0x70;
@@ -36,51 +37,51 @@ pub const DAG_PB: u64 = 0x70;
 pub const SHA2_256: u64 = 0x12;
 /// Hash code of SHA-512.
 pub const SHA2_512: u64 = 0x13;
-/// "Hash" code of data that stands in the CID itself.
+/// "Hash" code of data that the CID itself contains.
 pub const IDENTITY: u64 = 0x00;
-/// Longest block, in bytes (Bitswap).
+/// Maximum length of a block, in bytes (Bitswap).
 pub const MAX_BLOCK: usize = 2 << 20;
-/// Longest data of an identity CID, in bytes (boxo).
+/// Maximum length of the data in an identity CID, in bytes (boxo).
 pub const MAX_IDENTITY: usize = 128;
-/// Shortest digest of any other hash, in bytes (boxo).
+/// Minimum length of any other digest, in bytes (boxo).
 pub const MIN_DIGEST: usize = 20;
-/// Longest text of a CID that is looked at, in bytes: base 2 of the longest identity CID stays below.
+/// Maximum length of a CID's text, in bytes. The longest identity CID in base 2 is shorter.
 const MAX_TEXT: usize = 2048;
 
-/// Why something is no usable CID, or not the content of one.
+/// Why a CID can't be used, or doesn't match a block.
 #[non_exhaustive]
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum CidError {
-    /// Not a CID in any base.
+    /// The text is not a CID in any base.
     #[error("not a CID")]
     Syntax,
-    /// Longer than any CID.
-    #[error("text of {0} bytes is too long for a CID")]
+    /// The text is longer than any CID.
+    #[error("a text of {0} bytes is too long for a CID")]
     TooLong(usize),
-    /// A hash function that is not SHA-256 or identity.
+    /// The hash function is not SHA-256, SHA-512 or identity.
     #[error("hash function {0:#x} is not supported: expected sha2-256, sha2-512 or identity")]
     Hash(u64),
-    /// A digest outside of the limits for its function.
-    #[error("digest of {0} bytes is out of bounds")]
+    /// The digest has the wrong length for its hash function.
+    #[error("a digest of {0} bytes has the wrong length for its hash function")]
     Digest(usize),
-    /// A block longer than [`MAX_BLOCK`].
-    #[error("block of {0} bytes is too long")]
+    /// The block is longer than [`MAX_BLOCK`].
+    #[error("a block of {0} bytes is longer than 2 MiB")]
     BlockTooLong(usize),
-    /// The bytes are not those that the CID names.
-    #[error("the block's hash is not its CID's")]
+    /// The block's hash is not the one in the CID.
+    #[error("the block's hash doesn't match its CID")]
     WrongHash,
-    /// Not one of the URL forms of [`IpfsUrl`].
+    /// The text is not one of the URL forms of [`IpfsUrl`].
     #[error("expected ipfs:<cid>, ipfs://<cid>[/path] or /ipfs/<cid>[/path]")]
     Url,
-    /// A `%` without two hexadecimal digits, at this byte of the path.
+    /// A `%` isn't followed by two hexadecimal digits, at this byte of the path segment.
     #[error("bad percent-encoding at byte {0}")]
     Percent(usize),
 }
 
-/// Parses the text of a CID in any base, and checks its limits.
+/// Parses the text of a CID in any base and checks its limits.
 ///
 /// # Errors
-/// [`CidError`] for anything but a CID with a supported hash within its limits.
+/// [`CidError`] if the text is not a CID, or its hash is unsupported or outside the limits.
 pub fn parse(text: &str) -> Result<Cid, CidError> {
     if text.len() > MAX_TEXT {
         return Err(CidError::TooLong(text.len()));
@@ -90,7 +91,7 @@ pub fn parse(text: &str) -> Result<Cid, CidError> {
     Ok(cid)
 }
 
-/// Checks that a CID's hash is a supported one within its limits.
+/// Checks that the CID's hash function is supported and its digest has a valid length.
 ///
 /// # Errors
 /// [`CidError::Hash`] and [`CidError::Digest`].
@@ -106,10 +107,10 @@ pub fn check(cid: &Cid) -> Result<(), CidError> {
     }
 }
 
-/// Checks that `data` is what `cid` names.
+/// Checks that `data` is the block that `cid` names.
 ///
 /// # Errors
-/// [`CidError::WrongHash`], or why the CID or the block can't be used.
+/// [`CidError::WrongHash`] if it is not, or another error if the CID or the block can't be used.
 pub fn verify(cid: &Cid, data: &[u8]) -> Result<(), CidError> {
     check(cid)?;
     if data.len() > MAX_BLOCK {
@@ -129,7 +130,7 @@ pub fn verify(cid: &Cid, data: &[u8]) -> Result<(), CidError> {
     }
 }
 
-/// As [`verify`], with the SHA-256 of `data`, which counts only where the CID's hash is one.
+/// As [`verify`], with the SHA-256 of `data`. The digest is used only if the CID's hash is SHA-256.
 ///
 /// # Errors
 /// As [`verify`].
@@ -145,13 +146,14 @@ pub fn verify_hashed(cid: &Cid, data: &[u8], digest: &Sha256) -> Result<(), CidE
     }
 }
 
-/// The data of an identity CID.
+/// Returns the data inside an identity CID, and `None` for other CIDs.
 #[must_use]
 pub fn identity_data(cid: &Cid) -> Option<&[u8]> {
     (cid.hash().code() == IDENTITY).then(|| cid.hash().digest())
 }
 
-/// The CID of a block by its SHA-256. Version 0 is only for [`DAG_PB`]; other codecs get version 1.
+/// Makes the CID of a block from its SHA-256. Version 0 applies only to [`DAG_PB`]; other codecs
+/// get version 1.
 #[must_use]
 pub fn of_sha256(version: Version, codec: u64, digest: &Sha256) -> Cid {
     // 32 bytes fit in every multihash, so the default is never taken.
@@ -164,23 +166,23 @@ pub fn of_sha256(version: Version, codec: u64, digest: &Sha256) -> Cid {
     }
 }
 
-/// The CID's usual text: base58btc for version 0, base32 for version 1.
+/// Encodes the CID in its usual base: base58btc for version 0, base32 for version 1.
 #[must_use]
 pub fn text(cid: &Cid) -> String {
     base::encode(cid)
 }
 
-/// A CID of version 1 in base 36, which fits into a label of a host name.
+/// Encodes a CID of version 1 in base 36, whose text fits into one label of a host name.
 pub(crate) fn text_36(cid: &Cid) -> String {
     base::base_36(&cid.to_bytes())
 }
 
-/// Bytes in base 58, without a prefix.
+/// Encodes bytes in base 58, without a prefix.
 pub(crate) fn encode_58(bytes: &[u8]) -> String {
     base::base_58(bytes)
 }
 
-/// The bytes of a text in base 58; `None` if it isn't one or too long for any CID.
+/// Decodes a base 58 text. Returns `None` if the text is invalid or longer than any CID.
 pub(crate) fn decode_58(text: &str) -> Option<alloc::vec::Vec<u8>> {
     Some(text)
         .filter(|text| text.len() <= MAX_TEXT)

@@ -23,7 +23,7 @@ fn every_form_of_a_url_names_the_same_cid() {
 }
 
 #[test]
-fn what_is_no_url_is_said_exactly() {
+fn errors_name_what_is_wrong_with_a_url() {
     assert_eq!(IpfsUrl::parse("nar/x"), Err(CidError::Url));
     assert_eq!(IpfsUrl::parse("ipfs://"), Err(CidError::Syntax));
     assert_eq!(

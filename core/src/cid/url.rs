@@ -1,29 +1,30 @@
-//! The forms in which a CID with a path stands in a narinfo or on a command line.
+//! URLs that name a CID and a path, as narinfos and command lines contain them.
 //!
 //! ```text
 //! ipfs:<cid>   ipfs://<cid>[/path]   /ipfs/<cid>[/path]   http(s)://host[:port]/ipfs/<cid>[/path]
 //! ```
-//! Path segments are percent-decoded; empty ones mean nothing; `.` and `..` have no meaning in a DAG and are names like any other.
+//! Path segments are percent-decoded. Empty segments are ignored. `.` and `..` have no meaning in a
+//! DAG and are names like any other.
 
 use super::{Cid, CidError, parse};
 use alloc::string::String;
 use alloc::vec::Vec;
 use core::fmt;
 
-/// Longest URL that is looked at, in bytes.
+/// Maximum length of a URL, in bytes.
 pub const MAX_URL: usize = 8192;
 
-/// A CID and the path under it.
+/// A CID and a path below it.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct IpfsUrl {
-    /// The root.
+    /// The root of the path.
     pub cid: Cid,
-    /// Names from the root on, decoded.
+    /// Names from the root on, percent-decoded.
     pub path: Vec<String>,
 }
 
 impl IpfsUrl {
-    /// A CID without a path.
+    /// Makes the URL of a CID without a path.
     #[must_use]
     pub fn new(cid: Cid) -> Self {
         Self {
@@ -32,10 +33,11 @@ impl IpfsUrl {
         }
     }
 
-    /// Parses `ipfs:<cid>`, `ipfs://<cid>[/path]` and `/ipfs/<cid>[/path]`; a query or fragment is not part of any.
+    /// Parses `ipfs:<cid>`, `ipfs://<cid>[/path]` and `/ipfs/<cid>[/path]`. None of them may have a
+    /// query or a fragment.
     ///
     /// # Errors
-    /// [`CidError::Url`] for another form, or what is wrong with the CID or the path.
+    /// [`CidError::Url`] if the text has another form, or an error about the CID or the path.
     pub fn parse(text: &str) -> Result<Self, CidError> {
         if text.len() > MAX_URL {
             return Err(CidError::TooLong(text.len()));
@@ -47,7 +49,7 @@ impl IpfsUrl {
         Self::parse_rest(rest)
     }
 
-    /// Parses the URL of a gateway, `http(s)://host/ipfs/<cid>[/path]`.
+    /// Parses a gateway URL, `http(s)://host/ipfs/<cid>[/path]`.
     ///
     /// # Errors
     /// As [`IpfsUrl::parse`].
@@ -76,7 +78,7 @@ impl IpfsUrl {
     }
 }
 
-/// `ipfs://<cid>[/path]`, percent-encoded.
+/// Writes `ipfs://<cid>[/path]`, percent-encoded.
 impl fmt::Display for IpfsUrl {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "ipfs://{}", super::text(&self.cid))?;

@@ -1,11 +1,12 @@
-//! dag-pb: the nodes of UnixFS DAGs, with named links to other blocks and some data.
+//! dag-pb: the nodes of UnixFS DAGs, with named links to other blocks and optional data.
 //!
 //! ```text
 //! message PBLink { optional bytes Hash = 1; optional string Name = 2; optional uint64 Tsize = 3; }
-//! message PBNode { repeated PBLink Links = 2; optional bytes Data = 1; }        (links are written first)
+//! message PBNode { repeated PBLink Links = 2; optional bytes Data = 1; }   (links first)
 //! ```
-//! Source: the IPLD dag-pb specification. Restrictions: a block of at most 2 MiB bounds the number of links; links and data may stand in
-//! either order, since old writers put data first; every link has a hash.
+//! Source: the IPLD dag-pb specification. Restrictions: the block limit of 2 MiB bounds the number
+//! of links; every link has a hash. Links and data may come in either order, because old writers
+//! put the data first.
 //!
 //! ```
 //! use interplanar_core::dag_pb::Node;
@@ -20,32 +21,32 @@ use alloc::vec::Vec;
 use bytes::Bytes;
 use protobuf::{Fields, Malformed, Value, put_bytes, put_number};
 
-/// Why a block is no dag-pb node.
+/// Why a block is not a dag-pb node.
 #[non_exhaustive]
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum DagPbError {
-    /// Not protobuf, or a field of the wrong type, at this byte of the message.
+    /// The message is not valid protobuf, or a field has the wrong type.
     #[error("malformed protobuf at byte {at}")]
     Malformed {
-        /// Offset in the node, or in the link for [`DagPbError::Link`].
+        /// Byte offset in the node, or in the link for a link's message.
         at: usize,
     },
-    /// A field that dag-pb doesn't have.
+    /// The message has a field that dag-pb doesn't define.
     #[error("unknown field {number}")]
     UnknownField {
-        /// Its number.
+        /// Number of the field.
         number: u64,
     },
-    /// A field that may stand once stands twice.
-    #[error("field {number} repeated")]
+    /// A field that may occur once occurs twice.
+    #[error("field {number} is repeated")]
     Repeated {
-        /// Its number.
+        /// Number of the field.
         number: u64,
     },
-    /// This link has no hash, or one that is no CID.
+    /// The link has no hash, or its hash is not a valid CID.
     #[error("link {index} has no valid CID")]
     Link {
-        /// Its place, from 0.
+        /// Index of the link, from 0.
         index: usize,
     },
 }
@@ -59,11 +60,12 @@ impl From<Malformed> for DagPbError {
 /// A link to another block.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Link {
-    /// What it leads to.
+    /// CID of the linked block.
     pub cid: Cid,
-    /// Its name: of a directory's entry, else empty. Bytes, since UnixFS names need not be UTF-8.
+    /// Name of a directory entry; empty otherwise. It holds bytes, since UnixFS names need not be
+    /// UTF-8.
     pub name: Bytes,
-    /// What its writer says of the bytes of all blocks below; not to be trusted.
+    /// Total bytes of all blocks below the link, as claimed by the writer. Not verified.
     pub tsize: u64,
 }
 
@@ -72,15 +74,15 @@ pub struct Link {
 pub struct Node {
     /// Links, in order.
     pub links: Vec<Link>,
-    /// Data; for UnixFS a [`crate::unixfs::Data`].
+    /// Data; in UnixFS nodes a [`crate::unixfs::Data`].
     pub data: Option<Bytes>,
 }
 
 impl Node {
-    /// Decodes a block; names and data are slices of it.
+    /// Decodes a block. Names and data are slices of it, not copies.
     ///
     /// # Errors
-    /// [`DagPbError`] with the place of the first fault.
+    /// [`DagPbError`] for the first error in the block.
     pub fn decode(block: &Bytes) -> Result<Self, DagPbError> {
         let mut node = Self::default();
         let mut fields = Fields::new(block);
@@ -99,7 +101,7 @@ impl Node {
         Ok(node)
     }
 
-    /// Encodes in the canonical form.
+    /// Encodes the node in its canonical form.
     #[must_use]
     pub fn encode(&self) -> Bytes {
         let mut out = Vec::new();
@@ -184,7 +186,7 @@ mod tests {
     }
 
     #[test]
-    fn no_truncation_reads_as_the_whole() {
+    fn a_truncated_node_never_decodes_to_the_whole_node() {
         let whole = node().encode();
         for end in 0..whole.len() {
             let cut = Node::decode(&whole.slice(..end));
@@ -193,7 +195,7 @@ mod tests {
     }
 
     #[test]
-    fn faults_are_named() {
+    fn errors_name_what_is_wrong_with_a_node() {
         let mut unknown = vec![];
         put_number(&mut unknown, 9, 1);
         assert_eq!(

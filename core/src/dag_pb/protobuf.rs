@@ -1,14 +1,16 @@
-//! As much of the protobuf wire format as dag-pb and UnixFS use: varints and length-delimited fields.
+//! The part of the protobuf wire format that dag-pb, UnixFS and IPNS use: varints and
+//! length-delimited fields.
 //!
 //! ```text
 //! field := varint(number << 3 | type) value      type 0: varint, 2: varint(length) bytes
 //! ```
-//! Restrictions: varints of at most 10 bytes; other wire types are errors. Source: protobuf's encoding guide.
+//! Restrictions: varints have at most 10 bytes; other wire types are errors. Source: protobuf's
+//! encoding guide.
 
 use alloc::vec::Vec;
 use bytes::Bytes;
 
-/// A field's value.
+/// Value of a field.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Value {
     /// Wire type 0.
@@ -17,14 +19,14 @@ pub(crate) enum Value {
     Bytes(Bytes),
 }
 
-/// Where and why a message is malformed.
+/// The message is not valid protobuf.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Malformed {
     /// Byte offset in the message.
     pub(crate) at: usize,
 }
 
-/// Reads the fields of one message in their order.
+/// Reads the fields of one message in order.
 pub(crate) struct Fields {
     message: Bytes,
     at: usize,
@@ -38,7 +40,7 @@ impl Fields {
         }
     }
 
-    /// The next field: its number and value.
+    /// Reads the next field and returns its number and value.
     pub(crate) fn next(&mut self) -> Result<Option<(u64, Value)>, Malformed> {
         if self.at >= self.message.len() {
             return Ok(None);
@@ -71,7 +73,8 @@ impl Fields {
     }
 }
 
-/// Reads a varint: its value and length. `None` where it is cut off or above 64 bits.
+/// Reads a varint and returns its value and length. Returns `None` if the varint is truncated or
+/// exceeds 64 bits.
 pub(crate) fn varint(bytes: &[u8]) -> Option<(u64, usize)> {
     let mut value = 0_u64;
     for (index, byte) in bytes.iter().take(10).enumerate() {
@@ -117,7 +120,7 @@ mod tests {
     use alloc::vec;
 
     #[test]
-    fn varints_read_back_and_refuse_what_is_too_long() {
+    fn varints_read_back_and_too_long_ones_are_refused() {
         for value in [0, 1, 127, 128, 300, u64::from(u32::MAX), u64::MAX] {
             let mut out = vec![];
             put_varint(&mut out, value);

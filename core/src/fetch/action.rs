@@ -1,4 +1,4 @@
-//! What the engine asks of its driver, and tells.
+//! What the engine asks of its driver, and what it reports.
 
 use super::{ByteRange, Fault, FetchError, TreeEntry};
 use crate::block::Block;
@@ -7,18 +7,18 @@ use alloc::string::String;
 use alloc::vec::Vec;
 use bytes::Bytes;
 
-/// Names a request within one [`Fetcher`](super::Fetcher).
+/// Identifies a request within one [`Fetcher`](super::Fetcher).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct RequestId(pub u64);
 
-/// Names a block whose hash is asked for, within one [`Fetcher`](super::Fetcher).
+/// Identifies a block whose hash the driver computes, within one [`Fetcher`](super::Fetcher).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct HashTicket(pub u64);
 
 /// What a request asks for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum RequestKind {
-    /// A file's blocks as a CARv1.
+    /// The blocks of a file or a tree, as a CARv1.
     Car,
     /// One block.
     Raw,
@@ -26,55 +26,61 @@ pub enum RequestKind {
     File,
 }
 
-/// What the driver has to do next.
+/// What the driver should do next.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Action {
-    /// Look in the local store; answer with [`loaded`](super::Fetcher::loaded), at once or later.
+    /// Look the block up in the local store. Report the result with
+    /// [`loaded`](super::Fetcher::loaded), at once or later.
     Load(Cid),
-    /// Send a GET; answer with [`response`](super::Fetcher::response), [`data`](super::Fetcher::data) and
-    /// [`end`](super::Fetcher::end), or [`failed`](super::Fetcher::failed).
+    /// Send a GET request. Report the answer with [`response`](super::Fetcher::response),
+    /// [`data`](super::Fetcher::data) and [`end`](super::Fetcher::end), or an error with
+    /// [`failed`](super::Fetcher::failed).
     Request {
-        /// Names it in the answers.
+        /// Identifies the request in the reports.
         id: RequestId,
-        /// Which gateway of the pool, as an index in the order of [`GatewayPool::new`](super::GatewayPool::new).
+        /// Index of the gateway in the pool, in the order of
+        /// [`GatewayPool::new`](super::GatewayPool::new).
         gateway: usize,
         /// The whole URL.
         url: String,
-        /// The `Accept` header.
+        /// Value of the `Accept` header.
         accept: &'static str,
-        /// The `Range` header: `bytes=from-to`. The last byte is always given.
+        /// Value of the `Range` header: `bytes=from-to`. The last byte is always given.
         range: Option<ByteRange>,
-        /// What is asked for.
+        /// What is requested.
         kind: RequestKind,
-        /// No honest answer has more bytes; the engine cancels what has.
+        /// Maximum length of a correct body, in bytes. The engine cancels a longer answer.
         max_bytes: u64,
     },
-    /// Drop this request. What still comes for it is ignored.
+    /// Drop this request. Further reports about it are ignored.
     Cancel(RequestId),
-    /// Compute the SHA-256 of these bytes; answer with [`hashed`](super::Fetcher::hashed), at once or later, in any order. Comes only
-    /// where [`Options::hash_outside`](super::Options::hash_outside) asks for it.
+    /// Compute the SHA-256 of these bytes. Report it with [`hashed`](super::Fetcher::hashed), at
+    /// once or later, in any order. Only [`Options::hash_outside`](super::Options::hash_outside)
+    /// enables this action.
     Hash {
-        /// Names the block in the answer.
+        /// Identifies the block in the report.
         ticket: HashTicket,
         /// The whole block.
         data: Bytes,
     },
-    /// The next bytes of the file, verified, in order.
+    /// Pass on the next bytes of the file: verified and in order.
     Content(Bytes),
-    /// The next entry of a tree ([`Fetcher::tree`](super::Fetcher::tree)), verified; the bytes that follow are its.
+    /// Start the next entry of a tree ([`Fetcher::tree`](super::Fetcher::tree)), verified. The
+    /// content that follows belongs to it.
     Entry(TreeEntry),
-    /// A verified block that came from a gateway: keep it if there is a store.
+    /// Put a verified block from a gateway into the local store, if there is one.
     Store(Block),
-    /// Something to log or to show.
+    /// Log or show an event.
     Event(Event),
-    /// Nothing to do until an answer comes, or until this time.
+    /// Wait for a result, or until this time.
     Wait {
-        /// Poll again then, in the milliseconds of `now_ms`. `None`: only an answer changes anything.
+        /// When to poll again, in the clock of `now_ms` (milliseconds). `None`: only a report
+        /// changes anything.
         until_ms: Option<u64>,
     },
-    /// All content was handed out. Comes again at each further poll.
+    /// All content was returned. Every further poll returns this again.
     Done(Summary),
-    /// The fetch is over, without all of its content. Comes again at each further poll.
+    /// The fetch failed before all content was returned. Every further poll returns this again.
     Failed(FetchError),
 }
 
@@ -83,22 +89,22 @@ pub enum Action {
 pub enum Origin {
     /// The local store.
     Local,
-    /// The gateway of this index.
+    /// The gateway with this index.
     Gateway(usize),
 }
 
-/// What happens meanwhile.
+/// What happens during a fetch.
 #[non_exhaustive]
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Event {
-    /// The path of the URL leads to this CID.
+    /// The path of the URL was resolved to this CID.
     Resolved {
         /// Root of the file.
         cid: Cid,
     },
-    /// The file's size is known (it is not verified until the last byte came).
+    /// The size of the file is known. It is verified only once the last byte has arrived.
     Size {
-        /// Bytes of the whole file, whatever range was asked for.
+        /// Bytes of the whole file, whatever range was requested.
         bytes: u64,
     },
     /// A block was verified and used.
@@ -107,46 +113,46 @@ pub enum Event {
         from: Origin,
         /// Bytes of this block.
         block: u64,
-        /// Blocks used so far.
+        /// Number of blocks used so far.
         blocks: u64,
-        /// Content handed out so far, in bytes.
+        /// Bytes of content returned so far.
         bytes: u64,
     },
-    /// A gateway did something wrong and may be put aside for a while.
+    /// A gateway had a fault. It may get a back-off.
     GatewayFault {
-        /// The gateway's index.
+        /// Index of the gateway.
         gateway: usize,
-        /// What it did.
+        /// The fault.
         fault: Fault,
     },
 }
 
-/// What a fetch took.
+/// Totals of a fetch.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Summary {
-    /// Content handed out, in bytes.
+    /// Bytes of content that were returned.
     pub bytes: u64,
-    /// Blocks used, from anywhere.
+    /// Number of blocks used, from all origins.
     pub blocks: u64,
-    /// Blocks used that the local store had.
+    /// Number of blocks used from the local store.
     pub local_blocks: u64,
     /// Body bytes that gateways sent, used or not.
     pub network_bytes: u64,
-    /// One for each gateway that was asked, by its index.
+    /// What each gateway did, by its index, for the gateways that were asked.
     pub gateways: Vec<GatewayUse>,
 }
 
 /// What one gateway did in a fetch.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct GatewayUse {
-    /// The gateway's index.
+    /// Index of the gateway.
     pub gateway: usize,
-    /// Requests made to it.
+    /// Number of requests made to it.
     pub requests: u64,
-    /// Blocks of it that were used.
+    /// Number of its blocks that were used.
     pub blocks: u64,
     /// Body bytes that it sent, used or not.
     pub bytes: u64,
-    /// Its faults.
+    /// Number of its faults.
     pub faults: u64,
 }

@@ -1,18 +1,19 @@
-//! What gateways answer.
+//! Processes the answers of gateways.
 
-use super::early::Seen;
-use super::plain::Plain;
-use super::request::{Body, Car, End, Request};
+use super::early::SeenBlocks;
+use super::plain_file::PlainFile;
+use super::request::{CarResponse, Request, ResponseBody, ResponseEnd};
 use super::{Action, Event, Failure, Fault, Fetcher, GatewayPool, RequestId};
 use crate::cid::MAX_BLOCK;
 use bytes::Bytes;
 
-/// A CAR that ended early is worth another one if it brought as many blocks or bytes.
-const FRUITFUL_BLOCKS: u64 = 16;
-const FRUITFUL_BYTES: u64 = 1 << 20;
+/// Blocks or bytes after which a CAR that ended early counts as useful: the gateway may be asked
+/// for another one.
+const USEFUL_BLOCKS: u64 = 16;
+const USEFUL_BYTES: u64 = 1 << 20;
 
 impl Fetcher {
-    /// The status and the `Content-Type` of an answer.
+    /// Reports the status and the `Content-Type` of an answer.
     pub fn response(
         &mut self,
         id: RequestId,
@@ -43,10 +44,10 @@ impl Fetcher {
         self.fault(id, fault, pool, true);
     }
 
-    /// Bytes of an answer's body.
+    /// Reports bytes of an answer's body.
     pub fn data(&mut self, id: RequestId, data: Bytes, pool: &mut GatewayPool, now_ms: u64) {
         self.clock.tick(now_ms);
-        let at_ms = self.clock.felt_ms();
+        let at_ms = self.clock.counted_ms();
         let Some(request) = self.requests.get_mut(&id) else {
             return;
         };
@@ -61,62 +62,62 @@ impl Fetcher {
         request.received(bytes, at_ms);
         pool.received(request.gateway, bytes);
         self.summary.network_bytes = self.summary.network_bytes.saturating_add(bytes);
-        if let Some(peer) = self.peers.get_mut(request.gateway) {
-            peer.used.bytes = peer.used.bytes.saturating_add(bytes);
+        if let Some(state) = self.gateways.get_mut(request.gateway) {
+            state.used.bytes = state.used.bytes.saturating_add(bytes);
         }
         if request.bytes > request.max_bytes {
             return self.fault(id, Fault::TooLarge, pool, true);
         }
         match &mut request.body {
-            Body::Raw(raw) => raw.push(&data),
-            Body::Car(_) => self.car_data(id, data, pool),
-            Body::Plain(_) => self.plain_data(id, data, pool),
+            ResponseBody::Raw(raw) => raw.push(&data),
+            ResponseBody::Car(_) => self.car_data(id, data, pool),
+            ResponseBody::PlainFile(_) => self.plain_data(id, data, pool),
         }
     }
 
-    /// The end of an answer's body.
+    /// Reports the end of an answer's body.
     pub fn end(&mut self, id: RequestId, pool: &mut GatewayPool, now_ms: u64) {
         self.clock.tick(now_ms);
-        self.ended(id, End::Complete, pool);
+        self.ended(id, ResponseEnd::Complete, pool);
     }
 
-    /// A request that could not be finished.
+    /// Reports that a request failed.
     pub fn failed(&mut self, id: RequestId, failure: Failure, pool: &mut GatewayPool, now_ms: u64) {
         self.clock.tick(now_ms);
-        self.ended(id, End::Failed(failure.into()), pool);
+        self.ended(id, ResponseEnd::Failed(failure.into()), pool);
     }
 
-    fn ended(&mut self, id: RequestId, end: End, pool: &mut GatewayPool) {
+    fn ended(&mut self, id: RequestId, end: ResponseEnd, pool: &mut GatewayPool) {
         let Some(request) = self.requests.get_mut(&id).filter(|open| open.end.is_none()) else {
             return;
         };
         request.end = Some(end);
         match end {
-            End::Complete if !request.is_stream() => self.raw_end(id, pool),
+            ResponseEnd::Complete if !request.is_stream() => self.raw_end(id, pool),
             _ => self.close(id, pool),
         }
     }
 
-    /// The last word on a request that has ended, once all its blocks are taken.
+    /// Ends a request that has no more input, once all its blocks are processed.
     pub(super) fn close(&mut self, id: RequestId, pool: &mut GatewayPool) {
         let Some(request) = self.requests.get(&id) else {
             return;
         };
         match request.end {
-            _ if self.arrivals.has(id) => {}
+            _ if self.arrivals.has_request(id) => {}
             None => {}
-            Some(End::Failed(fault)) => self.fault(id, fault, pool, false),
-            Some(End::Complete) if request.plain().is_some() => self.plain_end(id, pool),
-            Some(End::Complete) => self.car_end(id, pool),
+            Some(ResponseEnd::Failed(fault)) => self.fault(id, fault, pool, false),
+            Some(ResponseEnd::Complete) if request.plain().is_some() => self.plain_end(id, pool),
+            Some(ResponseEnd::Complete) => self.car_end(id, pool),
         }
     }
 
-    /// The end of a file: right if all came that was asked for.
+    /// Processes the end of a file. It is correct if all requested bytes arrived.
     fn plain_end(&mut self, id: RequestId, pool: &mut GatewayPool) {
         let Some(request) = self.requests.get(&id) else {
             return;
         };
-        if request.plain().is_some_and(Plain::is_stuck) {
+        if request.plain().is_some_and(PlainFile::waits_for_node) {
             return;
         }
         if request.bytes < request.max_bytes {
@@ -125,17 +126,17 @@ impl Fetcher {
         self.finish(id, pool);
     }
 
-    /// A stream that ended well.
+    /// Removes a stream that ended without a fault.
     fn finish(&mut self, id: RequestId, pool: &mut GatewayPool) {
         if let Some(request) = self.requests.remove(&id) {
-            let took_ms = request.transfer_ms(self.clock.felt_ms());
+            let took_ms = request.transfer_ms(self.clock.counted_ms());
             pool.finished(request.gateway, request.bytes, took_ms);
-            self.peers.closed(request.gateway);
+            self.gateways.closed(request.gateway);
         }
     }
 
     fn car_end(&mut self, id: RequestId, pool: &mut GatewayPool) {
-        let whole = |car: &Car| car.reader.finish().is_ok();
+        let whole = |car: &CarResponse| car.reader.finish().is_ok();
         let car = self.requests.get(&id).and_then(Request::car);
         if !car.is_some_and(whole) {
             return self.fault(id, Fault::Truncated, pool, false);
@@ -152,15 +153,17 @@ impl Fetcher {
         self.finish(id, pool);
     }
 
-    /// Whether a CAR that has ended left something out: a block that is wanted and did not come in it.
+    /// Whether a CAR that has ended left out a wanted block.
     fn is_short(&self, request: &Request) -> bool {
-        let left_out = |seen: &Seen| self.wanted.order().iter().any(|cid| !seen.contains(cid));
+        let left_out =
+            |seen: &SeenBlocks| self.wanted.order().iter().any(|cid| !seen.contains(cid));
         request
             .car()
             .is_some_and(|car| car.seen.is_complete() && left_out(&car.seen))
     }
 
-    /// Ends a request that went wrong, and remembers whose it was; `cancel` if the driver still has it.
+    /// Ends a request with a fault and records the fault. `cancel` is true if the driver still runs
+    /// the request.
     pub(super) fn fault(
         &mut self,
         id: RequestId,
@@ -171,54 +174,55 @@ impl Fetcher {
         let Some(request) = self.requests.remove(&id) else {
             return;
         };
-        self.arrivals.forget(id);
+        self.arrivals.drop_request(id);
         if cancel && request.end.is_none() {
             self.queue.push_back(Action::Cancel(id));
         }
         let gateway = request.gateway;
         pool.fault(gateway, fault, request.used > 0, self.clock.now_ms());
         if matches!(fault, Fault::Outrun | Fault::Stalled | Fault::Timeout) {
-            let waited_ms = self.clock.felt_ms().saturating_sub(request.sent_ms);
+            let waited_ms = self.clock.counted_ms().saturating_sub(request.sent_ms);
             pool.first_byte(gateway, waited_ms);
         }
-        self.peers.closed(gateway);
-        self.peers.faulted(gateway, fault);
+        self.gateways.closed(gateway);
+        self.gateways.faulted(gateway, fault);
         self.last_fault = Some(fault);
-        self.note_try(&request, fault);
+        self.record_failure(&request, fault);
         self.queue
             .push_back(Action::Event(Event::GatewayFault { gateway, fault }));
     }
 
-    /// So that each gateway is asked for each block, and for CARs, only so often.
-    fn note_try(&mut self, request: &Request, fault: Fault) {
+    /// Records the failed attempt, which limits how often a gateway is asked for each block and for
+    /// CARs.
+    fn record_failure(&mut self, request: &Request, fault: Fault) {
         let gateway = request.gateway;
         if let Some(cid) = request.raw_cid() {
             return self.wanted.tried(cid, gateway, fault);
         }
         if request.plain().is_some() {
-            if let Some(peer) = self.peers.get_mut(gateway) {
-                peer.plain_failed = true;
+            if let Some(state) = self.gateways.get_mut(gateway) {
+                state.plain_failed = true;
             }
             if let Fault::WrongHash(cid) = fault {
                 self.wanted.tried(&cid, gateway, fault);
             }
             return;
         }
-        if request.used < FRUITFUL_BLOCKS
-            && request.used_bytes < FRUITFUL_BYTES
-            && let Some(peer) = self.peers.get_mut(gateway)
+        if request.used < USEFUL_BLOCKS
+            && request.used_bytes < USEFUL_BYTES
+            && let Some(state) = self.gateways.get_mut(gateway)
         {
-            peer.barren_cars = match fault {
+            state.useless_cars = match fault {
                 Fault::NotFound(_) | Fault::Unasked => u8::MAX,
-                _ => peer.barren_cars.saturating_add(1),
+                _ => state.useless_cars.saturating_add(1),
             };
         }
-        // That there is no such path says nothing of the block at its start.
-        let tells_of_path = matches!(fault, Fault::NotFound(_)) && !self.target.path().is_empty();
+        // A missing path doesn't mean that the block at its start is missing.
+        let path_not_found = matches!(fault, Fault::NotFound(_)) && !self.target.path().is_empty();
         let cid = match fault {
             Fault::WrongHash(cid) => Some(cid),
             Fault::CarRefused(_) | Fault::Outrun | Fault::TooSlow => None,
-            _ if request.used > 0 || tells_of_path => None,
+            _ if request.used > 0 || path_not_found => None,
             _ => self.wanted.first().copied(),
         };
         if let Some(cid) = cid {
@@ -227,7 +231,7 @@ impl Fetcher {
     }
 }
 
-/// The media type alone, without its parameters.
+/// Returns the media type without its parameters.
 fn essence(content_type: Option<&str>) -> &str {
     content_type
         .and_then(|text| text.split(';').next())
@@ -250,5 +254,5 @@ fn is_text(content_type: Option<&str>) -> bool {
     text || is_html(content_type) || essence.eq_ignore_ascii_case("application/json")
 }
 
-/// The most bytes that the answer to a block request may have.
+/// Maximum length of the answer to a block request, in bytes.
 pub(super) const MAX_RAW: u64 = MAX_BLOCK as u64;

@@ -1,6 +1,7 @@
-//! Blocks that have come and whose hash is not known yet, in the order in which they came.
+//! Blocks that were received and wait for their hash, in the order in which they arrived.
 //!
-//! They are taken in that order only, so that it makes no difference who hashes and how long each takes.
+//! They are processed in that order only. Therefore the result doesn't depend on who hashes them
+//! and how long each hash takes.
 
 use super::{HashTicket, RequestId};
 use crate::block::Block;
@@ -10,28 +11,28 @@ use alloc::collections::VecDeque;
 use bytes::Bytes;
 
 #[derive(Debug)]
-enum Digest {
-    /// Computed here, when the block's turn comes.
-    Own,
-    Awaited(HashTicket),
-    Told(Sha256),
+enum BlockDigest {
+    /// The engine computes the digest when it processes the block.
+    ByEngine,
+    Requested(HashTicket),
+    Known(Sha256),
 }
 
-/// A block of a request.
+/// A received block of a request.
 #[derive(Debug)]
 pub(super) struct Arrival {
     pub(super) id: RequestId,
     pub(super) cid: Cid,
     pub(super) data: Bytes,
-    digest: Digest,
+    digest: BlockDigest,
 }
 
 impl Arrival {
-    /// The block, if it is what its CID says.
+    /// Verifies the block against its CID.
     pub(super) fn verify(self) -> Result<Block, CidError> {
         match self.digest {
-            Digest::Told(digest) => Block::verify_hashed(self.cid, self.data, &digest),
-            Digest::Own | Digest::Awaited(_) => Block::verify(self.cid, self.data),
+            BlockDigest::Known(digest) => Block::verify_hashed(self.cid, self.data, &digest),
+            BlockDigest::ByEngine | BlockDigest::Requested(_) => Block::verify(self.cid, self.data),
         }
     }
 }
@@ -44,12 +45,13 @@ pub(super) struct Arrivals {
 }
 
 impl Arrivals {
-    /// Bytes of blocks that wait.
+    /// Bytes of the waiting blocks.
     pub(super) fn bytes(&self) -> usize {
         self.bytes
     }
 
-    /// Takes a block; gives the ticket to ask for its hash with if that is to be computed `outside`.
+    /// Adds a block. Returns a ticket for the hash request if the driver should compute the digest
+    /// (`outside`).
     pub(super) fn push(
         &mut self,
         id: RequestId,
@@ -66,24 +68,24 @@ impl Arrivals {
             id,
             cid,
             data,
-            digest: ticket.map_or(Digest::Own, Digest::Awaited),
+            digest: ticket.map_or(BlockDigest::ByEngine, BlockDigest::Requested),
         });
         ticket
     }
 
-    /// The hash that was asked for with this ticket; of a block that was given up nothing is remembered.
-    pub(super) fn told(&mut self, ticket: HashTicket, digest: Sha256) {
+    /// Sets the digest that was requested with this ticket. Digests of dropped blocks are ignored.
+    pub(super) fn set_digest(&mut self, ticket: HashTicket, digest: Sha256) {
         let mut waiting = self.queue.iter_mut();
         if let Some(arrival) = waiting
-            .find(|arrival| matches!(arrival.digest, Digest::Awaited(awaited) if awaited == ticket))
+            .find(|arrival| matches!(arrival.digest, BlockDigest::Requested(requested) if requested == ticket))
         {
-            arrival.digest = Digest::Told(digest);
+            arrival.digest = BlockDigest::Known(digest);
         }
     }
 
-    /// The first block, if its hash is known or may be computed now.
+    /// Removes the first block, if its digest is known or the engine computes it.
     pub(super) fn pop(&mut self) -> Option<Arrival> {
-        if matches!(self.queue.front()?.digest, Digest::Awaited(_)) {
+        if matches!(self.queue.front()?.digest, BlockDigest::Requested(_)) {
             return None;
         }
         let arrival = self.queue.pop_front()?;
@@ -91,23 +93,23 @@ impl Arrivals {
         Some(arrival)
     }
 
-    /// Whether blocks of this request wait.
-    pub(super) fn has(&self, id: RequestId) -> bool {
+    /// Whether blocks of this request are waiting.
+    pub(super) fn has_request(&self, id: RequestId) -> bool {
         self.queue.iter().any(|arrival| arrival.id == id)
     }
 
-    /// Whether this block has come and waits for its turn.
-    pub(super) fn brings(&self, cid: &Cid) -> bool {
+    /// Whether this block is waiting.
+    pub(super) fn contains(&self, cid: &Cid) -> bool {
         self.queue.iter().any(|arrival| arrival.cid == *cid)
     }
 
-    /// Gives up the blocks of a request.
-    pub(super) fn forget(&mut self, id: RequestId) {
+    /// Drops the blocks of a request.
+    pub(super) fn drop_request(&mut self, id: RequestId) {
         self.queue.retain(|arrival| arrival.id != id);
         self.bytes = self.queue.iter().map(|arrival| arrival.data.len()).sum();
     }
 
-    /// Gives up all.
+    /// Drops all blocks.
     pub(super) fn clear(&mut self) {
         self.queue.clear();
         self.bytes = 0;

@@ -1,8 +1,8 @@
-//! Blocks: from the local store, from CARs, from block requests.
+//! Processes blocks from the local store, CARs, files and block requests.
 
 use super::arrivals::Arrival;
-use super::request::{Body, Raw};
-use super::wanted::Local;
+use super::request::{RawResponse, ResponseBody};
+use super::wanted::LocalState;
 use super::{
     Action, Event, Fault, FetchError, Fetcher, GatewayPool, HashTicket, Origin, RequestId,
 };
@@ -14,36 +14,37 @@ use crate::unixfs::UnixFsError;
 use alloc::vec::Vec;
 use bytes::Bytes;
 
-/// Bytes that one CAR may bring in blocks that are of no use, until one is.
+/// Maximum number of bytes in useless blocks that one CAR may send between two useful ones.
 pub(super) const MAX_USELESS: u64 = 16 << 20;
-/// Blocks in a row that the local store has, before a CAR that brings them too is given up.
-const MAX_HIT_RUN: u32 = 16;
+/// Number of consecutive blocks from the local store after which a CAR with the same blocks is
+/// cancelled.
+const MAX_LOCAL_HITS: u32 = 16;
 
 impl Fetcher {
-    /// What the local store has for an [`Action::Load`]. Each Load is to be answered once. Bytes that are not what the
-    /// CID names count as not there.
+    /// Reports what the local store has for an [`Action::Load`]. Report each one once. Bytes that
+    /// don't match the CID count as missing.
     pub fn loaded(&mut self, cid: &Cid, data: Option<Bytes>) {
         self.loading = self.loading.saturating_sub(1);
-        if self.is_over() || self.wanted.local(cid) != Some(Local::Asked) {
+        if self.is_over() || self.wanted.local(cid) != Some(LocalState::LookingUp) {
             return;
         }
         let block = data.and_then(|data| Block::verify(*cid, data).ok());
         let Some(block) = block else {
-            self.hit_run = 0;
-            return self.wanted.set_local(cid, Local::Missing);
+            self.local_hits = 0;
+            return self.wanted.set_local(cid, LocalState::Missing);
         };
         match self.accept(block, Origin::Local) {
             Ok(_) => {
-                self.hit_run = self.hit_run.saturating_add(1);
-                if self.hit_run >= MAX_HIT_RUN {
-                    self.drop_streams();
+                self.local_hits = self.local_hits.saturating_add(1);
+                if self.local_hits >= MAX_LOCAL_HITS {
+                    self.cancel_streams();
                 }
             }
             Err(error) => self.conclude(Err(error)),
         }
     }
 
-    /// Gives a block to the walk; false if it isn't wanted.
+    /// Passes a block to the walk. Returns false if the block isn't wanted.
     pub(super) fn accept(&mut self, block: Block, from: Origin) -> Result<bool, FetchError> {
         let (cid, bytes) = (*block.cid(), block.data().len());
         match self.target.push(block.clone()) {
@@ -52,7 +53,7 @@ impl Fetcher {
             Err(error) => return Err(error.into()),
         }
         self.dirty = true;
-        self.got.insert(&cid);
+        self.used_blocks.insert(&cid);
         self.wanted.remove(&cid);
         self.largest = self.largest.max(bytes);
         let summary = &mut self.summary;
@@ -60,8 +61,8 @@ impl Fetcher {
         match from {
             Origin::Local => summary.local_blocks = summary.local_blocks.saturating_add(1),
             Origin::Gateway(gateway) => {
-                if let Some(peer) = self.peers.get_mut(gateway) {
-                    peer.used.blocks = peer.used.blocks.saturating_add(1);
+                if let Some(state) = self.gateways.get_mut(gateway) {
+                    state.used.blocks = state.used.blocks.saturating_add(1);
                 }
                 self.queue.push_back(Action::Store(block));
             }
@@ -77,7 +78,7 @@ impl Fetcher {
         Ok(true)
     }
 
-    /// Bytes of a CAR.
+    /// Processes bytes of a CAR.
     pub(super) fn car_data(&mut self, id: RequestId, mut data: Bytes, pool: &mut GatewayPool) {
         while let Some(car) = self
             .requests
@@ -89,7 +90,7 @@ impl Fetcher {
                 Ok(None) => return,
                 Ok(Some(Item::Header { .. })) => continue,
                 Ok(Some(Item::Block { cid, data })) => {
-                    self.arrived(id, cid, data, pool);
+                    self.queue_block(id, cid, data, pool);
                     continue;
                 }
                 Err(CarError::BlockTooLarge { .. }) if !at_start => Fault::TooLarge,
@@ -99,9 +100,15 @@ impl Fetcher {
         }
     }
 
-    /// A whole block has come; it is used when its hash is known.
-    pub(super) fn arrived(&mut self, id: RequestId, cid: Cid, data: Bytes, pool: &mut GatewayPool) {
-        let useless = self.got.contains(&cid) && !self.target.is_wanted(&cid);
+    /// Queues a complete block, which is used once its hash is known.
+    pub(super) fn queue_block(
+        &mut self,
+        id: RequestId,
+        cid: Cid,
+        data: Bytes,
+        pool: &mut GatewayPool,
+    ) {
+        let useless = self.used_blocks.contains(&cid) && !self.target.is_wanted(&cid);
         let outside = data.len() >= self.options.hash_outside && !useless;
         if let Some(ticket) = self.arrivals.push(id, cid, data.clone(), outside) {
             self.queue.push_back(Action::Hash { ticket, data });
@@ -109,8 +116,8 @@ impl Fetcher {
         self.take_arrivals(pool);
     }
 
-    /// The SHA-256 of the bytes of an [`Action::Hash`]. What a wrong answer would cost is the block, or the trust in it: compute it
-    /// over exactly those bytes.
+    /// Reports the SHA-256 of the bytes of an [`Action::Hash`]. Compute it over exactly those
+    /// bytes: a wrong digest would drop a good block or accept a bad one.
     pub fn hashed(
         &mut self,
         ticket: HashTicket,
@@ -119,11 +126,11 @@ impl Fetcher {
         now_ms: u64,
     ) {
         self.clock.tick(now_ms);
-        self.arrivals.told(ticket, digest);
+        self.arrivals.set_digest(ticket, digest);
         self.take_arrivals(pool);
     }
 
-    /// Takes the blocks whose turn it is, and ends the requests that have no more.
+    /// Processes the blocks whose hash is known, in order, and ends requests that have no more.
     fn take_arrivals(&mut self, pool: &mut GatewayPool) {
         while let Some(arrival) = self.arrivals.pop() {
             let id = arrival.id;
@@ -131,12 +138,12 @@ impl Fetcher {
                 continue;
             };
             let taken = match &request.body {
-                Body::Raw(_) => {
+                ResponseBody::Raw(_) => {
                     self.raw_block(arrival, pool);
                     continue;
                 }
-                Body::Car(_) => self.car_block(arrival, pool),
-                Body::Plain(_) => self.plain_block(arrival, pool),
+                ResponseBody::Car(_) => self.car_block(arrival, pool),
+                ResponseBody::PlainFile(_) => self.plain_block(arrival, pool),
             };
             match taken {
                 Ok(None) => self.close(id, pool),
@@ -146,7 +153,7 @@ impl Fetcher {
         }
     }
 
-    /// One block of a CAR; gives what is wrong with it.
+    /// Processes one block of a CAR. Returns the fault, if there is one.
     fn car_block(
         &mut self,
         arrival: Arrival,
@@ -155,15 +162,15 @@ impl Fetcher {
         self.refresh()?;
         let (id, cid, bytes) = (arrival.id, arrival.cid, arrival.data.len());
         let wanted = self.target.is_wanted(&cid);
-        self.seen_in(id, &cid);
-        if !wanted && self.got.contains(&cid) {
-            return Ok(self.useless_in(id, bytes));
+        self.note_seen(id, &cid);
+        if !wanted && self.used_blocks.contains(&cid) {
+            return Ok(self.note_useless(id, bytes));
         }
         let block = match arrival.verify() {
             Ok(block) => block,
             Err(CidError::WrongHash) => return Ok(Some(Fault::WrongHash(cid))),
-            // Of a hash that isn't known nothing can be wanted.
-            Err(_) => return Ok(self.useless_in(id, bytes)),
+            // Blocks with an unsupported hash can't be wanted.
+            Err(_) => return Ok(self.note_useless(id, bytes)),
         };
         if !wanted {
             let gateway = self
@@ -174,21 +181,21 @@ impl Fetcher {
                 self.early.clear();
                 return Ok(Some(Fault::Unasked));
             }
-            self.passed_in(id, false);
+            self.note_useful(id, false);
             return Ok(None);
         }
         let first = self.wanted.first() == Some(&cid);
         let fits = self.held().saturating_add(bytes) <= self.options.max_buffer;
         if !fits && (!first || self.has_content()) {
-            // The driver reads on although it was told not to: the block will be asked for again.
+            // The driver reads on although it should not. The block is requested again later.
             return Ok(None);
         }
         self.take_from_stream(id, block, pool)?;
-        self.passed_in(id, first);
+        self.note_useful(id, first);
         Ok(None)
     }
 
-    /// A piece of a file, as the block that it must be; gives what is wrong with it.
+    /// Processes a piece of a file as a block. Returns the fault, if there is one.
     fn plain_block(
         &mut self,
         arrival: Arrival,
@@ -213,7 +220,7 @@ impl Fetcher {
         block: Block,
         pool: &mut GatewayPool,
     ) -> Result<(), FetchError> {
-        let at_ms = self.clock.felt_ms();
+        let at_ms = self.clock.counted_ms();
         let (cid, bytes) = (*block.cid(), block.data().len());
         let Some(request) = self.requests.get_mut(&id) else {
             return Ok(());
@@ -223,13 +230,13 @@ impl Fetcher {
         request.last_block_ms = at_ms;
         let gateway = request.gateway;
         self.accept(block, Origin::Gateway(gateway))?;
-        self.hit_run = 0;
-        self.drop_raws(&cid);
-        self.win_streams(id, pool);
+        self.local_hits = 0;
+        self.cancel_raw_requests(&cid);
+        self.end_other_streams(id, pool);
         Ok(())
     }
 
-    fn seen_in(&mut self, id: RequestId, cid: &Cid) {
+    fn note_seen(&mut self, id: RequestId, cid: &Cid) {
         if let Some(car) = self
             .requests
             .get_mut(&id)
@@ -239,16 +246,16 @@ impl Fetcher {
         }
     }
 
-    /// Notes a block that nobody needs.
-    fn useless_in(&mut self, id: RequestId, bytes: usize) -> Option<Fault> {
+    /// Notes a useless block.
+    fn note_useless(&mut self, id: RequestId, bytes: usize) -> Option<Fault> {
         let car = self.requests.get_mut(&id)?.car_mut()?;
         car.useless = car.useless.saturating_add((bytes as u64).max(64));
         (car.useless > MAX_USELESS).then_some(Fault::Unasked)
     }
 
-    /// Notes that a block of use came: the one that was needed first, or one after it.
-    fn passed_in(&mut self, id: RequestId, first: bool) {
-        let at_ms = self.clock.felt_ms();
+    /// Notes a useful block: the first wanted one, or a later one.
+    fn note_useful(&mut self, id: RequestId, first: bool) {
+        let at_ms = self.clock.counted_ms();
         let waits_for = self.wanted.first().copied();
         let Some(request) = self.requests.get_mut(&id) else {
             return;
@@ -265,22 +272,22 @@ impl Fetcher {
         car.passed = car.passed.saturating_add(u32::from(!first));
     }
 
-    /// The end of the answer to a block request.
+    /// Processes the end of the answer to a block request.
     pub(super) fn raw_end(&mut self, id: RequestId, pool: &mut GatewayPool) {
-        let at_ms = self.clock.felt_ms();
+        let at_ms = self.clock.counted_ms();
         let Some(request) = self.requests.get_mut(&id) else {
             return;
         };
-        let Body::Raw(raw) = &mut request.body else {
+        let ResponseBody::Raw(raw) = &mut request.body else {
             return;
         };
         let cid = raw.cid;
-        let data = core::mem::replace(raw, Raw::new(cid)).finish();
+        let data = core::mem::replace(raw, RawResponse::new(cid)).finish();
         request.last_byte_ms = at_ms;
-        self.arrived(id, cid, data, pool);
+        self.queue_block(id, cid, data, pool);
     }
 
-    /// The block of a block request.
+    /// Processes the block of a block request.
     fn raw_block(&mut self, arrival: Arrival, pool: &mut GatewayPool) {
         let (id, cid) = (arrival.id, arrival.cid);
         let Some(request) = self.requests.get(&id) else {
@@ -294,15 +301,16 @@ impl Fetcher {
         };
         pool.finished(gateway, bytes, took_ms);
         let sent_ms = self.requests.remove(&id).map_or(0, |raw| raw.sent_ms);
-        self.peers.closed(gateway);
+        self.gateways.closed(gateway);
         if let Err(error) = self.accept(block, Origin::Gateway(gateway)) {
             return self.conclude(Err(error));
         }
-        self.win_raws(&cid, sent_ms, pool);
+        self.end_other_raw_requests(&cid, sent_ms, pool);
     }
 
-    /// A CAR or file that was of use ends the race with all others, unless it is the slow one.
-    fn win_streams(&mut self, winner: RequestId, pool: &mut GatewayPool) {
+    /// Ends all other streams once a CAR or file delivered a useful block, unless this is the slow
+    /// one.
+    fn end_other_streams(&mut self, winner: RequestId, pool: &mut GatewayPool) {
         let Some(sent_ms) = self
             .requests
             .get(&winner)
@@ -315,21 +323,21 @@ impl Fetcher {
             .requests
             .iter()
             .filter(|(id, other)| **id != winner && other.is_stream());
-        self.lose(others.map(|(id, _)| *id).collect(), sent_ms, pool);
+        self.end_losers(others.map(|(id, _)| *id).collect(), sent_ms, pool);
     }
 
-    /// A block that came ends the race of all that were asked for it.
-    fn win_raws(&mut self, cid: &Cid, sent_ms: u64, pool: &mut GatewayPool) {
+    /// Ends all other requests for a block once it was delivered.
+    fn end_other_raw_requests(&mut self, cid: &Cid, sent_ms: u64, pool: &mut GatewayPool) {
         let others = self
             .requests
             .iter()
             .filter(|(_, other)| other.raw_cid() == Some(cid));
-        self.lose(others.map(|(id, _)| *id).collect(), sent_ms, pool);
+        self.end_losers(others.map(|(id, _)| *id).collect(), sent_ms, pool);
     }
 
-    /// Gives requests up whose race is lost. A fault is only what was asked before the winner and did not answer, or was
-    /// too slow all the time.
-    fn lose(&mut self, losers: Vec<RequestId>, winner_sent_ms: u64, pool: &mut GatewayPool) {
+    /// Ends requests that lost a race. It is a fault only if the request was sent before the winner
+    /// and got no byte, or was too slow all the time.
+    fn end_losers(&mut self, losers: Vec<RequestId>, winner_sent_ms: u64, pool: &mut GatewayPool) {
         for id in losers {
             let Some(loser) = self.requests.get(&id) else {
                 continue;
@@ -349,7 +357,7 @@ impl Fetcher {
         }
     }
 
-    fn drop_raws(&mut self, cid: &Cid) {
+    fn cancel_raw_requests(&mut self, cid: &Cid) {
         let raws = self
             .requests
             .iter()
@@ -360,8 +368,8 @@ impl Fetcher {
             .for_each(|id| self.cancel(id));
     }
 
-    /// Gives all CARs and files up.
-    pub(super) fn drop_streams(&mut self) {
+    /// Cancels all CARs and files.
+    pub(super) fn cancel_streams(&mut self) {
         let streams = self.requests.iter().filter(|(_, other)| other.is_stream());
         streams
             .map(|(id, _)| *id)
@@ -370,11 +378,11 @@ impl Fetcher {
             .for_each(|id| self.cancel(id));
     }
 
-    /// Gives a request up without blame.
+    /// Cancels a request without a fault.
     fn cancel(&mut self, id: RequestId) {
         if let Some(request) = self.requests.remove(&id) {
-            self.arrivals.forget(id);
-            self.peers.closed(request.gateway);
+            self.arrivals.drop_request(id);
+            self.gateways.closed(request.gateway);
             if request.end.is_none() {
                 self.queue.push_back(Action::Cancel(id));
             }

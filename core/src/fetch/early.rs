@@ -1,21 +1,22 @@
-//! Blocks that came before anybody asked for them, and which ones came at all.
+//! Blocks that were received before they were wanted, and the set of all blocks received.
 
 use crate::block::Block;
 use crate::cid::Cid;
 use alloc::collections::{BTreeMap, BTreeSet};
 
-/// Most blocks that [`Seen`] remembers, some 4 MiB of memory; more are simply not known.
+/// Maximum number of blocks that [`SeenBlocks`] remembers, about 4 MiB of memory. Further blocks
+/// are not recorded.
 pub(super) const MAX_SEEN: usize = 1 << 18;
 
-/// Verified blocks that nothing wants yet, within a number of bytes.
+/// Verified blocks that are not wanted yet, up to a number of bytes.
 #[derive(Debug)]
-pub(super) struct Early {
+pub(super) struct EarlyBlocks {
     blocks: BTreeMap<Cid, (Block, usize)>,
     bytes: usize,
     limit: usize,
 }
 
-impl Early {
+impl EarlyBlocks {
     pub(super) fn new(limit: usize) -> Self {
         Self {
             blocks: BTreeMap::new(),
@@ -28,7 +29,7 @@ impl Early {
         self.bytes
     }
 
-    /// What a block costs: its bytes and its place in the map.
+    /// Returns the memory that a block takes: its bytes and its entry in the map.
     fn cost(block: &Block) -> usize {
         block
             .data()
@@ -36,7 +37,7 @@ impl Early {
             .saturating_add(size_of::<(Cid, Block, usize)>())
     }
 
-    /// Keeps a block of a gateway; false when there is no room.
+    /// Keeps a block from a gateway. Returns false if there is no room.
     pub(super) fn put(&mut self, block: Block, gateway: usize) -> bool {
         if self.blocks.contains_key(block.cid()) {
             return true;
@@ -50,28 +51,29 @@ impl Early {
         true
     }
 
-    /// Gives a block out, with the gateway that it came from.
+    /// Removes a block and returns it with the index of the gateway that sent it.
     pub(super) fn take(&mut self, cid: &Cid) -> Option<(Block, usize)> {
         let taken = self.blocks.remove(cid)?;
         self.bytes = self.bytes.saturating_sub(Self::cost(&taken.0));
         Some(taken)
     }
 
-    /// Forgets all.
+    /// Drops all blocks.
     pub(super) fn clear(&mut self) {
         self.blocks.clear();
         self.bytes = 0;
     }
 }
 
-/// Which blocks came, by eight bytes of their digests. A block that is wrongly thought to have come is only asked for once more.
+/// A set of blocks, by eight bytes of their digests. A false match only causes one more request for
+/// the block.
 #[derive(Debug, Default)]
-pub(super) struct Seen {
+pub(super) struct SeenBlocks {
     digests: BTreeSet<u64>,
     full: bool,
 }
 
-impl Seen {
+impl SeenBlocks {
     pub(super) fn insert(&mut self, cid: &Cid) {
         if self.digests.len() < MAX_SEEN {
             self.digests.insert(prefix(cid));
@@ -84,13 +86,13 @@ impl Seen {
         self.digests.contains(&prefix(cid))
     }
 
-    /// Whether everything is remembered.
+    /// Whether every inserted block is in the set.
     pub(super) fn is_complete(&self) -> bool {
         !self.full
     }
 }
 
-/// Eight bytes of a digest: what is cheap to compare, and different for nearly all.
+/// Returns eight bytes of a digest: cheap to compare, and distinct for nearly all CIDs.
 pub(super) fn prefix(cid: &Cid) -> u64 {
     let digest = cid.hash().digest().iter().take(8);
     digest.fold(0, |value, byte| value.rotate_left(8) ^ u64::from(*byte))

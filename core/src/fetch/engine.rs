@@ -1,83 +1,86 @@
-//! The engine's state, and its turn: hand out what is ready, take what is stored, then ask for what is missing.
+//! The state of a fetch and its main loop: return what is ready, use stored blocks, then request
+//! what is missing.
 
 use super::arrivals::Arrivals;
-use super::clock::Clock;
-use super::early::{Early, Seen};
-use super::peers::Peers;
-use super::plain::Plain;
-use super::request::{Body, Request, Requests};
+use super::clock::FetchClock;
+use super::early::{EarlyBlocks, SeenBlocks};
+use super::gateway_states::GatewayStates;
+use super::plain_file::PlainFile;
+use super::request::{Request, Requests, ResponseBody};
 use super::target::Target;
-use super::tree::TreePiece;
-use super::wanted::{Local, Wanted};
+use super::tree_walk::TreePiece;
+use super::wanted::{LocalState, Wanted};
 use super::{Action, Event, Fault, FetchError, GatewayPool, Options, RequestId, Summary};
 use crate::cid::{Cid, IpfsUrl, MAX_BLOCK};
 use alloc::collections::VecDeque;
 use alloc::vec::Vec;
 
-/// Most blocks in the window that is looked for ahead.
+/// Maximum number of blocks in the read-ahead window.
 const MAX_READ_AHEAD: usize = 256;
-/// Most lookups in the local store at the same time.
+/// Maximum number of parallel lookups in the local store.
 const MAX_LOADS: usize = 4;
 
-/// Fetches one file. See the [module](super).
+/// Fetches one file, tree or block. See the [module](super).
 #[derive(Debug)]
 pub struct Fetcher {
     pub(super) options: Options,
     pub(super) target: Target,
     pub(super) wanted: Wanted,
     pub(super) arrivals: Arrivals,
-    pub(super) early: Early,
-    /// Which blocks were used.
-    pub(super) got: Seen,
+    pub(super) early: EarlyBlocks,
+    /// Blocks that were used.
+    pub(super) used_blocks: SeenBlocks,
     pub(super) requests: Requests,
-    pub(super) peers: Peers,
-    pub(super) clock: Clock,
+    pub(super) gateways: GatewayStates,
+    pub(super) clock: FetchClock,
     pub(super) queue: VecDeque<Action>,
     pub(super) summary: Summary,
-    /// What is next and not handed out.
+    /// Pieces that were not returned to the driver yet, in order.
     ready: VecDeque<TreePiece>,
     ready_bytes: u64,
-    /// What is wanted may have changed.
+    /// Whether the set of wanted blocks may have changed.
     pub(super) dirty: bool,
-    size_told: bool,
-    /// Lookups in the local store under way.
+    size_reported: bool,
+    /// Number of lookups in the local store that have no result yet.
     pub(super) loading: usize,
-    /// Blocks in a row that the local store had while a CAR was coming.
-    pub(super) hit_run: u32,
-    /// The largest block so far, in bytes: what one more is thought to take.
+    /// Number of consecutive blocks that the local store had while a CAR was arriving.
+    pub(super) local_hits: u32,
+    /// Bytes of the largest block so far: the estimate for each further block.
     pub(super) largest: usize,
-    /// When a gateway that is put aside may be asked again, in the driver's time.
+    /// Time in the driver's clock at which a gateway's back-off ends, if the fetch waits for it.
     pub(super) retry_ms: Option<u64>,
-    /// What a gateway did wrong last, whatever it was asked for.
+    /// The last fault of any gateway, in any request.
     pub(super) last_fault: Option<Fault>,
     next_id: u64,
     outcome: Option<Result<(), FetchError>>,
 }
 
 impl Fetcher {
-    /// A fetch of the file at `url`. Nothing happens until it is polled.
+    /// Makes a fetch of the file at `url`. Nothing happens until it is polled.
     #[must_use]
     pub fn new(url: &IpfsUrl, options: Options) -> Self {
         let target = Target::new(url, &options);
         Self::with(target, options)
     }
 
-    /// A fetch of the directory at `url` with all that is below it, or of a file: each [`Action::Entry`] is followed by the content of that
-    /// file. A range in the options has no meaning here.
+    /// Makes a fetch of the directory at `url` with everything below it, or of a file. Each
+    /// [`Action::Entry`] of a file is followed by the content of that file. A range in the options
+    /// is ignored.
     #[must_use]
     pub fn tree(url: &IpfsUrl, options: Options) -> Self {
         let target = Target::tree(url, &options);
         Self::with(target, options)
     }
 
-    /// What is in the directory at `url` and below it: an [`Action::Entry`] for each entry, in no particular order, and no content.
+    /// Makes a fetch of the list of entries in the directory at `url` and below it: an
+    /// [`Action::Entry`] for each entry, in no particular order, and no content.
     #[must_use]
     pub fn outline(url: &IpfsUrl, options: Options) -> Self {
         let target = Target::outline(url, &options);
         Self::with(target, options)
     }
 
-    /// A fetch of one block, of any codec; its bytes are the content.
+    /// Makes a fetch of one block, of any codec. The block's bytes are the content.
     #[must_use]
     pub fn block(cid: Cid, options: Options) -> Self {
         let target = Target::block(cid, &options);
@@ -92,20 +95,20 @@ impl Fetcher {
             target,
             wanted: Wanted::default(),
             arrivals: Arrivals::default(),
-            early: Early::new(options.max_buffer >> 1),
-            got: Seen::default(),
+            early: EarlyBlocks::new(options.max_buffer >> 1),
+            used_blocks: SeenBlocks::default(),
             requests: Requests::default(),
-            peers: Peers::default(),
-            clock: Clock::default(),
+            gateways: GatewayStates::default(),
+            clock: FetchClock::default(),
             queue: VecDeque::new(),
             summary: Summary::default(),
             ready: VecDeque::new(),
             ready_bytes: 0,
             dirty: true,
             last_fault: None,
-            size_told: false,
+            size_reported: false,
             loading: 0,
-            hit_run: 0,
+            local_hits: 0,
             largest: 256 << 10,
             retry_ms: None,
             next_id: 0,
@@ -114,17 +117,19 @@ impl Fetcher {
         }
     }
 
-    /// What to do next, at `now_ms` of any clock that doesn't go back. Poll until it says [`Action::Wait`], then wait for an
-    /// answer or the time, tell it of the answer, and poll again. After the end the outcome is given again and again.
+    /// Returns what the driver should do next, at `now_ms` of any clock that doesn't run backwards.
+    /// Poll until it returns [`Action::Wait`]; then wait for a result or the given time, report the
+    /// result, and poll again. After the end, every further poll returns the outcome again.
     pub fn poll(&mut self, pool: &mut GatewayPool, now_ms: u64) -> Action {
         self.clock.tick(now_ms);
-        self.peers.extend_to(pool.len());
-        let action = self.turn(pool);
-        self.clock.returns(matches!(action, Action::Wait { .. }));
+        self.gateways.extend_to(pool.len());
+        let action = self.next_action(pool);
+        self.clock
+            .set_waiting(matches!(action, Action::Wait { .. }));
         action
     }
 
-    fn turn(&mut self, pool: &mut GatewayPool) -> Action {
+    fn next_action(&mut self, pool: &mut GatewayPool) -> Action {
         loop {
             if let Some(action) = self.queue.pop_front() {
                 return action;
@@ -146,7 +151,7 @@ impl Fetcher {
                     }
                 };
             }
-            if let Err(error) = self.step(pool) {
+            if let Err(error) = self.advance(pool) {
                 self.conclude(Err(error));
             }
             if self.queue.is_empty() && self.ready.is_empty() && self.outcome.is_none() {
@@ -156,26 +161,27 @@ impl Fetcher {
         }
     }
 
-    fn step(&mut self, pool: &mut GatewayPool) -> Result<(), FetchError> {
+    fn advance(&mut self, pool: &mut GatewayPool) -> Result<(), FetchError> {
         self.refresh()?;
         if self.target.is_done() {
             if self.ready.is_empty() {
-                self.credit_the_rest(pool);
+                self.credit_open_requests(pool);
                 self.conclude(Ok(()));
             }
             return Ok(());
         }
         self.load();
         if self.has_content() {
-            // It goes out first: until then the buffers look fuller than they are.
+            // The driver must take the content first: until then the buffers look fuller than they
+            // are.
             return Ok(());
         }
-        self.cut_stuck(pool)?;
+        self.cut_waiting(pool)?;
         self.check_timers(pool);
         self.plan(pool)
     }
 
-    /// Ends the fetch.
+    /// Ends the fetch with this outcome.
     pub(super) fn conclude(&mut self, outcome: Result<(), FetchError>) {
         if self.outcome.is_some() {
             return;
@@ -191,9 +197,9 @@ impl Fetcher {
         self.outcome.is_some()
     }
 
-    /// Requests that are still open at a good end did well, as far as they went.
-    fn credit_the_rest(&mut self, pool: &mut GatewayPool) {
-        let at_ms = self.clock.felt_ms();
+    /// Counts requests that are still open at a successful end as clean, as far as they got.
+    fn credit_open_requests(&mut self, pool: &mut GatewayPool) {
+        let at_ms = self.clock.counted_ms();
         for request in self.requests.values().filter(|request| request.used > 0) {
             pool.finished(request.gateway, request.bytes, request.transfer_ms(at_ms));
         }
@@ -201,11 +207,11 @@ impl Fetcher {
 
     fn summary(&self) -> Summary {
         let mut summary = self.summary.clone();
-        summary.gateways = self.peers.uses();
+        summary.gateways = self.gateways.uses();
         summary
     }
 
-    /// Finds out what is wanted now, and takes what came early for it.
+    /// Updates the set of wanted blocks, and uses early blocks that are wanted now.
     pub(super) fn refresh(&mut self) -> Result<(), FetchError> {
         while self.dirty {
             self.dirty = false;
@@ -213,9 +219,9 @@ impl Fetcher {
                 self.queue.push_back(Action::Event(Event::Resolved { cid }));
             }
             let start = if self.options.local {
-                Local::Unasked
+                LocalState::NotLookedUp
             } else {
-                Local::Missing
+                LocalState::Missing
             };
             self.wanted
                 .sync(self.target.wants(self.options.read_ahead)?, start);
@@ -223,7 +229,7 @@ impl Fetcher {
                 self.ready_bytes = self.ready_bytes.saturating_add(piece.held());
                 self.ready.push_back(piece);
             }
-            self.tell_size();
+            self.report_size();
             let early = &mut self.early;
             let found = self.wanted.order().iter().filter_map(|cid| early.take(cid));
             for (block, gateway) in found.collect::<Vec<_>>() {
@@ -233,17 +239,17 @@ impl Fetcher {
         Ok(())
     }
 
-    fn tell_size(&mut self) {
-        if let (false, Some(bytes)) = (self.size_told, self.target.size()) {
-            self.size_told = true;
+    fn report_size(&mut self) {
+        if let (false, Some(bytes)) = (self.size_reported, self.target.size()) {
+            self.size_reported = true;
             self.queue.push_back(Action::Event(Event::Size { bytes }));
         }
     }
 
-    /// Looks in the local store for what is wanted next.
+    /// Looks for the next wanted blocks in the local store.
     fn load(&mut self) {
         let mut asked = Vec::new();
-        for cid in self.wanted.are(Local::Unasked) {
+        for cid in self.wanted.in_state(LocalState::NotLookedUp) {
             let more = self.loading.saturating_add(asked.len());
             let first = self.wanted.first() == Some(cid);
             if more >= MAX_LOADS || !(first || self.has_room(more.saturating_add(1))) {
@@ -252,36 +258,36 @@ impl Fetcher {
             asked.push(*cid);
         }
         for cid in asked {
-            self.wanted.set_local(&cid, Local::Asked);
+            self.wanted.set_local(&cid, LocalState::LookingUp);
             self.loading = self.loading.saturating_add(1);
             self.queue.push_back(Action::Load(cid));
         }
     }
 
-    /// Bytes of verified blocks that are held.
+    /// Bytes of blocks that the engine holds.
     pub(super) fn held(&self) -> usize {
         let bytes = self.ready_bytes.saturating_add(self.target.buffered());
         let plains = self.requests.values().filter_map(Request::plain);
         usize::try_from(bytes)
             .unwrap_or(usize::MAX)
-            .saturating_add(plains.map(Plain::held).sum())
+            .saturating_add(plains.map(PlainFile::held).sum())
             .saturating_add(self.early.bytes())
             .saturating_add(self.arrivals.bytes())
     }
 
-    /// Whether so many more blocks may be asked for.
+    /// Whether the buffer has room for so many more blocks.
     pub(super) fn has_room(&self, blocks: usize) -> bool {
         self.held()
             .saturating_add(blocks.saturating_mul(self.largest))
             <= self.options.max_buffer
     }
 
-    /// Whether content waits to be handed out.
+    /// Whether content is ready for the driver.
     pub(super) fn has_content(&self) -> bool {
         !self.ready.is_empty()
     }
 
-    /// How many requests were made so far.
+    /// Number of requests that were made so far.
     #[must_use]
     pub fn requests_made(&self) -> u64 {
         self.next_id
@@ -293,22 +299,24 @@ impl Fetcher {
         id
     }
 
-    /// Whether to go on reading this answer: false while enough was read ahead, and for requests that are over. A driver that
-    /// heeds it never makes the engine drop a block.
+    /// Whether the driver should keep reading this answer. Returns false if the read-ahead buffer
+    /// is full, and for requests that have ended. A driver that obeys it never makes the engine
+    /// drop a block.
     #[must_use]
     pub fn wants_data(&self, id: RequestId) -> bool {
         let Some(request) = self.requests.get(&id).filter(|open| open.end.is_none()) else {
             return false;
         };
-        // What a file's stream brings beyond what is known of the DAG could not be cut.
-        if request.plain().is_some_and(Plain::is_stuck) {
+        // Bytes of a file beyond the known part of the DAG can't be cut into blocks yet.
+        if request.plain().is_some_and(PlainFile::waits_for_node) {
             return false;
         }
         !request.is_stream() || self.held().saturating_add(MAX_BLOCK) <= self.options.max_buffer
     }
 
-    /// How many bytes of this answer are best gathered before they are handed on, if they come quickly: about `most`, up to where a block
-    /// ends. Then no block has to be put together of two pieces.
+    /// How many bytes of this answer the driver should collect before it passes them on, if they
+    /// arrive quickly: about `most`, up to the end of a block. Then no block has to be joined from
+    /// two pieces.
     #[must_use]
     pub fn best_read(&self, id: RequestId, most: usize) -> usize {
         let plain = self.requests.get(&id).and_then(Request::plain);
@@ -317,18 +325,19 @@ impl Fetcher {
             .unwrap_or(most)
     }
 
-    /// Whether this block has come and waits for its hash, or a stream under way may still bring it.
-    pub(super) fn is_coming(&self, cid: &Cid) -> bool {
-        if self.arrivals.brings(cid) {
+    /// Whether this block was received and waits for its hash, or an open stream may still deliver
+    /// it.
+    pub(super) fn may_arrive(&self, cid: &Cid) -> bool {
+        if self.arrivals.contains(cid) {
             return true;
         }
         self.requests.iter().any(|(id, request)| {
             let ahead = match &request.body {
-                Body::Car(car) => !car.has_passed(cid),
-                Body::Plain(plain) => self.is_coming_plain(plain, cid),
-                Body::Raw(_) => false,
+                ResponseBody::Car(car) => !car.has_passed(cid),
+                ResponseBody::PlainFile(plain) => self.may_arrive_in_file(plain, cid),
+                ResponseBody::Raw(_) => false,
             };
-            ahead && (self.arrivals.has(*id) || self.wants_data(*id))
+            ahead && (self.arrivals.has_request(*id) || self.wants_data(*id))
         })
     }
 }

@@ -1,4 +1,4 @@
-//! What gateways do wrong, and how a fetch fails.
+//! Faults of gateways, and errors of a fetch.
 
 use crate::cid::{self, Cid, CidError};
 use crate::unixfs::UnixFsError;
@@ -8,65 +8,68 @@ use alloc::boxed::Box;
 #[non_exhaustive]
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum Fault {
-    /// It doesn't have the block or path (404, 410).
+    /// The gateway doesn't have the block or path (status 404 or 410).
     #[error("does not have it (status {0})")]
     NotFound(u16),
-    /// It doesn't answer with a CAR (400, 405, 406, 415, 501); its raw blocks may still do.
+    /// The gateway doesn't send CARs (status 400, 405, 406, 415 or 501). It may still send blocks.
     #[error("refuses CAR requests (status {0})")]
     CarRefused(u16),
-    /// It doesn't answer with the file, or not with the range of it that was asked for; its blocks may still do.
+    /// The gateway doesn't send the file, or the requested range of it. It may still send blocks.
     #[error("refuses files (status {0})")]
     FileRefused(u16),
-    /// Any other status that isn't 200.
+    /// The gateway answered any other status except 200.
     #[error("answered status {0}")]
     Status(u16),
-    /// A block whose hash is not what its CID says.
+    /// The gateway sent a block whose hash doesn't match its CID.
     #[error("sent wrong bytes for {}", cid::text(.0))]
     WrongHash(Cid),
-    /// The answer ended before all that was asked for had come.
+    /// The answer ended before everything that was requested.
     #[error("ended its answer too early")]
     Truncated,
-    /// The answer to a CAR request is something else, by its content type or its bytes (an HTML page, for example).
-    #[error("answered something that is not a CAR")]
+    /// The answer to a CAR request is not a CAR, by its content type or its bytes (an HTML page,
+    /// for example).
+    #[error("sent something that is not a CAR")]
     NotCar,
     /// The answer to a block request is a page of text.
-    #[error("answered something that is not a block")]
+    #[error("sent something that is not a block")]
     NotBlock,
-    /// The answer is larger than what was asked for can be.
-    #[error("sent more than was asked for")]
+    /// The answer is longer than any correct answer.
+    #[error("sent more than was requested")]
     TooLarge,
-    /// Too many blocks that belong to nothing that was asked for, or that came far too early.
-    #[error("sent blocks that nobody asked for")]
+    /// The gateway sent too many blocks that were not requested, or that are needed far later.
+    #[error("sent blocks that were not requested")]
     Unasked,
-    /// No byte for a long time.
+    /// The gateway sent no byte for a long time.
     #[error("stalled")]
     Stalled,
-    /// Bytes, but fewer than the least rate while another gateway did better, or no whole block for very long.
+    /// The gateway was below the minimum rate while another one was faster, or sent no whole block
+    /// for a very long time.
     #[error("is too slow")]
     TooSlow,
-    /// Not a byte yet when another gateway, asked later, had already delivered.
-    #[error("had not answered when another had delivered")]
+    /// The gateway had sent no byte when another gateway, asked later, had already delivered.
+    #[error("did not answer before another gateway delivered")]
     Outrun,
-    /// No connection.
-    #[error("cannot be connected to")]
+    /// The connection could not be made.
+    #[error("can't be reached")]
     Connect,
-    /// The driver's own time limit.
+    /// The driver's time limit passed.
     #[error("timed out")]
     Timeout,
     /// The connection broke.
-    #[error("broke the connection")]
+    #[error("closed the connection during its answer")]
     Io,
 }
 
-/// How long a fault puts a gateway aside.
+/// How long a fault keeps a gateway from being asked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Severity {
-    /// Not at all: it only ranks lower.
+    /// Not at all: the gateway only ranks lower.
     Mild,
-    /// As any network may fail.
+    /// A usual back-off: networks fail.
     Transient,
-    /// It sent what it must not send: longest, and not asked again in this fetch.
-    Lie,
+    /// The gateway sent wrong data: the longest back-off, and no more requests in this fetch if
+    /// there is another gateway.
+    WrongData,
 }
 
 impl Fault {
@@ -74,7 +77,7 @@ impl Fault {
         match self {
             Fault::NotFound(_) | Fault::CarRefused(_) | Fault::FileRefused(_) => Severity::Mild,
             Fault::WrongHash(_) | Fault::NotCar | Fault::NotBlock | Fault::TooLarge => {
-                Severity::Lie
+                Severity::WrongData
             }
             Fault::Status(_)
             | Fault::Truncated
@@ -89,12 +92,12 @@ impl Fault {
     }
 }
 
-/// Why the driver could not finish a request.
+/// Why the driver could not complete a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Failure {
-    /// No connection (name, route, refused, TLS).
+    /// The connection could not be made (name, route, refused, TLS).
     Connect,
-    /// The driver's own time limit.
+    /// The driver's time limit passed.
     Timeout,
     /// The connection broke.
     Io,
@@ -110,40 +113,51 @@ impl From<Failure> for Fault {
     }
 }
 
-/// Why a fetch ended without its content.
+/// Why a fetch failed.
 #[non_exhaustive]
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum FetchError {
-    /// The pool is empty and the local store doesn't have the block.
-    #[error("{} is not stored here and there is no gateway to ask", cid::text(cid))]
+    /// The local store doesn't have the block, and there are no gateways.
+    #[error(
+        "{} is not stored locally, and there is no gateway to ask",
+        cid::text(cid)
+    )]
     NoGateways {
-        /// The block.
+        /// The missing block.
         cid: Cid,
     },
-    /// Every gateway says that it doesn't have the block.
+    /// Every gateway reported that it doesn't have the block.
     #[error("no gateway has {}", cid::text(cid))]
     NotFound {
-        /// The block.
+        /// The missing block.
         cid: Cid,
     },
-    /// Every gateway failed, or is put aside for longer than [`Options::patience_ms`](super::Options::patience_ms).
-    #[error("no gateway could give {}", cid::text(cid))]
+    /// Every gateway failed, or has a back-off longer than
+    /// [`Options::patience_ms`](super::Options::patience_ms).
+    #[error("no gateway could deliver {}", cid::text(cid))]
     Unavailable {
-        /// The block.
+        /// The missing block.
         cid: Cid,
-        /// What the last one that was asked for it did, or for more than it; nothing where all were put aside before.
+        /// The last fault of a gateway in a request for this block or for more than it. `None` if
+        /// no gateway could be asked.
         last: Option<Box<Fault>>,
     },
-    /// [`Options::max_requests`](super::Options::max_requests) were made, and this block is still missing.
-    #[error("no request is left for {}", cid::text(cid))]
+    /// The fetch made [`Options::max_requests`](super::Options::max_requests) requests, and this
+    /// block is still missing.
+    #[error(
+        "the limit of requests was reached before {} was fetched",
+        cid::text(cid)
+    )]
     NoRequestsLeft {
-        /// The block.
+        /// The missing block.
         cid: Cid,
     },
-    /// Verified blocks that make no file: malformed, over the budget, a directory, or a path that leads nowhere.
+    /// The verified blocks are not the file that was requested: malformed, over the budget, a
+    /// directory, or a path that doesn't exist.
     #[error(transparent)]
     Walk(#[from] UnixFsError),
-    /// A CID whose hash can't be checked, in the URL or in a verified block.
+    /// A CID in the URL or in a verified block has a hash that can't be checked.
+    ///
     #[error(transparent)]
     Cid(#[from] CidError),
 }

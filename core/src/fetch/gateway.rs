@@ -1,11 +1,13 @@
-//! A gateway's address and the URLs to ask it by.
+//! The address of a gateway, and the URLs of requests to it.
 //!
 //! ```text
-//! url   = base "/ipfs/" cid *( "/" segment ) "?format=car&dag-scope=entity" [ "&entity-bytes=" from ":" ( to | "*" ) ]
+//! url   = base "/ipfs/" cid *( "/" segment ) "?format=car&dag-scope=" ( "entity" | "all" )
+//!              [ "&entity-bytes=" from ":" ( to | "*" ) ]
 //!       | base "/ipfs/" cid "?format=raw"
 //!       | base "/ipfs/" cid
 //! ```
-//! `dag-scope=entity` always comes with `entity-bytes`: Kubo 0.43 ignores the range otherwise and sends the whole file.
+//! `entity-bytes` is never sent without `dag-scope`: Kubo 0.43 then ignores the range and sends the
+//! whole file.
 
 use super::ByteRange;
 use crate::cid::{self, Cid, percent_encode};
@@ -13,45 +15,45 @@ use alloc::format;
 use alloc::string::String;
 use core::fmt::Write;
 
-/// `Accept` of CAR requests.
+/// `Accept` header of CAR requests.
 pub const ACCEPT_CAR: &str = "application/vnd.ipld.car;version=1;order=dfs;dups=n";
-/// `Accept` of block requests.
+/// `Accept` header of block requests.
 pub const ACCEPT_RAW: &str = "application/vnd.ipld.raw";
-/// `Accept` of requests for files.
+/// `Accept` header of file requests.
 pub const ACCEPT_FILE: &str = "*/*";
-/// Bytes of a gateway's address.
+/// Maximum length of a gateway's address, in bytes.
 pub const MAX_GATEWAY_URL: usize = 2048;
 
 /// A trustless gateway: `http(s)://host[:port][/prefix]`.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Gateway {
-    /// The address; a slash at its end is ignored.
+    /// The address. A slash at its end is ignored.
     pub url: String,
 }
 
-/// The text is no gateway address.
+/// Why a text is not a gateway address.
 #[non_exhaustive]
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum GatewayUrlError {
-    /// Neither `http://` nor `https://`.
-    #[error("expected http:// or https://")]
+    /// It starts with neither `http://` nor `https://`.
+    #[error("a gateway address starts with http:// or https://")]
     Scheme,
-    /// Nothing after the scheme.
-    #[error("expected a host after the scheme")]
+    /// No host follows the scheme.
+    #[error("a gateway address needs a host after http:// or https://")]
     Host,
     /// A space, a control or non-ASCII character, a user name, a query or a fragment, at this byte.
-    #[error("byte {0}: expected host, port and perhaps a path only")]
+    #[error("byte {0} of the gateway address is invalid: expected only a host, a port and a path")]
     Character(usize),
-    /// More than [`MAX_GATEWAY_URL`] bytes.
-    #[error("expected at most {MAX_GATEWAY_URL} bytes")]
+    /// It has more than [`MAX_GATEWAY_URL`] bytes.
+    #[error("a gateway address has at most {MAX_GATEWAY_URL} bytes")]
     TooLong,
 }
 
 impl Gateway {
-    /// Checks an address that somebody typed.
+    /// Parses a gateway address.
     ///
     /// # Errors
-    /// See [`GatewayUrlError`].
+    /// [`GatewayUrlError`] says what is wrong with the text.
     pub fn parse(text: &str) -> Result<Self, GatewayUrlError> {
         if text.len() > MAX_GATEWAY_URL {
             return Err(GatewayUrlError::TooLong);
@@ -75,7 +77,8 @@ impl Gateway {
     }
 }
 
-/// The URL that asks `base` for a CAR of the file at `cid` and `path`, from `range.from` on; or of `all` that is below.
+/// Returns the URL that requests a CAR from `base`: of the file at `cid` and `path`, or of `all`
+/// blocks below it.
 pub(super) fn car_url(
     base: &str,
     cid: &Cid,
@@ -100,12 +103,12 @@ pub(super) fn car_url(
     url
 }
 
-/// The URL that asks `base` for a file.
+/// Returns the URL that requests a file from `base`.
 pub(super) fn file_url(base: &str, cid: &Cid) -> String {
     format!("{}/ipfs/{}", base.trim_end_matches('/'), cid::text(cid))
 }
 
-/// The URL that asks `base` for one block.
+/// Returns the URL that requests one block from `base`.
 pub(super) fn raw_url(base: &str, cid: &Cid) -> String {
     format!(
         "{}/ipfs/{}?format=raw",

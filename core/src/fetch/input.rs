@@ -1,29 +1,30 @@
-//! What a driver tells of a request, as one value that can wait in a queue.
+//! A driver's report about a request, as one value that can wait in a queue.
 
 use super::{Failure, Fetcher, GatewayPool, RequestId};
 use alloc::string::String;
 use bytes::Bytes;
 
-/// What happened to a request; in this order, and nothing after [`Input::is_last`].
+/// What happened to a request. Reports come in the order of the variants; none follows
+/// [`Input::is_last`].
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Input {
     /// The head of the response.
     Response {
-        /// Of HTTP.
+        /// The HTTP status.
         status: u16,
-        /// The header of that name, where it is text.
+        /// The `Content-Type` header, if it is text.
         content_type: Option<String>,
     },
     /// The next piece of the body.
     Data(Bytes),
-    /// The body is complete, as far as HTTP knows.
+    /// The body is complete, according to HTTP.
     End,
-    /// Nothing more comes.
+    /// The request failed.
     Failed(Failure),
 }
 
 impl Input {
-    /// Whether the request is over with it.
+    /// Whether no other report follows for this request.
     #[must_use]
     pub fn is_last(&self) -> bool {
         matches!(self, Self::End | Self::Failed(_))
@@ -31,7 +32,8 @@ impl Input {
 }
 
 impl Fetcher {
-    /// Tells what happened to a request: [`Fetcher::response`], [`Fetcher::data`], [`Fetcher::end`] or [`Fetcher::failed`].
+    /// Reports what happened to a request, as [`Fetcher::response`], [`Fetcher::data`],
+    /// [`Fetcher::end`] or [`Fetcher::failed`] do.
     pub fn input(&mut self, id: RequestId, input: Input, pool: &mut GatewayPool, now_ms: u64) {
         match input {
             Input::Response {

@@ -1,6 +1,8 @@
-//! The fetch engine: from an `ipfs:` URL and a pool of gateways to the verified bytes of a file. Without I/O.
+//! The fetch engine: it fetches a file or a directory from a pool of gateways, given an `ipfs:`
+//! URL, and verifies every block. It does no I/O.
 //!
-//! A [`Fetcher`] says what it wants as [`Action`]s and is told what came of them; time is told too. A driver is a loop:
+//! A [`Fetcher`] returns [`Action`]s for its driver to carry out. The driver calls the engine back
+//! with the results and with the time. It is a loop:
 //!
 //! ```text
 //!         ┌──────────────── poll(pool, now) ◄───────────────┐
@@ -10,31 +12,43 @@
 //!   Cancel(id) ──► drop the request                         │
 //!   Hash(bytes) ──► SHA-256 elsewhere ──► hashed(digest)    │
 //!   Content(bytes) ──► to the consumer, in order            │
-//!   Entry(path) ──► of a tree: whose bytes come now         │
-//!   Store(block) ──► keep it                                │
-//!   Wait{until} ──► sleep until an answer or the time ──────┘
+//!   Entry(path) ──► start of an entry of a tree             │
+//!   Store(block) ──► put it into the local store            │
+//!   Wait{until} ──► sleep until a result or this time ──────┘
 //!   Done | Failed
 //! ```
 //!
-//! How it goes about it:
+//! How the engine fetches:
 //!
-//! - What is wanted next is looked for in the local store first. Much missing: **one CAR** from the best gateway, from the first
-//!   missing byte on. Little missing, or left out of a CAR: block requests side by side, spread over the gateways.
-//! - **A directory with all below it** ([`Fetcher::tree`]) is one CAR as well: a request for each of a thousand small files would take a round trip each.
-//! - What is in a directory, without contents ([`Fetcher::outline`]), is block requests alone: no CAR has only that.
-//! - A near gateway is asked for **the plain file** instead, once the CAR has told where its leaves lie: it is cut there and each piece
-//!   verified as the block that it must be. That comes three times as fast out of Kubo ([`Options::near_ms`]).
-//! - Every block is hashed before it is used, by the engine or by its driver ([`Options::hash_outside`]). One that came before it was wanted waits, within a number of bytes.
-//! - No byte after `race_after_ms`: the next gateway is asked as well, the first to bring a block wins. Silence for `stall_ms`, or a drip: the
-//!   next one is asked. Wrong bytes, HTML, a short answer: the gateway is named ([`Event::GatewayFault`]), put aside with a
-//!   back-off that doubles ([`GatewayPool`]), and another is asked. One that lied is asked again only if there is no other.
-//! - It ends: each gateway is asked for a block at most twice, a request that brings no block is given up after
-//!   `request_timeout_ms`, and nobody is waited for longer than `patience_ms`.
-//! - It holds at most about [`Options::max_buffer`] bytes of blocks. A slow consumer slows the gateways: the driver reads no more of an
-//!   answer while [`Fetcher::wants_data`] says so, and that time doesn't count against them.
+//! - It looks for the next blocks in the local store first. If many are missing, it requests **one
+//!   CAR** from the best gateway, from the first missing byte on. If only a few are missing, or a
+//!   CAR left some out, it sends block requests in parallel, spread over the gateways.
+//! - **A directory with everything below it** ([`Fetcher::tree`]) is one CAR as well. A request for
+//!   each of a thousand small files would take a round trip each.
+//! - The entries of a directory without contents ([`Fetcher::outline`]) take block requests only,
+//!   because no CAR contains just the directories.
+//! - Once a CAR has shown where the leaves of a file are, the engine requests **the plain file**
+//!   from a near gateway instead. It cuts the file into its leaves and verifies each one as a
+//!   block. Kubo sends files three times as fast as CARs ([`Options::near_ms`]).
+//! - Every block is hashed before it is used, by the engine or by its driver
+//!   ([`Options::hash_outside`]). A block that arrives before it is wanted is kept, up to a number
+//!   of bytes.
+//! - If no byte arrives within `race_after_ms`, a second gateway is asked as well, and the first to
+//!   deliver a block wins. If a gateway sends nothing for `stall_ms`, or too slowly, the next one
+//!   is asked.
+//! - If a gateway sends wrong bytes, HTML or a short answer, the engine reports it
+//!   ([`Event::GatewayFault`]) and asks another. The gateway gets a back-off that doubles each time
+//!   ([`GatewayPool`]). A gateway that sent wrong data is asked again only if there is no other.
+//! - Every fetch ends: each gateway is asked for a block at most twice, a request that delivers no
+//!   block is cancelled after `request_timeout_ms`, and no back-off longer than `patience_ms` is
+//!   waited for.
+//! - The engine holds at most about [`Options::max_buffer`] bytes of blocks. A slow consumer slows
+//!   the gateways down: the driver stops reading an answer while [`Fetcher::wants_data`] is false.
+//!   That time doesn't count against the gateways.
 //!
-//! Restrictions: sha2-256 and identity CIDs, UnixFS files and directories; symlinks in paths are not followed. Blocks above 4 KiB that stand in a tree
-//! more than once are asked for more than once where there is no local store.
+//! Restrictions: CIDs with sha2-256, sha2-512 or identity hashes, UnixFS files and directories.
+//! Symlinks in paths are not followed. Without a local store, a block above 4 KiB that occurs more
+//! than once in a tree is fetched more than once.
 //!
 //! ```
 //! use interplanar_core::block::Block;
@@ -74,23 +88,23 @@ mod clock;
 mod early;
 mod engine;
 mod fault;
-mod few;
 mod gateway;
+mod gateway_states;
 mod input;
 mod line;
 mod options;
 mod outline;
-mod peers;
-mod plain;
+mod plain_file;
 mod plan;
 mod pool;
 mod request;
 pub mod small;
+mod small_map;
 mod target;
 #[cfg(test)]
 mod tests;
 mod timers;
-mod tree;
+mod tree_walk;
 mod wanted;
 
 pub use action::{Action, Event, GatewayUse, HashTicket, Origin, RequestId, RequestKind, Summary};
@@ -102,4 +116,4 @@ pub use line::{Line, RATES, ROUND_TRIPS_MS};
 pub use options::{ByteRange, Options};
 pub use outline::MAX_OUTLINE;
 pub use pool::{GatewayPool, Policy, Report};
-pub use tree::{MAX_TREE_PATH, TreeEntry, TreeKind, TreePiece};
+pub use tree_walk::{MAX_TREE_PATH, TreeEntry, TreeKind, TreePiece};

@@ -1,19 +1,19 @@
-//! What to fetch of a file, and the patience to have.
+//! What to fetch of a file, and the limits of a fetch.
 
 use crate::cid::MAX_BLOCK;
 use crate::unixfs::Budget;
 use core::fmt;
 
-/// Bytes of a file, as `entity-bytes=from:to` has them: the last one counts.
+/// A range of bytes in a file. Both ends are inclusive, as in `entity-bytes=from:to`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ByteRange {
     /// The first byte.
     pub from: u64,
-    /// The last byte; `None` for the end of the file.
+    /// The last byte; `None` means the end of the file.
     pub to: Option<u64>,
 }
 
-/// As the `Range` header has it, less its unit: `from-to` or `from-`.
+/// Writes the range as in the `Range` header, without its unit: `from-to` or `from-`.
 impl fmt::Display for ByteRange {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.to {
@@ -23,38 +23,41 @@ impl fmt::Display for ByteRange {
     }
 }
 
-/// How to fetch. [`Options::default`] suits a proxy on a fast line.
+/// Options of a fetch. The defaults suit a proxy on a fast connection.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Options {
-    /// Only these bytes of the file.
+    /// Range of the file to fetch; `None` means the whole file.
     pub range: Option<ByteRange>,
-    /// How many blocks, how deep and how many bytes of content at most.
+    /// Limits on blocks, depth and bytes of content.
     pub budget: Budget,
-    /// Whether there is a local store: else nothing is asked with [`Action::Load`](super::Action::Load).
+    /// Whether there is a local store. Without one, the engine returns no
+    /// [`Action::Load`](super::Action::Load).
     pub local: bool,
-    /// Blocks looked for ahead of the next one that is needed.
+    /// Number of blocks in the read-ahead window.
     pub read_ahead: usize,
-    /// Bytes of verified blocks that may wait for the ones before them.
+    /// Maximum number of bytes in buffered blocks.
     pub max_buffer: usize,
-    /// Block requests at the same time.
+    /// Maximum number of parallel block requests.
     pub in_flight: usize,
-    /// A gateway that sends its first byte within so many milliseconds (and within one for each MiB that is left) is asked for the plain
-    /// file in place of a CAR; 0: never.
+    /// A gateway with at most this latency in milliseconds, and at most one millisecond for each
+    /// MiB left, is asked for the plain file in place of a CAR. 0 disables this.
     pub near_ms: u64,
-    /// Blocks of at least so many bytes are hashed by the driver ([`Action::Hash`](super::Action::Hash)), shorter ones by the engine;
-    /// `usize::MAX`: all by the engine.
+    /// Blocks of at least so many bytes are hashed by the driver
+    /// ([`Action::Hash`](super::Action::Hash)), shorter ones by the engine. `usize::MAX` means that
+    /// the engine hashes all of them.
     pub hash_outside: usize,
-    /// Requests in all; where the platform counts them. With few left a CAR is preferred.
+    /// Maximum number of requests, for platforms that limit it. With few requests left, a CAR is
+    /// preferred.
     pub max_requests: u64,
-    /// A second gateway is asked when the first has not sent a block after so many milliseconds.
+    /// Milliseconds without a byte after which a second gateway is asked as well.
     pub race_after_ms: u64,
-    /// So many milliseconds without a byte, or below `min_rate`, and another gateway is asked as well.
+    /// Milliseconds without a byte, or below `min_rate`, after which another gateway is asked.
     pub stall_ms: u64,
-    /// A request that brings no block for so many milliseconds is given up.
+    /// Milliseconds without a new block after which a request is cancelled.
     pub request_timeout_ms: u64,
-    /// Bytes per second below which a gateway counts as stalled while there are others.
+    /// Minimum rate in bytes per second. A slower gateway counts as stalled if there are others.
     pub min_rate: u64,
-    /// How long to wait for a gateway that is put aside when there is no other, in milliseconds.
+    /// Longest back-off that the fetch waits for if there is no other gateway, in milliseconds.
     pub patience_ms: u64,
 }
 

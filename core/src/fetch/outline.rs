@@ -1,15 +1,17 @@
-//! What is in a directory and below it, without the content of files: entries as their blocks come, in no particular order.
+//! The entries of a directory and everything below it, without the contents of files. Entries are
+//! returned as their blocks arrive, in no particular order.
 //!
 //! ```text
-//! root ─► Entry "" Directory ─► "a" a raw leaf: File, of the size that the directory says   no block is fetched for it
-//!                            ─► "b" a node: its block ─► File, Directory or Symlink
+//! root ─► Entry "" Directory ─► "a" is a raw leaf: File, size from the directory, no block fetched
+//!                            ─► "b" is a node: fetch its block ─► File, Directory or Symlink
 //! ```
-//! Only blocks of directories are fetched, those of links and the first one of each file that is more than one block. The sizes of raw leaves are their
-//! directory's word, as all else here is the word of whoever made the CID; that these are the entries which the CID stands for is verified.
+//! The engine fetches only the blocks of directories and symlinks, and the root block of each file
+//! with more than one block. The size of a raw leaf is what its directory claims. The engine
+//! verifies that the CID has these entries, but the maker of the CID chose what they claim.
 
 use super::FetchError;
-use super::target::Walk;
-use super::tree::{MAX_TREE_PATH, TreeEntry, TreeKind, TreePiece, check};
+use super::target::TreeWalk;
+use super::tree_walk::{MAX_TREE_PATH, TreeEntry, TreeKind, TreePiece, check};
 use crate::block::Block;
 use crate::cid::{self, Cid, RAW};
 use crate::unixfs::{Budget, Content, Entries, UnixFsError};
@@ -17,61 +19,62 @@ use alloc::collections::{BTreeMap, VecDeque};
 use alloc::vec::Vec;
 use bytes::Bytes;
 
-/// Bytes of the paths of all entries, whatever the budget says: what such a list takes in memory.
+/// Maximum total length of all paths in bytes, whatever the budget allows. It bounds the memory for
+/// the list.
 pub const MAX_OUTLINE: u64 = 256 << 20;
 
-/// Where a block belongs.
+/// What a block is used for.
 #[derive(Debug, Clone)]
-enum Place {
-    /// It is what stands at this path.
+enum BlockUse {
+    /// The root block of the entry at this path.
     Node(Bytes),
-    /// It is a shard of the directory of this number.
+    /// A shard of the directory with this number.
     Shard(u64),
 }
 
 #[derive(Debug)]
-pub(super) struct Outline {
-    /// Blocks that are wanted, and all places of each: trees have many equal folders.
-    places: BTreeMap<Cid, Vec<Place>>,
-    /// The same in the order in which they were found.
+pub(super) struct OutlineWalker {
+    /// Wanted blocks with all their uses: trees contain many equal directories.
+    uses: BTreeMap<Cid, Vec<BlockUse>>,
+    /// The wanted blocks in the order in which they were found.
     order: VecDeque<Cid>,
-    /// Sharded directories of which shards are missing.
-    open: BTreeMap<u64, (Bytes, Entries)>,
-    opened: u64,
+    /// Sharded directories with missing shards, by number.
+    partial: BTreeMap<u64, (Bytes, Entries)>,
+    next_number: u64,
     budget: Budget,
     out: VecDeque<TreePiece>,
     out_bytes: u64,
 }
 
-impl Outline {
+impl OutlineWalker {
     pub(super) fn new(root: Cid, mut budget: Budget) -> Self {
         budget.output = budget.output.min(MAX_OUTLINE);
         Self {
-            places: BTreeMap::from([(root, Vec::from([Place::Node(Bytes::new())]))]),
+            uses: BTreeMap::from([(root, Vec::from([BlockUse::Node(Bytes::new())]))]),
             order: VecDeque::from([root]),
-            open: BTreeMap::new(),
-            opened: 0,
+            partial: BTreeMap::new(),
+            next_number: 0,
             budget,
             out: VecDeque::new(),
             out_bytes: 0,
         }
     }
 
-    fn want(&mut self, cid: Cid, place: Place) {
-        let places = self.places.entry(cid).or_default();
-        if places.is_empty() {
+    fn want(&mut self, cid: Cid, block_use: BlockUse) {
+        let uses = self.uses.entry(cid).or_default();
+        if uses.is_empty() {
             self.order.push_back(cid);
         }
-        places.push(place);
+        uses.push(block_use);
     }
 
-    fn give(&mut self, path: Bytes, cid: Cid, kind: TreeKind) {
+    fn emit(&mut self, path: Bytes, cid: Cid, kind: TreeKind) {
         let piece = TreePiece::Entry(TreeEntry { path, cid, kind });
         self.out_bytes = self.out_bytes.saturating_add(piece.held());
         self.out.push_back(piece);
     }
 
-    /// The block of what stands at a path.
+    /// Processes the root block of the entry at `path`.
     fn open(&mut self, path: Bytes, block: &Block) -> Result<(), UnixFsError> {
         let cid = *block.cid();
         match Content::decode(block)? {
@@ -82,26 +85,27 @@ impl Outline {
                 }
                 let mut entries = Entries::new(cid, self.budget);
                 entries.push(block)?;
-                self.give(path.clone(), cid, TreeKind::Directory);
+                self.emit(path.clone(), cid, TreeKind::Directory);
                 self.list(None, path, entries)
             }
             Content::Raw(data) => {
                 let size = data.len() as u64;
-                self.give(path, cid, TreeKind::File { size });
+                self.emit(path, cid, TreeKind::File { size });
                 Ok(())
             }
             Content::File { size, .. } => {
-                self.give(path, cid, TreeKind::File { size });
+                self.emit(path, cid, TreeKind::File { size });
                 Ok(())
             }
             Content::Symlink(target) => {
-                self.give(path, cid, TreeKind::Symlink { target });
+                self.emit(path, cid, TreeKind::Symlink { target });
                 Ok(())
             }
         }
     }
 
-    /// Takes the entries of a directory that are known; asks for its shards that aren't here. `number` is its own, if it has one already.
+    /// Processes the known entries of a directory and requests its missing shards. `number` is the
+    /// directory's number, if it already has one.
     fn list(
         &mut self,
         number: Option<u64>,
@@ -114,34 +118,35 @@ impl Outline {
             self.spend(path.len())?;
             if let Some(data) = cid::identity_data(&entry.cid) {
                 let block = Block::verify(entry.cid, Bytes::copy_from_slice(data));
-                // One that is in another is shorter than that one, so this doesn't go deep.
+                // A block inside a CID is shorter than the block with that CID, so this recursion
+                // is shallow.
                 self.open(path, &block.map_err(|_| UnixFsError::Unexpected)?)?;
             } else if entry.cid.codec() == RAW {
                 let size = entry.tsize;
-                self.give(path, entry.cid, TreeKind::File { size });
+                self.emit(path, entry.cid, TreeKind::File { size });
             } else {
-                self.want(entry.cid, Place::Node(path));
+                self.want(entry.cid, BlockUse::Node(path));
             }
         }
         if entries.is_done() {
             return Ok(());
         }
-        let number = number.unwrap_or(self.opened);
-        self.opened = self.opened.max(number.saturating_add(1));
+        let number = number.unwrap_or(self.next_number);
+        self.next_number = self.next_number.max(number.saturating_add(1));
         for shard in entries.wants(usize::MAX) {
-            let asked = self.places.get(&shard).is_some_and(|places| {
-                let mut places = places.iter();
-                places.any(|place| matches!(place, Place::Shard(of) if *of == number))
+            let asked = self.uses.get(&shard).is_some_and(|uses| {
+                let mut uses = uses.iter();
+                uses.any(|block_use| matches!(block_use, BlockUse::Shard(of) if *of == number))
             });
             if !asked {
-                self.want(shard, Place::Shard(number));
+                self.want(shard, BlockUse::Shard(number));
             }
         }
-        self.open.insert(number, (path, entries));
+        self.partial.insert(number, (path, entries));
         Ok(())
     }
 
-    /// Every entry costs its path.
+    /// Charges an entry to the budget, by the length of its path.
     fn spend(&mut self, bytes: usize) -> Result<(), UnixFsError> {
         let left = self.budget.output.checked_sub(bytes as u64);
         self.budget.output = left.ok_or(UnixFsError::BudgetOutput)?;
@@ -160,29 +165,29 @@ fn join(path: &Bytes, name: &Bytes) -> Result<Bytes, UnixFsError> {
     Ok(joined.into())
 }
 
-impl Walk for Outline {
+impl TreeWalk for OutlineWalker {
     fn wants(&mut self, max: usize) -> Result<Vec<Cid>, FetchError> {
         Ok(self.order.iter().take(max).copied().collect())
     }
 
     fn is_wanted(&self, cid: &Cid) -> bool {
-        self.places.contains_key(cid)
+        self.uses.contains_key(cid)
     }
 
     fn push(&mut self, block: Block) -> Result<(), UnixFsError> {
         let cid = *block.cid();
-        let places = self.places.remove(&cid).ok_or(UnixFsError::Unexpected)?;
-        // Not far from the front: that is what was asked for.
+        let uses = self.uses.remove(&cid).ok_or(UnixFsError::Unexpected)?;
+        // The index is small: blocks are requested from the front of the list.
         if let Some(index) = self.order.iter().position(|other| *other == cid) {
             self.order.remove(index);
         }
         let left = self.budget.blocks.checked_sub(1);
         self.budget.blocks = left.ok_or(UnixFsError::BudgetBlocks)?;
-        for place in places {
-            match place {
-                Place::Node(path) => self.open(path, &block)?,
-                Place::Shard(number) => {
-                    let Some((path, mut entries)) = self.open.remove(&number) else {
+        for block_use in uses {
+            match block_use {
+                BlockUse::Node(path) => self.open(path, &block)?,
+                BlockUse::Shard(number) => {
+                    let Some((path, mut entries)) = self.partial.remove(&number) else {
                         continue;
                     };
                     entries.push(&block)?;
@@ -200,7 +205,7 @@ impl Walk for Outline {
     }
 
     fn is_done(&self) -> bool {
-        self.out.is_empty() && self.places.is_empty()
+        self.out.is_empty() && self.uses.is_empty()
     }
 
     fn buffered(&self) -> u64 {

@@ -1,41 +1,42 @@
-//! Whom to ask for what: a CAR where much is missing, block requests to mend it.
+//! Decides what to request from which gateway: a CAR if much is missing, block requests otherwise.
 
 use super::answers::MAX_RAW;
 use super::gateway::{ACCEPT_CAR, ACCEPT_FILE, ACCEPT_RAW, car_url, raw_url};
-use super::peers::{Choice, Peer};
-use super::request::{Body, Car, Raw, Request};
-use super::wanted::Local;
+use super::gateway_states::{GatewayChoice, GatewayState};
+use super::request::{CarResponse, RawResponse, Request, ResponseBody};
+use super::wanted::LocalState;
 use super::{Action, ByteRange, FetchError, Fetcher, GatewayPool, RequestKind};
 use crate::cid::{Cid, RAW};
 use alloc::boxed::Box;
 use alloc::string::String;
 use alloc::vec::Vec;
 
-/// So few blocks, when no more are missing, are asked for one by one.
-const FEW: usize = 3;
-/// What a CAR may have beside the content and a quarter of it: nodes, CIDs, the rest of the blocks at a range's ends.
+/// Largest number of missing blocks that are requested one by one.
+const MAX_BLOCK_REQUESTS: usize = 3;
+/// Bytes that a CAR may have beyond five quarters of the content: nodes, CIDs, and the rest of the
+/// blocks at the ends of a range.
 const CAR_EXTRA: u64 = 8 << 20;
 
 impl Fetcher {
-    /// Asks for what is missing, as far as it makes sense now.
+    /// Requests what is missing, as far as it is useful now.
     pub(super) fn plan(&mut self, pool: &mut GatewayPool) -> Result<(), FetchError> {
         self.retry_ms = None;
         let Some(first) = self.wanted.first().copied() else {
             return Ok(());
         };
-        if self.wanted.local(&first) != Some(Local::Missing) {
+        if self.wanted.local(&first) != Some(LocalState::Missing) {
             return Ok(());
         }
-        self.look_near(pool);
-        if self.is_coming(&first) {
+        self.switch_to_plain_file(pool);
+        if self.may_arrive(&first) {
             self.request_nodes_beside_file(pool);
             return Ok(());
         }
-        // What the local store says of the others decides how to ask.
+        // The lookups in the local store decide how to request the rest.
         if self.loading > 0 && self.requests.is_empty() {
             return Ok(());
         }
-        if self.is_spent() {
+        if self.has_no_requests_left() {
             return match self.requests.is_empty() {
                 true => Err(FetchError::NoRequestsLeft { cid: first }),
                 false => Ok(()),
@@ -44,30 +45,30 @@ impl Fetcher {
         let mut car = self.has_stream();
         let much = self.is_much_missing();
         if !car && much {
-            let choice = self.choose(pool, |_, peer| peer.may_give_car());
+            let choice = self.choose(pool, |_, state| state.may_give_car());
             if let Some(gateway) = choice.now {
                 self.request_car(gateway, pool);
                 car = true;
             }
         }
-        if self.is_coming(&first) {
+        if self.may_arrive(&first) {
             return Ok(());
         }
-        self.request_raws(&first, car, pool);
-        if self.raws_for(&first) > 0 {
+        self.request_blocks(&first, car, pool);
+        if self.raw_requests_for(&first) > 0 {
             return Ok(());
         }
         self.wait_for_a_gateway(&first, much && !car, pool)
     }
 
-    /// How many requests may still be made.
+    /// Number of requests that may still be made.
     pub(super) fn requests_left(&self) -> u64 {
         self.options
             .max_requests
             .saturating_sub(self.requests_made())
     }
 
-    fn is_spent(&self) -> bool {
+    fn has_no_requests_left(&self) -> bool {
         self.requests_left() == 0
     }
 
@@ -75,7 +76,7 @@ impl Fetcher {
         self.requests.values().any(Request::is_stream)
     }
 
-    pub(super) fn raws_for(&self, cid: &Cid) -> usize {
+    pub(super) fn raw_requests_for(&self, cid: &Cid) -> usize {
         let raws = self
             .requests
             .values()
@@ -86,17 +87,17 @@ impl Fetcher {
     pub(super) fn choose(
         &self,
         pool: &GatewayPool,
-        filter: impl Fn(usize, &Peer) -> bool,
-    ) -> Choice {
-        if self.is_spent() {
-            return Choice::default();
+        filter: impl Fn(usize, &GatewayState) -> bool,
+    ) -> GatewayChoice {
+        if self.has_no_requests_left() {
+            return GatewayChoice::default();
         }
-        self.peers.choose(pool, self.clock.now_ms(), filter)
+        self.gateways.choose(pool, self.clock.now_ms(), filter)
     }
 
-    /// Whether so much is missing, or may be, that a CAR is worth it.
+    /// Whether so much is missing, or may be missing, that a CAR is worthwhile.
     pub(super) fn is_much_missing(&self) -> bool {
-        if self.target.is_block() {
+        if self.target.needs_block_requests() {
             return false;
         }
         let order = self.wanted.order();
@@ -107,13 +108,13 @@ impl Fetcher {
         let all_known =
             order.len() < self.options.read_ahead && order.iter().all(|cid| cid.codec() == RAW);
         if self.target.path().is_empty() && all_known {
-            return missing > FEW;
+            return missing > MAX_BLOCK_REQUESTS;
         }
         order.len() == 1 || missing.saturating_mul(4) > order.len()
     }
 
-    /// Asks for single blocks: for all that are missing, or beside a CAR for those only that it left out.
-    fn request_raws(&mut self, first: &Cid, car: bool, pool: &mut GatewayPool) {
+    /// Requests single blocks: all that are missing, or next to a CAR only those that it left out.
+    fn request_blocks(&mut self, first: &Cid, car: bool, pool: &mut GatewayPool) {
         let missing: Vec<Cid> = self.wanted.missing().copied().collect();
         let mut open = self
             .requests
@@ -127,11 +128,13 @@ impl Fetcher {
             {
                 break;
             }
-            // The last of few requests is for a CAR, which brings all that is left.
+            // Keep the last request for a CAR, which can deliver everything that is left.
             if !is_first && self.requests_left() <= 1 {
                 break;
             }
-            if self.raws_for(&cid) > 0 || (car && !is_first && self.is_coming_in_stream(&cid)) {
+            if self.raw_requests_for(&cid) > 0
+                || (car && !is_first && self.may_arrive_in_stream(&cid))
+            {
                 continue;
             }
             let choice = self.choose(pool, |gateway, _| self.wanted.may_try(&cid, gateway));
@@ -142,15 +145,16 @@ impl Fetcher {
         }
     }
 
-    fn is_coming_in_stream(&self, cid: &Cid) -> bool {
+    fn may_arrive_in_stream(&self, cid: &Cid) -> bool {
         self.requests.values().any(|request| match &request.body {
-            Body::Car(car) => !car.seen.contains(cid),
-            Body::Plain(_) => cid.codec() == RAW,
-            Body::Raw(_) => false,
+            ResponseBody::Car(car) => !car.seen.contains(cid),
+            ResponseBody::PlainFile(_) => cid.codec() == RAW,
+            ResponseBody::Raw(_) => false,
         })
     }
 
-    /// Nobody can be asked for the first block now: gives up, or waits for one that is put aside.
+    /// Handles that no gateway can be asked for the first block now: waits for a back-off to end,
+    /// or fails.
     fn wait_for_a_gateway(
         &mut self,
         first: &Cid,
@@ -163,9 +167,9 @@ impl Fetcher {
         }
         let raw = self.choose(pool, |gateway, _| self.wanted.may_try(first, gateway));
         let car = if car {
-            self.choose(pool, |_, peer| peer.may_give_car())
+            self.choose(pool, |_, state| state.may_give_car())
         } else {
-            Choice::default()
+            GatewayChoice::default()
         };
         let at_ms = [raw.later_ms, car.later_ms].into_iter().flatten().min();
         let patience_ms = self.clock.now_ms().saturating_add(self.options.patience_ms);
@@ -173,17 +177,17 @@ impl Fetcher {
         if self.retry_ms.is_some() {
             return Ok(());
         }
-        Err(match self.wanted.verdict(first, pool.len()) {
+        Err(match self.wanted.failures(first, pool.len()) {
             (true, _) => FetchError::NotFound { cid },
             (false, last) => FetchError::Unavailable {
                 cid,
-                // Whose CARs failed was perhaps never asked for the block itself.
+                // A gateway whose CARs failed may never have been asked for the block itself.
                 last: last.or(self.last_fault).map(Box::new),
             },
         })
     }
 
-    /// Asks for all that is left of the file.
+    /// Requests a CAR of everything that is left of the file.
     pub(super) fn request_car(&mut self, gateway: usize, pool: &mut GatewayPool) {
         let base = pool.url(gateway).unwrap_or_default();
         let url = car_url(
@@ -197,13 +201,13 @@ impl Fetcher {
         let max_bytes = content
             .saturating_add(content >> 2)
             .saturating_add(CAR_EXTRA);
-        let body = Body::Car(Car::default());
+        let body = ResponseBody::Car(CarResponse::default());
         self.request(gateway, url, None, body, max_bytes, pool);
     }
 
     pub(super) fn request_raw(&mut self, gateway: usize, cid: &Cid, pool: &mut GatewayPool) {
         let url = raw_url(pool.url(gateway).unwrap_or_default(), cid);
-        let body = Body::Raw(Raw::new(*cid));
+        let body = ResponseBody::Raw(RawResponse::new(*cid));
         self.request(gateway, url, None, body, MAX_RAW, pool);
     }
 
@@ -212,23 +216,23 @@ impl Fetcher {
         gateway: usize,
         url: String,
         range: Option<ByteRange>,
-        body: Body,
+        body: ResponseBody,
         max_bytes: u64,
         pool: &mut GatewayPool,
     ) {
         let (accept, kind) = match body {
-            Body::Car(_) => (ACCEPT_CAR, RequestKind::Car),
-            Body::Raw(_) => (ACCEPT_RAW, RequestKind::Raw),
-            Body::Plain(_) => (ACCEPT_FILE, RequestKind::File),
+            ResponseBody::Car(_) => (ACCEPT_CAR, RequestKind::Car),
+            ResponseBody::Raw(_) => (ACCEPT_RAW, RequestKind::Raw),
+            ResponseBody::PlainFile(_) => (ACCEPT_FILE, RequestKind::File),
         };
         let id = self.new_id();
-        let mut request = Request::new(gateway, body, max_bytes, self.clock.felt_ms());
+        let mut request = Request::new(gateway, body, max_bytes, self.clock.counted_ms());
         request.ranged = range.is_some();
         self.requests.push(id, request);
         pool.asked(gateway);
-        if let Some(peer) = self.peers.get_mut(gateway) {
-            peer.open = peer.open.saturating_add(1);
-            peer.used.requests = peer.used.requests.saturating_add(1);
+        if let Some(state) = self.gateways.get_mut(gateway) {
+            state.open = state.open.saturating_add(1);
+            state.used.requests = state.used.requests.saturating_add(1);
         }
         self.queue.push_back(Action::Request {
             id,

@@ -1,7 +1,8 @@
-//! The gateways there are, and how each has behaved.
+//! The gateways, and what is known about each.
 //!
-//! A gateway's *score* is how long a MiB from it would take, by what was seen so far; the least is asked first. A fault
-//! puts it aside: for `base × 2^(strikes − 1)` milliseconds, at most `cap`; a clean answer takes one strike away.
+//! The *score* of a gateway is the estimated time to fetch one MiB from it. The gateway with the
+//! lowest score is asked first. A fault gives the gateway a back-off of `base × 2^(strikes − 1)`
+//! milliseconds, at most `cap`. A clean answer removes one strike.
 
 use super::Fault;
 use super::fault::Severity;
@@ -10,18 +11,18 @@ use super::line::{Line, UNKNOWN_LATENCY_MS, UNKNOWN_RATE};
 use alloc::string::String;
 use alloc::vec::Vec;
 
-/// Transfers of fewer bytes say nothing of the rate.
+/// Transfers of fewer bytes don't update the rate.
 const LEAST_SAMPLE: u64 = 64 << 10;
-/// What each strike adds to the score, in milliseconds.
+/// Milliseconds that each strike adds to the score.
 const STRIKE_MS: u64 = 500;
 
-/// How long faults put a gateway aside.
+/// Lengths of the back-offs after faults.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Policy {
     /// The first back-off after an ordinary fault, in milliseconds.
     pub backoff_base_ms: u64,
-    /// The first back-off after a lie (wrong bytes, HTML, too much), in milliseconds.
-    pub lie_backoff_ms: u64,
+    /// The first back-off after wrong data (wrong bytes, HTML, too much), in milliseconds.
+    pub wrong_data_backoff_ms: u64,
     /// The longest back-off, in milliseconds.
     pub backoff_cap_ms: u64,
 }
@@ -30,35 +31,35 @@ impl Default for Policy {
     fn default() -> Self {
         Self {
             backoff_base_ms: 1_000,
-            lie_backoff_ms: 30_000,
+            wrong_data_backoff_ms: 30_000,
             backoff_cap_ms: 600_000,
         }
     }
 }
 
-/// What is known of a gateway.
+/// Statistics of a gateway.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Report {
-    /// Its address.
+    /// Address of the gateway.
     pub url: String,
-    /// Requests made to it.
+    /// Number of requests made to it.
     pub requests: u64,
     /// Body bytes that it sent.
     pub bytes: u64,
-    /// Its faults, the mild ones too.
+    /// Number of its faults, including mild ones.
     pub faults: u64,
-    /// The last of them.
+    /// The last fault.
     pub last_fault: Option<Fault>,
-    /// It is put aside until then.
+    /// End of its back-off, in the clock of `now_ms` (milliseconds).
     pub backoff_until_ms: Option<u64>,
-    /// Milliseconds until its first byte, averaged.
+    /// Average time until its first byte, in milliseconds.
     pub latency_ms: Option<u64>,
-    /// Bytes per second, averaged.
+    /// Average rate, in bytes per second.
     pub rate: Option<u64>,
 }
 
 #[derive(Debug, Clone)]
-struct State {
+struct PooledGateway {
     gateway: Gateway,
     requests: u64,
     bytes: u64,
@@ -68,28 +69,30 @@ struct State {
     ready_at_ms: u64,
     latency_ms: Option<u64>,
     rate: Option<u64>,
-    /// Of its last answers, how many in a thousand were "not found".
+    /// Moving average of "not found" answers, in thousandths.
     misses: u64,
-    /// It refused to give a file.
+    /// Whether it refused to send a file.
     no_files: bool,
 }
 
-/// All gateways, shared between fetches: whoever drives several keeps it behind a lock.
+/// The gateways, with statistics that all fetches share. A driver of several fetches keeps it
+/// behind a lock.
 #[derive(Debug, Clone)]
 pub struct GatewayPool {
     policy: Policy,
-    gateways: Vec<State>,
+    gateways: Vec<PooledGateway>,
 }
 
-/// Three parts of the old and one of the new.
+/// Returns the moving average: three parts old, one part new.
 fn average(old: Option<u64>, new: u64) -> Option<u64> {
     Some(old.map_or(new, |old| old.saturating_mul(3).saturating_add(new) >> 2))
 }
 
 impl GatewayPool {
-    /// A pool of these gateways; while nothing is known of them the earlier ones are preferred.
+    /// Makes a pool of these gateways. While nothing is known about them, the earlier ones are
+    /// preferred.
     pub fn new(gateways: impl IntoIterator<Item = Gateway>, policy: Policy) -> Self {
-        let state = |gateway| State {
+        let state = |gateway| PooledGateway {
             gateway,
             requests: 0,
             bytes: 0,
@@ -108,26 +111,26 @@ impl GatewayPool {
         }
     }
 
-    /// How many gateways there are.
+    /// Number of gateways.
     pub fn len(&self) -> usize {
         self.gateways.len()
     }
 
-    /// Whether there is none.
+    /// Whether the pool has no gateways.
     pub fn is_empty(&self) -> bool {
         self.gateways.is_empty()
     }
 
-    /// The address of the gateway of this index.
+    /// Returns the address of the gateway with this index.
     pub fn url(&self, gateway: usize) -> Option<&str> {
         self.gateways
             .get(gateway)
             .map(|state| state.gateway.url.as_str())
     }
 
-    /// What is known of each gateway at `now_ms`, in the order of their indices.
+    /// Returns the statistics of each gateway at `now_ms`, in the order of their indices.
     pub fn reports(&self, now_ms: u64) -> Vec<Report> {
-        let report = |state: &State| Report {
+        let report = |state: &PooledGateway| Report {
             url: state.gateway.url.clone(),
             requests: state.requests,
             bytes: state.bytes,
@@ -140,7 +143,7 @@ impl GatewayPool {
         self.gateways.iter().map(report).collect()
     }
 
-    /// What the way to the best gateway carries, as far as it was measured.
+    /// Returns the measured latency and rate of the best gateway.
     #[must_use]
     pub fn line(&self) -> Line {
         let best = (0..self.len()).min_by_key(|gateway| self.score(*gateway));
@@ -150,14 +153,14 @@ impl GatewayPool {
         })
     }
 
-    /// When this gateway may be asked again.
+    /// Time at which the gateway's back-off ends.
     pub(super) fn ready_at_ms(&self, gateway: usize) -> u64 {
         self.gateways
             .get(gateway)
             .map_or(u64::MAX, |state| state.ready_at_ms)
     }
 
-    /// Milliseconds that a MiB is thought to take; the least is best.
+    /// Estimated time for one MiB, in milliseconds. Lower is better.
     pub(super) fn score(&self, gateway: usize) -> u64 {
         let Some(state) = self.gateways.get(gateway) else {
             return u64::MAX;
@@ -167,44 +170,45 @@ impl GatewayPool {
         let strikes = u64::from(state.strikes).saturating_mul(STRIKE_MS);
         let latency = state.latency_ms.unwrap_or(UNKNOWN_LATENCY_MS);
         let score = latency.saturating_add(transfer).saturating_add(strikes);
-        // One that never has what it is asked for counts four times.
+        // A gateway that always lacks the requested content gets four times the score.
         score.saturating_mul(state.misses.saturating_mul(3).saturating_add(1000))
     }
 
-    /// Milliseconds until this gateway's first byte, averaged.
+    /// Average time until this gateway's first byte, in milliseconds.
     pub(super) fn latency_ms(&self, gateway: usize) -> Option<u64> {
         self.gateways.get(gateway)?.latency_ms
     }
 
-    /// Whether this gateway may give files, and not only blocks.
+    /// Whether this gateway may send files, and not only blocks.
     pub(super) fn gives_files(&self, gateway: usize) -> bool {
         self.gateways
             .get(gateway)
             .is_some_and(|state| !state.no_files)
     }
 
-    /// A request was made.
+    /// Notes that a request was made.
     pub(super) fn asked(&mut self, gateway: usize) {
         if let Some(state) = self.gateways.get_mut(gateway) {
             state.requests = state.requests.saturating_add(1);
         }
     }
 
-    /// The first byte of an answer took so long (or has not come for so long).
+    /// Notes the time until the first byte of an answer, or the time waited for it so far.
     pub(super) fn first_byte(&mut self, gateway: usize, took_ms: u64) {
         if let Some(state) = self.gateways.get_mut(gateway) {
             state.latency_ms = average(state.latency_ms, took_ms);
         }
     }
 
-    /// Body bytes came.
+    /// Notes that body bytes arrived.
     pub(super) fn received(&mut self, gateway: usize, bytes: u64) {
         if let Some(state) = self.gateways.get_mut(gateway) {
             state.bytes = state.bytes.saturating_add(bytes);
         }
     }
 
-    /// A request is over without a fault; its body brought `bytes` in `took_ms` after the first byte.
+    /// Notes the clean end of a request. Its body had `bytes` bytes and took `took_ms` after the
+    /// first byte.
     pub(super) fn finished(&mut self, gateway: usize, bytes: u64, took_ms: u64) {
         if let Some(state) = self.gateways.get_mut(gateway) {
             state.strikes = state.strikes.saturating_sub(1);
@@ -216,7 +220,8 @@ impl GatewayPool {
         }
     }
 
-    /// A request went wrong. One that had brought blocks before an ordinary fault is put aside for the shortest time only.
+    /// Notes a fault. If the request had delivered blocks before an ordinary fault, the gateway
+    /// gets the shortest back-off.
     pub(super) fn fault(&mut self, gateway: usize, fault: Fault, had_blocks: bool, now_ms: u64) {
         let Some(state) = self.gateways.get_mut(gateway) else {
             return;
@@ -233,9 +238,9 @@ impl GatewayPool {
                 return;
             }
             Severity::Transient => self.policy.backoff_base_ms,
-            Severity::Lie => self.policy.lie_backoff_ms,
+            Severity::WrongData => self.policy.wrong_data_backoff_ms,
         };
-        // Requests that ran side by side fail together: that is one strike.
+        // Parallel requests fail together: that counts as one strike.
         if now_ms >= state.ready_at_ms {
             state.strikes = match had_blocks && fault.severity() == Severity::Transient {
                 true => state.strikes.max(1),
@@ -255,7 +260,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_line_is_that_of_the_best_gateway() {
+    fn the_line_has_the_latency_and_rate_of_the_best_gateway() {
         let gateways = ["http://near", "http://far"].map(|url| Gateway::parse(url).unwrap());
         let mut pool = GatewayPool::new([], Policy::default());
         assert_eq!(pool.line(), Line::default());
@@ -264,7 +269,7 @@ mod tests {
         pool.first_byte(1, 25);
         pool.finished(1, 10_000_000, 500);
         assert_eq!(pool.line(), Line::new(Some(25), Some(20_000_000)));
-        // Short answers say nothing of the rate.
+        // Short answers don't update the rate.
         pool.first_byte(0, 5);
         pool.finished(0, 100, 500);
         assert_eq!(pool.line(), Line::new(Some(25), Some(20_000_000)));

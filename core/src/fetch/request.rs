@@ -1,48 +1,49 @@
-//! A request under way.
+//! State of an open request.
 
-use super::early::Seen;
-use super::few::Few;
-use super::plain::Plain;
+use super::early::SeenBlocks;
+use super::plain_file::PlainFile;
+use super::small_map::SmallMap;
 use super::{Fault, RequestId};
 use crate::car::Reader;
 use crate::cid::Cid;
 use bytes::{Bytes, BytesMut};
 
-pub(super) type Requests = Few<RequestId, Request>;
+pub(super) type Requests = SmallMap<RequestId, Request>;
 
-/// The answer to a CAR request so far.
+/// State of the answer to a CAR request.
 #[derive(Debug, Default)]
-pub(super) struct Car {
+pub(super) struct CarResponse {
     pub(super) reader: Reader,
-    /// Which blocks it brought.
-    pub(super) seen: Seen,
-    /// Bytes of blocks that were of no use since the last one that was.
+    /// Blocks that it delivered.
+    pub(super) seen: SeenBlocks,
+    /// Bytes of useless blocks since the last useful one.
     pub(super) useless: u64,
-    /// What was needed first when it brought something else, and how often it did since.
+    /// The first wanted block at the time when a later one arrived, and the number of later blocks
+    /// since.
     pub(super) waits_for: Option<Cid>,
     pub(super) passed: u32,
 }
 
-/// So many blocks after one was needed it is thought to be left out.
+/// Number of later blocks after which a wanted block counts as left out of the CAR.
 const MAX_PASSED: u32 = 32;
 
-impl Car {
-    /// Whether the stream has gone past this block, so that it won't come (again).
+impl CarResponse {
+    /// Whether the stream has passed this block, so that it won't deliver it (again).
     pub(super) fn has_passed(&self, cid: &Cid) -> bool {
         let left_out = self.passed >= MAX_PASSED && self.waits_for.as_ref() == Some(cid);
         left_out || self.seen.contains(cid)
     }
 }
 
-/// The answer to a block request so far; one piece is kept as it came.
+/// State of the answer to a block request. A body of one piece is not copied.
 #[derive(Debug)]
-pub(super) struct Raw {
+pub(super) struct RawResponse {
     pub(super) cid: Cid,
     first: Bytes,
     more: BytesMut,
 }
 
-impl Raw {
+impl RawResponse {
     pub(super) fn new(cid: Cid) -> Self {
         Self {
             cid,
@@ -73,49 +74,50 @@ impl Raw {
 }
 
 #[derive(Debug)]
-pub(super) enum Body {
-    Car(Car),
-    Raw(Raw),
-    Plain(Plain),
+pub(super) enum ResponseBody {
+    Car(CarResponse),
+    Raw(RawResponse),
+    PlainFile(PlainFile),
 }
 
-/// How an answer ended, as its sender tells.
+/// How an answer ended, according to the driver.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum End {
+pub(super) enum ResponseEnd {
     Complete,
     Failed(Fault),
 }
 
-/// All times are of [`Clock::felt_ms`](super::clock::Clock::felt_ms).
+/// An open request. All times are in
+/// [`FetchClock::counted_ms`](super::clock::FetchClock::counted_ms).
 #[derive(Debug)]
 pub(super) struct Request {
     pub(super) gateway: usize,
-    pub(super) body: Body,
+    pub(super) body: ResponseBody,
     pub(super) max_bytes: u64,
-    /// Only a range of the file is asked for.
+    /// Whether only a range of the file was requested.
     pub(super) ranged: bool,
     pub(super) sent_ms: u64,
     pub(super) first_byte_ms: Option<u64>,
     pub(super) last_byte_ms: u64,
-    /// When it last brought a block.
+    /// Time of the last block that it delivered.
     pub(super) last_block_ms: u64,
-    /// Since when the rate is measured, and the bytes since then.
+    /// Start of the interval over which the rate is measured, and the bytes since then.
     pub(super) window_ms: u64,
     pub(super) window_bytes: u64,
     pub(super) bytes: u64,
-    /// Blocks of it that were used, and their bytes.
+    /// Number of its blocks that were used, and their bytes.
     pub(super) used: u64,
     pub(super) used_bytes: u64,
-    /// Another gateway was asked since this one did not answer.
+    /// Whether another gateway was asked because this one sent nothing.
     pub(super) raced: bool,
-    /// Another gateway was asked since this one is below the least rate.
+    /// Whether another gateway was asked because this one is below the minimum rate.
     pub(super) slow: bool,
-    /// Nothing more comes; it stays as long as blocks of it wait for their hash.
-    pub(super) end: Option<End>,
+    /// Set when no more input follows. The request stays while its blocks wait for their hashes.
+    pub(super) end: Option<ResponseEnd>,
 }
 
 impl Request {
-    pub(super) fn new(gateway: usize, body: Body, max_bytes: u64, at_ms: u64) -> Self {
+    pub(super) fn new(gateway: usize, body: ResponseBody, max_bytes: u64, at_ms: u64) -> Self {
         Self {
             gateway,
             body,
@@ -136,55 +138,55 @@ impl Request {
         }
     }
 
-    pub(super) fn car(&self) -> Option<&Car> {
+    pub(super) fn car(&self) -> Option<&CarResponse> {
         match &self.body {
-            Body::Car(car) => Some(car),
-            Body::Raw(_) | Body::Plain(_) => None,
+            ResponseBody::Car(car) => Some(car),
+            ResponseBody::Raw(_) | ResponseBody::PlainFile(_) => None,
         }
     }
 
-    pub(super) fn car_mut(&mut self) -> Option<&mut Car> {
+    pub(super) fn car_mut(&mut self) -> Option<&mut CarResponse> {
         match &mut self.body {
-            Body::Car(car) => Some(car),
-            Body::Raw(_) | Body::Plain(_) => None,
+            ResponseBody::Car(car) => Some(car),
+            ResponseBody::Raw(_) | ResponseBody::PlainFile(_) => None,
         }
     }
 
-    pub(super) fn plain(&self) -> Option<&Plain> {
+    pub(super) fn plain(&self) -> Option<&PlainFile> {
         match &self.body {
-            Body::Plain(plain) => Some(plain),
-            Body::Raw(_) | Body::Car(_) => None,
+            ResponseBody::PlainFile(plain) => Some(plain),
+            ResponseBody::Raw(_) | ResponseBody::Car(_) => None,
         }
     }
 
-    pub(super) fn plain_mut(&mut self) -> Option<&mut Plain> {
+    pub(super) fn plain_mut(&mut self) -> Option<&mut PlainFile> {
         match &mut self.body {
-            Body::Plain(plain) => Some(plain),
-            Body::Raw(_) | Body::Car(_) => None,
+            ResponseBody::PlainFile(plain) => Some(plain),
+            ResponseBody::Raw(_) | ResponseBody::Car(_) => None,
         }
     }
 
-    /// Whether it brings block after block: a CAR or a file.
+    /// Whether the answer has many blocks: a CAR or a file.
     pub(super) fn is_stream(&self) -> bool {
-        !matches!(self.body, Body::Raw(_))
+        !matches!(self.body, ResponseBody::Raw(_))
     }
 
-    /// The block that is asked for, of a block request.
+    /// The requested block, for a block request.
     pub(super) fn raw_cid(&self) -> Option<&Cid> {
         match &self.body {
-            Body::Raw(raw) => Some(&raw.cid),
-            Body::Car(_) | Body::Plain(_) => None,
+            ResponseBody::Raw(raw) => Some(&raw.cid),
+            ResponseBody::Car(_) | ResponseBody::PlainFile(_) => None,
         }
     }
 
-    /// Bytes came.
+    /// Notes that bytes arrived.
     pub(super) fn received(&mut self, bytes: u64, at_ms: u64) {
         self.bytes = self.bytes.saturating_add(bytes);
         self.window_bytes = self.window_bytes.saturating_add(bytes);
         self.last_byte_ms = at_ms;
     }
 
-    /// It waits for the consumer: time doesn't count against it.
+    /// Restarts the time limits, while the driver doesn't read this answer.
     pub(super) fn pause(&mut self, at_ms: u64) {
         self.last_byte_ms = at_ms;
         self.last_block_ms = at_ms;
@@ -192,7 +194,7 @@ impl Request {
         self.window_bytes = 0;
     }
 
-    /// Since when it has a chance to send.
+    /// Milliseconds since the first byte, or since the request was sent.
     pub(super) fn transfer_ms(&self, at_ms: u64) -> u64 {
         at_ms.saturating_sub(self.first_byte_ms.unwrap_or(self.sent_ms))
     }

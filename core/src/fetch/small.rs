@@ -1,4 +1,5 @@
-//! How small things are fetched over HTTP (a narinfo, a record): how often, how long, and how long they may be kept.
+//! Rules for fetching small files over HTTP, such as narinfos: retries, timeouts and cache
+//! lifetimes.
 //!
 //! ```
 //! use core::time::Duration;
@@ -11,19 +12,20 @@
 
 use core::time::Duration;
 
-/// The pauses between the tries of what may pass; so there are three tries.
+/// Pauses before the second and the third attempt after a transient error.
 pub const PAUSES: [Duration; 2] = [Duration::from_millis(100), Duration::from_millis(400)];
-/// One try, from the first byte sent to the last byte received.
+/// Time limit of one attempt, from the first byte sent to the last byte received.
 pub const TRY_TIMEOUT: Duration = Duration::from_secs(15);
 
-/// Whether a status says "try again later".
+/// Whether the status means that a later attempt may succeed.
 #[must_use]
 pub fn is_transient(status: u16) -> bool {
     matches!(status, 500..=599 | 408 | 429)
 }
 
-/// How long an answer may be kept by its `Cache-Control` lines and `Age`: `max-age` (or zero for `no-store` and `no-cache`) less the age that it
-/// has already. None where its sender says nothing.
+/// Returns how long an answer may be cached by its `Cache-Control` lines and `Age`: `max-age` (zero
+/// for `no-store` and `no-cache`) less the answer's age. Returns `None` if the sender gives no
+/// lifetime.
 #[must_use]
 pub fn fresh_for<'a>(
     control: impl IntoIterator<Item = &'a str>,
@@ -51,7 +53,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_may_be_kept_is_what_the_sender_says_less_its_age() {
+    fn the_lifetime_is_that_of_the_sender_less_the_age() {
         type Row<'a> = (&'a [&'a str], Option<&'a str>, Option<u64>);
         let table: [Row<'_>; 10] = [
             (&[], None, None),
@@ -73,7 +75,7 @@ mod tests {
     }
 
     #[test]
-    fn only_what_may_pass_is_transient() {
+    fn only_statuses_that_a_retry_may_change_are_transient() {
         let transient = (100..600).filter(|status| is_transient(*status));
         assert!(transient.eq([408, 429].into_iter().chain(500..600)));
     }

@@ -1,7 +1,7 @@
-//! What is fetched: first the path, then the file or the tree at its end.
+//! What a fetch is for: first the path, then the file or the tree at its end.
 
-use super::outline::Outline;
-use super::tree::{Tree, TreePiece};
+use super::outline::OutlineWalker;
+use super::tree_walk::{TreePiece, TreeWalker};
 use super::{ByteRange, FetchError, Options};
 use crate::block::Block;
 use crate::cid::{self, Cid, IpfsUrl};
@@ -11,8 +11,8 @@ use alloc::string::String;
 use alloc::vec::Vec;
 use bytes::Bytes;
 
-/// A walk that gives out more than content.
-pub(super) trait Walk: core::fmt::Debug + Send + Sync {
+/// A walk that returns entries as well as content.
+pub(super) trait TreeWalk: core::fmt::Debug + Send + Sync {
     fn wants(&mut self, max: usize) -> Result<Vec<Cid>, FetchError>;
     fn is_wanted(&self, cid: &Cid) -> bool;
     fn push(&mut self, block: Block) -> Result<(), UnixFsError>;
@@ -22,55 +22,57 @@ pub(super) trait Walk: core::fmt::Debug + Send + Sync {
 }
 
 /// Starts the walk of a tree.
-type Begin = fn(Cid, Budget, usize) -> Box<dyn Walk>;
+type StartWalk = fn(Cid, Budget, usize) -> Box<dyn TreeWalk>;
 
 #[derive(Debug)]
 enum Stage {
     Path(Resolver),
     File(Walker),
-    /// Dynamic, so that its code stays out of programs that fetch no trees: browsers load this.
-    Tree(Box<dyn Walk>),
-    Block(Single),
+    /// A trait object, so that programs that fetch no trees don't contain its code: browsers load
+    /// it.
+    Tree(Box<dyn TreeWalk>),
+    Block(SingleBlock),
 }
 
-/// One block, whatever is in it.
+/// One block of any codec.
 #[derive(Debug)]
-enum Single {
+enum SingleBlock {
     Wanted(Cid),
-    Here(Bytes),
+    Received(Bytes),
     Done,
 }
 
 #[derive(Debug)]
 pub(super) struct Target {
     stage: Stage,
-    /// The root that is asked for, and the path under it while that is not resolved.
+    /// The requested root, and the path below it until it is resolved.
     root: Cid,
     path: Vec<String>,
     range: Option<ByteRange>,
     budget: Budget,
-    /// For a tree: how its walk begins, and how far it looks ahead.
-    tree: Option<(Begin, usize)>,
-    /// Of the tree only the directories are wanted.
+    /// For a tree: the function that starts its walk, and the size of the read-ahead window.
+    tree: Option<(StartWalk, usize)>,
+    /// Whether only the entries of the tree are wanted.
     outline: bool,
 }
 
 impl Target {
-    /// A path, and whatever tree is at its end.
+    /// The tree at the end of a path.
     pub(super) fn tree(url: &IpfsUrl, options: &Options) -> Self {
-        let begin: Begin = |root, budget, window| Box::new(Tree::new(root, budget, window));
+        let start: StartWalk =
+            |root, budget, window| Box::new(TreeWalker::new(root, budget, window));
         Self {
             range: None,
-            tree: Some((begin, options.read_ahead)),
+            tree: Some((start, options.read_ahead)),
             ..Self::new(url, options)
         }
     }
 
-    /// A path, and the directories of the tree at its end.
+    /// The entries of the tree at the end of a path.
     pub(super) fn outline(url: &IpfsUrl, options: &Options) -> Self {
-        let begin: Begin = |root, budget, _| Box::new(Outline::new(root, budget));
+        let start: StartWalk = |root, budget, _| Box::new(OutlineWalker::new(root, budget));
         Self {
-            tree: Some((begin, options.read_ahead)),
+            tree: Some((start, options.read_ahead)),
             outline: true,
             range: None,
             ..Self::new(url, options)
@@ -90,11 +92,11 @@ impl Target {
         }
     }
 
-    /// One block and nothing below it.
+    /// One block without the blocks below it.
     pub(super) fn block(cid: Cid, options: &Options) -> Self {
         let single = match cid::identity_data(&cid) {
-            Some(data) => Single::Here(Bytes::copy_from_slice(data)),
-            None => Single::Wanted(cid),
+            Some(data) => SingleBlock::Received(Bytes::copy_from_slice(data)),
+            None => SingleBlock::Wanted(cid),
         };
         Self {
             stage: Stage::Block(single),
@@ -107,13 +109,14 @@ impl Target {
         }
     }
 
-    /// Whether all below the root is wanted, and not one file.
+    /// Whether everything below the root is wanted, and not one file.
     pub(super) fn is_tree(&self) -> bool {
         self.tree.is_some()
     }
 
-    /// Whether no CAR brings what is wanted and not much more, since most of its DAG is of no concern.
-    pub(super) fn is_block(&self) -> bool {
+    /// Whether only block requests are useful, because a CAR would contain far more than what is
+    /// wanted.
+    pub(super) fn needs_block_requests(&self) -> bool {
         self.outline || matches!(self.stage, Stage::Block(_))
     }
 
@@ -121,12 +124,12 @@ impl Target {
         &self.root
     }
 
-    /// The path under [`Target::root`] that isn't resolved yet.
+    /// The path below [`Target::root`] that isn't resolved yet.
     pub(super) fn path(&self) -> &[String] {
         &self.path
     }
 
-    /// Goes on to the file when the path is resolved; gives its root if there was a path.
+    /// Moves on to the file once the path is resolved. Returns the file's root if there was a path.
     pub(super) fn settle(&mut self) -> Result<Option<Cid>, FetchError> {
         let Stage::Path(resolver) = &mut self.stage else {
             return Ok(None);
@@ -141,7 +144,7 @@ impl Target {
         };
         let (from, to) = self.range.map_or((0, None), |range| (range.from, range.to));
         self.stage = match self.tree {
-            Some((begin, window)) => Stage::Tree(begin(resolved.cid, self.budget, window)),
+            Some((start, window)) => Stage::Tree(start(resolved.cid, self.budget, window)),
             None => Stage::File(Walker::with_range(resolved.cid, from, to, self.budget)),
         };
         self.root = resolved.cid;
@@ -150,13 +153,13 @@ impl Target {
         Ok(had_path.then_some(resolved.cid))
     }
 
-    /// The next blocks that are needed, in order, each once.
+    /// Returns the next blocks that are needed, in order, each once.
     pub(super) fn wants(&mut self, max: usize) -> Result<Vec<Cid>, FetchError> {
         let wants = match &mut self.stage {
             Stage::Path(resolver) => resolver.wants().into_iter().collect(),
             Stage::File(walker) => walker.wants(max)?,
             Stage::Tree(tree) => tree.wants(max)?,
-            Stage::Block(Single::Wanted(cid)) => Vec::from([*cid]),
+            Stage::Block(SingleBlock::Wanted(cid)) => Vec::from([*cid]),
             Stage::Block(_) => Vec::new(),
         };
         wants.iter().try_for_each(cid::check)?;
@@ -168,7 +171,7 @@ impl Target {
             Stage::Path(resolver) => resolver.wants().as_ref() == Some(cid),
             Stage::File(walker) => walker.is_wanted(cid),
             Stage::Tree(tree) => tree.is_wanted(cid),
-            Stage::Block(single) => matches!(single, Single::Wanted(wanted) if wanted == cid),
+            Stage::Block(single) => matches!(single, SingleBlock::Wanted(wanted) if wanted == cid),
         }
     }
 
@@ -178,8 +181,8 @@ impl Target {
             Stage::File(walker) => walker.push(block),
             Stage::Tree(tree) => tree.push(block),
             Stage::Block(single) => match single {
-                Single::Wanted(cid) if *cid == *block.cid() => {
-                    *single = Single::Here(block.into_parts().1);
+                SingleBlock::Wanted(cid) if *cid == *block.cid() => {
+                    *single = SingleBlock::Received(block.into_parts().1);
                     Ok(())
                 }
                 _ => Err(UnixFsError::Unexpected),
@@ -192,8 +195,8 @@ impl Target {
             Stage::Path(_) => None,
             Stage::File(walker) => walker.next(),
             Stage::Tree(tree) => return tree.next(),
-            Stage::Block(single) => match core::mem::replace(single, Single::Done) {
-                Single::Here(data) => Some(data).filter(|data| !data.is_empty()),
+            Stage::Block(single) => match core::mem::replace(single, SingleBlock::Done) {
+                SingleBlock::Received(data) => Some(data).filter(|data| !data.is_empty()),
                 other => {
                     *single = other;
                     None
@@ -208,22 +211,22 @@ impl Target {
             Stage::Path(_) => false,
             Stage::File(walker) => walker.is_done(),
             Stage::Tree(tree) => tree.is_done(),
-            Stage::Block(single) => matches!(single, Single::Done),
+            Stage::Block(single) => matches!(single, SingleBlock::Done),
         }
     }
 
-    /// Bytes taken and not given out, since something before them is missing.
+    /// Number of bytes held because something before them is missing.
     pub(super) fn buffered(&self) -> u64 {
         match &self.stage {
             Stage::Path(_) => 0,
             Stage::File(walker) => walker.buffered(),
             Stage::Tree(tree) => tree.buffered(),
-            Stage::Block(Single::Here(data)) => data.len() as u64,
+            Stage::Block(SingleBlock::Received(data)) => data.len() as u64,
             Stage::Block(_) => 0,
         }
     }
 
-    /// What lies from this offset of the file on, as far as it is known.
+    /// Returns the known parts of the file from this offset on.
     pub(super) fn spans(&self, from: u64, max: usize) -> Vec<Span> {
         match &self.stage {
             Stage::Path(_) | Stage::Tree(_) | Stage::Block(_) => Vec::new(),
@@ -231,7 +234,7 @@ impl Target {
         }
     }
 
-    /// Offset and size of the next block that is needed, if it is known to be a leaf.
+    /// Returns the offset and size of the next block that is needed, if it is known to be a leaf.
     pub(super) fn next_leaf(&self) -> Option<(u64, u64)> {
         match &self.stage {
             Stage::Path(_) | Stage::Tree(_) | Stage::Block(_) => None,
@@ -246,7 +249,7 @@ impl Target {
         }
     }
 
-    /// What is still to be asked for: `None` for the whole file.
+    /// The range that is left to request; `None` means the whole file.
     pub(super) fn rest(&self) -> Option<ByteRange> {
         let to = self.range.and_then(|range| range.to);
         match &self.stage {
@@ -258,7 +261,8 @@ impl Target {
         }
     }
 
-    /// The most content that can still come, in bytes.
+    /// Maximum number of content bytes that are left.
+    ///
     pub(super) fn most_left(&self) -> u64 {
         let range = self.rest().unwrap_or(ByteRange { from: 0, to: None });
         let end = range.to.map_or(u64::MAX, |to| to.saturating_add(1));

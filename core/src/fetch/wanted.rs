@@ -1,7 +1,7 @@
-//! The window of blocks that are needed next, and what was tried for each.
+//! The window of blocks that are needed next, and the failed requests for each.
 
 use super::Fault;
-use super::few::Few;
+use super::small_map::SmallMap;
 use crate::cid::Cid;
 use alloc::vec::Vec;
 
@@ -9,38 +9,39 @@ use alloc::vec::Vec;
 pub(super) const MAX_TRIES: u8 = 2;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Local {
-    Unasked,
-    Asked,
+pub(super) enum LocalState {
+    NotLookedUp,
+    LookingUp,
     Missing,
 }
 
 #[derive(Debug)]
-struct Try {
+struct FailedTry {
     gateway: usize,
     count: u8,
     fault: Fault,
 }
 
 #[derive(Debug)]
-struct Need {
-    local: Local,
-    tries: Vec<Try>,
-    /// Which [`Wanted::sync`] named it last.
+struct WantedBlock {
+    local: LocalState,
+    tries: Vec<FailedTry>,
+    /// Number of the last [`Wanted::sync`] call that listed this block.
     round: u64,
 }
 
 #[derive(Debug, Default)]
 pub(super) struct Wanted {
     order: Vec<Cid>,
-    needs: Few<Cid, Need>,
+    needs: SmallMap<Cid, WantedBlock>,
     round: u64,
 }
 
 impl Wanted {
-    /// Takes over the new window; what stays in it keeps its state. New blocks start as `local`. What came is gone from `needs`, so the next
-    /// window mostly has the same places as they.
-    pub(super) fn sync(&mut self, order: Vec<Cid>, local: Local) {
+    /// Replaces the window. Blocks that stay in it keep their state, and new blocks start as
+    /// `local`. Delivered blocks were already removed from `needs`, so most blocks are at the same
+    /// index in both lists.
+    pub(super) fn sync(&mut self, order: Vec<Cid>, local: LocalState) {
         self.round = self.round.wrapping_add(1);
         let round = self.round;
         for (at, cid) in order.iter().enumerate() {
@@ -48,7 +49,7 @@ impl Wanted {
                 Some(need) => need.round = round,
                 None => self.needs.push(
                     *cid,
-                    Need {
+                    WantedBlock {
                         local,
                         tries: Vec::new(),
                         round,
@@ -70,37 +71,37 @@ impl Wanted {
         self.order.first()
     }
 
-    pub(super) fn local(&self, cid: &Cid) -> Option<Local> {
+    pub(super) fn local(&self, cid: &Cid) -> Option<LocalState> {
         self.needs.get(cid).map(|need| need.local)
     }
 
-    pub(super) fn set_local(&mut self, cid: &Cid, local: Local) {
+    pub(super) fn set_local(&mut self, cid: &Cid, local: LocalState) {
         if let Some(need) = self.needs.get_mut(cid) {
             need.local = local;
         }
     }
 
-    /// The blocks that only gateways can give, in order.
+    /// The blocks that only gateways can deliver, in order.
     pub(super) fn missing(&self) -> impl Iterator<Item = &Cid> {
-        self.are(Local::Missing)
+        self.in_state(LocalState::Missing)
     }
 
-    /// The blocks of which the local store says this, in order.
-    pub(super) fn are(&self, local: Local) -> impl Iterator<Item = &Cid> {
+    /// The blocks in this state of the local lookup, in order.
+    pub(super) fn in_state(&self, local: LocalState) -> impl Iterator<Item = &Cid> {
         let order = self.order.iter().enumerate();
-        let are = order.filter(move |(at, cid)| {
+        let blocks = order.filter(move |(at, cid)| {
             let need = self.needs.get_near(*at, cid);
             need.is_some_and(|need| need.local == local)
         });
-        are.map(|(_, cid)| cid)
+        blocks.map(|(_, cid)| cid)
     }
 
-    /// It came.
+    /// Removes a block that was delivered.
     pub(super) fn remove(&mut self, cid: &Cid) {
         self.needs.remove(cid);
     }
 
-    /// A gateway was asked for it in vain.
+    /// Notes that a gateway failed to deliver a block.
     pub(super) fn tried(&mut self, cid: &Cid, gateway: usize, fault: Fault) {
         let Some(need) = self.needs.get_mut(cid) else {
             return;
@@ -110,7 +111,7 @@ impl Wanted {
                 tried.count = tried.count.saturating_add(1);
                 tried.fault = fault;
             }
-            None => need.tries.push(Try {
+            None => need.tries.push(FailedTry {
                 gateway,
                 count: 1,
                 fault,
@@ -118,7 +119,7 @@ impl Wanted {
         }
     }
 
-    /// Whether this gateway may be asked for it (again).
+    /// Whether this gateway may be asked for the block (again).
     pub(super) fn may_try(&self, cid: &Cid, gateway: usize) -> bool {
         let tries = self.needs.get(cid).map(|need| need.tries.as_slice());
         let tried = tries
@@ -130,8 +131,9 @@ impl Wanted {
         })
     }
 
-    /// Whether so many gateways all said that they don't have it, and the fault of the one that failed last otherwise.
-    pub(super) fn verdict(&self, cid: &Cid, gateways: usize) -> (bool, Option<Fault>) {
+    /// Returns whether `gateways` gateways all reported that they don't have the block, and the
+    /// last fault of any gateway for it.
+    pub(super) fn failures(&self, cid: &Cid, gateways: usize) -> (bool, Option<Fault>) {
         let tries = self
             .needs
             .get(cid)

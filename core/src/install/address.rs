@@ -1,14 +1,16 @@
-//! Which hosts are somebody's own: a server that fetches for strangers must not reach them.
+//! Tells which hosts belong to a private network. A server that fetches for strangers must not
+//! reach them.
 //!
-//! Sources: the IANA registries of special-purpose addresses (RFC 6890), RFC 6761 (`localhost`), RFC 6762 (`local`), RFC 8375
-//! (`home.arpa`), ICANN's reservation of `internal`.
+//! Sources: the IANA registries of special-purpose addresses (RFC 6890), RFC 6761 (`localhost`),
+//! RFC 6762 (`local`), RFC 8375 (`home.arpa`), ICANN's reservation of `internal`.
 
 use core::net::{Ipv4Addr, Ipv6Addr};
 
-/// Names whose hosts are never public.
+/// Top-level names whose hosts are never public.
 const LOCAL_NAMES: [&str; 6] = ["localhost", "local", "internal", "arpa", "lan", "onion"];
 
-/// Whether a host, as [`host`](super::host) gives it, is local, private, reserved, or written so that clients read it differently.
+/// Whether a host, in the form that [`host`](super::host) returns, is local, private or reserved,
+/// or is written in a form that clients parse differently.
 #[must_use]
 pub fn is_private(host: &str) -> bool {
     let host = host.strip_suffix('.').unwrap_or(host);
@@ -16,10 +18,10 @@ pub fn is_private(host: &str) -> bool {
         return host.parse().map_or(true, |address| !is_public_v6(address));
     }
     let Some((_, last)) = host.rsplit_once('.') else {
-        // One label is a name of the local network, or a number.
+        // A single label is a name of the local network, or a number.
         return true;
     };
-    // Only the plain form of numbers is read alike by all.
+    // Clients agree only on the dotted decimal form of IPv4 addresses.
     if last.starts_with(|c: char| c.is_ascii_digit()) || last.is_empty() {
         return host.parse().map_or(true, |address| !is_public_v4(address));
     }
@@ -43,7 +45,8 @@ fn is_public_v4(address: Ipv4Addr) -> bool {
     )
 }
 
-/// Global unicast, less the parts that lead to IPv4 addresses or to nowhere.
+/// Whether the address is global unicast, except for the ranges that embed IPv4 addresses or are
+/// not routed.
 fn is_public_v6(address: Ipv6Addr) -> bool {
     let [a, b, ..] = address.segments();
     matches!(a, 0x2000..=0x3fff)

@@ -1,8 +1,8 @@
-//! A narinfo that is believed, and the same as clients see it.
+//! A narinfo that a trusted key signed, and the form of it that the proxy's clients get.
 //!
-//! Clients get the signed lines as they are and one entry in place of all others: `nar/<hash part>-<NarHash>.nar`, not
-//! compressed, of NarSize bytes. The address holds the whole NarHash, so that a narinfo that a client keeps longer than the
-//! proxy never leads to another NAR.
+//! Clients get the signed lines unchanged and one entry in place of all others: `nar/<hash
+//! part>-<NarHash>.nar`, not compressed, of NarSize bytes. The path contains the whole NarHash. A
+//! client that keeps a narinfo longer than the proxy does therefore never gets another NAR.
 
 use super::join;
 use crate::hash::Sha256;
@@ -13,40 +13,41 @@ use alloc::vec::Vec;
 use alloc::{format, vec};
 use bytes::Bytes;
 
-/// Length of the hash part of a store path's name, in characters.
+/// Length of the hash part of a store path, in characters.
 const HASH_PART: usize = 32;
 
-/// See the module.
+/// A narinfo that a trusted key signed, and the form of it that clients get.
 #[derive(Debug, Clone)]
 pub struct Known {
-    /// As the upstream gave it.
+    /// The narinfo as the upstream sent it.
     pub narinfo: Verified<NarInfo>,
-    /// The URL of the cache that gave it; its relative URLs stand on this.
+    /// URL of the cache that sent it. The narinfo's relative URLs are resolved against it.
     pub upstream: String,
-    /// As clients get it.
+    /// The narinfo as clients get it.
     pub rewritten: Bytes,
 }
 
-/// Why a narinfo is as good as none.
+/// Why a narinfo is rejected.
 #[non_exhaustive]
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Disbelief {
-    /// It is none.
+    /// The text is not a narinfo.
     #[error(transparent)]
     Malformed(#[from] NarInfoError),
     /// No trusted key signed it.
     #[error(transparent)]
     Untrusted(#[from] TrustError),
-    /// It says of another store item.
-    #[error("it is the narinfo of another store item")]
+    /// The narinfo describes another store item.
+    #[error("the narinfo describes another store item")]
     OtherItem,
 }
 
 impl Known {
-    /// Believes what `upstream` says of the store item `hash_part` if a trusted key signed it.
+    /// Accepts what `upstream` sent about the store item `hash_part`, if a trusted key signed it.
     ///
     /// # Errors
-    /// [`Disbelief`].
+    /// [`Disbelief`] if the narinfo is malformed, not signed by a trusted key, or about another
+    /// item.
     pub fn believe(
         body: &[u8],
         hash_part: &str,
@@ -66,7 +67,7 @@ impl Known {
     }
 }
 
-/// The narinfo with one plain entry that leads to the proxy; everything signed stays.
+/// Returns the narinfo with one uncompressed entry that points to the proxy. All signed lines stay.
 #[must_use]
 pub fn rewrite(narinfo: &NarInfo) -> Bytes {
     let mut rewritten = narinfo.clone();
@@ -81,8 +82,8 @@ pub fn rewrite(narinfo: &NarInfo) -> Bytes {
     rewritten.to_string().into()
 }
 
-/// The narinfo with its entries of http and https only, their URLs whole: for a proxy that leaves the NAR to the upstream. `None`
-/// where there is no such entry.
+/// Returns the narinfo with only its http and https entries, as absolute URLs, for a proxy that
+/// leaves the NAR to the upstream. Returns `None` if there is no such entry.
 #[must_use]
 pub fn redirect(known: &Known) -> Option<Bytes> {
     let absolute = |entry: &Entry| {
@@ -106,13 +107,13 @@ pub fn redirect(known: &Known) -> Option<Bytes> {
     Some(redirected.to_string().into())
 }
 
-/// The path of a NAR, relative to the proxy's root.
+/// Returns the path of a NAR, relative to the proxy's root.
 #[must_use]
 pub fn nar_path(hash_part: &str, nar_hash: &Sha256) -> String {
     format!("nar/{hash_part}-{}.nar", nar_hash.to_nix32())
 }
 
-/// The hash part and the NarHash of a path as [`nar_path`] writes it, less its `nar/`.
+/// Parses a path that [`nar_path`] wrote, without its `nar/`, into the hash part and the NarHash.
 #[must_use]
 pub fn parse_nar_name(name: &str) -> Option<(&str, Sha256)> {
     let (hash_part, nar_hash) = name.strip_suffix(".nar")?.split_once('-')?;
@@ -120,7 +121,7 @@ pub fn parse_nar_name(name: &str) -> Option<(&str, Sha256)> {
     Some((hash_part, nar_hash)).filter(|_| is_hash_part(hash_part))
 }
 
-/// Whether `text` can be the hash part of a store path: 32 characters of Nix's base32.
+/// Whether `text` can be the hash part of a store path: 32 characters of Nix's base-32.
 #[must_use]
 pub fn is_hash_part(text: &str) -> bool {
     let digit = |byte: u8| matches!(byte, b'0'..=b'9' | b'a'..=b'd' | b'f'..=b'n' | b'p'..=b's' | b'v'..=b'z');

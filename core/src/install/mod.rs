@@ -1,13 +1,14 @@
-//! What a proxy of substitutes decides, without I/O: which narinfo to believe, how its clients see it, where the NAR may come
-//! from, and when what came is right.
+//! What a proxy decides during an install, without I/O: which narinfo to accept, what its clients
+//! see of it, which sources can deliver the NAR, and whether the bytes received are right.
 //!
 //! ```text
-//! upstream's answer ─► Known::believe ─► rewritten, to the client
-//!                          └─► sources, in order ─► Checker: decode │ hash │ hold back ─► the client
-//!                                    ▲                  │ Attempt
-//!                                    └──── Trial ◄──────┘  who was wrong, whom to ask next
+//! upstream's narinfo ─► Known::believe ─► rewritten narinfo ─► the client
+//!                             │
+//!                             └─► sources, in order ─► Checker: decode, hash, hold back ─► client
+//!                                     ▲                   │
+//!                                     └────── Trial ◄─────┘ Attempt: how the source ended
 //! ```
-//! The proxy, the edge worker and the service worker do the I/O between.
+//! The proxy, the edge worker and the service worker do the I/O around it.
 
 mod address;
 pub mod checker;

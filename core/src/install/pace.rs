@@ -1,10 +1,11 @@
-//! Finds out a source that only drips: the time that is spent waiting for the client doesn't count.
+//! Detects a source that sends too slowly. Time that is spent waiting for the client doesn't count.
 
-/// A source must bring [`PACE_BYTES`] while it is waited for this long (milliseconds).
+/// Time for which the reader must wait on a source before the pace is checked, in milliseconds. In
+/// this time the source must send at least [`PACE_BYTES`].
 const PACE_MS: u64 = 30_000;
 const PACE_BYTES: usize = 32 << 10;
 
-/// The pace of one source.
+/// Measures the pace of one source.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Pace {
     waited_ms: u64,
@@ -12,7 +13,8 @@ pub struct Pace {
 }
 
 impl Pace {
-    /// Counts a piece for which it was waited; false when too little came in the last while.
+    /// Counts a piece of `bytes` bytes that arrived after `waited_ms` milliseconds. Returns false
+    /// if the source sent too little since the last check.
     pub fn keeps(&mut self, bytes: usize, waited_ms: u64) -> bool {
         self.waited_ms = self.waited_ms.saturating_add(waited_ms);
         self.bytes = self.bytes.saturating_add(bytes);

@@ -1,94 +1,98 @@
-//! How several upstreams make one answer, and how long it holds.
+//! How the answers of several upstreams become one answer, and how long it is cached.
 //!
-//! All are asked at once. The answer of the first in order wins; one further back is taken when those before it don't answer
-//! within [`PATIENCE`] of it. A narinfo that isn't believed is as good as none.
+//! The proxy asks all upstreams at the same time. The first upstream in order that has the item
+//! wins. A later one is used if those before it don't answer within [`PATIENCE`] of it. A narinfo
+//! that is not signed by a trusted key counts as absent.
 
 use super::Known;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::time::Duration;
 
-/// How long an answer waits for those of upstreams that are preferred.
+/// How long an answer waits for the answers of preferred upstreams.
 pub const PATIENCE: Duration = Duration::from_millis(500);
-/// How long a narinfo is believed whose upstream doesn't say: those of store items hardly ever change.
+/// How long a narinfo is cached if its upstream gives no lifetime. Narinfos of store items rarely
+/// change.
 pub const FOUND_TTL: Duration = Duration::from_secs(3600);
-/// How long an absence is believed whose upstream doesn't say.
+/// How long an absence is cached if the upstream gives no lifetime.
 pub const ABSENT_TTL: Duration = Duration::from_secs(30);
-/// How long an absence is believed when some upstream couldn't be asked.
-const UNSURE_TTL: Duration = Duration::from_secs(5);
-/// Longest time that an upstream can ask for.
+/// How long an absence is cached if some upstream failed.
+const UNCERTAIN_TTL: Duration = Duration::from_secs(5);
+/// Longest lifetime that an upstream can set.
 pub const MAX_TTL: Duration = Duration::from_secs(30 * 24 * 3600);
-/// How long a source that was wrong is left alone. What a CID stands for never changes.
+/// How long a source with wrong bytes is not asked again. The content of a CID never changes.
 pub const BAD_FOR: Duration = Duration::from_secs(24 * 3600);
-/// The same for a place over HTTP, which may be mended.
+/// The same for an HTTP source, whose content may be repaired.
 pub const BAD_HTTP_FOR: Duration = Duration::from_secs(600);
 
-/// What one upstream says of a store item.
+/// Answer of one upstream about a store item.
 #[derive(Debug, Clone)]
 pub enum Said {
-    /// It has it; and how long that holds.
+    /// The upstream has the item. The duration is the lifetime of this answer.
     Found(Arc<Known>, Duration),
-    /// It hasn't, or nothing that is believed.
+    /// The upstream doesn't have the item, or its narinfo was rejected.
     Absent(Duration),
-    /// It can't be asked.
+    /// The upstream did not answer, or answered with an error.
     Failed,
 }
 
 impl Said {
-    /// A narinfo, with the time that its upstream gives it.
+    /// Makes the answer for a narinfo, with the lifetime that the upstream gave it.
     #[must_use]
     pub fn found(known: Known, fresh_for: Option<Duration>) -> Self {
         Self::Found(Arc::new(known), fresh_for.unwrap_or(FOUND_TTL).min(MAX_TTL))
     }
 
-    /// None, with the time that the upstream gives this.
+    /// Makes the answer for an absent item, with the lifetime that the upstream gave it.
     #[must_use]
     pub fn absent(fresh_for: Option<Duration>) -> Self {
         Self::Absent(fresh_for.unwrap_or(ABSENT_TTL).min(MAX_TTL))
     }
 
-    /// Whether it is [`Said::Found`].
+    /// Whether this is [`Said::Found`].
     #[must_use]
     pub fn is_found(&self) -> bool {
         matches!(self, Self::Found(..))
     }
 }
 
-/// What the upstreams together say of a store item.
+/// Answer of all upstreams together about a store item.
 #[derive(Debug, Clone)]
 pub enum Answer {
-    /// It is there.
+    /// An upstream has the item.
     Found(Arc<Known>),
-    /// At least one answered, and none has it.
+    /// At least one upstream answered, and none has the item.
     Absent,
-    /// None could be asked.
+    /// No upstream answered.
     Unreachable,
 }
 
-/// The store directory in an upstream's `nix-cache-info`.
+/// Returns the store directory from an upstream's `nix-cache-info`.
 #[must_use]
 pub fn store_dir(cache_info: &[u8]) -> Option<&str> {
     let text = core::str::from_utf8(cache_info).ok()?;
-    let told = text
+    let directory = text
         .lines()
         .find_map(|line| line.strip_prefix("StoreDir:"))?;
-    Some(told.trim()).filter(|directory| directory.starts_with('/'))
+    Some(directory.trim()).filter(|directory| directory.starts_with('/'))
 }
 
-/// Whether the answers so far, in the order of the upstreams, decide: nobody before the best one is still being asked.
+/// Whether the answers so far, in the order of the upstreams, decide. They decide once an
+/// upstream has the item and all upstreams before it have answered.
 #[must_use]
-pub fn is_settled(said: &[Option<Said>]) -> bool {
-    let answered = said.iter().map_while(Option::as_ref);
+pub fn is_settled(answers: &[Option<Said>]) -> bool {
+    let answered = answers.iter().map_while(Option::as_ref);
     answered.into_iter().any(Said::is_found)
 }
 
-/// One answer from those of the upstreams, in their order, with the time that it may be kept.
+/// Combines the answers of the upstreams, in their order. Also returns how long the result may be
+/// cached.
 #[must_use]
-pub fn summary(said: Vec<Option<Said>>) -> (Answer, Duration) {
+pub fn summary(answers: Vec<Option<Said>>) -> (Answer, Duration) {
     let mut absent: Option<Duration> = None;
     let mut failed = false;
-    for one in said {
-        match one {
+    for answer in answers {
+        match answer {
             Some(Said::Found(known, ttl)) => return (Answer::Found(known), ttl),
             Some(Said::Absent(ttl)) => absent = Some(absent.map_or(ttl, |other| ttl.min(other))),
             Some(Said::Failed) | None => failed = true,
@@ -96,7 +100,7 @@ pub fn summary(said: Vec<Option<Said>>) -> (Answer, Duration) {
     }
     match (absent, failed) {
         (Some(ttl), false) => (Answer::Absent, ttl),
-        (Some(ttl), true) => (Answer::Absent, ttl.min(UNSURE_TTL)),
+        (Some(ttl), true) => (Answer::Absent, ttl.min(UNCERTAIN_TTL)),
         (None, _) => (Answer::Unreachable, Duration::ZERO),
     }
 }

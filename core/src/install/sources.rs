@@ -1,9 +1,11 @@
-//! Where the bytes of a NAR may come from, in the order in which they are tried.
+//! The sources from which the bytes of a NAR can come, in the order in which they are tried.
 //!
-//! First what leads to IPFS (`ipfs:` URLs and gateway URLs alike: the proxy asks its own gateways, not the one that an entry
-//! names), those whose root block is here already before the others; then plain HTTP. A cache that lies in IPFS itself and is
-//! read through a gateway gives both. Among equals the smallest file goes first, and where
-//! sizes are not told what decodes fastest. Entries that were found to be wrong, or that nobody here decodes, are left out.
+//! IPFS sources come first, from `ipfs:` URLs and gateway URLs alike: the proxy asks its own
+//! gateways, not the one that an entry names. Among them, those whose root block is stored locally
+//! come first. HTTP sources follow. A cache on IPFS that is read through a gateway provides both.
+//!
+//! Among equals, smaller files come first; if the sizes are unknown, the faster decoder decides.
+//! Sources that sent wrong bytes before, and compression methods without a decoder, are left out.
 
 use super::{Known, join};
 use crate::cid::IpfsUrl;
@@ -14,31 +16,31 @@ use alloc::string::{String, ToString};
 use alloc::vec;
 use alloc::vec::Vec;
 
-/// Entries of a narinfo that are tried at most.
+/// Maximum number of sources that are tried.
 const MAX_SOURCES: usize = 16;
 
 /// One source of a NAR.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Source {
-    /// Where it is.
+    /// Where the source is.
     pub place: Place,
-    /// How it is compressed there.
+    /// Compression method of the file at the source.
     pub compression: Compression,
-    /// As the narinfo says it, signed by nobody.
+    /// Bytes of the compressed file, as the unsigned entry of the narinfo claims.
     pub file_size: Option<u64>,
 }
 
 /// Where a source is.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Place {
-    /// On IPFS.
+    /// On IPFS, at this URL.
     Ipfs(IpfsUrl),
-    /// At this http or https URL.
+    /// On an HTTP server, at this http or https URL.
     Http(String),
 }
 
 impl Source {
-    /// What it is called in logs and remembered by.
+    /// The source's URL, which names it in logs and in the list of bad sources.
     #[must_use]
     pub fn name(&self) -> String {
         match &self.place {
@@ -48,7 +50,8 @@ impl Source {
     }
 }
 
-/// The sources of a NAR. `is_local` tells whether a root block is here; `is_bad` whether a source, by its name, was wrong before.
+/// Returns the sources of a NAR. `is_local` tells whether a root block is stored locally. `is_bad`
+/// tells whether the source of this name sent wrong bytes before.
 pub fn sources(
     known: &Known,
     is_local: impl Fn(&IpfsUrl) -> bool,
@@ -56,7 +59,7 @@ pub fn sources(
 ) -> Vec<Source> {
     let mut sources: Vec<Source> = Vec::new();
     let entries = known.narinfo.entries().iter();
-    for entry in entries.filter(|entry| decodes(entry.compression)) {
+    for entry in entries.filter(|entry| has_decoder(entry.compression)) {
         for place in places(entry, &known.upstream) {
             let source = Source {
                 place,
@@ -77,14 +80,14 @@ pub fn sources(
         (
             tier,
             source.file_size.unwrap_or(u64::MAX),
-            slowness(source.compression),
+            decoding_rank(source.compression),
         )
     });
     sources.truncate(MAX_SOURCES);
     sources
 }
 
-/// No compression makes a NAR longer than this.
+/// Upper bound for the compressed size of a NAR, in bytes.
 #[must_use]
 pub fn max_file_size(nar_size: u64) -> u64 {
     nar_size
@@ -92,7 +95,8 @@ pub fn max_file_size(nar_size: u64) -> u64 {
         .saturating_add(1 << 20)
 }
 
-/// What a walk over the DAG of a NAR may use: even chunks of 512 bytes are allowed, and trees of any shape.
+/// Returns the budget of a walk over the DAG of a NAR. It allows chunks of 512 bytes and DAGs of
+/// any shape.
 #[must_use]
 pub fn budget(nar_size: u64) -> Budget {
     let output = max_file_size(nar_size);
@@ -111,7 +115,7 @@ fn places(entry: &Entry, upstream: &str) -> Vec<Place> {
         && !entry.url.contains(':')
         && !entry.url.starts_with('/')
     {
-        // A cache that is a directory on IPFS: what is relative is in it.
+        // The cache is a directory on IPFS: resolve relative URLs inside it.
         let url = IpfsUrl::parse(&format!("{directory}/{}", entry.url));
         return url.ok().map(Place::Ipfs).into_iter().collect();
     }
@@ -122,12 +126,12 @@ fn places(entry: &Entry, upstream: &str) -> Vec<Place> {
     ipfs.into_iter().chain([Place::Http(url)]).collect()
 }
 
-fn decodes(compression: Compression) -> bool {
+fn has_decoder(compression: Compression) -> bool {
     !matches!(compression, Compression::Bzip2 | Compression::Br)
 }
 
-/// The order of decoding speed (design.md).
-fn slowness(compression: Compression) -> u8 {
+/// Rank in the order of decoding speed, fastest first (docs/design.md).
+fn decoding_rank(compression: Compression) -> u8 {
     match compression {
         Compression::Zstd => 0,
         Compression::Gzip => 1,
@@ -144,7 +148,7 @@ mod tests {
     const CID: &str = "bafybeiew7s3tfrzlicbgzhtmochwrlu45eqsingqgxneg5o5rurkgedhie";
 
     #[test]
-    fn what_is_relative_in_a_directory_on_ipfs_is_in_it() {
+    fn relative_urls_resolve_inside_a_directory_on_ipfs() {
         let named = |url: &str, upstream: &str| -> Vec<String> {
             let entry = Entry {
                 url: url.to_string(),
@@ -167,7 +171,7 @@ mod tests {
             [format!("{root}/nar/zstd/x-g++")]
         );
         assert_eq!(named("nar/x", &deep), [format!("{deep}/nar/x")]);
-        // Elsewhere is elsewhere, and the root of a directory on IPFS is nowhere.
+        // Absolute URLs stay as they are. Nothing resolves against the host of a directory on IPFS.
         assert_eq!(named("http://a/nar/x", &root), ["http://a/nar/x"]);
         assert_eq!(named(&root, &deep), [root.as_str()]);
         assert!(named("/nar/x", &root).is_empty());

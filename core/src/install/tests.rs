@@ -1,4 +1,4 @@
-//! Names, URLs, addresses and verdicts.
+//! Tests of URLs, addresses, paces and trials.
 
 use super::checker::{Fault, Stop};
 use super::*;
@@ -50,7 +50,7 @@ fn urls_are_joined_as_browsers_join_them() {
 }
 
 #[test]
-fn addresses_that_are_nobodys_business_are_private() {
+fn private_and_reserved_hosts_are_private() {
     for public in [
         "cache.example.org",
         "8.8.8.8",
@@ -106,7 +106,7 @@ fn source(name: &str) -> Source {
 }
 
 #[test]
-fn who_was_wrong_follows_from_the_end() {
+fn the_end_of_a_source_shows_which_source_was_wrong() {
     type End = Attempt<DecompressError>;
     type Ends = [(bool, End)];
     let wrong = || {
@@ -167,7 +167,7 @@ fn who_was_wrong_follows_from_the_end() {
 }
 
 #[test]
-fn a_drip_does_not_keep_the_pace() {
+fn a_source_that_sends_too_slowly_is_detected() {
     let mut pace = Pace::default();
     assert!(pace.keeps(100, 29_999));
     assert!(!pace.keeps(100, 1));

@@ -1,4 +1,4 @@
-//! What follows from how a source ended: who was wrong, and whether to ask another.
+//! Decides from the end of a source which source was wrong, and whether to try another.
 
 use super::Source;
 use super::checker::{Fault, Stop};
@@ -8,34 +8,35 @@ use alloc::vec::Vec;
 /// How one source ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Attempt<E> {
-    /// What has left is complete and right.
+    /// The NAR is complete and right.
     Complete,
-    /// The source stopped in the middle.
+    /// The source stopped before its end.
     Interrupted,
-    /// As the checker says.
+    /// The checker stopped the source.
     Stopped(Stop<E>),
 }
 
-/// What to do now.
+/// What the proxy does next.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Next {
-    /// Complete the answer.
+    /// Complete the response.
     Complete,
     /// Try the next source.
     Another,
-    /// End the answer, incomplete: no source can mend it.
+    /// End the response incomplete: no other source can repair it.
     GiveUp,
 }
 
-/// The sources of one answer, one after another.
+/// The sources of one response, tried one after another.
 #[derive(Debug, Default)]
 pub struct Trial {
-    /// Whose bytes have left.
+    /// Sources whose bytes were sent to the client.
     contributors: Vec<Source>,
 }
 
 impl Trial {
-    /// Judges a source by its end; `contributed` says whether bytes of it have left. With those sources that are wrong for this NAR.
+    /// Judges a source by how it ended. `contributed` tells whether bytes of it were sent to the
+    /// client. Also returns the sources that are wrong for this NAR.
     pub fn judge<E>(
         &mut self,
         source: Source,
@@ -45,7 +46,7 @@ impl Trial {
         let judged = match attempt {
             Attempt::Complete => (Next::Complete, Vec::new()),
             Attempt::Stopped(Stop::Gone) => (Next::GiveUp, Vec::new()),
-            // This one is right, so those before it were not.
+            // This source is right, so those before it were not.
             Attempt::Stopped(Stop::TooLate) => {
                 return (Next::GiveUp, core::mem::take(&mut self.contributors));
             }

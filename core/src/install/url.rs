@@ -1,14 +1,17 @@
-//! URLs of http and https, as far as narinfos need them: resolving one against the cache that it stands in, and naming its host.
+//! http and https URLs, as far as narinfos need them: resolving a relative URL against its cache,
+//! and finding the host.
 //!
-//! Grammar: RFC 3986, less user names, IPv6 zones and host names beyond ASCII. What the result says is what any client reads: back
-//! slashes, spaces and bytes beyond ASCII are escaped, dots resolved, the fragment dropped.
+//! Grammar: RFC 3986, without user names, IPv6 zones and host names beyond ASCII. The result is in
+//! a form that every client parses alike: backslashes, spaces and bytes beyond ASCII are escaped,
+//! dot segments are resolved, and the fragment is dropped.
 
 use crate::cid::MAX_URL;
 use alloc::format;
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 
-/// The host, without port and brackets, in lower case; `None` if this is no URL of http or https.
+/// Returns the host in lower case, without port and brackets. Returns `None` if the text is not an
+/// http or https URL.
 #[must_use]
 pub fn host(url: &str) -> Option<String> {
     let (_, authority, _) = split(url)?;
@@ -19,7 +22,7 @@ pub fn host(url: &str) -> Option<String> {
     Some(host.to_string())
 }
 
-/// What `reference` names in a document at `base`; `None` unless that is a URL of http or https.
+/// Resolves `reference` against `base`. Returns `None` unless the result is an http or https URL.
 #[must_use]
 pub fn join(base: &str, reference: &str) -> Option<String> {
     if base.len().max(reference.len()) > MAX_URL {
@@ -57,7 +60,7 @@ fn has_scheme(text: &str) -> bool {
             .all(|byte| byte.is_ascii_alphanumeric() || b"+-.".contains(&byte))
 }
 
-/// Scheme, authority in lower case, and what follows it.
+/// Splits a URL into scheme, authority in lower case, and the rest.
 fn split(url: &str) -> Option<(&'static str, String, &str)> {
     let (scheme, rest) = url.split_once("://")?;
     let scheme = ["http", "https"]
@@ -71,7 +74,7 @@ fn split(url: &str) -> Option<(&'static str, String, &str)> {
     Some((scheme, authority.to_ascii_lowercase(), rest))
 }
 
-/// The URL, its path cleaned of dots, all of it escaped where it must be.
+/// Writes the URL with dot segments resolved and invalid characters escaped.
 fn write(scheme: &str, authority: &str, rest: &str) -> String {
     let (path, query) = match rest.split_once('?') {
         Some((path, query)) => (path, Some(query)),

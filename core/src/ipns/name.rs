@@ -1,4 +1,4 @@
-//! Names: public keys in the forms in which people and gateways write them.
+//! IPNS names in the forms that people and gateways write.
 
 use super::IpnsError;
 use crate::cid::{self, Cid};
@@ -13,17 +13,17 @@ use ed25519_dalek::VerifyingKey;
 /// libp2p's number for Ed25519 keys.
 const ED25519: u64 = 1;
 
-/// A name.
+/// An IPNS name: an Ed25519 public key.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub struct Name {
     key: VerifyingKey,
 }
 
 impl Name {
-    /// Reads a name: a CID in any base, a peer ID, or either behind `ipns://` or `/ipns/`.
+    /// Parses a name: a CID in any base or a peer ID, each optionally after `ipns://` or `/ipns/`.
     ///
     /// # Errors
-    /// [`IpnsError::Name`] and [`IpnsError::Key`].
+    /// [`IpnsError::Name`] if the text is not a name, [`IpnsError::Key`] if its key isn't Ed25519.
     pub fn parse(text: &str) -> Result<Self, IpnsError> {
         let text = ["ipns://", "/ipns/"]
             .iter()
@@ -36,7 +36,7 @@ impl Name {
             return Self::of_hash(&hash);
         }
         let cid = cid::parse(text).map_err(|_| IpnsError::Name)?;
-        // Old writers used dag-pb.
+        // Old writers used the codec dag-pb.
         if cid.version() == cid::Version::V0
             || !matches!(cid.codec(), cid::LIBP2P_KEY | cid::DAG_PB)
         {
@@ -52,7 +52,7 @@ impl Name {
         Self::of_key(&Bytes::copy_from_slice(hash.digest()))
     }
 
-    /// The name of a key in libp2p's protobuf.
+    /// Makes the name of a key in libp2p's protobuf encoding.
     pub(super) fn of_key(message: &Bytes) -> Result<Self, IpnsError> {
         let mut fields = Fields::new(message);
         let mut next = || fields.next().map_err(|_| IpnsError::Key);
@@ -66,10 +66,10 @@ impl Name {
         }
     }
 
-    /// The name of a public key.
+    /// Makes the name of a public key.
     ///
     /// # Errors
-    /// [`IpnsError::Key`] for bytes that are none.
+    /// [`IpnsError::Key`] if the bytes are not a valid key.
     pub fn of_bytes(key: &[u8; 32]) -> Result<Self, IpnsError> {
         let key = VerifyingKey::from_bytes(key).map_err(|_| IpnsError::Key)?;
         Ok(Self { key })
@@ -85,7 +85,7 @@ impl Name {
         message
     }
 
-    /// The name as a CID.
+    /// Returns the name as a CID.
     #[must_use]
     pub fn cid(&self) -> Cid {
         // 36 bytes fit in every multihash.
@@ -93,14 +93,14 @@ impl Name {
         Cid::new_v1(cid::LIBP2P_KEY, hash)
     }
 
-    /// The name as a peer ID, `12D3Koo…`.
+    /// Returns the name as a peer ID, `12D3Koo…`.
     #[must_use]
     pub fn peer_id(&self) -> String {
         cid::encode_58(&self.cid().hash().to_bytes())
     }
 }
 
-/// `k51…`, as Kubo writes it.
+/// Writes `k51…`, as Kubo does.
 impl fmt::Display for Name {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&cid::text_36(&self.cid()))

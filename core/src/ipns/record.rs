@@ -1,4 +1,4 @@
-//! Records: there is no way to have one but from bytes that the name's key signed.
+//! Records. The only way to make one is from bytes that the name's key signed.
 
 use super::{IpnsError, MAX_EXTRA, MAX_RECORD, Name, time};
 use crate::cid::{Cid, IpfsUrl};
@@ -9,10 +9,10 @@ use alloc::vec::Vec;
 use bytes::Bytes;
 use core::time::Duration;
 
-/// What comes before the data in what is signed.
+/// Prefix of the signed bytes.
 const CONTEXT: &[u8] = b"ipns-signature:";
 
-/// What a name leads to, signed by its key.
+/// The path that an IPNS name means now, signed by the name's key.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Record {
     value: String,
@@ -22,16 +22,16 @@ pub struct Record {
 }
 
 impl Record {
-    /// Reads a record and checks that the key of `name` signed it. Whether it is still valid is for [`Self::is_valid_at`], and whether there is
-    /// a newer one for [`Self::sequence`].
+    /// Decodes a record and checks that the key of `name` signed it. [`Self::is_valid_at`] tells
+    /// whether it is still valid, and [`Self::sequence`] which of two records is newer.
     ///
     /// # Errors
-    /// [`IpnsError`].
+    /// [`IpnsError`] if the record is malformed or not signed by the name's key.
     pub fn verify(name: &Name, bytes: &[u8]) -> Result<Self, IpnsError> {
         if bytes.len() > MAX_RECORD {
             return Err(IpnsError::TooLong(bytes.len()));
         }
-        let parts = Parts::read(&Bytes::copy_from_slice(bytes))?;
+        let parts = RecordFields::read(&Bytes::copy_from_slice(bytes))?;
         if let Some(key) = parts.key.as_ref().filter(|key| !key.is_empty())
             && Name::of_key(key)? != *name
         {
@@ -49,42 +49,42 @@ impl Record {
         name.key()
             .verify_strict(&signed, &signature)
             .map_err(|_| IpnsError::Signature)?;
-        let read = Data::read(data)?;
-        parts.agree(&read)?;
+        let read = SignedData::read(data)?;
+        parts.check_version_1(&read)?;
         read.record()
     }
 
-    /// The path that the name leads to, `/ipfs/…` or `/ipns/…`.
+    /// The path that the name means, `/ipfs/…` or `/ipns/…`.
     #[must_use]
     pub fn value(&self) -> &str {
         &self.value
     }
 
-    /// The value, if it is on IPFS and not another name.
+    /// The value as a URL, if it is an `/ipfs/` path and not another name.
     #[must_use]
     pub fn ipfs(&self) -> Option<IpfsUrl> {
         IpfsUrl::parse(&self.value).ok()
     }
 
-    /// Of two records of a name the one with the greater number counts.
+    /// Sequence number. Of two records of a name, the one with the greater number is newer.
     #[must_use]
     pub fn sequence(&self) -> u64 {
         self.sequence
     }
 
-    /// For how long it may be kept before one asks for a newer one.
+    /// How long a client may keep the record before it asks for a newer one.
     #[must_use]
     pub fn ttl(&self) -> Duration {
         self.ttl
     }
 
-    /// Until when it counts, in seconds since 1970.
+    /// Time at which the record expires, in seconds since 1970.
     #[must_use]
     pub fn valid_until(&self) -> u64 {
         self.valid_until
     }
 
-    /// Whether it counts, `now` in seconds since 1970.
+    /// Whether the record is valid at `now`, in seconds since 1970.
     #[must_use]
     pub fn is_valid_at(&self, now: u64) -> bool {
         now <= self.valid_until
@@ -93,7 +93,7 @@ impl Record {
 
 /// The fields of the protobuf message.
 #[derive(Default)]
-struct Parts {
+struct RecordFields {
     value: Option<Bytes>,
     signature_v1: Option<Bytes>,
     validity_type: Option<u64>,
@@ -105,7 +105,7 @@ struct Parts {
     data: Option<Bytes>,
 }
 
-impl Parts {
+impl RecordFields {
     fn read(message: &Bytes) -> Result<Self, IpnsError> {
         let mut parts = Self::default();
         let mut fields = Fields::new(message);
@@ -122,7 +122,7 @@ impl Parts {
                 (8, Value::Bytes(bytes)) => parts.signature.replace(bytes).is_some(),
                 (9, Value::Bytes(bytes)) => parts.data.replace(bytes).is_some(),
                 (1..=9, _) => return Err(malformed(0)),
-                // Fields that are still to be invented.
+                // A field that a later specification may define.
                 _ => false,
             };
             if repeated {
@@ -132,8 +132,8 @@ impl Parts {
         Ok(parts)
     }
 
-    /// Readers of version 1 see these fields; where they are there they must say the same.
-    fn agree(&self, data: &Data<'_>) -> Result<(), IpnsError> {
+    /// Checks that the fields for readers of version 1, if present, equal the signed data.
+    fn check_version_1(&self, data: &SignedData<'_>) -> Result<(), IpnsError> {
         let is_set = |bytes: &Option<Bytes>| bytes.as_ref().is_some_and(|bytes| !bytes.is_empty());
         if !is_set(&self.signature_v1) && !is_set(&self.value) {
             return Ok(());
@@ -151,8 +151,8 @@ impl Parts {
     }
 }
 
-/// What is signed.
-struct Data<'a> {
+/// The signed data.
+struct SignedData<'a> {
     value: &'a [u8],
     sequence: u64,
     ttl: u64,
@@ -160,7 +160,7 @@ struct Data<'a> {
     validity_type: u64,
 }
 
-impl<'a> Data<'a> {
+impl<'a> SignedData<'a> {
     fn read(bytes: &'a [u8]) -> Result<Self, IpnsError> {
         const MAP: &str = "a map";
         const KEYS: &str = "the keys TTL, Value, Sequence, Validity and ValidityType";
@@ -225,7 +225,7 @@ impl<'a> Data<'a> {
                 .ok()
                 .filter(|path| path.starts_with("/ipfs/") || path.starts_with("/ipns/"))
                 .map(String::from),
-            // Some writers have the CID itself.
+            // Some writers store the CID itself in place of a path.
             (_, Ok(cid)) => Some(alloc::format!("/ipfs/{}", crate::cid::text(&cid))),
             (_, Err(_)) => None,
         };

@@ -7,10 +7,12 @@ use ed25519_dalek::{Signer, SigningKey};
 use std::string::ToString;
 use std::vec::Vec;
 
-/// A key of Kubo 0.43.0 (`ipfs key gen --type=ed25519`), in both forms that it gives (`--ipns-base=base36`, `b58mh`).
+/// A key of Kubo 0.43.0 (`ipfs key gen --type=ed25519`), in both of its forms
+/// (`--ipns-base=base36`, `b58mh`).
 const NAME: &str = "k51qzi5uqu5djvcneae7gp0ii0k4yy5yc5fb78ujkxmrscdpm7x4uvv9o2bxtt";
 const PEER: &str = "12D3KooWKmxH67AZffwL1knpaG339jucDTukpQZEues99JgyfZVS";
-/// `ipfs name publish --key=one --lifetime=8760h --ttl=90s /ipfs/bafkrei…` of Kubo 0.43.0, as its gateway gives it to `?format=ipns-record`.
+/// `ipfs name publish --key=one --lifetime=8760h --ttl=90s /ipfs/bafkrei…` of Kubo 0.43.0, as its
+/// gateway returns it for `?format=ipns-record`.
 const RECORD: &str = "\
     0a412f697066732f6261666b7265696379736732336b69777633346567326437717765697078776f73646f327079346c647634326e62617567756c75656e3576\
     36616d1240ec97a337c07ee913521015292c8b6c500027b3d40a11e44198d6508b6157225f10e4e72b91c27c303384db976703b14e47df6bb3d7cf4b01ff174d\
@@ -28,7 +30,7 @@ fn golden() -> Vec<u8> {
 }
 
 #[test]
-fn names_are_written_as_kubo_writes_them_and_lead_back() {
+fn names_are_written_as_kubo_writes_them_and_parse_back() {
     let name = Name::parse(NAME).unwrap();
     assert_eq!(name.to_string(), NAME);
     assert_eq!(name.peer_id(), PEER);
@@ -44,7 +46,7 @@ fn names_are_written_as_kubo_writes_them_and_lead_back() {
 }
 
 #[test]
-fn what_is_no_name_of_an_ed25519_key_is_refused() {
+fn texts_that_are_not_names_of_ed25519_keys_are_refused() {
     for text in [
         "",
         "k51",
@@ -54,7 +56,7 @@ fn what_is_no_name_of_an_ed25519_key_is_refused() {
     ] {
         assert_eq!(Name::parse(text), Err(IpnsError::Name), "{text}");
     }
-    // Blocks of content, and the hash of an RSA key.
+    // CIDs of content, and the hash of an RSA key.
     for text in [
         "bafkreicysg23kiwv34eg2d7qweipxwosdo2py4ldv42nbauguluen5v6am",
         "QmTp9VkYvnHyrqKQuFPiuZkiX9gPcqj6x5LJ1rmWuSySnL",
@@ -81,14 +83,15 @@ fn a_record_of_kubo_is_read() {
 }
 
 #[test]
-fn no_changed_byte_and_no_truncation_reads_as_the_record() {
+fn a_changed_or_truncated_record_never_reads_as_another_record() {
     let name = Name::parse(NAME).unwrap();
     let whole = golden();
     let right = Record::verify(&name, &whole).unwrap();
     for at in 0..whole.len() {
         let mut changed = whole.clone();
         changed[at] ^= 1;
-        // The signature of version 1 is nobody's any more, and a field may become one that isn't known.
+        // Nothing checks the signature of version 1, and a changed tag may make a field an unknown
+        // one.
         if let Ok(record) = Record::verify(&name, &changed) {
             assert_eq!(record, right, "byte {at}");
         }
@@ -100,7 +103,7 @@ fn no_changed_byte_and_no_truncation_reads_as_the_record() {
     assert_eq!(other, name);
 }
 
-/// A record as one wishes.
+/// A record whose parts each test chooses.
 struct Draft {
     data: Vec<u8>,
     before: Vec<u8>,
@@ -115,7 +118,8 @@ fn name() -> Name {
 }
 
 impl Draft {
-    /// The usual keys; `extra` is appended to the map, and `count` counts it.
+    /// Makes the usual data map. `extra` is appended to it, and `count` is the number of extra
+    /// keys.
     fn new(value: &[u8], validity: &[u8], extra: &[u8], count: usize) -> Self {
         let mut data = Vec::new();
         dag_cbor::put_map(5 + count, &mut data);
@@ -150,21 +154,21 @@ impl Draft {
 }
 
 #[test]
-fn a_record_of_version_2_alone_is_read_and_so_are_keys_that_are_not_known() {
+fn a_record_of_version_2_alone_is_read_and_unknown_keys_are_ignored() {
     let record = Draft::usual().verify().unwrap();
     assert_eq!((record.sequence(), record.valid_until()), (3, UNTIL));
     // "x": [{"y": -1}, h'00', null, 1.5]
     let extra = b"\x61x\x84\xa1\x61y\x20\x41\0\xf6\xfb\x3f\xf8\0\0\0\0\0\0";
     let draft = Draft::new(VALUE.as_bytes(), b"2027-11-25T06:26:30Z", extra, 1);
     assert_eq!(draft.verify(), Ok(record));
-    // A list that says more than there is ends, whatever it says.
+    // A list that claims more items than the data contains is an error.
     let bomb = b"\x61x\x9b\xff\xff\xff\xff\xff\xff\xff\xff\x01";
     let draft = Draft::new(VALUE.as_bytes(), b"2027-11-25T06:26:30Z", bomb, 1);
     assert!(matches!(draft.verify(), Err(IpnsError::Data { .. })));
 }
 
 #[test]
-fn each_fault_is_named() {
+fn errors_name_what_is_wrong_with_a_record() {
     let name = name();
     assert_eq!(Record::verify(&name, &[]), Err(IpnsError::Unsigned));
     assert_eq!(

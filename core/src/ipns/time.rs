@@ -1,11 +1,11 @@
-//! Times of RFC 3339 in UTC, as records have them.
+//! RFC 3339 times in UTC, as IPNS records contain them.
 //!
 //! ```text
 //! time := YYYY "-" MM "-" DD "T" hh ":" mm ":" ss [ "." 1–9 digits ] "Z"
 //! ```
-//! Restriction: years 1970 to 9999; a leap second counts as the second after it.
+//! Restrictions: years 1970 to 9999. A leap second counts as the second after it.
 
-/// Seconds since 1970 of a time, fractions left out; `None` for what is none.
+/// Parses a time to whole seconds since 1970. Returns `None` if the text is not a time in UTC.
 pub(super) fn parse(text: &[u8]) -> Option<u64> {
     let (time, rest) = text.split_at_checked(19)?;
     let fraction = rest.strip_suffix(b"Z")?;
@@ -38,7 +38,7 @@ pub(super) fn parse(text: &[u8]) -> Option<u64> {
         days = days.saturating_add(days_in(year, before));
     }
     let years = year.checked_sub(1)?;
-    // Days from the first of January of the year 1 to those of this year and of 1970.
+    // Days from January 1 of year 1 to January 1 of this year, less those up to 1970.
     let leaps = (years / 4)
         .saturating_add(years / 400)
         .saturating_sub(years / 100);
@@ -63,7 +63,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn times_are_those_of_date() {
+    fn times_equal_those_of_the_date_command() {
         // `date -ud … +%s`
         for (text, seconds) in [
             ("1970-01-01T00:00:00Z", 0),
@@ -79,7 +79,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_time_in_utc_is_none() {
+    fn texts_that_are_not_times_in_utc_are_refused() {
         for text in [
             "",
             "2027-11-25T06:26:30",

@@ -1,7 +1,8 @@
-//! Gateways that lie, hang, cut and drip: the content still comes, they are named, and every fetch ends.
+//! Gateways that send wrong data, hang, cut answers or are slow. The fetch still gets its content
+//! and reports the faults, and it always ends.
 
 use super::super::*;
-use super::network::{Blocks, Network, Outcome, Script, at, build, noise};
+use super::network::{Blocks, Network, Outcome, Script, build, noise, url_of};
 use crate::cid::Cid;
 use crate::unixfs::SIZE_262144_V1;
 use alloc::vec;
@@ -14,10 +15,10 @@ fn file() -> (Vec<u8>, Cid, Blocks) {
 }
 
 /// Fetches with the bad gateway first and an honest one second.
-fn beside_an_honest_one(script: Script) -> Outcome {
+fn fetch_with_a_bad_and_an_honest_gateway(script: Script) -> Outcome {
     let (content, cid, blocks) = file();
-    let outcome =
-        Network::new(blocks, &[script.clone(), Script::Honest]).fetch(&at(cid), Options::default());
+    let outcome = Network::new(blocks, &[script.clone(), Script::Honest])
+        .fetch(&url_of(cid), Options::default());
     assert!(
         outcome.content == content,
         "{script:?}: {:?}",
@@ -37,7 +38,7 @@ fn beside_an_honest_one(script: Script) -> Outcome {
 }
 
 #[test]
-fn each_bad_gateway_is_named_and_the_content_comes_from_the_honest_one() {
+fn each_bad_gateway_is_reported_and_the_content_comes_from_the_honest_one() {
     let (_, cid, _) = file();
     for (script, expected, within_ms) in [
         (Script::CorruptFrom(0), Fault::WrongHash(cid), 500),
@@ -59,7 +60,7 @@ fn each_bad_gateway_is_named_and_the_content_comes_from_the_honest_one() {
         (Script::Status(410), Fault::NotFound(410), 500),
         (Script::NoConnection, Fault::Connect, 500),
     ] {
-        let outcome = beside_an_honest_one(script.clone());
+        let outcome = fetch_with_a_bad_and_an_honest_gateway(script.clone());
         assert_eq!(outcome.faults(), vec![(0, expected)], "{script:?}");
         assert!(
             outcome.took_ms <= within_ms,
@@ -70,8 +71,8 @@ fn each_bad_gateway_is_named_and_the_content_comes_from_the_honest_one() {
 }
 
 #[test]
-fn good_blocks_of_a_gateway_that_lies_later_are_kept() {
-    let outcome = beside_an_honest_one(Script::CorruptFrom(8));
+fn good_blocks_of_a_gateway_that_later_sends_wrong_ones_are_kept() {
+    let outcome = fetch_with_a_bad_and_an_honest_gateway(Script::CorruptFrom(8));
     let [(0, Fault::WrongHash(_))] = outcome.faults()[..] else {
         panic!("{:?}", outcome.faults());
     };
@@ -109,7 +110,7 @@ fn with_bad_gateways_only_every_fetch_ends_with_an_error_soon() {
         for count in 1..=3 {
             let scripts = vec![script.clone(); count];
             let outcome =
-                Network::new(blocks.clone(), &scripts).fetch(&at(cid), Options::default());
+                Network::new(blocks.clone(), &scripts).fetch(&url_of(cid), Options::default());
             assert!(outcome.result.is_err(), "{script:?}");
             if let Err(FetchError::Unavailable { last, .. }) = &outcome.result {
                 assert!(last.is_some(), "{script:?}");
@@ -132,7 +133,7 @@ fn with_bad_gateways_only_every_fetch_ends_with_an_error_soon() {
             }
         }
     }
-    let outcome = Network::new(blocks, &all).fetch(&at(cid), Options::default());
+    let outcome = Network::new(blocks, &all).fetch(&url_of(cid), Options::default());
     assert!(matches!(
         outcome.result,
         Err(FetchError::Unavailable { .. })
@@ -159,7 +160,8 @@ fn one_honest_gateway_among_many_bad_ones_is_enough() {
     for place in 0..=bad.len() {
         let mut scripts = bad.to_vec();
         scripts.insert(place, Script::Honest);
-        let outcome = Network::new(blocks.clone(), &scripts).fetch(&at(cid), Options::default());
+        let outcome =
+            Network::new(blocks.clone(), &scripts).fetch(&url_of(cid), Options::default());
         assert!(outcome.content == content, "{place}: {:?}", outcome.result);
         assert!(
             outcome
@@ -177,7 +179,7 @@ fn one_honest_gateway_among_many_bad_ones_is_enough() {
 }
 
 #[test]
-fn what_one_gateway_lacks_another_mends() {
+fn gateways_that_lack_different_blocks_complete_each_other() {
     let (content, cid, blocks) = file();
     let leaves: Vec<Cid> = blocks.keys().copied().filter(|leaf| *leaf != cid).collect();
     let (odd, even) = (leaves.iter().step_by(2), leaves.iter().skip(1).step_by(2));
@@ -185,20 +187,20 @@ fn what_one_gateway_lacks_another_mends() {
         Script::Lacks(odd.copied().collect()),
         Script::Lacks(even.copied().collect()),
     ];
-    let outcome = Network::new(blocks, &scripts).fetch(&at(cid), Options::default());
+    let outcome = Network::new(blocks, &scripts).fetch(&url_of(cid), Options::default());
     assert!(outcome.content == content, "{:?}", outcome.result);
     assert!(outcome.requests.len() < 60, "{}", outcome.requests.len());
 }
 
 #[test]
-fn what_nobody_has_is_not_found_and_no_gateway_is_put_aside() {
+fn a_block_that_no_gateway_has_is_not_found_and_no_gateway_gets_a_back_off() {
     let (_, cid, _) = file();
     let network = Network::new(
         Blocks::new(),
         &[Script::Honest, Script::Honest, Script::Honest],
     );
     let mut pool = network.pool();
-    let outcome = network.fetch_with(&at(cid), Options::default(), &mut pool, 0);
+    let outcome = network.fetch_with(&url_of(cid), Options::default(), &mut pool, 0);
     assert_eq!(outcome.result, Err(FetchError::NotFound { cid }));
     assert_eq!(outcome.requests.len(), 3);
     assert!(
@@ -209,25 +211,26 @@ fn what_nobody_has_is_not_found_and_no_gateway_is_put_aside() {
 }
 
 #[test]
-fn without_gateways_the_end_is_at_once() {
+fn without_gateways_the_fetch_fails_at_once() {
     let (_, cid, _) = file();
-    let outcome = Network::new(Blocks::new(), &[]).fetch(&at(cid), Options::default());
+    let outcome = Network::new(Blocks::new(), &[]).fetch(&url_of(cid), Options::default());
     assert_eq!(outcome.result, Err(FetchError::NoGateways { cid }));
     assert_eq!(outcome.took_ms, 0);
 }
 
 #[test]
-fn a_gateway_that_cuts_every_answer_alone_gives_all_in_the_end() {
+fn a_single_gateway_that_cuts_every_answer_delivers_everything_in_the_end() {
     let (content, cid, blocks) = file();
     for script in [Script::EndAfter(2_000_000), Script::BreakAfter(1_200_000)] {
-        let outcome = Network::new(blocks.clone(), &[script]).fetch(&at(cid), Options::default());
+        let outcome =
+            Network::new(blocks.clone(), &[script]).fetch(&url_of(cid), Options::default());
         assert!(outcome.content == content, "{:?}", outcome.result);
         assert!(outcome.requests.len() <= 22, "{:?}", outcome.requests);
     }
 }
 
 #[test]
-fn a_gateway_that_ignores_ranges_is_of_use_too() {
+fn a_gateway_that_ignores_ranges_can_be_used() {
     let (content, cid, blocks) = file();
     let mut network = Network::new(blocks, &[Script::IgnoresRange]);
     let options = Options {
@@ -237,31 +240,31 @@ fn a_gateway_that_ignores_ranges_is_of_use_too() {
         }),
         ..Options::default()
     };
-    let outcome = network.fetch(&at(cid), options.clone());
+    let outcome = network.fetch(&url_of(cid), options.clone());
     assert!(
         outcome.content == content[4_000_000..],
         "{:?}",
         outcome.result
     );
     network.scripts = vec![Script::Flood, Script::IgnoresRange];
-    assert!(network.fetch(&at(cid), options).result.is_ok());
+    assert!(network.fetch(&url_of(cid), options).result.is_ok());
 }
 
 #[test]
-fn the_pool_remembers_who_failed_and_asks_the_other_first() {
+fn the_pool_remembers_faults_and_asks_the_better_gateway_first() {
     let (content, cid, blocks) = file();
     let network = Network::new(
         blocks,
         &[Script::Hang, Script::CorruptFrom(1), Script::Honest],
     );
     let mut pool = network.pool();
-    let first = network.fetch_with(&at(cid), Options::default(), &mut pool, 0);
+    let first = network.fetch_with(&url_of(cid), Options::default(), &mut pool, 0);
     assert_eq!(first.faults().len(), 2);
-    let second = network.fetch_with(&at(cid), Options::default(), &mut pool, first.took_ms);
+    let second = network.fetch_with(&url_of(cid), Options::default(), &mut pool, first.took_ms);
     assert!(second.content == content);
     assert_eq!((second.requests.len(), second.requests[0].0), (1, 2));
-    // Long after, the honest one is still the best.
-    let third = network.fetch_with(&at(cid), Options::default(), &mut pool, 100_000_000);
+    // Long afterwards, the honest gateway is still the best.
+    let third = network.fetch_with(&url_of(cid), Options::default(), &mut pool, 100_000_000);
     assert_eq!((third.requests.len(), third.requests[0].0), (1, 2));
     let reports = pool.reports(first.took_ms);
     assert!(reports[1].backoff_until_ms.is_some() && reports[2].last_fault.is_none());

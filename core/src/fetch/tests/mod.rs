@@ -1,5 +1,5 @@
 mod faults;
+mod honest;
 mod network;
-mod parts;
 mod trees;
-mod ways;
+mod units;

@@ -19,53 +19,53 @@ const CAR_TYPE: &str = "application/vnd.ipld.car; version=1";
 const FILE_TYPE: &str = "application/octet-stream";
 const RAW_TYPE: &str = "application/vnd.ipld.raw";
 
-/// How a gateway behaves.
+/// Behaviour of a gateway.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) enum Script {
     Honest,
-    /// A bit of every block is wrong from this block of an answer on.
+    /// One bit of every block is wrong, from this block of an answer on.
     CorruptFrom(usize),
-    /// The body ends after so many bytes, as if it were whole.
+    /// The body ends after so many bytes, as if it were complete.
     EndAfter(usize),
     /// The connection breaks after so many bytes.
     BreakAfter(usize),
-    /// Nothing more comes after so many bytes.
+    /// Nothing arrives after so many bytes.
     HangAfter(usize),
-    /// No answer at all.
+    /// No answer arrives.
     Hang,
-    /// A page with status 200.
+    /// The answer is an HTML page with status 200.
     Html,
-    /// A page that says that it is what was asked for.
+    /// The answer is an HTML page with the content type of the requested data.
     HtmlInDisguise,
-    /// So many bytes per second.
+    /// The rate is so many bytes per second.
     Rate(usize),
-    /// Blocks without end that nobody asked for.
+    /// The answer has an endless number of blocks that were not requested.
     Flood,
-    /// Sections longer than any block.
+    /// The sections of a CAR are longer than any block.
     Oversize,
-    /// This status to everything.
+    /// Every answer has this status.
     Status(u16),
-    /// This status to CAR requests.
+    /// Answers to CAR requests have this status.
     NoCar(u16),
-    /// This status to requests for files.
+    /// Answers to file requests have this status.
     NoFiles(u16),
-    /// The whole file whatever range is asked for.
+    /// The answer is the whole file whatever range was requested.
     NoRanges,
     NoConnection,
-    /// Last block first.
+    /// The last block comes first.
     Backwards,
-    /// Every block twice.
+    /// Every block comes twice.
     Twice,
-    /// A block that has nothing to do with it after each.
-    WithStrangers,
-    /// It doesn't know of `entity-bytes`.
+    /// An unrelated block follows each block.
+    WithUnrelated,
+    /// The gateway ignores `entity-bytes`.
     IgnoresRange,
-    /// Without these blocks; a CAR ends before the first of them.
+    /// The gateway lacks these blocks. A CAR ends before the first of them.
     Lacks(Vec<Cid>),
 }
 
 #[derive(Debug)]
-enum Input {
+enum ScriptedInput {
     Response(u16, &'static str),
     Data(Bytes),
     End,
@@ -76,19 +76,19 @@ pub(super) struct Network {
     pub(super) blocks: Blocks,
     pub(super) scripts: Vec<Script>,
     pub(super) local: Blocks,
-    /// Bytes of a piece of a body.
+    /// Bytes of each piece of a body.
     pub(super) piece: usize,
-    /// How long the consumer takes for each piece of content.
+    /// Milliseconds that the consumer takes for each piece of content.
     pub(super) consumer_ms: u64,
-    /// Mixed into every delay.
+    /// Seed of a random part of every delay; 0 means none.
     pub(super) seed: u64,
-    /// From a request to the head of its answer.
+    /// Milliseconds between a request and the head of its answer.
     pub(super) latency_ms: u64,
 }
 
 pub(super) struct Outcome {
     pub(super) content: Vec<u8>,
-    /// Each entry of a tree, and where its content starts.
+    /// Each entry of a tree, and the offset of its content.
     pub(super) entries: Vec<(TreeEntry, usize)>,
     pub(super) events: Vec<Event>,
     /// Gateway, URL and kind of each request.
@@ -118,7 +118,7 @@ impl Outcome {
     }
 }
 
-/// Bytes that repeat nowhere.
+/// Makes bytes without repetitions.
 pub(super) fn noise(len: usize) -> Vec<u8> {
     let mut state = 0x9e37_79b9_7f4a_7c15_u64;
     let mut next = || {
@@ -168,7 +168,8 @@ impl Network {
         )
     }
 
-    /// Runs a fetch with a new pool; and once more with its blocks hashed outside, which must come to the same.
+    /// Fetches with a new pool. It then fetches again with the blocks hashed by the driver, and
+    /// compares.
     pub(super) fn fetch(&self, url: &IpfsUrl, options: Options) -> Outcome {
         let outside = Options {
             hash_outside: 1000,
@@ -177,13 +178,16 @@ impl Network {
         let outside = self.fetch_with(url, outside, &mut self.pool(), 1_000_000);
         let outcome = self.fetch_with(url, options, &mut self.pool(), 1_000_000);
         assert_eq!(outside.result.is_ok(), outcome.result.is_ok());
-        // How far a fetch comes that fails in the end is a matter of time.
+        // How far a failing fetch gets depends on the timing.
         let both = outside.content.len().min(outcome.content.len());
         assert!(outside.content[..both] == outcome.content[..both]);
         assert!(outside.result.is_err() || outside.content.len() == outcome.content.len());
         for (gateway, fault) in outside.faults() {
-            let lies = matches!(self.scripts[gateway], Script::CorruptFrom(_));
-            assert!(lies || !matches!(fault, Fault::WrongHash(_)), "{gateway}");
+            let sends_wrong_data = matches!(self.scripts[gateway], Script::CorruptFrom(_));
+            assert!(
+                sends_wrong_data || !matches!(fault, Fault::WrongHash(_)),
+                "{gateway}"
+            );
         }
         outcome
     }
@@ -195,20 +199,20 @@ impl Network {
         pool: &mut GatewayPool,
         start: u64,
     ) -> Outcome {
-        Run::new(self, start).run(Fetcher::new(url, options), pool)
+        Simulation::new(self, start).run(Fetcher::new(url, options), pool)
     }
 
     /// Fetches a tree.
     pub(super) fn fetch_tree(&self, url: &IpfsUrl, options: Options) -> Outcome {
-        Run::new(self, 1_000_000).run(Fetcher::tree(url, options), &mut self.pool())
+        Simulation::new(self, 1_000_000).run(Fetcher::tree(url, options), &mut self.pool())
     }
 
     /// Fetches an outline.
     pub(super) fn fetch_outline(&self, url: &IpfsUrl, options: Options) -> Outcome {
-        Run::new(self, 1_000_000).run(Fetcher::outline(url, options), &mut self.pool())
+        Simulation::new(self, 1_000_000).run(Fetcher::outline(url, options), &mut self.pool())
     }
 
-    /// All blocks below a root, each before what it links to, each once.
+    /// Lists all blocks below a root, each before the blocks that it links to, each once.
     fn all(&self, root: Cid) -> Vec<Cid> {
         let (mut order, mut open) = (Vec::new(), Vec::from([root]));
         while let Some(cid) = open.pop() {
@@ -229,10 +233,10 @@ impl Network {
 
     /// Fetches one block.
     pub(super) fn fetch_block(&self, cid: Cid, options: Options) -> Outcome {
-        Run::new(self, 1_000_000).run(Fetcher::block(cid, options), &mut self.pool())
+        Simulation::new(self, 1_000_000).run(Fetcher::block(cid, options), &mut self.pool())
     }
 
-    /// The blocks of a file in order, without repetitions.
+    /// Lists the blocks of a file in order, without repetitions.
     fn in_order(&self, url: &IpfsUrl, range: Option<(u64, Option<u64>)>) -> Vec<Cid> {
         let mut order = Vec::new();
         let mut resolver = Resolver::new(url.cid, url.path.clone(), Budget::default());
@@ -297,14 +301,14 @@ impl Network {
             out.extend(&section);
             match script {
                 Script::Twice => out.extend(&section),
-                Script::WithStrangers => out.extend(stranger(index)),
+                Script::WithUnrelated => out.extend(unrelated_section(index)),
                 _ => {}
             }
         }
         out
     }
 
-    /// The plain file, or a range of it.
+    /// Returns the plain file, or a range of it.
     fn content(&self, script: &Script, url: &IpfsUrl, range: Option<ByteRange>) -> Vec<u8> {
         let mut walker = Walker::new(url.cid, Budget::default());
         let mut content = Vec::new();
@@ -328,21 +332,23 @@ impl Network {
         content[from as usize..=(to as usize).min(content.len() - 1)].to_vec()
     }
 
-    /// The delays and inputs of an answer.
+    /// Returns the inputs of an answer, each after a delay in milliseconds.
     fn answer(
         &self,
         gateway: usize,
         url: &str,
         range: Option<ByteRange>,
         kind: RequestKind,
-    ) -> VecDeque<(u64, Input)> {
+    ) -> VecDeque<(u64, ScriptedInput)> {
         let script = &self.scripts[gateway];
         let (place, query) = url.split_once('?').unwrap_or((url, ""));
         let place = IpfsUrl::parse_gateway(place).unwrap();
         let known = self.blocks.contains_key(&place.cid)
             && !matches!(script, Script::Lacks(lacks) if lacks.contains(&place.cid));
         match script {
-            Script::NoConnection => return VecDeque::from([(1, Input::Failed(Failure::Connect))]),
+            Script::NoConnection => {
+                return VecDeque::from([(1, ScriptedInput::Failed(Failure::Connect))]);
+            }
             Script::Hang => return VecDeque::new(),
             Script::Status(status) => return error(*status),
             Script::NoCar(status) if kind == RequestKind::Car => return error(*status),
@@ -373,12 +379,12 @@ impl Network {
             Some(_) if *script != Script::NoRanges => 206,
             _ => 200,
         };
-        let mut last = Some(Input::End);
+        let mut last = Some(ScriptedInput::End);
         match script {
             Script::EndAfter(len) => body.truncate(*len),
             Script::BreakAfter(len) if *len < body.len() => {
                 body.truncate(*len);
-                last = Some(Input::Failed(Failure::Io));
+                last = Some(ScriptedInput::Failed(Failure::Io));
             }
             Script::HangAfter(len) if *len < body.len() => {
                 body.truncate(*len);
@@ -386,7 +392,7 @@ impl Network {
             }
             Script::Rate(bytes) => {
                 rate = *bytes;
-                // As much as anybody can wait for.
+                // As much as any fetch can wait for.
                 body.truncate(rate.saturating_mul(1000));
             }
             Script::Flood => body = FLOOD.to_vec(),
@@ -400,7 +406,8 @@ impl Network {
             }
             _ => {}
         }
-        let mut inputs = VecDeque::from([(self.latency_ms, Input::Response(status, media))]);
+        let mut inputs =
+            VecDeque::from([(self.latency_ms, ScriptedInput::Response(status, media))]);
         let piece = self.piece.min(rate.div_ceil(4)).max(1);
         let per_piece_ms = if rate == usize::MAX {
             1
@@ -411,22 +418,22 @@ impl Network {
         let pieces = (0..body.len())
             .step_by(piece)
             .map(|at| body.slice(at..body.len().min(at + piece)));
-        inputs.extend(pieces.map(|piece| (per_piece_ms, Input::Data(piece))));
+        inputs.extend(pieces.map(|piece| (per_piece_ms, ScriptedInput::Data(piece))));
         inputs.extend(last.map(|last| (1, last)));
         inputs
     }
 }
 
-/// A CAR of nothing that anybody asked for.
+/// A CAR of blocks that were not requested.
 static FLOOD: LazyLock<Vec<u8>> = LazyLock::new(|| {
-    let strangers = (0..20_000).flat_map(stranger).collect();
-    [car::header(&[]), strangers].concat()
+    let sections = (0..20_000).flat_map(unrelated_section).collect();
+    [car::header(&[]), sections].concat()
 });
 
-/// A section with a valid block that belongs to nothing.
-fn stranger(index: usize) -> Vec<u8> {
+/// Makes a section with a valid block that belongs to no DAG.
+fn unrelated_section(index: usize) -> Vec<u8> {
     let block = Block::raw(Bytes::from(alloc::format!(
-        "stranger {index} {}",
+        "unrelated {index} {}",
         "x".repeat(500)
     )));
     [
@@ -436,37 +443,37 @@ fn stranger(index: usize) -> Vec<u8> {
     .concat()
 }
 
-fn error(status: u16) -> VecDeque<(u64, Input)> {
+fn error(status: u16) -> VecDeque<(u64, ScriptedInput)> {
     VecDeque::from([
-        (5, Input::Response(status, "text/plain")),
-        (1, Input::Data(Bytes::from_static(b"no"))),
-        (1, Input::End),
+        (5, ScriptedInput::Response(status, "text/plain")),
+        (1, ScriptedInput::Data(Bytes::from_static(b"no"))),
+        (1, ScriptedInput::End),
     ])
 }
 
-fn page(media: &'static str) -> VecDeque<(u64, Input)> {
+fn page(media: &'static str) -> VecDeque<(u64, ScriptedInput)> {
     let page = Bytes::from_static(
         b"<!DOCTYPE html><html><body>Welcome to our captive portal</body></html>",
     );
     VecDeque::from([
-        (5, Input::Response(200, media)),
-        (1, Input::Data(page)),
-        (1, Input::End),
+        (5, ScriptedInput::Response(200, media)),
+        (1, ScriptedInput::Data(page)),
+        (1, ScriptedInput::End),
     ])
 }
 
-struct Run<'a> {
+struct Simulation<'a> {
     network: &'a Network,
     now: u64,
     seed: u64,
-    open: BTreeMap<RequestId, (u64, VecDeque<(u64, Input)>)>,
-    /// Blocks that are being hashed: until when, and how many were asked for before.
+    open: BTreeMap<RequestId, (u64, VecDeque<(u64, ScriptedInput)>)>,
+    /// Blocks that are being hashed, by the time at which each is done and a number.
     hashing: BTreeMap<(u64, usize), (HashTicket, Bytes)>,
     hashed: usize,
     outcome: Outcome,
 }
 
-impl<'a> Run<'a> {
+impl<'a> Simulation<'a> {
     fn new(network: &'a Network, start: u64) -> Self {
         let outcome = Outcome {
             content: Vec::new(),
@@ -493,7 +500,7 @@ impl<'a> Run<'a> {
         }
     }
 
-    /// A delay, changed a little by the seed.
+    /// Returns a delay, varied by the seed.
     fn delay(&mut self, base: u64) -> u64 {
         if self.network.seed == 0 {
             return base;
@@ -538,7 +545,7 @@ impl<'a> Run<'a> {
                 }
                 Action::Cancel(id) => drop(self.open.remove(&id)),
                 Action::Hash { ticket, data } => {
-                    // Every other one takes long, so that answers come out of order.
+                    // Every other block takes long, so that digests arrive out of order.
                     self.hashed += 1;
                     let at = self.now + if self.hashed.is_multiple_of(2) { 1 } else { 5 };
                     self.hashing.insert((at, self.hashed), (ticket, data));
@@ -568,13 +575,16 @@ impl<'a> Run<'a> {
         self.outcome
     }
 
-    /// Lets the next thing happen: an input, or the time that the fetch waits for.
+    /// Runs the next event: an input, a digest, or the end of the wait.
     fn wait(&mut self, fetch: &mut Fetcher, pool: &mut GatewayPool, until_ms: Option<u64>) {
         if let Some(until_ms) = until_ms {
-            assert!(until_ms > self.now, "waits for the past");
+            assert!(
+                until_ms > self.now,
+                "the fetch waits for a time in the past"
+            );
         }
-        let readable = |id: &RequestId, input: &Input| match input {
-            Input::Data(_) => fetch.wants_data(*id),
+        let readable = |id: &RequestId, input: &ScriptedInput| match input {
+            ScriptedInput::Data(_) => fetch.wants_data(*id),
             _ => true,
         };
         let next = self.open.iter().filter_map(|(id, (at, inputs))| {
@@ -592,7 +602,7 @@ impl<'a> Run<'a> {
         }
         let Some((at, id)) = next.filter(|(at, _)| until_ms.is_none_or(|until| *at <= until))
         else {
-            self.now = until_ms.expect("nothing will ever happen");
+            self.now = until_ms.expect("the fetch waits, but no event will follow");
             return;
         };
         self.now = self.now.max(at);
@@ -604,21 +614,23 @@ impl<'a> Run<'a> {
                 let at = self.now + self.delay(delay);
                 self.open.get_mut(&id).unwrap().0 = at;
             }
-            None if matches!(input, Input::End | Input::Failed(_)) => drop(self.open.remove(&id)),
+            None if matches!(input, ScriptedInput::End | ScriptedInput::Failed(_)) => {
+                drop(self.open.remove(&id))
+            }
             None => {}
         }
         match input {
-            Input::Response(status, media) => {
+            ScriptedInput::Response(status, media) => {
                 fetch.response(id, status, Some(media), pool, self.now)
             }
-            Input::Data(data) => fetch.data(id, data, pool, self.now),
-            Input::End => fetch.end(id, pool, self.now),
-            Input::Failed(failure) => fetch.failed(id, failure, pool, self.now),
+            ScriptedInput::Data(data) => fetch.data(id, data, pool, self.now),
+            ScriptedInput::End => fetch.end(id, pool, self.now),
+            ScriptedInput::Failed(failure) => fetch.failed(id, failure, pool, self.now),
         }
     }
 }
 
-/// The URL of a root.
-pub(super) fn at(cid: Cid) -> IpfsUrl {
+/// Makes the URL of a root.
+pub(super) fn url_of(cid: Cid) -> IpfsUrl {
     IpfsUrl::parse(&cid.to_string()).unwrap_or_else(|_| IpfsUrl::new(cid))
 }

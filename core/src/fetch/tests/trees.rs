@@ -1,7 +1,7 @@
-//! Directories with all that is below them.
+//! Directories with everything below them.
 
 use super::super::*;
-use super::network::{Blocks, Network, Outcome, Script, at, build, noise};
+use super::network::{Blocks, Network, Outcome, Script, build, noise, url_of};
 use crate::block::Block;
 use crate::cid::{Cid, Version};
 use crate::unixfs::{Budget, DirectoryBuilder, Profile, SIZE_262144_V1, UnixFsError};
@@ -30,7 +30,8 @@ fn directory(entries: &[(&str, Cid)], blocks: &mut Blocks) -> Cid {
     directory.finish(&mut sink).unwrap().cid
 }
 
-/// Files of many sizes, equal ones, empty ones, and a directory in a directory; the paths and contents of all files.
+/// Makes nested directories with files of many sizes, some equal and some empty. Also returns the
+/// paths and contents of all files.
 fn tree() -> (Cid, BTreeMap<String, Vec<u8>>, Blocks) {
     let (mut blocks, mut files) = (Blocks::new(), BTreeMap::new());
     let mut directories = vec![];
@@ -57,7 +58,7 @@ fn tree() -> (Cid, BTreeMap<String, Vec<u8>>, Blocks) {
     (directory(&directories, &mut blocks), files, blocks)
 }
 
-/// The files that came.
+/// Returns the files that were fetched.
 fn files(outcome: &Outcome) -> BTreeMap<String, Vec<u8>> {
     let mut files = BTreeMap::new();
     for (index, (entry, start)) in outcome.entries.iter().enumerate() {
@@ -76,7 +77,7 @@ fn files(outcome: &Outcome) -> BTreeMap<String, Vec<u8>> {
 }
 
 #[test]
-fn one_request_brings_all_that_is_below_a_directory() {
+fn one_request_fetches_everything_below_a_directory() {
     let (root, expected, blocks) = tree();
     let network = Network::new(blocks, &[Script::Honest]);
     for local in [false, true] {
@@ -84,7 +85,7 @@ fn one_request_brings_all_that_is_below_a_directory() {
             local,
             ..Options::default()
         };
-        let outcome = network.fetch_tree(&at(root), options);
+        let outcome = network.fetch_tree(&url_of(root), options);
         assert_eq!(outcome.faults(), []);
         assert!(files(&outcome) == expected);
         assert_eq!(outcome.requests.len(), 1, "{:?}", outcome.requests);
@@ -96,10 +97,10 @@ fn one_request_brings_all_that_is_below_a_directory() {
 }
 
 #[test]
-fn a_file_is_a_tree_of_one_entry_and_a_path_leads_to_a_subtree() {
+fn a_file_is_a_tree_of_one_entry_and_a_path_selects_a_subtree() {
     let (root, expected, blocks) = tree();
     let network = Network::new(blocks, &[Script::Honest]);
-    let mut url = at(root);
+    let mut url = url_of(root);
     url.path = vec!["a".into(), "deep".into()];
     let outcome = network.fetch_tree(&url, Options::default());
     assert_eq!(files(&outcome).len(), 60);
@@ -110,7 +111,7 @@ fn a_file_is_a_tree_of_one_entry_and_a_path_leads_to_a_subtree() {
 }
 
 #[test]
-fn a_sharded_directory_comes_whole() {
+fn a_sharded_directory_is_complete() {
     let mut blocks = Blocks::new();
     let one = build(SMALL, b"one", &mut blocks).cid;
     let names: Vec<String> = (0..6000)
@@ -120,7 +121,7 @@ fn a_sharded_directory_comes_whole() {
     let root = directory(&entries, &mut blocks);
     assert!(blocks.len() > 100);
     let network = Network::new(blocks, &[Script::Honest]);
-    let outcome = network.fetch_tree(&at(root), Options::default());
+    let outcome = network.fetch_tree(&url_of(root), Options::default());
     let files = files(&outcome);
     assert_eq!(files.len(), 6000);
     assert!(files.values().all(|content| content == b"one"));
@@ -128,7 +129,7 @@ fn a_sharded_directory_comes_whole() {
 }
 
 #[test]
-fn whatever_gateways_do_a_tree_is_whole_or_an_error() {
+fn whatever_gateways_do_a_tree_is_complete_or_an_error() {
     let (root, expected, blocks) = tree();
     let missing: Vec<Cid> = blocks.keys().step_by(7).copied().collect();
     for script in [
@@ -147,21 +148,21 @@ fn whatever_gateways_do_a_tree_is_whole_or_an_error() {
         Script::NoConnection,
         Script::Backwards,
         Script::Twice,
-        Script::WithStrangers,
+        Script::WithUnrelated,
         Script::Lacks(missing),
     ] {
         let options = Options::default();
         let network = Network::new(blocks.clone(), &[script.clone(), Script::Honest]);
-        let outcome = network.fetch_tree(&at(root), options.clone());
+        let outcome = network.fetch_tree(&url_of(root), options.clone());
         assert!(outcome.result.is_ok(), "{script:?}: {:?}", outcome.result);
         assert!(files(&outcome) == expected, "{script:?}");
         assert!(
             outcome.most_held <= options.max_buffer + (2 << 20),
             "{script:?}"
         );
-        // Alone it gives all, or a part of it and an error.
+        // This gateway alone gives the whole tree, or a part of it and an error.
         let alone = Network::new(blocks.clone(), core::slice::from_ref(&script));
-        let outcome = alone.fetch_tree(&at(root), options);
+        let outcome = alone.fetch_tree(&url_of(root), options);
         if outcome.result.is_ok() {
             assert!(files(&outcome) == expected, "{script:?}");
         }
@@ -169,7 +170,7 @@ fn whatever_gateways_do_a_tree_is_whole_or_an_error() {
 }
 
 #[test]
-fn a_tree_stays_within_its_budget_and_its_names_lead_nowhere_else() {
+fn a_tree_stays_within_its_budget_and_its_names_stay_inside_it() {
     let (root, _, mut blocks) = tree();
     let fetch = |root: Cid, budget: Budget, blocks: &Blocks| {
         let network = Network::new(blocks.clone(), &[Script::Honest]);
@@ -177,7 +178,7 @@ fn a_tree_stays_within_its_budget_and_its_names_lead_nowhere_else() {
             budget,
             ..Options::default()
         };
-        let outcome = network.fetch_tree(&at(root), options);
+        let outcome = network.fetch_tree(&url_of(root), options);
         match outcome.result.unwrap_err() {
             FetchError::Walk(error) => error,
             other => panic!("{other}"),
@@ -211,7 +212,7 @@ fn a_tree_stays_within_its_budget_and_its_names_lead_nowhere_else() {
     }
 }
 
-/// Entries by path, as they are compared.
+/// Returns the entries sorted by path.
 fn sorted(outcome: &Outcome) -> Vec<&TreeEntry> {
     let mut entries: Vec<&TreeEntry> = outcome.entries.iter().map(|(entry, _)| entry).collect();
     entries.sort_by(|one, other| one.path.cmp(&other.path));
@@ -219,7 +220,7 @@ fn sorted(outcome: &Outcome) -> Vec<&TreeEntry> {
 }
 
 #[test]
-fn an_outline_has_the_entries_of_the_tree_and_costs_no_leaf() {
+fn an_outline_has_the_entries_of_the_tree_and_fetches_no_leaf() {
     let (root, _, mut blocks) = tree();
     let mut sink = |block: Block| {
         let (cid, data) = block.into_parts();
@@ -236,8 +237,8 @@ fn an_outline_has_the_entries_of_the_tree_and_costs_no_leaf() {
     ];
     let root = directory(&entries, &mut blocks);
     let network = Network::new(blocks, &[Script::Honest, Script::Honest]);
-    let whole = network.fetch_tree(&at(root), Options::default());
-    let outcome = network.fetch_outline(&at(root), Options::default());
+    let whole = network.fetch_tree(&url_of(root), Options::default());
+    let outcome = network.fetch_outline(&url_of(root), Options::default());
     assert_eq!(outcome.result.as_ref().map(|_| ()), Ok(()));
     assert_eq!(sorted(&outcome), sorted(&whole));
     assert!(outcome.content.is_empty());
@@ -274,13 +275,13 @@ fn an_outline_has_the_entries_of_the_tree_and_costs_no_leaf() {
         },
         ..Options::default()
     };
-    let outcome = network.fetch_outline(&at(bomb), options);
+    let outcome = network.fetch_outline(&url_of(bomb), options);
     let expected = FetchError::Walk(UnixFsError::BudgetOutput);
     assert_eq!(outcome.result, Err(expected));
 }
 
 #[test]
-fn an_outline_of_a_sharded_directory_has_all_of_it_and_of_a_file_itself() {
+fn an_outline_of_a_sharded_directory_is_complete_and_that_of_a_file_has_one_entry() {
     let mut blocks = Blocks::new();
     let one = build(SMALL, b"one", &mut blocks).cid;
     let names: Vec<String> = (0..6000)
@@ -290,12 +291,12 @@ fn an_outline_of_a_sharded_directory_has_all_of_it_and_of_a_file_itself() {
     let shards = directory(&entries, &mut blocks);
     let root = directory(&[("one", shards), ("other", shards)], &mut blocks);
     let network = Network::new(blocks, &[Script::Honest]);
-    let outcome = network.fetch_outline(&at(root), Options::default());
+    let outcome = network.fetch_outline(&url_of(root), Options::default());
     assert_eq!(outcome.result.as_ref().map(|_| ()), Ok(()));
     let entries = sorted(&outcome);
     assert_eq!(entries.len(), 3 + 12_000);
     assert_eq!(entries[2].kind, TreeKind::File { size: 3 });
-    let mut url = at(root);
+    let mut url = url_of(root);
     url.path = vec!["one".into(), names[7].clone()];
     let outcome = network.fetch_outline(&url, Options::default());
     assert_eq!(outcome.entries.len(), 1);
@@ -303,10 +304,10 @@ fn an_outline_of_a_sharded_directory_has_all_of_it_and_of_a_file_itself() {
 }
 
 #[test]
-fn whatever_gateways_do_an_outline_is_whole_or_an_error() {
+fn whatever_gateways_do_an_outline_is_complete_or_an_error() {
     let (root, _, blocks) = tree();
     let honest = Network::new(blocks.clone(), &[Script::Honest]);
-    let expected = honest.fetch_outline(&at(root), Options::default());
+    let expected = honest.fetch_outline(&url_of(root), Options::default());
     for script in [
         Script::CorruptFrom(0),
         Script::CorruptFrom(3),
@@ -314,11 +315,11 @@ fn whatever_gateways_do_an_outline_is_whole_or_an_error() {
         Script::Html,
     ] {
         let network = Network::new(blocks.clone(), &[script.clone(), Script::Honest]);
-        let outcome = network.fetch_outline(&at(root), Options::default());
+        let outcome = network.fetch_outline(&url_of(root), Options::default());
         assert_eq!(outcome.result.as_ref().map(|_| ()), Ok(()), "{script:?}");
         assert_eq!(sorted(&outcome), sorted(&expected), "{script:?}");
         let alone = Network::new(blocks.clone(), std::slice::from_ref(&script));
-        let outcome = alone.fetch_outline(&at(root), Options::default());
+        let outcome = alone.fetch_outline(&url_of(root), Options::default());
         assert!(outcome.result.is_err(), "{script:?}");
     }
 }

@@ -1,31 +1,33 @@
-//! What a checker needs of a decoder, so that each front end brings the fastest that it has.
+//! The decoder interface of the checker, so that each front end can use its fastest decoder.
 
 use crate::decompress::{Decoder, DecompressError, Limits};
 use crate::narinfo::Compression;
 use alloc::vec::Vec;
 use core::error::Error;
 
-/// A decoder of one stream, pushed and bounded.
+/// A push decoder of one stream with bounded output.
 pub trait Decode: Sized {
-    /// Why data can't be decoded.
+    /// Why a stream can't be decoded.
     type Error: Error;
 
-    /// A decoder for `compression`.
+    /// Makes a decoder for `compression`.
     ///
     /// # Errors
-    /// The compression is not supported.
+    /// The compression method is not supported.
     fn begin(compression: Compression, limits: Limits) -> Result<Self, Self::Error>;
 
-    /// Takes from the front of `input` until that is empty or about [`STEP`](crate::decompress::STEP) bytes are appended to `out`.
+    /// Consumes `input` until it is empty or about [`STEP`](crate::decompress::STEP) bytes are
+    /// appended to `out`.
     ///
     /// # Errors
-    /// The data is wrong, or too much comes out.
+    /// The data is invalid, or the output exceeds the limits.
     fn push(&mut self, input: &mut &[u8], out: &mut Vec<u8>) -> Result<(), Self::Error>;
 
-    /// After the last input: appends about as much of what is left; true once that was all.
+    /// Decodes the rest after the last input, up to about the same number of bytes. Returns true
+    /// once everything is decoded.
     ///
     /// # Errors
-    /// The stream is not complete.
+    /// The stream is incomplete.
     fn finish(&mut self, out: &mut Vec<u8>) -> Result<bool, Self::Error>;
 }
 

@@ -1,12 +1,19 @@
-//! Decodes, hashes and holds back: what leaves a [`Checker`] as a complete NAR is the NAR that the narinfo promises.
+//! Decodes, hashes and holds back the bytes of a NAR. A NAR that leaves a [`Checker`] complete is
+//! the one that the narinfo's signature covers.
 //!
-//! One checker serves one response, over as many sources as it takes. Each source is decoded and hashed from its first byte.
-//! An item of up to [`WHOLE`] bytes leaves when all of it is right; of a larger one everything but the newest piece leaves at
-//! once, and the last piece when the hash of all is right. A source that stops in the middle does no harm: the next one is
-//! compared with what has left already (by hash), and goes on from there. Where the two differ, somebody lied and nobody
-//! knows who: then nothing leaves any more, and the second source is checked to its end only to find out.
+//! One checker serves one response and can try any number of sources. It decodes and hashes each
+//! source from its first byte.
 //!
-//! Without I/O: a [`Sink`] takes what leaves; it may wait for the client, or queue, since each step gives it little.
+//! - An item of up to [`WHOLE`] bytes is sent only once all of it is verified.
+//! - Of a larger item, everything except the newest piece is sent at once. The last piece is sent
+//!   once the hash of the whole NAR is right.
+//! - If a source stops early, the next one continues. The checker compares, by hash, the bytes of
+//!   the new source with those already sent.
+//! - If they differ, one of the two sources is wrong, and it is not known which. Then nothing more
+//!   is sent. The second source is still checked to its end, to find out which one was wrong.
+//!
+//! The checker does no I/O: a [`Sink`] takes the bytes to send. The sink may wait for the client,
+//! or queue the pieces, since each step produces only a few.
 //!
 //! ```
 //! use bytes::Bytes;
@@ -14,7 +21,8 @@
 //! use interplanar_core::hash::Sha256;
 //! use interplanar_core::narinfo::Compression;
 //! use interplanar_core::install::checker::Checker;
-//! let mut checker = Checker::<Decoder, Vec<Bytes>>::new(Sha256::of(b"hello"), 5, 8 << 20, Vec::new());
+//! let hash = Sha256::of(b"hello");
+//! let mut checker = Checker::<Decoder, Vec<Bytes>>::new(hash, 5, 8 << 20, Vec::new());
 //! checker.begin(Compression::None).unwrap();
 //! checker.push(&Bytes::from_static(b"hello")).unwrap();
 //! assert!(checker.sent() == 0);
@@ -35,18 +43,19 @@ use alloc::collections::VecDeque;
 use alloc::vec::Vec;
 use bytes::{Buf as _, Bytes};
 
-/// Items up to this size are verified whole before their first byte leaves.
+/// Size up to which an item is verified whole before its first byte is sent, in bytes.
 pub const WHOLE: u64 = 8 << 20;
 
-/// Smaller pieces of plain data are gathered, so that a server that sends byte by byte doesn't fill the memory with pieces.
+/// Pieces of uncompressed data below this size in bytes are joined. Otherwise a server that sends
+/// byte by byte would fill the memory with small pieces.
 const SMALL: usize = 16 << 10;
 
-/// Where verified and nearly verified bytes go.
+/// Takes the bytes that the checker sends.
 pub trait Sink {
     /// Takes the next piece, in order.
     ///
     /// # Errors
-    /// Nobody wants more.
+    /// [`Gone`] if the receiver wants no more.
     fn send(&mut self, piece: Bytes) -> Result<(), Gone>;
 }
 
@@ -64,51 +73,52 @@ impl Sink for VecDeque<Bytes> {
     }
 }
 
-/// The client is gone.
+/// The client closed the connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Gone;
 
-/// Why a source is of no use.
+/// Why a source can't be used.
 #[non_exhaustive]
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Fault<E> {
-    /// It can't be decoded.
+    /// The source can't be decoded.
     #[error("{0}")]
     Decode(E),
-    /// More than `NarSize`.
-    #[error("the NAR has {found} bytes or more, not {expected}")]
+    /// The source has more than `NarSize` bytes.
+    #[error("the NAR has at least {found} bytes, not {expected}")]
     TooLong {
-        /// Bytes so far.
+        /// Bytes received so far.
         found: u64,
         /// `NarSize`.
         expected: u64,
     },
-    /// Less than `NarSize`.
+    /// The source ended before `NarSize` bytes.
     #[error("the NAR has {found} bytes, not {expected}")]
     TooShort {
-        /// All bytes.
+        /// Bytes received in total.
         found: u64,
         /// `NarSize`.
         expected: u64,
     },
-    /// All is there and it is not what was signed.
+    /// The source has `NarSize` bytes, but its hash is not the signed one.
     #[error("the NAR has the hash {found}, not {expected}")]
     Hash {
-        /// Of what came.
+        /// Hash of the bytes received.
         found: Sha256,
         /// `NarHash`.
         expected: Sha256,
     },
 }
 
-/// Why a source ends here.
+/// Why the checker stopped a source.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Stop<E> {
-    /// The source is of no use.
+    /// The source is wrong.
     Wrong(Fault<E>),
-    /// The source is right to its end, but what has left before was not: the response can't be completed.
+    /// The source is right to its end, but the bytes sent earlier were wrong: the response can't be
+    /// completed.
     TooLate,
-    /// The client is gone.
+    /// The client closed the connection.
     Gone,
 }
 
@@ -118,34 +128,35 @@ impl<E> From<Fault<E>> for Stop<E> {
     }
 }
 
-/// See the module.
+/// Checks the bytes of a NAR from one or more sources. See the [module](self).
 pub struct Checker<D, S> {
     expected: Sha256,
     size: u64,
     sink: S,
-    /// Bytes that have left, and the state of the hash after them.
+    /// Number of bytes sent.
     sent: u64,
     sent_state: Sha256Hasher,
-    /// What has left is not what a later source says.
+    /// The bytes sent differ from those of a later source.
     contradicted: bool,
-    /// The largest window that is decoded, in bytes.
+    /// Largest window that a decoder may use, in bytes.
     max_window: u64,
-    source: Source<D>,
+    source: SourceState<D>,
 }
 
-/// The state of one source.
-struct Source<D> {
-    /// None where the NAR comes as it is.
+/// State of the source that is being read.
+struct SourceState<D> {
+    /// `None` if the NAR is not compressed.
     decoder: Option<D>,
     out: Vec<u8>,
     state: Sha256Hasher,
     position: u64,
-    /// Decoded and hashed, but not sent; with the state of the hash after each piece.
+    /// Pieces that are decoded and hashed but not sent, each with the hash state after it.
     held: VecDeque<(Bytes, Sha256Hasher)>,
 }
 
 impl<D: Decode, S: Sink> Checker<D, S> {
-    /// A checker for a NAR of `size` bytes with the hash `expected`; windows of decoders may have `max_window` bytes.
+    /// Makes a checker for a NAR of `size` bytes whose hash is `expected`. Decoders may use windows
+    /// of up to `max_window` bytes.
     pub fn new(expected: Sha256, size: u64, max_window: u64, sink: S) -> Self {
         let state = Sha256Hasher::new();
         Self {
@@ -156,29 +167,30 @@ impl<D: Decode, S: Sink> Checker<D, S> {
             sent: 0,
             sent_state: state.clone(),
             contradicted: false,
-            source: Source::new(None),
+            source: SourceState::new(None),
         }
     }
 
-    /// How many bytes have left.
+    /// Number of bytes sent so far.
     pub fn sent(&self) -> u64 {
         self.sent
     }
 
-    /// Gives the sink back, to be closed.
+    /// Returns the sink, so that the caller can close it.
     pub fn into_sink(self) -> S {
         self.sink
     }
 
-    /// What leaves, for a sink that queues.
+    /// Gives access to the sink, for example to empty its queue.
     pub fn sink(&mut self) -> &mut S {
         &mut self.sink
     }
 
-    /// Begins a new source, from its first byte; what an earlier one held back is dropped.
+    /// Starts a new source, from its first byte. Bytes that were held back from the source before
+    /// it are dropped.
     ///
     /// # Errors
-    /// [`Fault::Decode`] where there is no decoder for it.
+    /// [`Fault::Decode`] if there is no decoder for `compression`.
     pub fn begin(&mut self, compression: Compression) -> Result<(), Stop<D::Error>> {
         let limits = Limits {
             max_output: self.size,
@@ -188,14 +200,14 @@ impl<D: Decode, S: Sink> Checker<D, S> {
             Compression::None => None,
             other => Some(D::begin(other, limits).map_err(Fault::Decode)?),
         };
-        self.source = Source::new(decoder);
+        self.source = SourceState::new(decoder);
         Ok(())
     }
 
-    /// Takes the next piece of the source, compressed as it is.
+    /// Reads the next piece of the source, still compressed.
     ///
     /// # Errors
-    /// [`Stop`]; then the source is over.
+    /// [`Stop`] if the source is wrong or the client is gone. The source then ends.
     pub fn push(&mut self, piece: &Bytes) -> Result<(), Stop<D::Error>> {
         let mut input = piece.clone();
         while !input.is_empty() {
@@ -204,11 +216,11 @@ impl<D: Decode, S: Sink> Checker<D, S> {
         Ok(())
     }
 
-    /// Takes from the front of the next piece, until about [`STEP`] bytes of the NAR came out or it is empty: for a sink that
-    /// queues, and is emptied after each step.
+    /// Consumes `input` until it is empty or about [`STEP`] bytes of the NAR were decoded. It is
+    /// for a sink that queues, and whose queue is emptied after each step.
     ///
     /// # Errors
-    /// [`Stop`]; then the source is over.
+    /// As [`Self::push`].
     pub fn step(&mut self, input: &mut Bytes) -> Result<(), Stop<D::Error>> {
         let Some(decoder) = &mut self.source.decoder else {
             let piece = core::mem::take(input);
@@ -234,19 +246,21 @@ impl<D: Decode, S: Sink> Checker<D, S> {
         self.take(full.into())
     }
 
-    /// The source is complete, says its sender. When this is right, so is all that has left.
+    /// Ends the source, which its sender reported as complete. The NAR is complete if this
+    /// succeeds.
     ///
     /// # Errors
-    /// [`Stop`]; only without it is the NAR complete.
+    /// [`Stop`] if the source is wrong, or the bytes sent before it were.
     pub fn end(&mut self) -> Result<(), Stop<D::Error>> {
         while !self.end_step()? {}
         Ok(())
     }
 
-    /// As [`Self::end`], about [`STEP`] bytes at once (at the end, all that was held back): true when it is complete.
+    /// As [`Self::end`], about [`STEP`] bytes at a time. The last step also sends all pieces that
+    /// were held back. Returns true once the NAR is complete.
     ///
     /// # Errors
-    /// [`Stop`].
+    /// As [`Self::end`].
     pub fn end_step(&mut self) -> Result<bool, Stop<D::Error>> {
         let complete = match &mut self.source.decoder {
             Some(decoder) => decoder
@@ -263,7 +277,7 @@ impl<D: Decode, S: Sink> Checker<D, S> {
     }
 
     fn conclude(&mut self) -> Result<(), Stop<D::Error>> {
-        let Source {
+        let SourceState {
             position, state, ..
         } = &self.source;
         if *position < self.size {
@@ -288,7 +302,7 @@ impl<D: Decode, S: Sink> Checker<D, S> {
         Ok(())
     }
 
-    /// Takes the next piece of the NAR itself.
+    /// Adds the next piece of the decoded NAR.
     fn take(&mut self, mut piece: Bytes) -> Result<(), Stop<D::Error>> {
         let found = self.source.position.saturating_add(piece.len() as u64);
         if found > self.size {
@@ -298,7 +312,7 @@ impl<D: Decode, S: Sink> Checker<D, S> {
             }
             .into());
         }
-        // What has left already is compared, not sent again.
+        // Bytes that were already sent are only compared.
         let known = self.sent.saturating_sub(self.source.position);
         if known > 0 {
             let known = piece.split_to(
@@ -340,7 +354,7 @@ impl<D: Decode, S: Sink> Checker<D, S> {
     }
 }
 
-impl<D> Source<D> {
+impl<D> SourceState<D> {
     fn new(decoder: Option<D>) -> Self {
         Self {
             decoder,

@@ -7,9 +7,9 @@ type Stop = super::Stop<DecompressError>;
 const MAX_WINDOW: u64 = 128 << 20;
 
 #[derive(Default)]
-struct Sent(Vec<u8>, Option<usize>);
+struct CollectingSink(Vec<u8>, Option<usize>);
 
-impl Sink for Sent {
+impl Sink for CollectingSink {
     fn send(&mut self, piece: Bytes) -> Result<(), Gone> {
         if self.1.is_some_and(|limit| self.0.len() >= limit) {
             return Err(Gone);
@@ -27,30 +27,30 @@ fn large() -> Vec<u8> {
         .collect()
 }
 
-fn checker(nar: &[u8]) -> Checker<Sent> {
+fn checker(nar: &[u8]) -> Checker<CollectingSink> {
     Checker::new(
         Sha256::of(nar),
         nar.len() as u64,
         MAX_WINDOW,
-        Sent::default(),
+        CollectingSink::default(),
     )
 }
 
-/// Pushes `data` as one source, plain, and ends it.
-fn whole(checker: &mut Checker<Sent>, data: &[u8]) -> Result<(), Stop> {
+/// Pushes `data` as one uncompressed source and ends it.
+fn whole(checker: &mut Checker<CollectingSink>, data: &[u8]) -> Result<(), Stop> {
     part(checker, data)?;
     checker.end()
 }
 
-/// Pushes `data` as a source that is then interrupted.
-fn part(checker: &mut Checker<Sent>, data: &[u8]) -> Result<(), Stop> {
+/// Pushes `data` as a source that then stops.
+fn part(checker: &mut Checker<CollectingSink>, data: &[u8]) -> Result<(), Stop> {
     checker.begin(Compression::None)?;
     data.chunks(PIECE)
         .try_for_each(|piece| checker.push(&Bytes::copy_from_slice(piece)))
 }
 
 #[test]
-fn a_right_source_passes_small_or_large() {
+fn a_right_source_passes_for_small_and_large_items() {
     for nar in [large(), large()[..WHOLE as usize].to_vec(), b"x".to_vec()] {
         let mut checker = checker(&nar);
         whole(&mut checker, &nar).unwrap();
@@ -58,7 +58,7 @@ fn a_right_source_passes_small_or_large() {
     }
 }
 
-/// A gzip member of `data`.
+/// Makes a gzip member of `data`.
 fn gzip(data: &[u8]) -> Vec<u8> {
     let mut member = std::vec![31, 139, 8, 0, 0, 0, 0, 0, 0, 3];
     member.extend(miniz_oxide::deflate::compress_to_vec(data, 1));
@@ -86,7 +86,7 @@ fn compressed_sources_pass() {
     assert!(checker.into_sink().0 == nar);
 }
 
-/// What a queue holds between two steps is bounded, however much one small piece stands for.
+/// The queue between two steps is bounded, even if one small piece decompresses to very much.
 #[test]
 fn a_queue_that_is_emptied_after_each_step_stays_short() {
     let nar = std::vec![0_u8; 50 * PIECE];
@@ -117,7 +117,7 @@ fn a_queue_that_is_emptied_after_each_step_stays_short() {
 }
 
 #[test]
-fn pieces_of_one_byte_are_gathered() {
+fn pieces_of_one_byte_are_joined() {
     let nar = large()[..100_000].to_vec();
     let mut checker = checker(&nar);
     checker.begin(Compression::None).unwrap();
@@ -129,7 +129,7 @@ fn pieces_of_one_byte_are_gathered() {
 }
 
 #[test]
-fn nothing_of_a_wrong_small_item_leaves_and_the_next_source_may_be_right() {
+fn no_byte_of_a_wrong_small_item_is_sent_and_the_next_source_may_be_right() {
     let nar = large()[..PIECE * 3].to_vec();
     let mut wrong = nar.clone();
     wrong[PIECE] ^= 1;
@@ -160,7 +160,7 @@ fn a_wrong_large_item_is_never_complete() {
 }
 
 #[test]
-fn too_much_and_too_little_are_wrong() {
+fn sources_that_are_too_long_or_too_short_are_wrong() {
     let nar = large();
     let mut longer = nar.clone();
     longer.push(0);
@@ -182,13 +182,14 @@ fn too_much_and_too_little_are_wrong() {
 }
 
 #[test]
-fn another_source_goes_on_where_one_stopped() {
+fn another_source_continues_where_one_stopped() {
     let nar = large();
     let mut checker = checker(&nar);
     part(&mut checker, &nar[..PIECE * 5 + 17]).unwrap();
     let sent = checker.sent();
     assert!(sent > 0);
-    // One that stops earlier adds nothing and does no harm.
+    // A source that stops earlier adds nothing and does no harm.
+    //
     part(&mut checker, &nar[..PIECE * 2]).unwrap();
     assert_eq!(checker.sent(), sent);
     whole(&mut checker, &nar).unwrap();
@@ -196,7 +197,7 @@ fn another_source_goes_on_where_one_stopped() {
 }
 
 #[test]
-fn a_contradiction_ends_all_sending_and_shows_who_was_right() {
+fn sources_that_differ_stop_the_sending_and_the_right_one_is_found() {
     let nar = large();
     let mut wrong = nar.clone();
     wrong[0] ^= 1;
@@ -208,13 +209,13 @@ fn a_contradiction_ends_all_sending_and_shows_who_was_right() {
 }
 
 #[test]
-fn a_client_that_is_gone_stops_the_source() {
+fn a_client_that_closes_the_connection_stops_the_source() {
     let nar = large();
     let mut checker = Checker::new(
         Sha256::of(&nar),
         nar.len() as u64,
         MAX_WINDOW,
-        Sent(Vec::new(), Some(PIECE * 2)),
+        CollectingSink(Vec::new(), Some(PIECE * 2)),
     );
     assert_eq!(whole(&mut checker, &nar), Err(Stop::Gone));
 }

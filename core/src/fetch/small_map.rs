@@ -1,19 +1,20 @@
-//! A map for a handful of entries, in the order in which they came.
+//! A map for a few entries, in insertion order.
 //!
-//! Of some ten requests and a window of blocks a list finds one as fast as a tree, and takes a tenth of the code: browsers load it.
+//! For about ten requests and a window of blocks, a list is as fast as a tree. It takes a tenth of
+//! the code, which browsers must load.
 
 use alloc::vec::Vec;
 
 #[derive(Debug)]
-pub(super) struct Few<K, V>(Vec<(K, V)>);
+pub(super) struct SmallMap<K, V>(Vec<(K, V)>);
 
-impl<K, V> Default for Few<K, V> {
+impl<K, V> Default for SmallMap<K, V> {
     fn default() -> Self {
         Self(Vec::new())
     }
 }
 
-impl<K: PartialEq, V> Few<K, V> {
+impl<K: PartialEq, V> SmallMap<K, V> {
     pub(super) fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
@@ -39,7 +40,7 @@ impl<K: PartialEq, V> Few<K, V> {
         found.map(|(_, value)| value)
     }
 
-    /// As [`Self::get`], for whoever has a guess of its place.
+    /// As [`Self::get`]. Looks at the index `guess` first.
     pub(super) fn get_near(&self, guess: usize, key: &K) -> Option<&V> {
         match self.0.get(guess) {
             Some((own, value)) if own == key => Some(value),
@@ -47,7 +48,7 @@ impl<K: PartialEq, V> Few<K, V> {
         }
     }
 
-    /// As [`Self::get_mut`], for whoever has a guess of its place.
+    /// As [`Self::get_mut`]. Looks at the index `guess` first.
     pub(super) fn get_mut_near(&mut self, guess: usize, key: &K) -> Option<&mut V> {
         if self.0.get(guess).is_some_and(|(own, _)| own == key) {
             return self.0.get_mut(guess).map(|(_, value)| value);
@@ -60,7 +61,7 @@ impl<K: PartialEq, V> Few<K, V> {
         found.map(|(_, value)| value)
     }
 
-    /// Adds what isn't there yet.
+    /// Adds an entry whose key is not in the map.
     pub(super) fn push(&mut self, key: K, value: V) {
         self.0.push((key, value));
     }

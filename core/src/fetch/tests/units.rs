@@ -1,7 +1,7 @@
-//! The parts on their own: addresses, the pool's memory, the clock.
+//! Unit tests of the engine's parts: addresses, the pool, the clock and block sets.
 
-use super::super::clock::Clock;
-use super::super::early::{Early, Seen};
+use super::super::clock::FetchClock;
+use super::super::early::{EarlyBlocks, SeenBlocks};
 use super::super::gateway::{car_url, raw_url};
 use super::super::*;
 use crate::block::Block;
@@ -45,7 +45,7 @@ fn addresses_are_checked_and_lose_their_last_slash() {
 }
 
 #[test]
-fn urls_are_those_of_the_specification() {
+fn request_urls_follow_the_specification() {
     let (base, cid) = ("http://host:8080/", cid());
     let path = vec![String::from("a b"), String::from("ü/?#%")];
     let asked = car_url(
@@ -77,7 +77,7 @@ fn urls_are_those_of_the_specification() {
 }
 
 #[test]
-fn back_off_doubles_to_a_cap_and_lies_weigh_more() {
+fn the_back_off_doubles_up_to_a_cap_and_is_longest_after_wrong_data() {
     let mut pool = pool(1);
     let mut now_ms = 0;
     for expected in [1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 600, 600] {
@@ -91,7 +91,7 @@ fn back_off_doubles_to_a_cap_and_lies_weigh_more() {
 }
 
 #[test]
-fn faults_side_by_side_are_one_and_good_answers_take_them_back() {
+fn parallel_faults_count_once_and_clean_answers_remove_strikes() {
     let mut pool = pool(1);
     for _ in 0..6 {
         pool.fault(0, Fault::Connect, false, 0);
@@ -106,7 +106,7 @@ fn faults_side_by_side_are_one_and_good_answers_take_them_back() {
 }
 
 #[test]
-fn an_answer_that_was_cut_midway_costs_the_shortest_back_off_however_often() {
+fn an_answer_that_was_cut_midway_always_gives_the_shortest_back_off() {
     let mut pool = pool(1);
     for now_ms in [0, 10_000, 20_000, 30_000] {
         pool.fault(0, Fault::Truncated, true, now_ms);
@@ -115,7 +115,7 @@ fn an_answer_that_was_cut_midway_costs_the_shortest_back_off_however_often() {
 }
 
 #[test]
-fn the_quick_are_preferred_and_those_that_have_nothing_are_not() {
+fn fast_gateways_are_preferred_to_slow_and_empty_ones() {
     let mut pool = pool(3);
     assert!(pool.score(0) <= pool.score(1));
     pool.first_byte(0, 900);
@@ -143,24 +143,24 @@ fn the_quick_are_preferred_and_those_that_have_nothing_are_not() {
 }
 
 #[test]
-fn time_stands_still_while_the_driver_is_busy_and_never_goes_back() {
-    let mut clock = Clock::default();
+fn the_clock_stops_while_the_driver_is_busy_and_never_runs_backwards() {
+    let mut clock = FetchClock::default();
     clock.tick(1000);
-    clock.returns(true);
+    clock.set_waiting(true);
     clock.tick(1100);
-    assert_eq!((clock.now_ms(), clock.felt_ms()), (1100, 100));
-    clock.returns(false);
+    assert_eq!((clock.now_ms(), clock.counted_ms()), (1100, 100));
+    clock.set_waiting(false);
     clock.tick(9000);
-    assert_eq!((clock.now_ms(), clock.felt_ms()), (9000, 100));
-    clock.returns(true);
+    assert_eq!((clock.now_ms(), clock.counted_ms()), (9000, 100));
+    clock.set_waiting(true);
     clock.tick(8000);
-    assert_eq!((clock.now_ms(), clock.felt_ms()), (9000, 100));
+    assert_eq!((clock.now_ms(), clock.counted_ms()), (9000, 100));
     assert_eq!(clock.driver_ms(150), 9050);
 }
 
 #[test]
-fn early_blocks_are_kept_within_their_bytes() {
-    let mut early = Early::new(1000);
+fn early_blocks_are_kept_up_to_a_number_of_bytes() {
+    let mut early = EarlyBlocks::new(1000);
     assert!(early.put(block("one"), 3) && early.put(block("one"), 4));
     let kept = early.bytes();
     assert!((1..1000).contains(&kept));
@@ -171,15 +171,16 @@ fn early_blocks_are_kept_within_their_bytes() {
 }
 
 #[test]
-fn what_was_seen_is_known() {
-    let mut seen = Seen::default();
+fn inserted_blocks_are_in_the_set() {
+    let mut seen = SeenBlocks::default();
     seen.insert(&cid());
     assert!(seen.contains(&cid()) && !seen.contains(block("other").cid()) && seen.is_complete());
 }
 
 #[test]
-fn a_driver_that_reads_on_in_spite_of_wants_data_costs_no_memory() {
-    // All of a large file at once, without a poll in between.
+fn a_driver_that_ignores_wants_data_does_not_exceed_the_buffer() {
+    // The whole CAR of a large file at once, without a poll in between.
+    //
     let (mut stream, mut blocks) = (alloc::vec::Vec::new(), super::network::Blocks::new());
     let content = super::network::noise(40_000_000);
     let built = super::network::build(crate::unixfs::SIZE_1048576_V1, &content, &mut blocks);

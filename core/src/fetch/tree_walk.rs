@@ -1,4 +1,4 @@
-//! A directory and all that is below it, as one walk: entries and contents in the order of its DAG.
+//! A directory and everything below it, as one walk: entries and contents in the order of the DAG.
 //!
 //! ```text
 //! root ─► Entry "" Directory
@@ -6,12 +6,12 @@
 //!           ├─► Entry "b" Directory ─► Entry "b/c" …
 //!           └─► Entry "d" Symlink, target
 //! ```
-//! A CAR of the whole DAG has the blocks in this order, so one request brings all. What it left out is asked for block by block, as far ahead as the
-//! engine looks.
+//! A CAR of the whole DAG contains the blocks in this order, so one request fetches everything.
+//! Blocks that the CAR left out are requested one by one, within the read-ahead window.
 
 use super::FetchError;
 use super::early::prefix;
-use super::target::Walk;
+use super::target::TreeWalk;
 use crate::block::Block;
 use crate::cid::{self, Cid};
 use crate::unixfs::{Budget, Content, Entries, UnixFsError, Walker};
@@ -19,42 +19,44 @@ use alloc::collections::{BTreeMap, VecDeque};
 use alloc::vec::Vec;
 use bytes::Bytes;
 
-/// Blocks up to this are kept for the next place where they stand: a CAR has each block once, and trees have many equal files.
+/// Maximum length in bytes of a block that is kept for its next use. A CAR contains each block
+/// once, and trees contain many equal files.
 const SMALL: usize = 4 << 10;
-/// Bytes of blocks that are kept so.
+/// Maximum total length of the kept blocks, in bytes.
 const MAX_SMALL: usize = 1 << 20;
-/// Bytes of the names that lead to an entry, as Linux has it for paths.
+/// Maximum length of an entry's path, in bytes (Linux's limit for paths).
 pub const MAX_TREE_PATH: usize = 4096;
 
 /// An entry of a tree.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TreeEntry {
-    /// Names from the root on, with a `/` between them; the root's is empty. No name is empty, `.` or `..`, or has a NUL.
+    /// Names from the root on, separated by `/`; empty for the root. No name is empty, `.` or `..`,
+    /// or contains a NUL.
     pub path: Bytes,
-    /// Its root.
+    /// CID of the entry's root block.
     pub cid: Cid,
-    /// What it is.
+    /// Type of the entry.
     pub kind: TreeKind,
 }
 
-/// What stands at a place in a tree.
+/// Type of an entry.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum TreeKind {
-    /// A directory; what is in it follows.
+    /// A directory. Its entries follow.
     Directory,
-    /// A file; its content follows, up to the next entry.
+    /// A file. Its content follows, up to the next entry.
     File {
         /// Bytes of its content.
         size: u64,
     },
     /// A symbolic link.
     Symlink {
-        /// Where it leads; not checked.
+        /// Target of the link; not checked.
         target: Bytes,
     },
 }
 
-/// What a tree is made of, in its order.
+/// One item of a tree, in order.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum TreePiece {
     /// An entry.
@@ -72,46 +74,47 @@ impl TreePiece {
     }
 }
 
-/// A directory that is open.
+/// A directory whose entries are being read.
 #[derive(Debug)]
-struct Level {
+struct OpenDirectory {
     entries: Entries,
-    /// Bytes of its own path.
+    /// Length of its path in bytes.
     path: usize,
 }
 
 #[derive(Debug)]
-enum At {
-    /// The next node, of which nothing is known yet.
+enum TreePosition {
+    /// The next entry's root block, which was not read yet.
     Node(Cid),
     File(Walker),
-    /// What comes next stands in the innermost directory.
+    /// The next entry of the innermost directory.
     Directory,
 }
 
 #[derive(Debug)]
-pub(super) struct Tree {
-    at: At,
-    levels: Vec<Level>,
+pub(super) struct TreeWalker {
+    at: TreePosition,
+    open_directories: Vec<OpenDirectory>,
     path: Vec<u8>,
     budget: Budget,
-    /// How many entries are looked at ahead in each directory.
+    /// Number of entries that are read ahead in each directory.
     window: usize,
-    /// Blocks of the entries that come next.
+    /// Blocks of the entries that follow.
     ahead: BTreeMap<Cid, Block>,
     ahead_bytes: u64,
-    /// By [`prefix`]: they are looked up for each entry that comes next, each time that a block comes.
+    /// Small blocks, by [`prefix`] of their CIDs. They are looked up for each following entry
+    /// whenever a block arrives.
     small: BTreeMap<u64, Block>,
     small_bytes: usize,
     out: VecDeque<TreePiece>,
     out_bytes: u64,
 }
 
-impl Tree {
+impl TreeWalker {
     pub(super) fn new(root: Cid, budget: Budget, window: usize) -> Self {
         Self {
-            at: At::Node(root),
-            levels: Vec::new(),
+            at: TreePosition::Node(root),
+            open_directories: Vec::new(),
             path: Vec::new(),
             budget,
             window,
@@ -124,33 +127,33 @@ impl Tree {
         }
     }
 
-    /// Roots of what stands next in the open directories, the innermost first.
+    /// CIDs of the following entries in the open directories, the innermost directory first.
     fn upcoming(&self) -> impl Iterator<Item = &Cid> {
-        let levels = self.levels.iter().rev();
-        levels.flat_map(|level| level.entries.upcoming().take(self.window))
+        let open_directories = self.open_directories.iter().rev();
+        open_directories.flat_map(|directory| directory.entries.upcoming().take(self.window))
     }
 
-    /// Goes on as far as blocks are here.
+    /// Continues the walk as far as blocks are available.
     fn advance(&mut self) -> Result<(), UnixFsError> {
         loop {
-            let gone_on = match &self.at {
-                At::Node(cid) => {
+            let advanced = match &self.at {
+                TreePosition::Node(cid) => {
                     let cid = *cid;
                     match self.take(&cid)? {
                         Some(block) => self.open(block).map(|()| true)?,
                         None => false,
                     }
                 }
-                At::File(_) => self.read()?,
-                At::Directory => self.next_entry()?,
+                TreePosition::File(_) => self.read()?,
+                TreePosition::Directory => self.next_entry()?,
             };
-            if !gone_on {
+            if !advanced {
                 return Ok(());
             }
         }
     }
 
-    /// A block that came early, or before, or that its CID holds.
+    /// Returns a block that was read ahead, was kept, or is inside its CID.
     fn take(&mut self, cid: &Cid) -> Result<Option<Block>, UnixFsError> {
         if let Some(data) = cid::identity_data(cid) {
             let block = Block::verify(*cid, Bytes::copy_from_slice(data));
@@ -164,7 +167,7 @@ impl Tree {
         Ok(self.kept(cid, prefix(cid)).cloned())
     }
 
-    /// A small block that came before.
+    /// Returns a small block that was kept.
     fn kept(&self, cid: &Cid, key: u64) -> Option<&Block> {
         self.small.get(&key).filter(|kept| kept.cid() == cid)
     }
@@ -173,43 +176,43 @@ impl Tree {
         wanted.first().map_or(Ok(None), |cid| self.take(cid))
     }
 
-    /// The node at the path is here.
+    /// Starts the entry whose root block this is.
     fn open(&mut self, block: Block) -> Result<(), UnixFsError> {
         self.spend(1)?;
         let cid = *block.cid();
         let kind = match Content::decode(&block)? {
             Content::Directory(_) | Content::Shard { .. } => {
-                let depth = u32::try_from(self.levels.len()).unwrap_or(u32::MAX);
+                let depth = u32::try_from(self.open_directories.len()).unwrap_or(u32::MAX);
                 if depth >= self.budget.depth {
                     return Err(UnixFsError::BudgetDepth);
                 }
                 let mut entries = Entries::new(cid, self.budget);
                 entries.push(&block)?;
                 let path = self.path.len();
-                self.levels.push(Level { entries, path });
-                self.at = At::Directory;
+                self.open_directories.push(OpenDirectory { entries, path });
+                self.at = TreePosition::Directory;
                 TreeKind::Directory
             }
             Content::Raw(_) | Content::File { .. } => {
                 let mut walker = Walker::new(cid, self.budget);
                 walker.push(block)?;
                 let size = walker.size().unwrap_or_default();
-                self.at = At::File(walker);
+                self.at = TreePosition::File(walker);
                 TreeKind::File { size }
             }
             Content::Symlink(target) => {
-                self.at = At::Directory;
+                self.at = TreePosition::Directory;
                 TreeKind::Symlink { target }
             }
         };
         let path = Bytes::copy_from_slice(&self.path);
-        self.give(TreePiece::Entry(TreeEntry { path, cid, kind }));
+        self.emit(TreePiece::Entry(TreeEntry { path, cid, kind }));
         Ok(())
     }
 
-    /// Reads on in the open file; false if a block is missing.
+    /// Continues with the open file. Returns false if a block is missing.
     fn read(&mut self) -> Result<bool, UnixFsError> {
-        let At::File(walker) = &mut self.at else {
+        let TreePosition::File(walker) = &mut self.at else {
             return Ok(false);
         };
         while let Some(bytes) = walker.next() {
@@ -218,7 +221,7 @@ impl Tree {
         }
         if walker.is_done() {
             self.budget = walker.budget();
-            self.at = At::Directory;
+            self.at = TreePosition::Directory;
             return Ok(true);
         }
         let wanted = walker.wants(1)?;
@@ -226,19 +229,20 @@ impl Tree {
             return Ok(false);
         };
         match &mut self.at {
-            At::File(walker) => walker.push(block).map(|()| true),
+            TreePosition::File(walker) => walker.push(block).map(|()| true),
             _ => Ok(false),
         }
     }
 
-    /// The next entry of the innermost directory; false if a shard of it is missing, or all is done.
+    /// Moves to the next entry of the innermost directory. Returns false if a shard is missing or
+    /// the walk is complete.
     fn next_entry(&mut self) -> Result<bool, UnixFsError> {
-        let Some(level) = self.levels.last_mut() else {
+        let Some(directory) = self.open_directories.last_mut() else {
             return Ok(false);
         };
-        if let Some(entry) = level.entries.next() {
+        if let Some(entry) = directory.entries.next() {
             check(&entry.name)?;
-            self.path.truncate(level.path);
+            self.path.truncate(directory.path);
             if !self.path.is_empty() {
                 self.path.push(b'/');
             }
@@ -246,20 +250,20 @@ impl Tree {
             if self.path.len() > MAX_TREE_PATH {
                 return Err(UnixFsError::Name);
             }
-            self.at = At::Node(entry.cid);
+            self.at = TreePosition::Node(entry.cid);
             return Ok(true);
         }
-        if level.entries.is_done() {
-            self.levels.pop();
+        if directory.entries.is_done() {
+            self.open_directories.pop();
             return Ok(true);
         }
-        let wanted = level.entries.wants(1);
+        let wanted = directory.entries.wants(1);
         let Some(block) = self.take_first(&wanted)? else {
             return Ok(false);
         };
         self.spend(1)?;
-        match self.levels.last_mut() {
-            Some(level) => level.entries.push(&block).map(|()| true),
+        match self.open_directories.last_mut() {
+            Some(directory) => directory.entries.push(&block).map(|()| true),
             None => Ok(false),
         }
     }
@@ -279,19 +283,19 @@ impl Tree {
         }
     }
 
-    fn give(&mut self, piece: TreePiece) {
+    fn emit(&mut self, piece: TreePiece) {
         self.out_bytes = self.out_bytes.saturating_add(piece.held());
         self.out.push_back(piece);
     }
 }
 
-impl Walk for Tree {
+impl TreeWalk for TreeWalker {
     fn wants(&mut self, max: usize) -> Result<Vec<Cid>, FetchError> {
         self.advance()?;
         let mut wanted = match &mut self.at {
-            At::Node(cid) => Vec::from([*cid]),
-            At::File(walker) => walker.wants(max)?,
-            At::Directory => Vec::new(),
+            TreePosition::Node(cid) => Vec::from([*cid]),
+            TreePosition::File(walker) => walker.wants(max)?,
+            TreePosition::Directory => Vec::new(),
         };
         let mut keys: Vec<u64> = wanted.iter().map(prefix).collect();
         for cid in self.upcoming() {
@@ -311,9 +315,9 @@ impl Walk for Tree {
 
     fn is_wanted(&self, cid: &Cid) -> bool {
         let now = match &self.at {
-            At::Node(wanted) => wanted == cid,
-            At::File(walker) => walker.is_wanted(cid),
-            At::Directory => false,
+            TreePosition::Node(wanted) => wanted == cid,
+            TreePosition::File(walker) => walker.is_wanted(cid),
+            TreePosition::Directory => false,
         };
         now || (!self.ahead.contains_key(cid) && self.upcoming().any(|one| one == cid))
     }
@@ -324,8 +328,8 @@ impl Walk for Tree {
         }
         self.keep(&block);
         match &mut self.at {
-            At::Node(wanted) if wanted == block.cid() => self.open(block)?,
-            At::File(walker) if walker.is_wanted(block.cid()) => walker.push(block)?,
+            TreePosition::Node(wanted) if wanted == block.cid() => self.open(block)?,
+            TreePosition::File(walker) if walker.is_wanted(block.cid()) => walker.push(block)?,
             _ => {
                 let bytes = block.data().len() as u64;
                 self.ahead_bytes = self.ahead_bytes.saturating_add(bytes);
@@ -342,20 +346,22 @@ impl Walk for Tree {
     }
 
     fn is_done(&self) -> bool {
-        self.out.is_empty() && self.levels.is_empty() && matches!(self.at, At::Directory)
+        self.out.is_empty()
+            && self.open_directories.is_empty()
+            && matches!(self.at, TreePosition::Directory)
     }
 
     fn buffered(&self) -> u64 {
         let file = match &self.at {
-            At::File(walker) => walker.buffered(),
-            At::Node(_) | At::Directory => 0,
+            TreePosition::File(walker) => walker.buffered(),
+            TreePosition::Node(_) | TreePosition::Directory => 0,
         };
         file.saturating_add(self.ahead_bytes)
             .saturating_add(self.out_bytes)
     }
 }
 
-/// Names lead nowhere but down.
+/// Checks that a name can't lead out of its directory.
 pub(super) fn check(name: &[u8]) -> Result<(), UnixFsError> {
     let odd = name.is_empty() || name == b"." || name == b"..";
     if odd || name.contains(&b'/') || name.contains(&0) {

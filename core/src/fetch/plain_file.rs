@@ -1,12 +1,14 @@
-//! The plain file in place of its blocks: what a near gateway is asked for once it is known where the leaves lie.
+//! Fetching the plain file in place of its blocks, once the offsets of its leaves are known.
 //!
-//! A CAR is made block by block at its sender: Kubo 0.43 on loopback takes three times as long for it as for the file itself. The bytes are
-//! the same, so the file is cut where the DAG says that its leaves lie, and each piece is hashed and used as the block that it must
-//! be. Nodes are asked for as blocks beside it.
+//! A gateway makes a CAR block by block: on loopback, Kubo 0.43 takes three times as long for a CAR
+//! as for the file itself. The bytes are the same. The engine cuts the file at the offsets that the
+//! DAG gives for its leaves. It hashes each piece and uses it as a block. Nodes are fetched by
+//! block requests.
 //!
-//! Restrictions: raw leaves; a gateway that gives files (a trustless one may refuse, and is then asked for CARs again).
+//! Restrictions: raw leaves only, and a gateway that sends files. A trustless gateway may refuse;
+//! the engine then requests CARs from it again.
 
-use super::request::{Body, Request};
+use super::request::{Request, ResponseBody};
 use super::{ByteRange, FetchError, Fetcher, GatewayPool, RequestId};
 use crate::car::gather;
 use crate::cid::{Cid, MAX_BLOCK, RAW};
@@ -15,35 +17,35 @@ use alloc::collections::VecDeque;
 use alloc::vec::Vec;
 use bytes::{Buf, Bytes, BytesMut};
 
-/// The rest of a file must be so many bytes for each millisecond of the gateway's latency: the round trip that it costs to change
-/// over is then a tenth of what the transfer takes at 100 MiB per second.
+/// Bytes that must be left of the file for each millisecond of the gateway's latency. At 100 MiB
+/// per second, the extra round trip then costs a tenth of the transfer time.
 const BYTES_PER_MS: u64 = 1 << 20;
-/// Leaves looked at ahead of the stream.
+/// Number of leaves that are looked up ahead of the stream.
 const SPANS: usize = 64;
 
-/// The answer to a request for a file so far.
+/// State of the answer to a request for a file.
 #[derive(Debug)]
-pub(super) struct Plain {
-    /// Offset in the file of the next byte that is cut off.
+pub(super) struct PlainFile {
+    /// Offset in the file of the next byte to cut.
     at: u64,
-    /// What lies from `at` on, as far as it was looked up.
+    /// The known parts of the file from `at` on.
     spans: VecDeque<Span>,
     known_to: u64,
-    /// The part of the first span that has come.
+    /// The received bytes of the first span, if it is incomplete.
     have: BytesMut,
-    /// What came and lies behind all that is known of the DAG.
+    /// Received bytes that are not cut yet.
     rest: Bytes,
 }
 
-enum Cut {
+enum CutResult {
     Block(Cid, Bytes),
-    /// All is cut.
-    More,
-    /// Nothing is known of where the next block ends.
-    Unknown,
+    /// Everything received was cut.
+    NeedsInput,
+    /// The DAG is not known far enough to tell where the next block ends.
+    UnknownEnd,
 }
 
-impl Plain {
+impl PlainFile {
     fn new(at: u64) -> Self {
         Self {
             at,
@@ -54,22 +56,23 @@ impl Plain {
         }
     }
 
-    /// Bytes that are held.
+    /// Number of bytes that are held.
     pub(super) fn held(&self) -> usize {
         self.have.len().saturating_add(self.rest.len())
     }
 
-    /// Whether what came waits for a node of the DAG.
-    pub(super) fn is_stuck(&self) -> bool {
+    /// Whether received bytes wait for a node of the DAG.
+    pub(super) fn waits_for_node(&self) -> bool {
         !self.rest.is_empty()
     }
 
-    /// Whether a leaf at this offset is still to come.
-    pub(super) fn will_bring(&self, offset: u64) -> bool {
+    /// Whether a leaf at this offset may still arrive.
+    pub(super) fn has_ahead(&self, offset: u64) -> bool {
         offset >= self.at
     }
 
-    /// Bytes up to the end of a block: of the last one that ends within `most`, else of the next one.
+    /// Bytes up to the end of a block: the last block that ends within `most`, or else the next
+    /// one.
     pub(super) fn best_read(&self, most: usize) -> Option<usize> {
         let mut best = None;
         let mut end = 0;
@@ -86,10 +89,10 @@ impl Plain {
         best
     }
 
-    fn cut(&mut self) -> Cut {
+    fn cut(&mut self) -> CutResult {
         while !self.rest.is_empty() {
             let Some(span) = self.spans.front_mut() else {
-                return Cut::Unknown;
+                return CutResult::UnknownEnd;
             };
             let Some(cid) = span.cid else {
                 let skipped = span.size.min(self.rest.len() as u64);
@@ -108,22 +111,22 @@ impl Plain {
             };
             self.at = self.at.saturating_add(span.size);
             self.spans.pop_front();
-            return Cut::Block(cid, block);
+            return CutResult::Block(cid, block);
         }
-        Cut::More
+        CutResult::NeedsInput
     }
 }
 
 impl Fetcher {
-    /// Changes over to the plain file if the gateway is near and enough is left.
-    pub(super) fn look_near(&mut self, pool: &mut GatewayPool) {
+    /// Switches to the plain file if a near gateway has it and enough of the file is left.
+    pub(super) fn switch_to_plain_file(&mut self, pool: &mut GatewayPool) {
         let Some((offset, leaf)) = self.target.next_leaf() else {
             return;
         };
         let left = self.target.most_left();
         let most_ms = left.checked_div(BYTES_PER_MS).unwrap_or(0);
         let most_ms = most_ms.min(self.options.near_ms);
-        // Nodes are asked for one by one: where requests are counted there must be enough.
+        // Nodes take a request each: make sure that enough requests are left.
         let nodes = left.checked_div(leaf.saturating_mul(16)).unwrap_or(0);
         let enough = nodes.saturating_add(8) <= self.requests_left();
         if most_ms == 0
@@ -136,19 +139,19 @@ impl Fetcher {
         let near = |gateway, pool: &GatewayPool| {
             pool.gives_files(gateway) && pool.latency_ms(gateway).is_some_and(|ms| ms <= most_ms)
         };
-        let choice = self.choose(pool, |gateway, peer| {
-            !peer.plain_failed && near(gateway, pool)
+        let choice = self.choose(pool, |gateway, state| {
+            !state.plain_failed && near(gateway, pool)
         });
         if let Some(gateway) = choice.now {
-            self.drop_streams();
+            self.cancel_streams();
             self.request_plain(gateway, offset, pool);
         }
     }
 
-    /// Asks for the file from a leaf's offset on.
+    /// Requests the file from the offset of a leaf on.
     fn request_plain(&mut self, gateway: usize, from: u64, pool: &mut GatewayPool) {
         let size = self.target.size().unwrap_or(u64::MAX);
-        // The last leaf must come whole to be hashed.
+        // The last leaf must arrive whole to be hashed.
         let wanted = self.target.rest().and_then(|rest| rest.to);
         let to = wanted.map_or(u64::MAX, |to| to.saturating_add(MAX_BLOCK as u64));
         let to = to.min(size.saturating_sub(1));
@@ -157,11 +160,11 @@ impl Fetcher {
         let max_bytes = to.saturating_sub(from).saturating_add(1);
         let base = pool.url(gateway).unwrap_or_default();
         let url = super::gateway::file_url(base, self.target.root());
-        let body = Body::Plain(Plain::new(from));
+        let body = ResponseBody::PlainFile(PlainFile::new(from));
         self.request(gateway, url, range, body, max_bytes, pool);
     }
 
-    /// Bytes of a file.
+    /// Processes bytes of a file.
     pub(super) fn plain_data(&mut self, id: RequestId, data: Bytes, pool: &mut GatewayPool) {
         let Some(plain) = self.requests.get_mut(&id).and_then(Request::plain_mut) else {
             return;
@@ -169,7 +172,7 @@ impl Fetcher {
         if plain.rest.is_empty() {
             plain.rest = data;
         } else {
-            // Seldom: a driver that was told not to read on has a piece in its hands.
+            // This is rare: the driver already held a piece when reading was paused.
             let both = [core::mem::take(&mut plain.rest), data].concat();
             plain.rest = both.into();
         }
@@ -178,13 +181,13 @@ impl Fetcher {
         }
     }
 
-    /// Cuts what waited for a node that has come.
-    pub(super) fn cut_stuck(&mut self, pool: &mut GatewayPool) -> Result<(), FetchError> {
-        let stuck = |request: &Request| request.plain().is_some_and(Plain::is_stuck);
+    /// Cuts bytes that waited for a node, if the node has arrived.
+    pub(super) fn cut_waiting(&mut self, pool: &mut GatewayPool) -> Result<(), FetchError> {
+        let waiting = |request: &Request| request.plain().is_some_and(PlainFile::waits_for_node);
         let ids: Vec<RequestId> = self
             .requests
             .iter()
-            .filter(|(_, request)| stuck(request))
+            .filter(|(_, request)| waiting(request))
             .map(|(id, _)| *id)
             .collect();
         ids.into_iter().try_for_each(|id| self.cut(id, pool))
@@ -197,9 +200,9 @@ impl Fetcher {
                 return Ok(());
             };
             match plain.cut() {
-                Cut::Block(cid, block) => self.arrived(id, cid, block, pool),
-                Cut::More => break,
-                Cut::Unknown => {
+                CutResult::Block(cid, block) => self.queue_block(id, cid, block, pool),
+                CutResult::NeedsInput => break,
+                CutResult::UnknownEnd => {
                     let spans = self.target.spans(plain.known_to, SPANS);
                     if spans.is_empty() {
                         break;
@@ -214,25 +217,25 @@ impl Fetcher {
         Ok(())
     }
 
-    /// Whether this request for a file is to bring a block that is wanted: a leaf that it has not passed.
-    pub(super) fn is_coming_plain(&self, plain: &Plain, cid: &Cid) -> bool {
+    /// Whether this file request may still deliver a wanted block: a leaf that it has not passed.
+    pub(super) fn may_arrive_in_file(&self, plain: &PlainFile, cid: &Cid) -> bool {
         if cid.codec() != RAW {
             return false;
         }
         match self.target.next_leaf() {
-            Some((offset, _)) if self.wanted.first() == Some(cid) => plain.will_bring(offset),
+            Some((offset, _)) if self.wanted.first() == Some(cid) => plain.has_ahead(offset),
             _ => true,
         }
     }
 
-    /// Asks for the nodes in the window while the leaves come as a file.
+    /// Requests the nodes in the window while the leaves arrive as a file.
     pub(super) fn request_nodes_beside_file(&mut self, pool: &mut GatewayPool) {
         if !self.requests.values().any(|open| open.plain().is_some()) {
             return;
         }
         let nodes = self.wanted.missing().filter(|cid| cid.codec() != RAW);
         for cid in nodes.copied().collect::<Vec<_>>() {
-            if self.raws_for(&cid) > 0 {
+            if self.raw_requests_for(&cid) > 0 {
                 continue;
             }
             let choice = self.choose(pool, |gateway, _| self.wanted.may_try(&cid, gateway));
@@ -248,10 +251,10 @@ mod tests {
     use super::*;
     use crate::block::Block;
 
-    /// A stream that has come to where blocks of these sizes lie, with so much of the first one.
-    fn at(sizes: &[u64], have: usize) -> Plain {
+    /// Makes a stream in front of blocks of these sizes, with `have` bytes of the first block.
+    fn at(sizes: &[u64], have: usize) -> PlainFile {
         let cid = *Block::raw(Bytes::new()).cid();
-        let mut plain = Plain::new(0);
+        let mut plain = PlainFile::new(0);
         plain.have.resize(have, 0);
         plain.spans.extend(sizes.iter().map(|size| Span {
             size: *size,
@@ -261,14 +264,14 @@ mod tests {
     }
 
     #[test]
-    fn reads_end_where_blocks_do() {
+    fn reads_end_at_block_ends() {
         assert_eq!(at(&[], 0).best_read(250), None);
         assert_eq!(at(&[100, 100, 100], 0).best_read(250), Some(200));
         assert_eq!(at(&[100, 100, 100], 30).best_read(250), Some(170));
         assert_eq!(at(&[100, 100, 100], 60).best_read(250), Some(240));
         assert_eq!(at(&[100, 100], 0).best_read(50), Some(100));
         assert_eq!(at(&[100, 100], 99).best_read(50), Some(1));
-        // What no block is long enough for is an error later; a buffer for it there is none.
+        // No block can have this size, which is an error later. The buffer never grows to it.
         assert_eq!(at(&[u64::MAX, 1], 0).best_read(50), Some(MAX_BLOCK));
     }
 }

@@ -1,7 +1,7 @@
-//! What honest networks give, and how much is asked of them.
+//! Gateways without faults: what a fetch returns, and how much it requests.
 
 use super::super::*;
-use super::network::{Blocks, Network, Outcome, Script, at, build, noise};
+use super::network::{Blocks, Network, Outcome, Script, build, noise, url_of};
 use crate::cid::{Cid, IpfsUrl};
 use crate::unixfs::{
     Budget, DirectoryBuilder, Kind, Profile, SIZE_262144_V0, SIZE_262144_V1, SIZE_1048576_V1,
@@ -32,7 +32,7 @@ fn ranged(from: u64, to: Option<u64>) -> Options {
 }
 
 #[test]
-fn one_request_brings_a_file_of_any_shape_and_every_block_is_stored() {
+fn one_request_fetches_a_file_of_any_shape_and_every_block_is_stored() {
     for (profile, len) in [
         (SMALL, 0),
         (SMALL, 1000),
@@ -43,7 +43,7 @@ fn one_request_brings_a_file_of_any_shape_and_every_block_is_stored() {
     ] {
         let (content, cid, blocks) = file(profile, len);
         let network = Network::new(blocks, &[Script::Honest]);
-        let outcome = network.fetch(&at(cid), Options::default());
+        let outcome = network.fetch(&url_of(cid), Options::default());
         let summary = outcome.result.as_ref().unwrap();
         assert!(outcome.content == content, "{len}");
         assert_eq!(outcome.requests.len(), 1);
@@ -62,25 +62,25 @@ fn one_request_brings_a_file_of_any_shape_and_every_block_is_stored() {
 }
 
 #[test]
-fn a_single_block_is_asked_for_as_a_block_and_a_dag_as_a_car_of_the_entity() {
+fn a_single_block_is_requested_as_a_block_and_a_dag_as_a_car_of_the_entity() {
     let (_, cid, blocks) = file(SMALL, 500);
-    let outcome = Network::new(blocks, &[Script::Honest]).fetch(&at(cid), Options::default());
+    let outcome = Network::new(blocks, &[Script::Honest]).fetch(&url_of(cid), Options::default());
     assert_eq!(
         outcome.requests[0].1,
         alloc::format!("http://gateway0.example/ipfs/{cid}?format=raw")
     );
     let (_, cid, blocks) = file(SMALL, 5000);
-    let outcome = Network::new(blocks, &[Script::Honest]).fetch(&at(cid), Options::default());
+    let outcome = Network::new(blocks, &[Script::Honest]).fetch(&url_of(cid), Options::default());
     let url = alloc::format!("http://gateway0.example/ipfs/{cid}?format=car&dag-scope=entity");
     assert_eq!(outcome.requests[0].1, url);
 }
 
 #[test]
-fn what_is_stored_is_not_asked_for() {
+fn blocks_in_the_local_store_are_not_requested() {
     let (content, cid, blocks) = file(SMALL, 300_000);
     let mut network = Network::new(blocks.clone(), &[]);
     network.local = blocks;
-    let outcome = network.fetch(&at(cid), Options::default());
+    let outcome = network.fetch(&url_of(cid), Options::default());
     assert!(outcome.content == content);
     let summary = outcome.result.unwrap();
     assert_eq!(
@@ -91,24 +91,24 @@ fn what_is_stored_is_not_asked_for() {
 }
 
 #[test]
-fn a_stored_block_that_rotted_is_fetched_again() {
+fn a_corrupt_block_in_the_local_store_is_fetched_again() {
     let (content, cid, blocks) = file(SMALL, 300_000);
     let mut network = Network::new(blocks.clone(), &[Script::Honest]);
     network.local = blocks;
     let rotten = *network.local.keys().nth(7).unwrap();
     network.local.insert(rotten, Bytes::from_static(b"rot"));
-    let outcome = network.fetch(&at(cid), Options::default());
+    let outcome = network.fetch(&url_of(cid), Options::default());
     assert!(outcome.content == content);
     assert_eq!(outcome.stored.len(), 1);
     assert_eq!(outcome.count(RequestKind::Raw), 1);
 }
 
 #[test]
-fn a_fetch_that_was_cut_goes_on_from_the_first_missing_byte() {
+fn an_interrupted_fetch_resumes_at_the_first_missing_byte() {
     let (content, cid, blocks) = file(SIZE_262144_V1, 10_000_000);
     let first = Network::new(blocks.clone(), &[Script::EndAfter(6_000_000)]);
     let cut = first.fetch(
-        &at(cid),
+        &url_of(cid),
         Options {
             patience_ms: 0,
             ..Options::default()
@@ -121,7 +121,7 @@ fn a_fetch_that_was_cut_goes_on_from_the_first_missing_byte() {
         .into_iter()
         .map(|block| block.into_parts())
         .collect();
-    let outcome = network.fetch(&at(cid), Options::default());
+    let outcome = network.fetch(&url_of(cid), Options::default());
     assert!(outcome.content == content);
     assert_eq!(outcome.requests.len(), 1);
     assert!(
@@ -133,7 +133,7 @@ fn a_fetch_that_was_cut_goes_on_from_the_first_missing_byte() {
 }
 
 #[test]
-fn ranges_are_asked_for_as_ranges() {
+fn ranges_are_requested_as_ranges() {
     let (content, cid, blocks) = file(SIZE_262144_V1, 3_000_000);
     let network = Network::new(blocks, &[Script::Honest]);
     for (from, to) in [
@@ -142,7 +142,7 @@ fn ranges_are_asked_for_as_ranges() {
         (1_000_000, Some(1_999_999)),
         (2_999_999, None),
     ] {
-        let outcome = network.fetch(&at(cid), ranged(from, to));
+        let outcome = network.fetch(&url_of(cid), ranged(from, to));
         let end = to.map_or(content.len(), |to| to as usize + 1);
         assert!(outcome.content == content[from as usize..end]);
         let to = to.map_or("*".into(), |to| alloc::format!("{to}"));
@@ -154,7 +154,7 @@ fn ranges_are_asked_for_as_ranges() {
 }
 
 #[test]
-fn a_path_is_resolved_by_the_same_car() {
+fn one_car_resolves_the_path_and_contains_the_file() {
     let (content, cid, mut blocks) = file(SIZE_262144_V1, 3_000_000);
     let mut sink = |block: crate::block::Block| {
         let (cid, data) = block.into_parts();
@@ -196,7 +196,7 @@ fn a_path_is_resolved_by_the_same_car() {
     );
     assert!(outcome.requests.len() <= 2);
 
-    let outcome = network.fetch(&at(inner.cid), Options::default());
+    let outcome = network.fetch(&url_of(inner.cid), Options::default());
     let error = UnixFsError::NotAFile {
         kind: Kind::Directory,
     };
@@ -204,7 +204,7 @@ fn a_path_is_resolved_by_the_same_car() {
 }
 
 #[test]
-fn an_identity_cid_needs_nobody() {
+fn an_identity_cid_needs_no_request() {
     let url = IpfsUrl::parse("ipfs:bafkqablimvwgy3y").unwrap();
     let outcome = Network::new(Blocks::new(), &[]).fetch(&url, Options::default());
     assert_eq!(outcome.content, b"hello");
@@ -212,19 +212,19 @@ fn an_identity_cid_needs_nobody() {
 }
 
 #[test]
-fn without_a_local_store_nothing_is_loaded() {
+fn without_a_local_store_nothing_is_looked_up() {
     let (content, cid, blocks) = file(SMALL, 100_000);
     let options = Options {
         local: false,
         ..Options::default()
     };
-    let outcome = Network::new(blocks, &[Script::Honest]).fetch(&at(cid), options);
+    let outcome = Network::new(blocks, &[Script::Honest]).fetch(&url_of(cid), options);
     assert!(outcome.content == content);
     assert_eq!((outcome.loads, outcome.requests.len()), (0, 1));
 }
 
 #[test]
-fn where_most_is_stored_only_the_rest_is_fetched() {
+fn if_most_blocks_are_stored_only_the_others_are_fetched() {
     let (content, cid, blocks) = file(SIZE_262144_V1, 50_000_000);
     let mut network = Network::new(blocks.clone(), &[Script::Honest]);
     let leaves = blocks
@@ -236,7 +236,7 @@ fn where_most_is_stored_only_the_rest_is_fetched() {
         .filter(|(n, _)| n % 20 != 0)
         .map(|(_, (c, d))| (*c, d.clone()))
         .collect();
-    let outcome = network.fetch(&at(cid), Options::default());
+    let outcome = network.fetch(&url_of(cid), Options::default());
     assert!(outcome.content == content);
     let summary = outcome.result.unwrap();
     assert!(summary.network_bytes < 10_000_000, "{summary:?}");
@@ -244,11 +244,11 @@ fn where_most_is_stored_only_the_rest_is_fetched() {
 }
 
 #[test]
-fn a_gateway_without_cars_gives_blocks_side_by_side() {
+fn gateways_without_cars_are_asked_for_blocks_in_parallel() {
     let (content, cid, blocks) = file(SIZE_262144_V1, 10_000_000);
     let total = blocks.len();
     let network = Network::new(blocks, &[Script::NoCar(406), Script::NoCar(400)]);
-    let outcome = network.fetch(&at(cid), Options::default());
+    let outcome = network.fetch(&url_of(cid), Options::default());
     assert!(outcome.content == content);
     assert_eq!(outcome.count(RequestKind::Raw), total);
     assert!(outcome.count(RequestKind::Car) <= 2);
@@ -265,15 +265,15 @@ fn a_gateway_without_cars_gives_blocks_side_by_side() {
 }
 
 #[test]
-fn any_order_is_read_within_the_buffer_and_repetitions_and_strangers_do_no_harm() {
+fn cars_in_any_order_with_repeated_or_unrelated_blocks_are_read_within_the_buffer() {
     let (content, cid, blocks) = file(SIZE_262144_V1, 30_000_000);
     let options = Options {
         near_ms: 0,
         ..Options::default()
     };
-    for script in [Script::Backwards, Script::Twice, Script::WithStrangers] {
+    for script in [Script::Backwards, Script::Twice, Script::WithUnrelated] {
         let network = Network::new(blocks.clone(), core::slice::from_ref(&script));
-        let outcome = network.fetch(&at(cid), options.clone());
+        let outcome = network.fetch(&url_of(cid), options.clone());
         assert!(
             outcome.content == content,
             "{script:?}: {:?} {:?}",
@@ -293,7 +293,7 @@ fn any_order_is_read_within_the_buffer_and_repetitions_and_strangers_do_no_harm(
 }
 
 #[test]
-fn blocks_that_repeat_come_once_however_far_apart() {
+fn repeated_blocks_are_fetched_once_however_far_apart() {
     let mut content = noise(1000).repeat(700);
     content.extend(noise(5000));
     content.extend(noise(1000).repeat(700));
@@ -302,7 +302,7 @@ fn blocks_that_repeat_come_once_however_far_apart() {
     for local in [true, false] {
         let network = Network::new(blocks.clone(), &[Script::Honest]);
         let outcome = network.fetch(
-            &at(built.cid),
+            &url_of(built.cid),
             Options {
                 local,
                 ..Options::default()
@@ -314,12 +314,12 @@ fn blocks_that_repeat_come_once_however_far_apart() {
     }
 }
 
-/// A fetch of 40 MB in blocks of 1 MiB, from gateways so near.
+/// Fetches 40 MB in blocks of 1 MiB from gateways with this latency in milliseconds.
 fn near(latency_ms: u64, scripts: &[Script], options: Options) -> (Vec<u8>, Outcome) {
     let (content, cid, blocks) = file(SIZE_1048576_V1, 40_000_000);
     let mut network = Network::new(blocks, scripts);
     network.latency_ms = latency_ms;
-    (content, network.fetch(&at(cid), options))
+    (content, network.fetch(&url_of(cid), options))
 }
 
 #[test]
@@ -327,7 +327,7 @@ fn a_near_gateway_is_asked_for_the_file_once_its_leaves_are_known() {
     for (latency_ms, near_ms, files) in [
         (1, 100, 1),
         (30, 100, 1),
-        // Nearer than 40 ms the change costs less than a tenth of what 40 MB take.
+        // Below 40 ms the extra round trip costs less than a tenth of the time for 40 MB.
         (40, 100, 0),
         (30, 29, 0),
         (1, 0, 0),
@@ -346,9 +346,9 @@ fn a_near_gateway_is_asked_for_the_file_once_its_leaves_are_known() {
     }
 }
 
-/// The story: a block had come, its hash took a moment, and meanwhile it was asked for again, block after block.
+/// This was a bug: while a received block waited for its hash, the engine requested it again.
 #[test]
-fn what_waits_for_its_hash_is_not_asked_for_again() {
+fn a_block_that_waits_for_its_hash_is_not_requested_again() {
     let (content, cid, blocks) = file(SIZE_1048576_V1, 40_000_000);
     let mut network = Network::new(blocks, &[Script::Honest]);
     network.latency_ms = 1;
@@ -356,14 +356,14 @@ fn what_waits_for_its_hash_is_not_asked_for_again() {
         hash_outside: 1000,
         ..Options::default()
     };
-    let outcome = network.fetch_with(&at(cid), options, &mut network.pool(), 0);
+    let outcome = network.fetch_with(&url_of(cid), options, &mut network.pool(), 0);
     assert!(outcome.content == content);
     assert_eq!(outcome.count(RequestKind::File), 1);
     assert_eq!(outcome.count(RequestKind::Raw), 0);
 }
 
 #[test]
-fn a_file_of_many_nodes_comes_in_one_request_and_one_for_each_node() {
+fn a_file_of_many_nodes_takes_one_file_request_and_one_request_for_each_node() {
     let (content, cid, blocks) = file(SMALL, 6_000_000);
     let nodes = blocks
         .keys()
@@ -373,7 +373,7 @@ fn a_file_of_many_nodes_comes_in_one_request_and_one_for_each_node() {
     network.latency_ms = 1;
     for piece in [1_000_000, 50_000, 999] {
         network.piece = piece;
-        let outcome = network.fetch(&at(cid), Options::default());
+        let outcome = network.fetch(&url_of(cid), Options::default());
         assert!(outcome.content == content, "{:?}", outcome.result);
         assert_eq!(outcome.count(RequestKind::File), 1);
         assert!(outcome.count(RequestKind::Raw) <= nodes);
@@ -382,7 +382,7 @@ fn a_file_of_many_nodes_comes_in_one_request_and_one_for_each_node() {
 }
 
 #[test]
-fn a_near_gateway_without_files_is_asked_for_one_once_and_then_for_cars() {
+fn a_near_gateway_that_refuses_files_is_asked_for_a_file_once_and_then_for_cars() {
     for status in [301, 400, 404, 406, 501] {
         let (content, outcome) = near(1, &[Script::NoFiles(status)], Options::default());
         assert!(outcome.content == content, "{:?}", outcome.result);
@@ -395,7 +395,7 @@ fn a_near_gateway_without_files_is_asked_for_one_once_and_then_for_cars() {
 }
 
 #[test]
-fn ranges_of_files_are_asked_for_as_ranges_of_whole_leaves() {
+fn file_ranges_are_requested_as_ranges_of_whole_leaves() {
     let (content, cid, blocks) = file(SIZE_1048576_V1, 40_000_000);
     for script in [Script::Honest, Script::NoRanges] {
         let mut network = Network::new(blocks.clone(), core::slice::from_ref(&script));
@@ -406,7 +406,7 @@ fn ranges_of_files_are_asked_for_as_ranges_of_whole_leaves() {
             (20_000_000, None),
             (1 << 20, Some((5 << 20) - 1)),
         ] {
-            let outcome = network.fetch(&at(cid), ranged(from, to));
+            let outcome = network.fetch(&url_of(cid), ranged(from, to));
             let end = to.map_or(content.len(), |to| to as usize + 1);
             assert!(outcome.content == content[from as usize..end]);
             assert_eq!(outcome.count(RequestKind::File), 1, "{from} {to:?}");
@@ -416,7 +416,7 @@ fn ranges_of_files_are_asked_for_as_ranges_of_whole_leaves() {
 }
 
 #[test]
-fn a_near_gateway_that_lies_in_files_is_named_and_another_gives_them() {
+fn a_near_gateway_that_sends_wrong_files_is_reported_and_another_sends_them() {
     for (script, fault) in [
         (Script::BreakAfter(5_000_000), Fault::Io),
         (Script::EndAfter(5_000_000), Fault::Truncated),
@@ -427,7 +427,7 @@ fn a_near_gateway_that_lies_in_files_is_named_and_another_gives_them() {
         assert!(outcome.content == content, "{:?}", outcome.result);
         assert_eq!(outcome.faults(), [(0, fault)]);
     }
-    // Of the first block of a CAR nothing is wrong yet.
+    // The first block of a CAR is still right.
     let scripts = [Script::CorruptFrom(1), Script::Honest];
     let (content, outcome) = near(1, &scripts, Options::default());
     assert!(outcome.content == content, "{:?}", outcome.result);
@@ -439,11 +439,11 @@ fn a_near_gateway_that_lies_in_files_is_named_and_another_gives_them() {
 }
 
 #[test]
-fn a_slow_consumer_is_no_fault_of_the_gateway() {
+fn a_slow_consumer_is_not_a_fault_of_the_gateway() {
     let (content, cid, blocks) = file(SIZE_262144_V1, 20_000_000);
     let mut network = Network::new(blocks, &[Script::Honest, Script::Honest]);
     network.consumer_ms = 60_000;
-    let outcome = network.fetch(&at(cid), Options::default());
+    let outcome = network.fetch(&url_of(cid), Options::default());
     assert!(outcome.content == content);
     assert_eq!((outcome.faults(), outcome.requests.len()), (vec![], 1));
 }
@@ -471,7 +471,7 @@ fn budgets_of_blocks_bytes_and_depth_are_kept() {
         (Budget { depth: 1, ..most }, UnixFsError::BudgetDepth),
     ] {
         let outcome = network.fetch(
-            &at(cid),
+            &url_of(cid),
             Options {
                 budget,
                 ..Options::default()
@@ -484,20 +484,20 @@ fn budgets_of_blocks_bytes_and_depth_are_kept() {
 }
 
 #[test]
-fn a_slow_line_is_no_fault_of_all_gateways() {
+fn a_slow_connection_is_not_a_fault_of_all_gateways() {
     let (content, cid, blocks) = file(SIZE_262144_V1, 1_000_000);
     for scripts in [
         &[Script::Rate(9000)][..],
         &[Script::Rate(9000), Script::Rate(9000)],
     ] {
-        let outcome = Network::new(blocks.clone(), scripts).fetch(&at(cid), Options::default());
+        let outcome = Network::new(blocks.clone(), scripts).fetch(&url_of(cid), Options::default());
         assert!(outcome.content == content, "{:?}", outcome.result);
         assert!(outcome.requests.len() <= 4, "{:?}", outcome.requests);
     }
 }
 
 #[test]
-fn any_interleaving_and_any_pieces_give_the_same_content_and_the_same_run_twice_is_the_same() {
+fn any_timing_and_any_pieces_give_the_same_content_and_runs_are_reproducible() {
     let (content, cid, blocks) = file(SMALL, 60_000);
     let lacks = blocks
         .keys()
@@ -522,7 +522,7 @@ fn any_interleaving_and_any_pieces_give_the_same_content_and_the_same_run_twice_
             max_buffer: 1,
             ..Options::default()
         };
-        let outcome = network.fetch(&at(cid), options.clone());
+        let outcome = network.fetch(&url_of(cid), options.clone());
         assert!(
             outcome.content == content,
             "seed {seed}: {:?}",
@@ -533,7 +533,7 @@ fn any_interleaving_and_any_pieces_give_the_same_content_and_the_same_run_twice_
             "seed {seed}: {}",
             outcome.requests.len()
         );
-        let again = network.fetch(&at(cid), options);
+        let again = network.fetch(&url_of(cid), options);
         assert_eq!(
             (again.requests, again.events),
             (outcome.requests, outcome.events)
@@ -542,7 +542,7 @@ fn any_interleaving_and_any_pieces_give_the_same_content_and_the_same_run_twice_
 }
 
 #[test]
-fn one_block_is_fetched_whatever_is_in_it() {
+fn a_single_block_of_any_codec_is_fetched() {
     let (_, cid, mut blocks) = file(SMALL, 5000);
     let empty = *crate::block::Block::raw(Bytes::new()).cid();
     blocks.insert(empty, Bytes::new());
@@ -571,25 +571,25 @@ fn one_block_is_fetched_whatever_is_in_it() {
 }
 
 #[test]
-fn no_more_requests_are_made_than_are_allowed() {
+fn the_number_of_requests_stays_within_the_limit() {
     let (content, cid, blocks) = file(SMALL, 300_000);
     let network = Network::new(blocks.clone(), &[Script::NoCar(501)]);
-    let all = network.fetch(&at(cid), Options::default());
+    let all = network.fetch(&url_of(cid), Options::default());
     assert!(all.content == content && all.requests.len() > 100);
     for max_requests in [1, 2, 50] {
         let options = Options {
             max_requests,
             ..Options::default()
         };
-        let outcome = network.fetch(&at(cid), options.clone());
+        let outcome = network.fetch(&url_of(cid), options.clone());
         assert!(
             matches!(outcome.result, Err(FetchError::NoRequestsLeft { .. })),
             "{:?}",
             outcome.result
         );
         assert!(outcome.requests.len() as u64 <= max_requests);
-        // Where CARs are had, one is enough.
-        let outcome = Network::new(blocks.clone(), &[Script::Honest]).fetch(&at(cid), options);
+        // One CAR is enough if the gateway sends CARs.
+        let outcome = Network::new(blocks.clone(), &[Script::Honest]).fetch(&url_of(cid), options);
         assert!(outcome.content == content);
     }
 }
