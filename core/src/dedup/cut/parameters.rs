@@ -61,7 +61,7 @@ pub struct Parameters {
 }
 
 impl Parameters {
-    /// Files of at least 64 KiB are cut alone; pieces of 1 MiB. Few blocks (docs/design.md).
+    /// Files of at least 64 KiB are cut alone; pieces of 1 MiB. Few blocks (docs/decisions/005).
     pub const LARGE: Self = Self {
         threshold: 64 << 10,
         join: 2 << 10,
@@ -69,7 +69,7 @@ impl Parameters {
         group: Sizes::of(1 << 20),
     };
     /// Files of at least 64 KiB are cut alone, into pieces of 256 KiB; groups of 1 MiB. A few more
-    /// blocks and much smaller updates (measured, docs/benchmarks.md).
+    /// blocks and much smaller updates (measured, docs/decisions/005).
     pub const MEDIUM: Self = Self {
         threshold: 64 << 10,
         join: 2 << 10,
@@ -80,7 +80,7 @@ impl Parameters {
         },
         group: Sizes::of(1 << 20),
     };
-    /// Files of at least 16 KiB are cut alone; pieces of 64 KiB. Small updates (docs/design.md).
+    /// Files of at least 16 KiB are cut alone; pieces of 64 KiB. Small updates (docs/decisions/005).
     pub const SMALL: Self = Self {
         threshold: 16 << 10,
         join: 2 << 10,
