@@ -1,18 +1,20 @@
-//! Our gateway and Kubo's answer alike: for every block and path of the public fixtures, in each form.
+//! Our gateway and Kubo's answer alike: for every block and path of DAGs of every shape, in each form.
 
 use bytes::Bytes;
 use futures_util::{StreamExt, stream};
 use interplanar_core::block::Block;
 use interplanar_core::car::{Item, Reader};
-use interplanar_core::cid::{Cid, DAG_PB};
+use interplanar_core::cid::{Cid, CidError, DAG_PB};
 use interplanar_core::dag_pb;
 use interplanar_server::blocks::BlockStore;
 use interplanar_server::gateway::Gateway;
 use interplanar_server::net::server::{self, Limits, Shutdown};
+use interplanar_tests::attempt;
+use interplanar_tests::dags::{Dags, escape, golden, wrong};
 use interplanar_tests::kubo::{Kubo, Repo};
+use interplanar_tests::peer_version::KUBO;
 use reqwest::Method;
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 /// Headers that the specification names, compared as they are.
@@ -31,10 +33,6 @@ const HEADERS: [&str; 13] = [
     "x-ipfs-roots",
     "x-content-type-options",
 ];
-
-fn fixtures() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/fixtures/gateway/fixtures.car")
-}
 
 fn read_car(car: &[u8]) -> (Vec<Cid>, Vec<(Cid, Bytes)>) {
     let (mut reader, mut input) = (Reader::new(), Bytes::copy_from_slice(car));
@@ -250,13 +248,13 @@ fn names(page: &[u8]) -> Vec<String> {
     names.into_iter().collect()
 }
 
-/// Every block by its CID, and every path that links name, to a depth of three.
-fn paths(blocks: &[(Cid, Bytes)]) -> Vec<String> {
+/// Every block by its CID, every path that links name, to a depth of three, and those that the DAGs list.
+fn paths(dags: &Dags, blocks: &[(Cid, Bytes)]) -> Vec<String> {
     let by_cid: BTreeMap<String, &Bytes> = blocks
         .iter()
         .map(|(cid, data)| (cid.to_string(), data))
         .collect();
-    let mut paths = BTreeSet::new();
+    let mut paths: BTreeSet<String> = dags.paths().into_iter().collect();
     for (cid, data) in blocks {
         paths.insert(format!("/ipfs/{cid}"));
         let mut level = vec![(format!("/ipfs/{cid}"), *cid, data.clone())];
@@ -268,7 +266,7 @@ fn paths(blocks: &[(Cid, Bytes)]) -> Vec<String> {
                 }
                 let links = dag_pb::Node::decode(&data).expect("dag-pb").links;
                 for link in links.iter().filter(|link| !link.name.is_empty()).take(6) {
-                    let name = escaped(&link.name);
+                    let name = escape(&link.name);
                     let path = format!("{path}/{name}");
                     if let Some(data) = by_cid.get(&link.cid.to_string()) {
                         next.push((path.clone(), link.cid, (*data).clone()));
@@ -280,15 +278,6 @@ fn paths(blocks: &[(Cid, Bytes)]) -> Vec<String> {
         }
     }
     for extra in [
-        "bafyreibs4utpgbn7uqegmd2goqz4bkyflre2ek2iwv743fhvylwi4zeeim/foo/link/bar",
-        "bafyreibs4utpgbn7uqegmd2goqz4bkyflre2ek2iwv743fhvylwi4zeeim/foo/link/bar/hello",
-        "bafyreibs4utpgbn7uqegmd2goqz4bkyflre2ek2iwv743fhvylwi4zeeim/foo/object/fruit",
-        "bafyreibs4utpgbn7uqegmd2goqz4bkyflre2ek2iwv743fhvylwi4zeeim/foo",
-        "baguqeeram5ujjqrwheyaty3w5gdsmoz6vittchvhk723jjqxk7hakxkd47xq/foo/link/bar",
-        "baguqeeram5ujjqrwheyaty3w5gdsmoz6vittchvhk723jjqxk7hakxkd47xq/foo/object",
-        "bafyreidy4q6mmetut5jzc54ambsfnatbyoujmwbfzyyolqw24majazwgha/files/single",
-        "bafyreidy4q6mmetut5jzc54ambsfnatbyoujmwbfzyyolqw24majazwgha/files/multiblock",
-        "bafyreidy4q6mmetut5jzc54ambsfnatbyoujmwbfzyyolqw24majazwgha/nope",
         "bafkqaaa",
         "bafkqaaa/x",
         "bafkqaddimvwgy3zao5xxe3debi",
@@ -298,17 +287,6 @@ fn paths(blocks: &[(Cid, Bytes)]) -> Vec<String> {
         paths.insert(format!("/ipfs/{extra}"));
     }
     paths.into_iter().collect()
-}
-
-fn escaped(name: &[u8]) -> String {
-    name.iter()
-        .map(|byte| match byte {
-            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'_' | b'.' => {
-                char::from(*byte).to_string()
-            }
-            byte => format!("%{byte:02X}"),
-        })
-        .collect()
 }
 
 fn unescape(text: &str) -> Vec<u8> {
@@ -428,11 +406,11 @@ fn asks(path: &str) -> Vec<Ask> {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn our_gateway_answers_as_kubos() {
-    let car = std::fs::read(fixtures()).expect("the fixtures");
-    let (_, blocks) = read_car(&car);
-    assert_eq!(blocks.len(), 343);
+    KUBO.expect();
+    let dags = Dags::all();
+    let blocks = dags.blocks();
     let repo = Repo::new();
-    repo.import(&fixtures());
+    repo.import(&repo.file("dags.car", &dags.car()));
     let kubo = Kubo::with(repo);
     let ours = Ours::start(&blocks).await;
     let theirs = kubo.gateway_url();
@@ -441,8 +419,19 @@ async fn our_gateway_answers_as_kubos() {
         .no_proxy()
         .build()
         .expect("a client");
-    let requests = requests(&blocks);
+    let paths = paths(&dags, &blocks);
+    let requests = requests(&blocks, &paths);
     let asked = requests.len();
+    println!(
+        "{} DAGs, {} blocks, {} paths",
+        dags.list().len(),
+        blocks.len(),
+        paths.len()
+    );
+    assert!(
+        blocks.len() >= 343 && paths.len() >= 1501 && asked >= 153_090,
+        "the public test DAGs, over which this ran before, have 343 blocks and 1501 paths: 153,090 requests"
+    );
     let different: Vec<String> = stream::iter(requests)
         .map(|request| compare(&client, &ours.url, &theirs, request))
         .buffer_unordered(8)
@@ -457,11 +446,16 @@ async fn our_gateway_answers_as_kubos() {
     );
 }
 
-/// All requests about each block, and by turns a third of them about each path below one.
-fn requests(blocks: &[(Cid, Bytes)]) -> Vec<Ask> {
+/// All requests about each block, and by turns a third of them about each path below one and each large block.
+fn requests(blocks: &[(Cid, Bytes)], paths: &[String]) -> Vec<Ask> {
+    let large: BTreeSet<String> = blocks
+        .iter()
+        .filter(|(_, data)| data.len() > 100_000)
+        .map(|(cid, _)| format!("/ipfs/{cid}"))
+        .collect();
     let mut requests = Vec::new();
-    for (index, path) in paths(blocks).iter().enumerate() {
-        let (skip, step) = if path.matches('/').count() > 2 {
+    for (index, path) in paths.iter().enumerate() {
+        let (skip, step) = if path.matches('/').count() > 2 || large.contains(path) {
             (index % 3, 3)
         } else {
             (0, 1)
@@ -549,4 +543,30 @@ fn check(asked: &Ask, ours: Answer, kubos: Answer, different: &mut Vec<String>) 
         );
     }
     different.push(said);
+}
+
+#[test]
+fn a_block_that_is_not_what_its_cid_names_is_refused_by_kubo_and_by_us() {
+    let repo = Repo::new();
+    for (fault, cid, data) in wrong::blocks() {
+        let refused = Block::verify(cid, Bytes::from(data.clone()));
+        assert_eq!(refused, Err(CidError::WrongHash), "{fault}");
+        let car = repo.file("wrong.car", &wrong::car(&cid, &data));
+        let mut import = repo.ipfs();
+        import.args(["dag", "import", "--pin-roots=false"]);
+        let (ok, out, err) = attempt(import.arg(car));
+        assert!(!ok, "{fault}: Kubo took it: {out}{err}");
+    }
+}
+
+#[test]
+fn the_car_among_the_fixtures_is_what_kubo_writes() {
+    KUBO.expect();
+    let written = golden::car(&Repo::new());
+    let stored = std::fs::read(golden::path()).expect("the fixture");
+    assert!(
+        written == stored,
+        "{} has other bytes than Kubo writes",
+        golden::path().display()
+    );
 }

@@ -1,4 +1,4 @@
-//! The gateway over small DAGs of its own; tests/gateway.rs compares it with Kubo's on the public fixtures.
+//! The gateway over small DAGs of its own; the end-to-end tests compare it with Kubo's.
 
 use std::sync::{Arc, Mutex};
 
@@ -13,6 +13,7 @@ use interplanar_core::unixfs::{Builder, DirectoryBuilder, SIZE_262144_V1};
 use crate::{BlockSource, Body, Lookup, Memory, Request, Stop, answer, headers, owns};
 
 mod pending;
+mod shapes;
 
 /// Blocks in memory, counting what is read.
 #[derive(Default)]
