@@ -9,10 +9,10 @@ use interplanar_tests::dags::Dags;
 use interplanar_tests::kubo::{Kubo, Repo};
 use interplanar_tests::nix::Nix;
 use interplanar_tests::node::{Node, workers};
+use interplanar_tests::output;
 use interplanar_tests::program::{Program, get, narinfo};
 use interplanar_tests::relay::{Fault, Relay};
 use interplanar_tests::root::wait_until;
-use interplanar_tests::output;
 use serde_json::json;
 use std::io::Read as _;
 

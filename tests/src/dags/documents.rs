@@ -63,7 +63,11 @@ fn linked_files(dags: &mut Dags) -> (Cid, Cid) {
         chunk: 16,
         ..interplanar_core::unixfs::SIZE_262144_V1
     };
-    let multi = files::store(dags, profile, b"a file of a document, with several leaves\n");
+    let multi = files::store(
+        dags,
+        profile,
+        b"a file of a document, with several leaves\n",
+    );
     (single, multi)
 }
 

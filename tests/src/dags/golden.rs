@@ -29,7 +29,13 @@ pub fn car(repo: &Repo) -> Vec<u8> {
 pub(super) fn build_with_kubo(dags: &mut Dags, repo: &Repo) {
     let root = root(repo);
     let paths = [
-        "/file", "/trickle", "/folder/", "/hamt/7.txt", "/sha512", "/inline", "/json",
+        "/file",
+        "/trickle",
+        "/folder/",
+        "/hamt/7.txt",
+        "/sha512",
+        "/inline",
+        "/json",
     ];
     dags.add("golden", root, &paths);
     with_kubo::store(dags, repo, &[("golden".to_owned(), root)]);
@@ -45,10 +51,7 @@ fn root(repo: &Repo) -> Cid {
         &[
             (b"hello.txt", Entry::File(b"hello\n")),
             (b"empty", Entry::File(b"")),
-            (
-                "zażółć 100% \"q\" ☃".as_bytes(),
-                Entry::File(b"x\n"),
-            ),
+            ("zażółć 100% \"q\" ☃".as_bytes(), Entry::File(b"x\n")),
             (b"sub/link", Entry::Symlink("../hello.txt")),
             (b"sub/\xff\xfe", Entry::File(b"hello")),
         ],
@@ -76,7 +79,11 @@ fn root(repo: &Repo) -> Cid {
         (
             "file",
             add(
-                &["--chunker=size-1000", "--cid-version=0", "--raw-leaves=false"],
+                &[
+                    "--chunker=size-1000",
+                    "--cid-version=0",
+                    "--raw-leaves=false",
+                ],
                 &numbers,
             ),
         ),

@@ -10,9 +10,7 @@ use interplanar_core::unixfs::{LINKS, Profile};
 
 /// Builds with our own builders.
 pub(super) fn build(dags: &mut Dags) {
-    for (cid_version, raw_leaves, name) in
-        [(Version::V0, false, "v0"), (Version::V1, true, "v1")]
-    {
+    for (cid_version, raw_leaves, name) in [(Version::V0, false, "v0"), (Version::V1, true, "v1")] {
         let profile = Profile {
             chunk: 1024,
             cid_version,
@@ -63,7 +61,12 @@ pub(super) fn build_with_kubo(dags: &mut Dags, repo: &Repo) {
     let names: Vec<String> = (100..140).map(|number| format!("{number}.txt")).collect();
     let entries: Vec<(&[u8], with_kubo::Entry<'_>)> = names
         .iter()
-        .map(|name| (name.as_bytes(), with_kubo::Entry::File(b"of the incomplete\n")))
+        .map(|name| {
+            (
+                name.as_bytes(),
+                with_kubo::Entry::File(b"of the incomplete\n"),
+            )
+        })
         .collect();
     let folder = with_kubo::folder(repo, "incomplete", &entries);
     let mut add = repo.ipfs();
@@ -75,7 +78,9 @@ pub(super) fn build_with_kubo(dags: &mut Dags, repo: &Repo) {
     let paths: Vec<&str> = paths.iter().map(String::as_str).step_by(4).collect();
     dags.add(&name, root, &paths);
     with_kubo::store(dags, repo, &[(name, root)]);
-    let shard = links(dags, &root).into_iter().find(|cid| cid.codec() != RAW);
+    let shard = links(dags, &root)
+        .into_iter()
+        .find(|cid| cid.codec() != RAW);
     dags.blocks.remove(&shard.expect("a shard"));
 }
 

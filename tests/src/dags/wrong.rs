@@ -15,7 +15,11 @@ pub fn blocks() -> Vec<(&'static str, Cid, Vec<u8>)> {
     flipped[3] ^= 1;
     vec![
         ("one bit differs", *raw.cid(), flipped),
-        ("the last byte is missing", *raw.cid(), data[..data.len() - 1].to_vec()),
+        (
+            "the last byte is missing",
+            *raw.cid(),
+            data[..data.len() - 1].to_vec(),
+        ),
         ("a byte too many", *raw.cid(), [&data[..], b"\n"].concat()),
         ("nothing", *raw.cid(), Vec::new()),
         ("something for nothing", *empty.cid(), data.clone()),
