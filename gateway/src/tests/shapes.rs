@@ -35,6 +35,10 @@ struct Shapes {
 }
 
 impl Shapes {
+    fn keep(&mut self, block: Block) {
+        self.put(block);
+    }
+
     fn put(&mut self, block: Block) -> Cid {
         let (cid, data) = block.into_parts();
         self.blocks.insert(cid, data);
@@ -57,8 +61,8 @@ impl Shapes {
 
     fn file(&mut self, profile: Profile, content: &[u8]) -> Built {
         let mut builder = Builder::new(profile);
-        builder.push(content, &mut |block| drop(self.put(block)));
-        builder.finish(&mut |block| drop(self.put(block)))
+        builder.push(content, &mut |block| self.keep(block));
+        builder.finish(&mut |block| self.keep(block))
     }
 
     fn text(&mut self, content: &str) -> Cid {
@@ -70,7 +74,7 @@ impl Shapes {
         for (name, cid) in entries {
             builder.add(Bytes::copy_from_slice(name), *cid, 100);
         }
-        let built = builder.finish(&mut |block| drop(self.put(block)));
+        let built = builder.finish(&mut |block| self.keep(block));
         built.unwrap().cid
     }
 

@@ -35,7 +35,7 @@ pub(super) fn store(dags: &mut Dags, version: Version, entries: &[(&[u8], Cid)])
         let tsize = dags.blocks.get(cid).map_or(0, |data| data.len() as u64);
         builder.add((*name).to_vec().into(), *cid, tsize);
     }
-    let built = builder.finish(&mut |block| drop(dags.put(block)));
+    let built = builder.finish(&mut |block| dags.keep(block));
     built.expect("a directory").cid
 }
 
@@ -93,12 +93,7 @@ fn nested(dags: &mut Dags) {
     // A name with a slash in it, beside one that it could be taken for.
     let root = store(dags, Version::V1, &[(b"../foo", hello), (b"bar", page)]);
     let root = store(dags, Version::V1, &[(b"foo", hello), (b"below", root)]);
-    let paths = [
-        "/below/../foo",
-        "/below/..%2Ffoo",
-        "/below/bar",
-        "/../../etc",
-    ];
+    let paths = ["/below/../foo", "/below/..%2Ffoo", "/below/bar"];
     dags.add("directory/dotted", root, &paths);
 
     // CIDv0 throughout, with a file of several leaves and one file under two names.

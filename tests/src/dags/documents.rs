@@ -110,7 +110,7 @@ pub(super) fn build(dags: &mut Dags) {
             JSON,
             &b"{\n\t\"test\": \"plain json\"\n}\n"[..],
         ),
-        ("json/list", JSON, b"[1, null, \"x\"]"),
+        ("json/compact", JSON, b"{\"test\":{\"0\":null}}"),
         ("cbor/text", CBOR, b"\xa1dtestjplain cbor"),
         ("cbor/number", CBOR, b"\x18\x2a"),
         ("dag-cbor/empty", DAG_CBOR, b"\xa0"),

@@ -108,9 +108,26 @@ impl Dags {
         write(root, self.blocks.iter())
     }
 
-    /// A CAR of one DAG: the blocks that dag-pb links lead to from its root.
+    /// A CAR of one DAG.
+    ///
+    /// # Panics
+    /// When a block is no dag-pb node though its CID says so.
     #[must_use]
     pub fn car_of(&self, dag: &Dag) -> Vec<u8> {
+        write(Some(dag.root), self.blocks_of(dag).iter())
+    }
+
+    /// Bytes of all blocks of one DAG.
+    ///
+    /// # Panics
+    /// When a block is no dag-pb node though its CID says so.
+    #[must_use]
+    pub fn size_of(&self, dag: &Dag) -> usize {
+        self.blocks_of(dag).values().map(Bytes::len).sum()
+    }
+
+    /// The blocks to which dag-pb links lead from a root.
+    fn blocks_of(&self, dag: &Dag) -> BTreeMap<Cid, Bytes> {
         let (mut next, mut found) = (vec![dag.root], BTreeMap::new());
         while let Some(cid) = next.pop() {
             let Some(data) = self.blocks.get(&cid) else {
@@ -121,7 +138,7 @@ impl Dags {
                 next.extend(node.links.iter().map(|link| link.cid));
             }
         }
-        write(Some(dag.root), found.iter())
+        found
     }
 
     /// Adds a DAG whose blocks were or will be stored.
@@ -136,6 +153,11 @@ impl Dags {
             let name = name.to_owned();
             self.dags.push(Dag { name, root, paths });
         }
+    }
+
+    /// Stores a block; this is where builders send theirs.
+    fn keep(&mut self, block: Block) {
+        self.put(block);
     }
 
     /// Stores a block.
