@@ -6,7 +6,7 @@ use interplanar_core::block::Block;
 use interplanar_core::car::{Item, Reader};
 use interplanar_core::cid::{Cid, CidError, DAG_PB};
 use interplanar_core::dag_pb;
-use interplanar_core::unixfs::{Data, Kind};
+use interplanar_core::unixfs::Data;
 use interplanar_server::blocks::BlockStore;
 use interplanar_server::gateway::Gateway;
 use interplanar_server::net::server::{self, Limits, Shutdown};
@@ -423,7 +423,8 @@ async fn our_gateway_answers_as_kubos() {
     let incomplete = dags.list().iter();
     let incomplete = incomplete
         .filter(|dag| dag.name.starts_with("incomplete/"))
-        .map(|dag| format!("/ipfs/{}", dag.root));
+        .flat_map(|dag| dags.cids_of(dag))
+        .map(|cid| format!("/ipfs/{cid}"));
     let gateways = Gateways {
         client,
         ours: ours.url.clone(),
@@ -482,7 +483,7 @@ struct Gateways {
     client: reqwest::Client,
     ours: String,
     theirs: String,
-    /// `/ipfs/<root>` of each.
+    /// `/ipfs/<cid>` of each of their blocks.
     incomplete: Vec<String>,
 }
 
@@ -546,9 +547,8 @@ impl Gateways {
             if whole.status == 200 && whole.whole && whole.body.is_empty() {
                 return true;
             }
-            // Of a range with a negative end of a symlink too.
-            let negative = asked.path.contains(":-");
-            if negative && is_symlink(ask_kubo("?format=raw").await.body) {
+            // Kubo doesn't serve the leaf of such a file by itself, if it is no raw leaf.
+            if whole.status != 200 && is_empty_leaf(ask_kubo("?format=raw").await.body) {
                 return true;
             }
         }
@@ -568,10 +568,11 @@ impl Gateways {
     }
 }
 
-fn is_symlink(block: Vec<u8>) -> bool {
+fn is_empty_leaf(block: Vec<u8>) -> bool {
     let node = dag_pb::Node::decode(&Bytes::from(block)).ok();
+    let node = node.filter(|node| node.links.is_empty());
     let data = node.and_then(|node| Data::decode(&node.data?).ok());
-    data.is_some_and(|data| data.kind == Kind::Symlink)
+    data.is_some_and(|data| data.data.is_none_or(|data| data.is_empty()))
 }
 
 fn is_car(asked: &Ask) -> bool {

@@ -117,6 +117,17 @@ impl Dags {
         write(Some(dag.root), self.blocks_of(dag).iter())
     }
 
+    /// The CIDs of one DAG: its root, whether that block is stored or not, and its blocks.
+    ///
+    /// # Panics
+    /// When a block is no dag-pb node though its CID says so.
+    #[must_use]
+    pub fn cids_of(&self, dag: &Dag) -> Vec<Cid> {
+        let mut cids = vec![dag.root];
+        cids.extend(self.blocks_of(dag).into_keys());
+        cids
+    }
+
     /// Bytes of all blocks of one DAG.
     ///
     /// # Panics
