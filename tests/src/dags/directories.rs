@@ -144,8 +144,8 @@ fn odd(dags: &mut Dags) {
 /// Entries of every kind: symlinks, other hashes and codecs, identity CIDs, and a block under another version of its CID.
 fn of_links(dags: &mut Dags) {
     let file = files::store(dags, SIZE_262144_V0, b"content\n");
-    let foo = link(dags, "foo", Version::V0);
-    let root = store(dags, Version::V0, &[(b"foo", file), (b"bar", foo)]);
+    let symlink = link(dags, "foo", Version::V0);
+    let root = store(dags, Version::V0, &[(b"foo", file), (b"bar", symlink)]);
     dags.add(
         "directory/symlink/v0",
         root,
