@@ -109,6 +109,13 @@ mod tests {
     }
 
     #[test]
+    fn the_installed_peers_are_those_that_the_tests_speak_of() {
+        for peer in [GUIX, NIX, KUBO] {
+            peer.expect();
+        }
+    }
+
+    #[test]
     fn another_version_is_named_beside_the_one_that_the_test_speaks_of() {
         assert_eq!(GUIX.check("1.5.0"), Ok(()));
         let difference = GUIX.check("1.6.0").expect_err("another version");
