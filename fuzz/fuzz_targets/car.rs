@@ -1,4 +1,4 @@
-//! Streams of blocks: the same items however they are cut.
+//! CARs: the items don't depend on where the stream is cut.
 #![no_main]
 
 use bytes::Bytes;

@@ -1,4 +1,4 @@
-//! DAGs of UnixFS: files, directories, paths, and what a gateway says of them. Bounded by a budget, and never more than the file says.
+//! UnixFS DAGs: reading files, listing directories, resolving paths and answering gateway requests all end, within their budgets.
 #![no_main]
 
 use arbitrary::Arbitrary;
@@ -18,6 +18,7 @@ struct Input {
     range: String,
 }
 
+/// Steps of all walks at most.
 const MOST: usize = 100_000;
 
 fuzz_target!(|input: Input| {
@@ -37,7 +38,7 @@ fuzz_target!(|input: Input| {
     let ahead = usize::from(input.ahead) + 1;
 
     let mut walker = Walker::with_range(root, input.from, input.to, budget);
-    let (mut given, mut turns) = (0_u64, 0);
+    let (mut given, mut steps) = (0_u64, 0);
     'walk: while !walker.is_done() {
         while let Some(piece) = walker.next() {
             given += piece.len() as u64;
@@ -48,8 +49,8 @@ fuzz_target!(|input: Input| {
         };
         drop(walker.spans(walker.position(), 10));
         for cid in wants {
-            turns += 1;
-            assert!(turns < MOST, "it ends");
+            steps += 1;
+            assert!(steps < MOST, "the walk ends");
             let Some(block) = find(&blocks, &cid) else {
                 break 'walk;
             };
@@ -63,8 +64,8 @@ fuzz_target!(|input: Input| {
     'list: while !entries.is_done() {
         while entries.next().is_some() {}
         for cid in entries.wants(ahead) {
-            turns += 1;
-            assert!(turns < MOST, "it ends");
+            steps += 1;
+            assert!(steps < MOST, "the walk ends");
             let Some(block) = find(&blocks, &cid) else {
                 break 'list;
             };
@@ -76,8 +77,8 @@ fuzz_target!(|input: Input| {
 
     let mut resolver = Resolver::new(root, input.path.clone(), budget);
     while let Some(cid) = resolver.wants() {
-        turns += 1;
-        assert!(turns < MOST, "it ends");
+        steps += 1;
+        assert!(steps < MOST, "the walk ends");
         let Some(block) = find(&blocks, &cid) else {
             break;
         };

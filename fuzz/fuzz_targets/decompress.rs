@@ -1,4 +1,4 @@
-//! Every decoder, with little memory: no more comes out than is allowed, and the same however the input is cut.
+//! Every decoder: the output stays within its limit, and doesn't depend on where the input is cut.
 #![no_main]
 
 use interplanar_core::decompress::{Decoder, Limits};
@@ -11,14 +11,14 @@ const LIMITS: Limits = Limits {
 };
 
 fn decode(compression: Compression, input: &[u8], piece: usize) -> Option<Vec<u8>> {
-    let mut decoder = Decoder::new(compression, LIMITS).expect("it has a decoder");
+    let mut decoder = Decoder::new(compression, LIMITS).expect("a method with a decoder");
     let mut out = Vec::new();
     for mut piece in input.chunks(piece) {
         while !piece.is_empty() {
             let before = (piece.len(), out.len());
             decoder.push(&mut piece, &mut out).ok()?;
             assert!(out.len() as u64 <= LIMITS.max_output);
-            assert_ne!((piece.len(), out.len()), before, "it goes on");
+            assert_ne!((piece.len(), out.len()), before, "a push makes progress");
         }
     }
     while !decoder.finish(&mut out).ok()? {

@@ -1,4 +1,4 @@
-//! The fetch engine against gateways that do anything in any order: only the file comes out, and it comes to an end.
+//! The fetch engine against gateways that reply anything in any order: only bytes of the file come out, and the fetch ends.
 #![no_main]
 
 use arbitrary::Arbitrary;
@@ -13,48 +13,27 @@ use interplanar_core::hash::Sha256;
 use interplanar_core::unixfs::{Builder, Profile, SIZE_262144_V1};
 use libfuzzer_sys::fuzz_target;
 
+/// What a gateway or the clock does next.
 #[derive(Debug, Arbitrary)]
 enum Step {
-    /// The head of an answer, to one of the open requests.
-    Response {
-        request: u8,
-        status: u16,
-        media: u8,
-    },
-    /// A block of the file in a CAR, perhaps with a wrong bit.
-    Section {
-        request: u8,
-        block: u8,
-        wrong: bool,
-    },
-    Header {
-        request: u8,
-    },
-    /// A block as it is.
-    Raw {
-        request: u8,
-        block: u8,
-    },
-    /// Bytes of the file from a place on.
-    Plain {
-        request: u8,
-        at: u16,
-        length: u16,
-    },
-    Noise {
-        request: u8,
-        bytes: Vec<u8>,
-    },
-    End {
-        request: u8,
-    },
-    Failed {
-        request: u8,
-        how: u8,
-    },
-    Wait {
-        ms: u16,
-    },
+    /// Status and headers of a reply to one of the open requests.
+    Response { request: u8, status: u16, media: u8 },
+    /// A section of a CAR with a block of the file, or with one bit of it wrong.
+    Section { request: u8, block: u8, wrong: bool },
+    /// The header of a CAR.
+    Header { request: u8 },
+    /// A block without a CAR around it.
+    Raw { request: u8, block: u8 },
+    /// Bytes of the file, from an offset on.
+    Plain { request: u8, at: u16, length: u16 },
+    /// Any bytes.
+    Noise { request: u8, bytes: Vec<u8> },
+    /// The reply ends.
+    End { request: u8 },
+    /// The request fails.
+    Failed { request: u8, how: u8 },
+    /// Time passes.
+    Wait { ms: u16 },
 }
 
 #[derive(Debug, Arbitrary)]
@@ -69,7 +48,7 @@ struct Input {
     steps: Vec<Step>,
 }
 
-/// Polls of a whole fetch at most.
+/// Polls of the engine in one fetch at most.
 const MOST: usize = 200_000;
 const MEDIA: [&str; 4] = [
     "application/vnd.ipld.car; version=1",
@@ -126,21 +105,24 @@ struct Run {
     pool: GatewayPool,
     now_ms: u64,
     open: Vec<RequestId>,
-    given: Vec<u8>,
+    received: Vec<u8>,
     local: u8,
 }
 
-enum Stop {
+/// Why the engine isn't polled any more.
+enum Pause {
+    /// It waits for a reply, or until this time in ms.
     Waits(Option<u64>),
-    Over { done: bool },
+    /// The fetch ended, with success or not.
+    Ended { done: bool },
 }
 
 impl Run {
-    /// Goes on until the engine waits.
-    fn turn(&mut self, polls: &mut usize) -> Stop {
+    /// Polls the engine until it waits or ends.
+    fn poll(&mut self, polls: &mut usize) -> Pause {
         loop {
             *polls += 1;
-            assert!(*polls < MOST, "it comes to an end");
+            assert!(*polls < MOST, "the fetch ends");
             match self.fetcher.poll(&mut self.pool, self.now_ms) {
                 Action::Load(cid) => {
                     let here = self
@@ -158,14 +140,14 @@ impl Run {
                     self.fetcher
                         .hashed(ticket, Sha256::of(&data), &mut self.pool, self.now_ms);
                 }
-                Action::Content(content) => self.given.extend_from_slice(&content),
+                Action::Content(content) => self.received.extend_from_slice(&content),
                 Action::Store(block) => {
                     assert!(self.file.blocks.contains(&block), "a verified block")
                 }
                 Action::Entry(_) | Action::Event(_) => {}
-                Action::Wait { until_ms } => return Stop::Waits(until_ms),
-                Action::Done(_) => return Stop::Over { done: true },
-                Action::Failed(_) => return Stop::Over { done: false },
+                Action::Wait { until_ms } => return Pause::Waits(until_ms),
+                Action::Done(_) => return Pause::Ended { done: true },
+                Action::Failed(_) => return Pause::Ended { done: false },
             }
         }
     }
@@ -187,7 +169,7 @@ impl Run {
         }
     }
 
-    fn step(&mut self, step: &Step) {
+    fn apply(&mut self, step: &Step) {
         match step {
             Step::Response {
                 request,
@@ -285,20 +267,26 @@ fuzz_target!(|input: Input| {
         pool: GatewayPool::new(gateways, Policy::default()),
         now_ms: 1_000_000,
         open: Vec::new(),
-        given: Vec::new(),
+        received: Vec::new(),
         local: input.local,
     };
     let (mut polls, mut steps) = (0, input.steps.iter());
     loop {
-        match run.turn(&mut polls) {
-            Stop::Over { done } => {
-                assert!(expected.starts_with(&run.given), "only the file comes out");
-                assert!(!done || run.given == expected, "and all of it");
+        match run.poll(&mut polls) {
+            Pause::Ended { done } => {
+                assert!(
+                    expected.starts_with(&run.received),
+                    "only bytes of the file come out"
+                );
+                assert!(
+                    !done || run.received == expected,
+                    "all bytes of the file come out"
+                );
                 return;
             }
-            Stop::Waits(until_ms) => match steps.next() {
-                Some(step) => run.step(step),
-                // Nobody says anything any more, and every connection breaks.
+            Pause::Waits(until_ms) => match steps.next() {
+                Some(step) => run.apply(step),
+                // No reply continues: every open request fails, and time passes.
                 None => {
                     while let Some(id) = run.open.pop() {
                         run.fetcher

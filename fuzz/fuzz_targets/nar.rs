@@ -1,4 +1,4 @@
-//! Archives, in whatever pieces they come: what is read is written back as it was, and a skim finds the same entries.
+//! NARs, cut anywhere: a valid NAR is written back byte for byte, and `Skim` finds the same entries.
 #![no_main]
 
 use interplanar_core::nar::{Encoder, Listing, Parser, Restore, Skim};
@@ -15,7 +15,7 @@ fuzz_target!(|input: (u8, &[u8])| {
                 Ok(Some(event)) => {
                     encoder
                         .write(event, &mut written)
-                        .expect("what was read can be written");
+                        .expect("an event that was read can be written");
                     let _ = restore.step(event);
                     if listing.push(event).is_err() {
                         sound = false;
@@ -31,7 +31,7 @@ fuzz_target!(|input: (u8, &[u8])| {
         }
     }
     if sound && parser.finish().is_ok() {
-        assert_eq!(written, nar, "there is one way to write an archive");
+        assert_eq!(written, nar, "a NAR has one encoding");
         let mut skim = Skim::new();
         while !skim.is_done() {
             let at = usize::try_from(skim.position()).expect("inside");

@@ -1,12 +1,12 @@
-//! All that comes as text: narinfos, keys, signatures, URLs, records.
+//! Text formats: narinfos, keys, signatures, URLs, listings and IPNS records.
 #![no_main]
 
 use interplanar_core::cid::{self, IpfsUrl};
 use interplanar_core::fetch::Gateway;
+use interplanar_core::install;
 use interplanar_core::ipns::{Name, Record};
 use interplanar_core::nar::Listing;
 use interplanar_core::narinfo::NarInfo;
-use interplanar_core::install;
 use interplanar_core::signature::{guix, nix};
 use interplanar_core::store_path::StorePath;
 use interplanar_core::trust::{TrustedKeys, Unverified};
@@ -20,7 +20,7 @@ fuzz_target!(|data: &[u8]| {
     };
     if which % 8 == 0 {
         if let Ok(info) = NarInfo::parse(data) {
-            // It reads back as it was written, whatever it holds.
+            // What is written parses again to the same values.
             let text = info.to_string();
             let again = NarInfo::parse(text.as_bytes()).expect("its own text");
             assert_eq!(again.nar_hash(), info.nar_hash());

@@ -1,4 +1,4 @@
-//! DAGs out of nothing: blocks whose links lead to each other, with everything else as wrong as the fuzzer likes.
+//! Builds DAGs from the fuzzer's bytes: links lead to real blocks, and all other fields hold any value.
 
 use arbitrary::Arbitrary;
 use bytes::Bytes;
@@ -8,25 +8,28 @@ use interplanar_core::dag_pb::{Link, Node};
 use interplanar_core::hash::Sha256;
 use interplanar_core::unixfs::{Data, Kind};
 
-/// A block that may link to those before it.
+/// One block. Its links lead to blocks before it.
 #[derive(Debug, Arbitrary)]
 pub enum Part {
+    /// A raw leaf.
     Raw(Vec<u8>),
-    /// Anything at all, under the codec of nodes.
+    /// Any bytes, with the codec of dag-pb.
     Odd(Vec<u8>),
+    /// A dag-pb node with UnixFS data.
     Node {
         kind: u8,
         data: Option<Vec<u8>>,
         file_size: Option<u64>,
         block_sizes: Vec<u64>,
         fanout: Option<u64>,
+        /// For each link: index of the block, name, and `Tsize`.
         links: Vec<(u8, Vec<u8>, u64)>,
-        /// The sizes are those of the children.
+        /// The sizes are the right ones.
         honest: bool,
     },
 }
 
-/// Builds them; the last is the root. A link to a block that isn't there yet leads nowhere.
+/// Builds the blocks; the last one is the root. One index stands for a block that doesn't exist.
 pub fn build(parts: &[Part]) -> Vec<Block> {
     let mut blocks: Vec<(Block, u64)> = Vec::new();
     for part in parts.iter().take(64) {
@@ -95,7 +98,7 @@ fn node(part: &Part, blocks: &[(Block, u64)]) -> (Vec<u8>, u64) {
     (node.encode().to_vec(), total)
 }
 
-/// The block of a CID.
+/// Finds a block by its CID.
 pub fn find<'a>(blocks: &'a [Block], cid: &Cid) -> Option<&'a Block> {
     blocks.iter().find(|block| block.cid() == cid)
 }

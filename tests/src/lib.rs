@@ -3,9 +3,11 @@
 //! - [`root::Root`]: a machine of its own (overlay over Debian sid with Guix and Nix, mount and process namespaces);
 //! - [`guix::Guix`], [`nix::Nix`]: the stock programs inside such a root;
 //! - [`cache::GuixCache`]: items of such a Guix, published by the program under test;
+//! - [`dags`]: DAGs of every shape, ours and Kubo's;
 //! - [`far::Far`]: any of them, later and slower;
 //! - [`kubo::Kubo`]: an offline Kubo node;
 //! - [`node::Node`]: a script of `tests/web/`, for workerd, Chromium and Node itself;
+//! - [`peer_version`]: the versions of peers whose exact words or bytes a test compares;
 //! - [`program::Program`]: the `interplanar` program under test;
 //! - [`relay::Relay`]: a counting, optionally hostile, HTTP relay in front of any of them;
 //! - [`liar::Liar`]: a gateway whose answers no relay could make;
@@ -16,6 +18,7 @@
 //! A missing peer is a failure, never a skip: `scripts/peers` sets them up.
 
 pub mod cache;
+pub mod dags;
 pub mod far;
 pub mod guix;
 pub mod inspector;
@@ -24,6 +27,7 @@ pub mod liar;
 pub mod network;
 pub mod nix;
 pub mod node;
+pub mod peer_version;
 pub mod program;
 pub mod relay;
 pub mod root;

@@ -4,6 +4,7 @@ use interplanar_core::block::Block;
 use interplanar_core::cid::{Cid, Version};
 use interplanar_core::unixfs::{self, Budget, Builder, Directory, Profile, Walker};
 use interplanar_tests::kubo::Repo;
+use interplanar_tests::peer_version::KUBO;
 use std::collections::HashMap;
 
 /// Bytes that look random and are the same in each run.
@@ -61,6 +62,7 @@ const PROFILES: [(&str, Profile, [&str; 3]); 4] = [
 
 #[test]
 fn our_builder_gives_the_cids_of_ipfs_add() {
+    KUBO.expect();
     let repo = Repo::new();
     for length in [0, 1, 262_144, 262_145, 1_048_577, 100 << 20] {
         let bytes = content(length);
@@ -139,6 +141,7 @@ fn our_walker_reads_every_shape_that_ipfs_add_writes() {
 /// A folder that grows beyond the limit of plain directories and shrinks again, step by step as a cache does, against `ipfs add` of each step.
 #[test]
 fn a_directory_that_changes_entry_by_entry_is_what_ipfs_add_makes_of_the_folder() {
+    KUBO.expect();
     let repo = Repo::new();
     let folder = repo.path().join("folder");
     std::fs::create_dir(&folder).expect("a folder");

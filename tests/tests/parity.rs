@@ -1,6 +1,7 @@
 //! `interplanar publish` answers as the real `guix publish` does on the same store, request by request.
 
 use interplanar_tests::guix::{Guix, Items};
+use interplanar_tests::peer_version::GUIX;
 use interplanar_tests::program::{Program, free_port, narinfo};
 use reqwest::blocking::{Client, Response};
 
@@ -175,6 +176,7 @@ fn show(answer: &Answer) -> String {
 
 #[test]
 fn answers_without_a_cache_are_those_of_guix_publish() {
+    GUIX.expect();
     let machine = Guix::new();
     let items = machine.items();
     let _key = machine.key();
@@ -198,6 +200,7 @@ fn answers_without_a_cache_are_those_of_guix_publish() {
 
 #[test]
 fn answers_with_a_cache_are_those_of_guix_publish() {
+    GUIX.expect();
     let machine = Guix::new();
     let items = machine.items();
     let _key = machine.key();

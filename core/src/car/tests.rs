@@ -1,16 +1,74 @@
 use super::*;
 use crate::block::Block;
 use crate::cid::{Cid, Version};
+use crate::unixfs::{self, Builder, DirectoryBuilder, Profile};
 use alloc::vec::Vec;
 use alloc::{format, vec};
 use bytes::Bytes;
+use sha2::{Digest, Sha512};
 
-fn fixture() -> Bytes {
+/// Blocks of [`built_here`].
+const BUILT: usize = 362;
+
+/// A CAR that Kubo wrote.
+fn written_by_kubo() -> Bytes {
     let path = concat!(
         env!("CARGO_MANIFEST_DIR"),
-        "/../tests/fixtures/gateway/fixtures.car"
+        "/../tests/fixtures/kubo-0.43.0/shapes.car"
     );
     Bytes::from(std::fs::read(path).unwrap())
+}
+
+/// Blocks of every kind, built here: files of both versions of CIDs, a sharded directory, symlinks, a document, and a SHA-512.
+fn built_here() -> Vec<Block> {
+    let mut blocks = Vec::new();
+    let mut sink = |block| blocks.push(block);
+    let content: Vec<u8> = (0..6000_u32).flat_map(u32::to_le_bytes).collect();
+    for (cid_version, raw_leaves) in [
+        (Version::V0, false),
+        (Version::V0, true),
+        (Version::V1, false),
+        (Version::V1, true),
+    ] {
+        let mut builder = Builder::new(Profile {
+            chunk: 1000,
+            cid_version,
+            raw_leaves,
+            links: 5,
+        });
+        builder.push(&content, &mut sink);
+        builder.finish(&mut sink);
+        unixfs::symlink(b"../content", cid_version, &mut sink);
+    }
+    // Names that are long enough for Kubo's limit of a plain directory.
+    let mut directory = DirectoryBuilder::new(Version::V1);
+    let leaf = Block::raw(Bytes::from_static(b"leaf"));
+    for number in 0..1000 {
+        directory.add(format!("{number:0>240}").into(), *leaf.cid(), 4);
+    }
+    directory.finish(&mut sink).unwrap();
+    sink(leaf);
+    sink(Block::raw(Bytes::new()));
+    sink(Block::raw(vec![b'x'; 1 << 20].into()));
+    sink(Block::dag_cbor(Bytes::from_static(b"\xa1dkeysevalue")));
+    let data = Bytes::from_static(b"hello\n");
+    let cid = [&[1, 0x55, 0x13, 64][..], &Sha512::digest(&data)].concat();
+    sink(Block::verify(Cid::try_from(&cid[..]).unwrap(), data).unwrap());
+    blocks
+}
+
+/// The CAR of [`built_here`]; its root is the first block.
+fn written_here() -> Bytes {
+    let blocks = built_here();
+    let roots = vec![*blocks[0].cid()];
+    let mut items = vec![Item::Header { roots }];
+    items.extend(
+        blocks
+            .into_iter()
+            .map(Block::into_parts)
+            .map(|(cid, data)| Item::Block { cid, data }),
+    );
+    Bytes::from(write(&items))
 }
 
 /// Reads all items of a stream that arrives in these pieces.
@@ -59,17 +117,24 @@ fn sample() -> (Vec<Item>, Bytes) {
 }
 
 #[test]
-fn the_public_test_dags_are_read_and_verified_and_written_back_byte_for_byte() {
-    let stream = fixture();
-    let items = read([stream.clone()]).unwrap();
-    assert_eq!(items.len(), 344);
-    for item in &items[1..] {
-        let Item::Block { cid, data } = item else {
-            panic!("a second header")
-        };
-        Block::verify(*cid, data.clone()).unwrap();
+fn cars_of_kubo_and_ours_are_read_whole_and_verify_and_are_written_back_byte_for_byte() {
+    for (stream, count) in [(written_by_kubo(), 94), (written_here(), BUILT + 1)] {
+        let items = read([stream.clone()]).unwrap();
+        assert_eq!(items.len(), count);
+        for item in &items[1..] {
+            let Item::Block { cid, data } = item else {
+                panic!("a second header")
+            };
+            Block::verify(*cid, data.clone()).unwrap();
+        }
+        assert_eq!(write(&items), stream);
     }
-    assert_eq!(write(&items), stream);
+    let blocks = built_here();
+    let items = read([written_here()]).unwrap();
+    for (block, item) in blocks.iter().zip(&items[1..]) {
+        let (cid, data) = block.clone().into_parts();
+        assert_eq!(*item, Item::Block { cid, data });
+    }
 }
 
 #[test]
@@ -94,11 +159,12 @@ fn any_split_gives_the_same_items() {
     }
     let single = (0..stream.len()).map(|at| stream.slice(at..=at));
     assert_eq!(read(single).unwrap(), items);
-    let fixture = fixture();
-    let pieces = (0..fixture.len())
-        .step_by(1000)
-        .map(|at| fixture.slice(at..fixture.len().min(at + 1000)));
-    assert_eq!(read(pieces), read([fixture.clone()]));
+    for whole in [written_by_kubo(), written_here()] {
+        let pieces = (0..whole.len())
+            .step_by(1000)
+            .map(|at| whole.slice(at..whole.len().min(at + 1000)));
+        assert_eq!(read(pieces), read([whole.clone()]));
+    }
 }
 
 #[test]

@@ -13,6 +13,7 @@ use interplanar_core::unixfs::{Builder, DirectoryBuilder, SIZE_262144_V1};
 use crate::{BlockSource, Body, Lookup, Memory, Request, Stop, answer, headers, owns};
 
 mod pending;
+mod shapes;
 
 /// Blocks in memory. Records what is read.
 #[derive(Default)]

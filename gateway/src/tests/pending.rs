@@ -1,7 +1,6 @@
 //! A source that must look for each block first gives the same answers as one that has them all.
 
 use std::collections::{BTreeSet, HashMap, HashSet};
-use std::path::Path;
 
 use interplanar_core::cid::DAG_PB;
 use interplanar_core::dag_pb;
@@ -25,20 +24,6 @@ impl BlockSource for Slow {
     }
 }
 
-fn fixtures() -> HashMap<Cid, Bytes> {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/fixtures/gateway/fixtures.car");
-    let car = std::fs::read(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
-    let (mut reader, mut input) = (Reader::new(), Bytes::from(car));
-    let mut blocks = HashMap::new();
-    while let Some(item) = reader.push(&mut input).unwrap() {
-        if let Item::Block { cid, data } = item {
-            blocks.insert(cid, data);
-        }
-    }
-    assert_eq!(blocks.len(), 343);
-    blocks
-}
-
 /// Each block, and each name under a directory, there and not there.
 fn paths(blocks: &HashMap<Cid, Bytes>) -> BTreeSet<String> {
     let mut paths = BTreeSet::new();
@@ -58,7 +43,8 @@ fn paths(blocks: &HashMap<Cid, Bytes>) -> BTreeSet<String> {
 
 #[test]
 fn blocks_that_must_be_looked_for_make_no_difference() {
-    let blocks = fixtures();
+    let blocks = shapes::blocks();
+    assert_eq!(blocks.len(), 475);
     let forms: [(&str, &[(&str, &str)]); 11] = [
         ("", &[]),
         ("", &[("range", "bytes=3-9")]),
@@ -76,7 +62,7 @@ fn blocks_that_must_be_looked_for_make_no_difference() {
         looked: Mutex::new(blocks.keys().copied().collect()),
         blocks: blocks.clone(),
     });
-    // What isn't among the fixtures can't be had either way.
+    // A block that isn't among the shapes is absent for both.
     let mut absent = HashSet::new();
     let (mut answers, mut waits) = (0, 0);
     for path in paths(&blocks) {
