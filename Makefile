@@ -1,62 +1,54 @@
-# `make run` does the main job on real input; `make test` runs every test; `make bench` prints ratios against named peers.
-# Each sets up what is missing first.
-.PHONY: run test lint bench bench-web bench-dedup bench-delta bench-snapshot fuzz www peers targets
+# `make help` lists the targets. Each sets up what it needs first.
+.DEFAULT_GOAL := help
+.PHONY: help run test lint msrv peers targets www bench bench-web bench-dedup bench-delta bench-snapshot fuzz
 
 CARGO ?= cargo
 
-run:
+help: ## Print this list.
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-15s %s\n", $$1, $$2 }' Makefile
+
+run: ## Do the main job on real input: publish store items and install them through IPFS.
 	@$(CARGO) build --release --quiet -p interplanar-server
 	@target/release/interplanar run
 
-peers:
-	@scripts/peers
-
-targets:
-	@rustup target list --installed 2>/dev/null | grep -q thumbv7em-none-eabihf || rustup target add thumbv7em-none-eabihf
-	@rustup target list --installed 2>/dev/null | grep -q wasm32-unknown-unknown || rustup target add wasm32-unknown-unknown
-	@rustup component add rustfmt clippy 2>/dev/null || true
-
-lint: targets
-	$(CARGO) fmt --all --check
-	$(CARGO) clippy --workspace --all-targets --quiet -- -D warnings
-	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --workspace --no-deps --quiet
-	$(CARGO) check --quiet -p interplanar-core --target thumbv7em-none-eabihf
-	$(CARGO) check --quiet -p interplanar-core --target wasm32-unknown-unknown
-	$(CARGO) check --quiet -p interplanar-gateway --target wasm32-unknown-unknown
-	$(CARGO) clippy --quiet -p interplanar-wasm --all-targets --target wasm32-unknown-unknown -- -D warnings
-	$(CARGO) clippy --quiet -p interplanar-wasm --no-default-features --features zstd --target wasm32-unknown-unknown -- -D warnings
-	$(CARGO) clippy --quiet -p interplanar-wasm --no-default-features --target wasm32-unknown-unknown -- -D warnings
-	$(CARGO) clippy --quiet -p interplanar-worker --target wasm32-unknown-unknown -- -D warnings
-
-# The cache inspector, which the program carries if it is built after it.
-www: targets
-	@scripts/peers wasm
-	@scripts/www
-
-test: peers lint
+test: peers lint ## Run every check that CI runs (as root: it starts real Guix, Nix and Kubo).
 	scripts/www
 	$(CARGO) build --quiet -p interplanar-server
 	scripts/test
 
-bench: peers
+lint: targets ## Check format, spelling, dependencies, clippy, docs, other targets, fuzz/ and packages.
+	@scripts/peers lint
+	@scripts/lint
+
+msrv: targets ## Check that the declared minimum Rust version is the one that builds the workspace.
+	@scripts/lint msrv
+	@$(CARGO) check --workspace --all-targets --locked --quiet
+
+www: targets ## Build the cache inspector, which a program built after it contains.
+	@scripts/peers wasm
+	@scripts/www
+
+bench: peers ## Print ratios against named programs of the same run.
 	scripts/bench
 
-bench-web: peers targets
+bench-web: peers targets ## Print ratios of the npm package against plain fetch and Helia.
 	scripts/bench-web
 
-# Levels of zstd: make bench-dedup LEVELS="3 9 19"
-bench-dedup:
+bench-dedup: ## Print what shared pieces save, for levels of zstd: make bench-dedup LEVELS="3 9 19"
 	scripts/bench-dedup $(LEVELS)
 
-# What installed items save, and what it takes from 25 ms away.
-bench-delta: peers
+bench-delta: peers ## Print what installed items save a download from a server 25 ms away.
 	$(CARGO) build --release --quiet -p interplanar-server
 	$(CARGO) bench --quiet -p interplanar-tests --bench delta
 
-# What one more item costs a snapshot of 100,000.
-bench-snapshot:
+bench-snapshot: ## Print what one more item costs a snapshot of 100,000 items.
 	$(CARGO) bench --quiet -p interplanar-tests --bench snapshot
 
-# Looks for inputs that break core; SECONDS for each of its targets. Takes a nightly Rust and cargo-fuzz.
-fuzz:
+fuzz: ## Fuzz core and gateway, SECONDS for each target (needs nightly Rust and cargo-fuzz).
 	scripts/fuzz $(SECONDS)
+
+peers: ## Install the programs of the tests under target/peers, and Debian packages.
+	@scripts/peers
+
+targets: ## Install the compiler of rust-toolchain.toml with its components and targets.
+	@scripts/toolchain

@@ -90,7 +90,7 @@ fn options(input: &Input) -> Options {
         max_requests: input.max_requests.map_or(u64::MAX, u64::from),
         ..Options::default()
     };
-    if input.mode % 3 == 0 {
+    if input.mode.is_multiple_of(3) {
         options.range = input.range.map(|(from, to)| ByteRange {
             from: from.into(),
             to: to.map(u64::from),
