@@ -33,7 +33,7 @@ fn fixture(path: &str) -> PathBuf {
 fn list_nar_lists_what_guix_packed() {
     let nar = fixture("guix-1.5.0/nar/none/agkhnj5wmbrb40rigsyf6ynkdi22d89g-tree");
     let out = output(example("list_nar").arg(&nar));
-    assert!(out.contains("hello"), "{out}");
+    assert!(out.contains("./run\n"), "{out}");
 
     let folder = tempfile::tempdir().expect("a folder");
     let cut = folder.path().join("cut.nar");
@@ -48,7 +48,7 @@ fn verify_narinfo_accepts_the_key_and_no_other() {
     let narinfo = fixture("nix-2.34.8/none/bnfap3gvj3v0k345a5zkxwyd38m1f2s5.narinfo");
     let key = fixture("nix-2.34.8/nix.pub");
     let out = output(example("verify_narinfo").arg(&narinfo).arg(&key));
-    assert!(out.contains("test-1"), "{out}");
+    assert!(out.contains("is signed by a trusted key"), "{out}");
 
     let other = fixture("guix-1.5.0/signing-key.pub");
     let (ok, _, err) = attempt(example("verify_narinfo").arg(&narinfo).arg(&other));
