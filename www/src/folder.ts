@@ -1,12 +1,12 @@
-// A folder of an item: what is in it as a picture and as a table, the largest first.
+// Shows a folder of an item as a treemap and as a table, largest first.
 
 import { bytes, h, name, sized } from './dom';
 import type { Node } from './tree';
 import { inside, treemap } from './treemap';
 
-/** Pixels. */
+/** Height of the treemap in pixels. */
 const HEIGHT = 380;
-/** The tree beside it has all. */
+/** Rows of the table. The tree beside it shows all entries. */
 const MAX_ROWS = 30;
 
 export function folder(nodes: Node[], index: number, title: string, address: (path: string | undefined) => string, go: (address: string) => void): HTMLElement {
@@ -29,7 +29,7 @@ export function folder(nodes: Node[], index: number, title: string, address: (pa
       h('thead', {}, h('tr', {}, ...head.map(([title, kind]) => h('th', { scope: 'col', class: kind || undefined }, title)))), h('tbody', {}, ...rows)));
 }
 
-/** The way to it, each folder above a link. */
+/** Shows the path of an entry. Each folder above it is a link. */
 export function trail(nodes: Node[], index: number, title: string, at: (node: Node) => string): HTMLElement {
   const above: Node[] = [];
   for (let up = nodes[index]?.parent ?? -1; up >= 0; up = nodes[up]?.parent ?? -1) above.unshift(nodes[up] as Node);
