@@ -81,7 +81,7 @@ function fill(table: HTMLElement, sample: Sample): void {
   replace(table, h('caption', { class: 'unseen' }, 'Requests'), h('thead', {}, h('tr', {}, ...head.map(([title, kind]) => h('th', { scope: 'col', class: kind || undefined }, title)))), h('tbody', {}, ...rows));
 }
 
-/** The plots, each with what it is made of. */
+/** The plots, each with its series. */
 class HealthPlots {
   readonly element: HTMLElement;
   private readonly plots: [Plot, (all: Sample[]) => Series[]][];
