@@ -17,7 +17,7 @@ export function folder(nodes: Node[], index: number, title: string, address: (pa
     const one = nodes[child];
     if (!one) return [];
     const folder = one.entry.type === 'directory';
-    const share = node.size > 0 ? `${((100 * one.size) / node.size).toFixed(one.size * 10 < node.size ? 1 : 0)} %` : '';
+    const share = node.size > 0 ? percent(one.size / node.size) : '';
     return [h('tr', {}, h('td', { class: 'long' }, h('a', { href: at(one) }, name(one.name + (folder ? '/' : '')))), h('td', { class: 'number' }, folder ? one.files.toLocaleString('en') : ''),
       h('td', { class: 'number' }, one.entry.type === 'symlink' ? 'link' : bytes(one.size)), h('td', { class: 'number' }, share))];
   });
@@ -27,6 +27,12 @@ export function folder(nodes: Node[], index: number, title: string, address: (pa
     node.size > 0 && sized(HEIGHT, (width) => treemap(nodes, index, width, HEIGHT, (one) => go(at(one)))),
     rows.length > 0 && h('table', {}, h('caption', {}, all.length > MAX_ROWS ? `The ${MAX_ROWS} largest of ${all.length.toLocaleString('en')} entries` : 'By size'),
       h('thead', {}, h('tr', {}, ...head.map(([title, kind]) => h('th', { scope: 'col', class: kind || undefined }, title)))), h('tbody', {}, ...rows)));
+}
+
+/** Formats a share as a percentage. */
+function percent(share: number): string {
+  if (share > 0 && share < 0.0005) return '< 0.1 %';
+  return `${(100 * share).toFixed(share < 0.1 ? 1 : 0)} %`;
 }
 
 /** Shows the path of an entry. Each folder above it is a link. */

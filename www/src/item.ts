@@ -20,8 +20,6 @@ export interface Nar {
   checks: string[];
   /** Whether it is the NAR of the narinfo; `undefined` without a narinfo. */
   right?: boolean;
-  /** Why it isn't. */
-  wrong?: string;
 }
 
 export interface Item {
@@ -150,8 +148,7 @@ function checked(nar: Nar, item: Item, source: NarInfoEntry, reader: NarReader):
     nar.checks.push('The whole NAR has the NarHash and NarSize of the narinfo.');
   } catch (error) {
     nar.right = false;
-    nar.wrong = errorText(error);
-    nar.checks.push(`This is NOT the NAR of the narinfo (${errorCode(error)}).`);
+    nar.checks.push(`This is NOT the NAR of the narinfo: ${errorText(error)} (${errorCode(error)}).`);
   }
   return nar;
 }

@@ -11,6 +11,9 @@ export default async function ({ page, job, saw, go, look, main }) {
   await page.getByText(/^Compared byte by byte; both/).waitFor();
   saw.compared = await main();
   await look('compare', { fullPage: true });
+  await page.setViewportSize({ width: 390, height: 844 });
+  await look('compare-phone', { fullPage: true });
+  await page.setViewportSize({ width: 1280, height: 900 });
 
   // Compares with an item of another cache.
   saw.across = {};

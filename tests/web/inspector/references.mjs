@@ -14,6 +14,10 @@ export default async function ({ page, job, saw, go, look, main }) {
   await page.getByText('if each block is counted once').waitFor();
   saw.friend = await main();
   await look('references', { fullPage: true });
+  // On a phone, the rows of the table are stacked.
+  await page.setViewportSize({ width: 390, height: 844 });
+  await look('references-phone', { fullPage: true });
+  await page.setViewportSize({ width: 1280, height: 900 });
   await page.getByRole('group', { name: /^Closure of/ }).getByRole('link').last().click();
   await page.getByRole('link', { name: 'Narinfo', exact: true }).waitFor();
   saw.followed = await page.getByRole('heading', { level: 1 }).innerText();

@@ -18,4 +18,7 @@ export default async function ({ page, job, saw, go, look, main }) {
   saw.race = await page.getByRole('img', { name: /^Race over/ }).getAttribute('aria-label');
   saw.main = await main();
   await look('sources', { fullPage: true });
+  // On a phone, the rows of the table are stacked.
+  await page.setViewportSize({ width: 390, height: 844 });
+  await look('sources-phone', { fullPage: true });
 }

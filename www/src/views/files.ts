@@ -149,9 +149,9 @@ class FilesPanel {
     const kind = nar.right === false ? 'bad' : nar.right && signed ? 'good' : 'warn';
     const title = nar.right === undefined ? 'Read; there is no narinfo to compare it with' : nar.right === false ? 'Wrong: this is not the NAR that the narinfo names'
       : signed ? 'Verified: this is the NAR that was signed' : 'This is the NAR that the narinfo names, but no key that you trust signed the narinfo';
-    const checks = nar.checks.map((check) => h('li', {}, check));
+    const checks = nar.checks.map((check) => h('li', {}, visible(check)));
     replace(this.state, h('div', { class: `note ${kind}`, role: kind === 'bad' ? 'alert' : undefined }, h('strong', {}, title),
-      h('ul', {}, ...checks, nar.wrong !== undefined && h('li', {}, visible(nar.wrong)))), faults.childElementCount > 0 && faults);
+      h('ul', {}, ...checks)), faults.childElementCount > 0 && faults);
     announce(title);
   }
 

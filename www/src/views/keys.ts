@@ -20,7 +20,7 @@ export async function keysView(main: HTMLElement): Promise<void> {
       area.value = '';
       announce('Key added');
     } catch (error) {
-      messages.append(problem('This isn’t a key', `${errorText(error)}. Paste a Nix public key (name:base64), a Guix public key, or the text of /etc/guix/acl.`));
+      messages.append(problem('This isn’t a key', `Can’t read a key from this text: ${errorText(error)}. Paste a Nix public key (name:base64), a Guix public key, or the text of /etc/guix/acl.`));
     }
     show();
   };
