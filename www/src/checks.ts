@@ -71,11 +71,11 @@ async function checkData(gateway: string, url: string, signal: AbortSignal): Pro
       },
     });
     for await (const _ of chunksOf(stream));
-    if (fault) return { kind: 'bad', text: `sent wrong data: ${errorText(fault)}` };
+    if (fault) return { kind: 'bad', text: `no, ${errorText(fault)}` };
     return { kind: 'good', text: `yes, ${blocks} ${blocks === 1 ? 'block' : 'blocks'} verified` };
   } catch (error) {
     const cause = error instanceof Error && error.cause instanceof Error ? error.cause : error;
-    if (WRONG_DATA.has(errorCode(cause))) return { kind: 'bad', text: `sent wrong data: ${errorText(cause)}` };
+    if (WRONG_DATA.has(errorCode(cause))) return { kind: 'bad', text: `no, ${errorText(cause)}` };
     return { kind: 'warn', text: late.aborted ? 'unknown: no answer' : 'unknown: it sent nothing' };
   } finally {
     gateways.free();

@@ -31,7 +31,7 @@ pub struct ChunkIndex {
 }
 
 #[derive(Serialize)]
-struct ChunkLine {
+struct JsChunk {
     offset: u64,
     length: u32,
     leaves: Vec<String>,
@@ -100,12 +100,12 @@ impl ChunkIndex {
         let range = from as u64..to as u64;
         let pieces = self.read.values();
         let pieces = pieces.flat_map(|pieces| covering(pieces, range.clone()));
-        let chunks = pieces.map(|piece| ChunkLine {
+        let chunks = pieces.map(|piece| JsChunk {
             offset: piece.offset,
             length: piece.length,
             leaves: piece.cids().map(|leaf| cid::text(&leaf)).collect(),
         });
-        let chunks: Vec<ChunkLine> = chunks.collect();
+        let chunks: Vec<JsChunk> = chunks.collect();
         Ok(serde_wasm_bindgen::to_value(&chunks)?.unchecked_into())
     }
 

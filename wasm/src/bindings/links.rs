@@ -16,7 +16,7 @@ extern "C" {
 }
 
 #[derive(Serialize)]
-struct LinkLine {
+struct JsLink {
     cid: String,
     size: u64,
     leaf: bool,
@@ -37,11 +37,11 @@ pub fn block_links(cid: &str, bytes: Vec<u8>) -> Result<BlockLinks, JsValue> {
     } else {
         Node::decode(block.data()).map_err(malformed)?.links
     };
-    let links = links.iter().map(|link| LinkLine {
+    let links = links.iter().map(|link| JsLink {
         cid: cid::text(&link.cid),
         size: link.tsize,
         leaf: link.cid.codec() == RAW,
     });
-    let links: Vec<LinkLine> = links.collect();
+    let links: Vec<JsLink> = links.collect();
     Ok(serde_wasm_bindgen::to_value(&links)?.unchecked_into())
 }

@@ -121,9 +121,9 @@ pub(super) fn entries(listing: &Listing) -> Result<NarEntries, JsValue> {
         if entry.depth > 0 {
             open.push(text(&entry.name));
         }
-        let mut line = EntryLine {
+        let mut line = JsEntry {
             path: open.join("/"),
-            ..EntryLine::default()
+            ..JsEntry::default()
         };
         match &entry.node {
             Node::Directory => line.kind = "directory",
@@ -154,7 +154,7 @@ fn text(name: &[u8]) -> String {
 
 #[derive(Default, Serialize)]
 #[serde(rename_all = "camelCase")]
-struct EntryLine {
+struct JsEntry {
     path: String,
     #[serde(rename = "type")]
     kind: &'static str,
