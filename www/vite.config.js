@@ -1,5 +1,6 @@
-// Relative URLs only, so that the site works in any folder, on any host and on IPFS. The service worker is written last: it has the names of all
-// files, and a version that is their content's.
+// All URLs are relative, so that the site works in any folder, on any host and on IPFS. The service
+// worker is written last: it contains the names of all files, and a hash of their content as
+// version.
 
 import { createHash } from 'node:crypto';
 import { readFileSync } from 'node:fs';
@@ -29,7 +30,7 @@ export default defineConfig({
     target: 'es2022',
     assetsInlineLimit: 0,
     modulePreload: { polyfill: false },
-    // scripts/www empties it: the folder itself is in the repository.
+    // scripts/www empties the folder, because the folder itself is in the repository.
     emptyOutDir: false,
     reportCompressedSize: false,
   },

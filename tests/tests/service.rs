@@ -242,7 +242,7 @@ fn a_corrupted_block_is_a_page_that_says_so_and_the_next_gateway_is_asked() {
         "ask": { "program": { "path": format!("/ipfs/{cid}"), "headers": {}, "method": "GET" } },
     }));
     assert_eq!(saw["page"]["status"], 502, "{saw}");
-    assert_eq!(saw["page"]["title"], "No gateway gives it");
+    assert_eq!(saw["page"]["title"], "No gateway has it");
     assert!(
         saw["page"]["text"]
             .as_str()

@@ -1,6 +1,7 @@
-// One way of fetching in a fresh process: job { what, package, gateway, sets, warm, file?, method?, size? }; result { ms, mib }: the time of each set
-// after the first `warm` of them, which warm compilers and connections up; mib is the most memory that the process ever had.
-// A set is { cids } or { root, cids }: files, and the directory that they stand in.
+// Measures one way of fetching, in a new process. Job: { what, package, gateway, sets, warm, file?,
+// method?, size? }. Result: { ms, mib }. `ms` has the time of each set after the first `warm` sets,
+// which warm up compilers and connections. `mib` is the peak memory of the process. A set is { cids
+// } or { root, cids }: files, and the directory that contains them.
 
 import { readFileSync } from "node:fs";
 import { interplanar, job, result } from "./lib.mjs";
@@ -18,7 +19,7 @@ async function drain(stream) {
   }
 }
 
-/** All at once. */
+/** Fetches all files at the same time. */
 const together = ({ cids }, get) => Promise.all(cids.map(get));
 
 async function apart({ cids }, get) {
@@ -38,7 +39,7 @@ const ways = {
     };
   },
 
-  /** The same files as a directory. */
+  /** Fetches the same files as a directory. */
   async tree() {
     const { Gateways, fetchTree } = await interplanar(folder);
     return async ({ root, cids }) => {
@@ -57,7 +58,7 @@ const ways = {
     };
   },
 
-  /** It keeps what it fetched: each set has a node of its own, which is made outside of what is timed. */
+  /** A Helia node stores what it fetches, so each set gets a new node. Creating it isn't timed. */
   theirs: (session, all) => async () => {
     const { verifiedFetch } = await import("./verified-fetch.mjs");
     return {

@@ -1,6 +1,7 @@
-// The same in Chromium: job { package, gateway, cid, rounds }; result { plain, ours, theirs, start }: milliseconds, a list each.
-// `start` is from the beginning of instantiation (the module compiled by then or not) to the first verified byte of a kept block.
-// `theirs` is @helia/verified-fetch with a session, each time of a node of its own, which is made outside of what is timed.
+// Measures fetches in Chromium. Job: { package, gateway, cid, rounds }. Result: { plain, ours,
+// theirs, start }, each a list of milliseconds. `start` is the time from the start of instantiation
+// to the first verified byte of a local block, with a compiled module or without. `theirs` is
+// @helia/verified-fetch with a session. Each round has a new node; creating it isn't timed.
 
 import { build } from "esbuild";
 import { job, result } from "./lib.mjs";
@@ -9,7 +10,7 @@ import { router } from "./verified-fetch.mjs";
 
 const { package: folder, gateway, cid, rounds } = job();
 
-/** Their scripts as one. */
+/** Bundles the scripts of @helia/verified-fetch. */
 async function theirs() {
   const bundle = await build({
     stdin: { contents: `export * from "./helia.mjs";`, resolveDir: import.meta.dirname },
@@ -23,7 +24,7 @@ async function theirs() {
 }
 
 async function measure({ gateway, router, cid, rounds }) {
-  // Nobody is to be answered by the browser's cache, or to fill it.
+  // No side may read or fill the browser's cache.
   const { fetch } = globalThis;
   globalThis.fetch = (input, init) => fetch(input, { ...init, cache: "no-store" });
   const drain = async (stream) => {
@@ -47,7 +48,7 @@ async function measure({ gateway, router, cid, rounds }) {
   });
   const { heliaWith, verifiedFetchWith } = await import("/helia.js");
   const times = { plain: [], ours: [], theirs: [], start: [start] };
-  // Rounds that warm compilers and connections up come first.
+  // The first rounds warm up compilers and connections.
   for (let round = -2; round < rounds; round += 1) {
     const helia = await heliaWith([gateway], router);
     const get = await verifiedFetchWith(helia);

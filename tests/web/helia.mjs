@@ -1,6 +1,7 @@
-// Helia over HTTP gateways alone, and its @helia/verified-fetch: the named peer of the tests and of the bench, in Node and bundled for a page.
+// Helia with HTTP gateways only, and its @helia/verified-fetch. Tests and benches compare with it,
+// in Node and bundled for a page.
 
-// Node 20 lacks it.
+// Node 20 lacks this function.
 Promise.withResolvers ??= function withResolvers() {
   const made = {};
   made.promise = new this((resolve, reject) => Object.assign(made, { resolve, reject }));
@@ -11,7 +12,7 @@ const { withHTTP } = await import("@helia/http");
 const { createVerifiedFetchWithHelia } = await import("@helia/verified-fetch");
 const { createHeliaLight } = await import("helia");
 
-/** A Helia node that asks these gateways only, and a router that knows nobody. */
+/** Creates a Helia node that uses only these gateways, and a router without any records. */
 export async function heliaWith(gateways, router) {
   const options = {
     delegatedRouters: [router],
@@ -22,5 +23,5 @@ export async function heliaWith(gateways, router) {
   return withHTTP(createHeliaLight(), options).start();
 }
 
-/** A verified fetch of such a node. */
+/** Creates a verified fetch with such a node. */
 export const verifiedFetchWith = (helia) => createVerifiedFetchWithHelia(helia);

@@ -1,7 +1,8 @@
-// Many fetches past a hostile gateway: what each ends with, and whether anything of them stays in memory.
-// Job: { package, hostile, honest?, url, tree, options, repetitions, sideBySide }; result: { outcomes, faults, wasm, references, heap }: how often each
-// outcome came, which faults of gateways were told, and what grew in the second half of the repetitions, in bytes and held values.
-// Run with --expose-gc.
+// Runs many fetches with a hostile gateway, and checks their results and the memory. Job: {
+// package, hostile, honest?, url, tree, options, repetitions, sideBySide }. Result: { outcomes,
+// faults, wasm, references, heap }: the count of each outcome, the reported faults of gateways, and
+// the growth during the second half of the repetitions, in bytes and held values. Run it with
+// --expose-gc.
 
 import { setImmediate } from "node:timers/promises";
 import { codes, digest, interplanar, job, result } from "./lib.mjs";
@@ -11,7 +12,7 @@ const { Gateways, fetchIpfs, fetchTree, exports } = await interplanar(folder);
 const outcomes = {};
 const faults = {};
 
-/** A tree as one stream of bytes: a line for each entry, followed by its content. */
+/** Converts a tree to one stream of bytes: a line for each entry, followed by its content. */
 async function* flat(stream) {
   for await (const value of stream) {
     yield value instanceof Uint8Array ? value : Buffer.from(`${value.type} ${value.path}\n`);
@@ -36,11 +37,11 @@ async function once() {
   outcomes[outcome] = (outcomes[outcome] ?? 0) + 1;
 }
 
-/** JavaScript's values that WebAssembly holds. */
+/** Counts the JavaScript values that WebAssembly holds. */
 function references(table) {
   let held = 0;
   for (let index = 0; index < table.length; index += 1) {
-    // A free place is null, one that was never used undefined.
+    // A freed slot is null; a slot that was never used is undefined.
     held += table.get(index) == null ? 0 : 1;
   }
   return held;
@@ -50,7 +51,7 @@ async function many(count) {
   for (let left = count; left > 0; left -= sideBySide) {
     await Promise.all(Array.from({ length: Math.min(left, sideBySide) }, once));
   }
-  // What JavaScript's collector finds is freed by finalizers, which run between its turns.
+  // Finalizers free memory between runs of the garbage collector.
   for (let turn = 0; turn < 5; turn += 1) {
     globalThis.gc();
     await setImmediate();

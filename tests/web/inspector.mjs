@@ -1,5 +1,6 @@
-// Drives a real Chromium through the inspector as a person would. The job: { scenario, url, screenshots, … } as tests/tests/inspector writes
-// it; what each scenario does with it stands in inspector/<scenario>.mjs. The result is what was seen, and what the browser complained of.
+// Drives a real Chromium through the inspector as a user would. tests/tests/inspector writes the
+// job: { scenario, url, screenshots, … }. The scenario is inspector/<scenario>.mjs. The result
+// contains what the scenario saw, and the browser's errors and warnings.
 import { mkdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { chromium } from 'playwright-core';
@@ -9,7 +10,7 @@ const job = read();
 const axe = readFileSync(new URL('../../www/node_modules/axe-core/axe.min.js', import.meta.url), 'utf8');
 const browser = await chromium.launch({ executablePath: '/usr/bin/chromium', args: ['--headless', '--no-sandbox', '--disable-gpu'] });
 const context = await browser.newContext({ viewport: { width: 1280, height: 900 }, acceptDownloads: true, permissions: ['clipboard-read', 'clipboard-write'] });
-// The machine may be slow, and busy.
+// The machine may be slow or busy.
 context.setDefaultTimeout(120_000);
 const page = await context.newPage();
 
@@ -30,12 +31,12 @@ context.on('request', (request) => {
 mkdirSync(job.screenshots, { recursive: true });
 const tools = {
   page, context, job, saw,
-  /** Goes to a view of the inspector. */
+  /** Opens a view of the inspector. */
   go: (hash) => page.goto(`${job.url}/inspect/${hash}`),
-  /** Keeps a picture, and asks axe-core what is wrong with what it shows. */
+  /** Takes a screenshot, and checks the page with axe-core. */
   async look(name, options = {}) {
     await page.screenshot({ path: join(job.screenshots, `inspector-${name}.png`), ...options });
-    // Chrome’s protocol may evaluate what the page’s own policy forbids.
+    // Scripts from Chrome's protocol aren't subject to the page's Content-Security-Policy.
     await page.evaluate(axe);
     const { violations } = await page.evaluate(() => globalThis.axe.run(document));
     if (violations.length > 0) saw.violations[name] = violations.map(({ id, nodes }) => `${id}: ${nodes.slice(0, 3).map(({ html }) => html).join(' | ')}`);

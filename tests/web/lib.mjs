@@ -1,23 +1,24 @@
-// What the scripts share: a job comes as JSON on standard input, its result goes out as JSON in the last line.
+// Functions for all scripts here. A script reads its job as JSON from standard input, and writes
+// its result as JSON on the last line.
 
 import { createHash } from "node:crypto";
 import { readFileSync } from "node:fs";
 
-// A test that hangs is to fail.
+// A script that hangs must fail.
 setTimeout(() => {
-  console.error("no end within five minutes");
+  console.error("the script did not end within five minutes");
   process.exit(1);
 }, 300_000).unref();
 
-/** The job. */
+/** Reads the job. */
 export const job = () => JSON.parse(readFileSync(0, "utf8"));
 
-/** Ends with a result. */
+/** Writes the result and exits. */
 export function result(value) {
   process.stdout.write(`${JSON.stringify(value)}\n`, () => process.exit(0));
 }
 
-/** Reads a stream to its end: how many bytes, and their SHA-256. */
+/** Reads a stream to its end. Returns the number of bytes, and their SHA-256. */
 export async function digest(stream) {
   const hash = createHash("sha256");
   let bytes = 0;
@@ -28,7 +29,7 @@ export async function digest(stream) {
   return { bytes, sha256: hash.digest("hex") };
 }
 
-/** What an error says of itself, with the codes of what caused it. */
+/** Returns the codes of an error and of its causes. */
 export function codes(error) {
   const found = [];
   for (let at = error; at instanceof Error && found.length < 8; at = at.cause) {
@@ -37,7 +38,7 @@ export function codes(error) {
   return found;
 }
 
-/** The npm package, its module and its memory. */
+/** Loads the npm package. `exports` has its module's memory. */
 export async function interplanar(folder) {
   const api = await import(`${folder}/interplanar.js`);
   const exports = api.initSync({ module: readFileSync(`${folder}/interplanar_bg.wasm`) });

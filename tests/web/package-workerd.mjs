@@ -1,6 +1,6 @@
-// The npm package in Cloudflare's own runtime, by its entry for it.
-// Job: { package, gateway, file, tree }; result: { file, entries, error }: { bytes, sha256 } of a fetch, how many entries a tree has, and the code of a URL
-// that is none.
+// Runs the npm package in Cloudflare's own runtime, with the package's entry for workerd. Job: {
+// package, gateway, file, tree }. Result: { file, entries, error }: { bytes, sha256 } of a fetch,
+// the number of entries of a tree, and the error code for an invalid URL.
 
 import { readFileSync } from "node:fs";
 import { join } from "node:path";

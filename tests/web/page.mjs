@@ -1,11 +1,14 @@
-// A page in Chromium, with the npm package at /interplanar.js.
+// Opens a page in Chromium, with the npm package at /interplanar.js.
 
 import { createServer } from "node:http";
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { chromium } from "playwright-core";
 
-/** Runs a function in such a page and gives what it gives. It is sent as text: it sees its argument and nothing else. More scripts by their paths. */
+/**
+ * Runs a function in such a page, and returns its result. The function is sent as text, so it can
+ * use only its argument. The page serves further scripts by their paths.
+ */
 export async function inPage(folder, run, argument, scripts = {}) {
   const files = {
     "/": ["text/html", "<!DOCTYPE html><title>interplanar</title>"],

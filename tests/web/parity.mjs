@@ -1,5 +1,6 @@
-// The same files by `fetchIpfs` and by @helia/verified-fetch, from the same gateway.
-// Job: { package, gateway, cases: [{ url, range?, fails? }] }; result: for each case { ours, theirs }, each { bytes, sha256 } or { error }.
+// Fetches the same files with `fetchIpfs` and with @helia/verified-fetch, from the same gateway.
+// Job: { package, gateway, cases: [{ url, range?, fails? }] }. Result: { ours, theirs } for each
+// case; each of them is { bytes, sha256 } or { error }.
 
 import { codes, digest, interplanar, job, result } from "./lib.mjs";
 import { verifiedFetch } from "./verified-fetch.mjs";
@@ -8,7 +9,7 @@ const { package: folder, gateway, cases } = job();
 const { Gateways, fetchIpfs } = await interplanar(folder);
 let theirs = await verifiedFetch([gateway]);
 
-// Theirs goes on in the background when it was told to stop, and then nobody waits for its errors.
+// @helia/verified-fetch continues after it was stopped, and then nothing handles its errors.
 process.on("unhandledRejection", () => {});
 
 const tried = async (get) => {
@@ -24,7 +25,9 @@ async function byOurs({ url, range }) {
   return digest(fetchIpfs(url, gateways, { range }));
 }
 
-/** It may fail when it asks for hundreds of blocks at once, so it may try again. */
+/**
+ * @helia/verified-fetch may fail if it requests hundreds of blocks at once, so it may try again.
+ */
 async function byTheirs(one) {
   for (let left = one.fails ? 0 : 2; left > 0; left -= 1) {
     try {
@@ -38,7 +41,7 @@ async function byTheirs(one) {
 
 async function onceByTheirs({ url, range }) {
   const headers = range ? { range: `bytes=${range.from}-${range.to ?? ""}` } : {};
-  // It waits for ever for a block that nobody has.
+  // @helia/verified-fetch waits for ever for a block that doesn't exist.
   const response = await theirs(url, { headers, session: false, signal: AbortSignal.timeout(10_000) });
   if (!response.ok) {
     return { error: [response.status] };

@@ -1,5 +1,6 @@
-// Runs the edge worker in workerd itself, without the simulators around it: node plain-workerd.mjs FOLDER VARIABLES-AS-JSON
-// Says its address, and the process that runs it. There is no cache behind `caches.default`.
+// Runs the edge worker in workerd itself, without the simulators around it: node plain-workerd.mjs
+// FOLDER VARIABLES-AS-JSON. Prints its address and its process ID. `caches.default` stores nothing
+// here.
 import { spawn } from 'node:child_process';
 import { cpSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { createInterface } from 'node:readline';
@@ -7,7 +8,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createRequire } from 'node:module';
 
-// Not the package's own entry, which is a script around it.
+// The package's own entry is only a script that starts the program.
 const workerd = createRequire(import.meta.url).resolve('@cloudflare/workerd-linux-64/bin/workerd');
 const [folder, variables] = process.argv.slice(2);
 const text = (value) => JSON.stringify(String(value));

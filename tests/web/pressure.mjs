@@ -1,6 +1,7 @@
-// A tree that nobody reads after its first entry, while another one comes whole through the same gateway; then the first is read to its end.
-// Job: { package, gateway, paused, other }, roots; result: { taken, all, files, bytes, sha256 }: bytes that the gateway had sent of the first by the time
-// that the other was there, and in the end; what came of it.
+// Pauses a tree after its first entry, fetches another tree completely from the same gateway, and
+// then reads the first one to its end. Job: { package, gateway, paused, other }; the last two are
+// roots. Result: { taken, all, files, bytes, sha256 }: bytes of the first tree that the gateway had
+// sent when the other was complete, and at the end; and the content of the first tree.
 
 import { createHash } from "node:crypto";
 import { createServer, get } from "node:http";
@@ -9,7 +10,7 @@ import { interplanar, job, result } from "./lib.mjs";
 const { package: folder, gateway, paused, other } = job();
 const { Gateways, fetchTree } = await interplanar(folder);
 
-/** Bytes sent of what lies under a root. */
+/** Bytes sent, by root. */
 const sent = {};
 const server = createServer((request, response) => {
   const root = request.url.split(/[/?]/)[2];
@@ -19,7 +20,7 @@ const server = createServer((request, response) => {
     answer.on("data", (piece) => {
       sent[root] += piece.length;
     });
-    // It waits for whoever doesn't read.
+    // Waits until the client reads more.
     answer.pipe(response);
   });
 });

@@ -1,5 +1,6 @@
-// Drives a real Chromium against the service worker. The job: { workers, settings, … } as tests/tests/service.rs writes it. Serves the
-// worker's folder on a loopback port of its own; the result is what it saw.
+// Drives a real Chromium with the service worker. tests/tests/service.rs writes the job: { workers,
+// settings, … }. The script serves the worker's folder on a loopback port. The result is what it
+// saw.
 import { createServer } from 'node:http';
 import { readFile } from 'node:fs/promises';
 import { join, extname } from 'node:path';
@@ -9,7 +10,7 @@ import { job as read, result } from './lib.mjs';
 const job = read();
 const TYPES = { '.html': 'text/html', '.js': 'text/javascript', '.wasm': 'application/wasm' };
 
-// What stands in the place of a file, for an update and for the kill switch.
+// Replacements for files, for an update and for the kill switch.
 const instead = new Map();
 let down = false;
 const requests = [];
@@ -34,7 +35,7 @@ const browser = await chromium.launch({
   args: ['--headless', '--no-sandbox', '--disable-gpu'],
 });
 const context = await browser.newContext();
-// The machine may be slow, and busy.
+// The machine may be slow or busy.
 context.setDefaultTimeout(180_000);
 const saw = {};
 
@@ -52,7 +53,7 @@ async function tab(settings) {
   return page;
 }
 
-// What a fetch of the page gives, with the hash of its body.
+// Fetches a URL in the page. Returns the response with the hash of its body.
 async function ask(page, path, headers = {}, method = 'GET') {
   return page.evaluate(
     async ({ path, headers, method }) => {
@@ -76,9 +77,9 @@ async function ask(page, path, headers = {}, method = 'GET') {
   );
 }
 
-// What a person sees who opens an address.
+// Opens an address. Returns what a user sees.
 async function open(path) {
-  // It stays open: a page that is closed at once may leave Chromium with an update that never ends.
+  // The page stays open: if it closes at once, an update in Chromium may never end.
   const page = await context.newPage();
   const response = await page.goto(`${origin}${path}`);
   return {
@@ -89,7 +90,7 @@ async function open(path) {
     title: await page.title(),
     text: await page.evaluate(() => document.body?.innerText ?? ''),
     links: await page.evaluate(() => [...document.links].map((link) => link.getAttribute('href'))),
-    // Whether what is shown could read what the origin keeps.
+    // Whether the shown content could read the origin's data.
     storage: await page.evaluate(() => {
       try {
         return typeof localStorage.length;
@@ -108,7 +109,7 @@ try {
 
   if (job.twoTabs) {
     const second = await tab();
-    // Both at once, the same and another.
+    // Fetches the same file twice and another one, all at once.
     [saw.firstTab, saw.secondTab] = await Promise.all([ask(first, job.twoTabs[0]), ask(second, job.twoTabs[1])]);
     saw.secondSettings = await second.evaluate(() => interplanar.settings());
     await second.close();
@@ -120,10 +121,10 @@ try {
     );
   }
   if (job.offline) {
-    // Neither the page's server nor any gateway: what was seen is still there.
+    // Without the page's server and gateways, content that was seen before is still available.
     down = true;
     await first.evaluate((settings) => interplanar.configure(settings), { ...job.settings, ...job.offline.settings });
-    // The worker ends and starts again from what it kept.
+    // The worker ends, and starts again with the stored data.
     const client = await context.newCDPSession(first);
     await client.send('ServiceWorker.enable');
     await client.send('ServiceWorker.stopAllWorkers');
@@ -138,7 +139,7 @@ try {
     instead.set('/sw.js', script.replaceAll(build, 'next-build'));
     await first.evaluate(() => interplanar.update().then(() => true));
     await first.waitForFunction(() => globalThis.updates.length > 0);
-    // It waits until a page says so.
+    // The new version waits until a page activates it.
     saw.beforeUpdate = await first.evaluate(() => interplanar.version());
     await first.evaluate(async () => {
       const changed = new Promise((resolve) => navigator.serviceWorker.addEventListener('controllerchange', resolve, { once: true }));
@@ -154,7 +155,7 @@ try {
   }
   if (job.kill) {
     instead.set('/sw.js', await readFile(join(job.workers, 'service/kill.js')));
-    // A page that doesn't register it once more.
+    // A page that doesn't register the worker again.
     instead.set('/index.html', '<!DOCTYPE html><title>Gone</title>');
     await Promise.all([
       first.waitForNavigation(),

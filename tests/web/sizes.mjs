@@ -1,5 +1,6 @@
-// What scripts weigh when they are bundled and minified, ours and @helia/verified-fetch by the same bundler.
-// Job: { packages }; result { http, whole, glue }: bytes after gzip; `glue` is the JavaScript of each package.
+// Measures scripts after bundling and minifying: ours and @helia/verified-fetch, with the same
+// bundler. Job: { packages }. Result: { http, whole, glue }, in bytes after gzip. `glue` is the
+// JavaScript of each package.
 
 import { readFileSync } from "node:fs";
 import { join } from "node:path";

@@ -1,13 +1,14 @@
-// A directory with all that is below it by `fetchTree`, in Node or in Chromium.
-// Job: { package, gateway, url, chromium }; result: { entries, error, stopped }: each entry as it came, a file with the SHA-256 of its content; the codes of
-// what it failed with; and what a second fetch failed with that was aborted at its first entry.
+// Fetches a directory and everything below it with `fetchTree`, in Node or in Chromium. Job: {
+// package, gateway, url, chromium }. Result: { entries, error, stopped }: the entries in order,
+// with the SHA-256 of each file's content; the codes of its error; and the codes of a second fetch
+// that was aborted at its first entry.
 
 import { interplanar, job, result } from "./lib.mjs";
 import { inPage } from "./page.mjs";
 
 const { package: folder, gateway, url, chromium } = job();
 
-/** In either place. */
+/** Runs in Node or in the page. */
 async function read({ gateway, url, api }) {
   const { default: start, Gateways, fetchTree } = api ?? (await import("/interplanar.js"));
   await (api ?? start());

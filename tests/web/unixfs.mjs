@@ -1,5 +1,6 @@
-// A directory by @helia/unixfs, from one gateway.
-// Job: { gateway, root, files }; result: { entries: { path: CID } of everything below the root, files: { path: { bytes, sha256 } } }.
+// Reads a directory with @helia/unixfs, from one gateway. Job: { gateway, root, files }. Result: {
+// entries, files }: `entries` maps the paths below the root to CIDs, and `files` maps paths to {
+// bytes, sha256 }.
 
 import { digest, job, result } from "./lib.mjs";
 import { heliaNode } from "./verified-fetch.mjs";
@@ -20,7 +21,7 @@ while (open.length > 0) {
   for await (const { name, cid } of fs.ls(directory)) {
     const path = folder + name;
     entries[path] = cid.toString();
-    // Leaves are raw, and no directories.
+    // Raw leaves aren't directories.
     if (cid.code === DAG_PB && (await fs.stat(cid)).type === "directory") {
       open.push([`${path}/`, cid]);
     }

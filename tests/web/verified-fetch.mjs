@@ -1,9 +1,11 @@
-// The named peer with the router that it needs, which is a server: see helia.mjs.
+// Helia with the router that it needs, which is a server. See helia.mjs.
 
 import { createServer } from "node:http";
 import { heliaWith, verifiedFetchWith } from "./helia.mjs";
 
-/** A delegated router that knows nobody, for pages too: without any, no gateway is asked either. */
+/**
+ * A delegated router without records, for pages too. Without a router, Helia contacts no gateway.
+ */
 export function router() {
   const server = createServer((request, response) => {
     response.writeHead(200, { "Content-Type": "application/json", "Access-Control-Allow-Origin": "*" });
@@ -12,7 +14,7 @@ export function router() {
   return new Promise((resolve) => server.listen(0, "127.0.0.1", () => resolve(server)));
 }
 
-/** A Helia node that asks these gateways only; `end` stops it. */
+/** Creates a Helia node that uses only these gateways; `end` stops it. */
 export async function heliaNode(gateways) {
   const server = await router();
   const helia = await heliaWith(gateways, `http://127.0.0.1:${server.address().port}`);
@@ -24,7 +26,7 @@ export async function heliaNode(gateways) {
   return { helia, end };
 }
 
-/** A verified fetch that asks these gateways only. */
+/** Creates a verified fetch that uses only these gateways. */
 export async function verifiedFetch(gateways) {
   const { helia, end } = await heliaNode(gateways);
   const get = await verifiedFetchWith(helia);

@@ -1,5 +1,5 @@
-// Runs the edge worker in Cloudflare's own runtime: node workerd.mjs FOLDER VARIABLES-AS-JSON [CACHE-FOLDER]
-// Says its address, and the process that runs it.
+// Runs the edge worker in Cloudflare's own runtime: node workerd.mjs FOLDER VARIABLES-AS-JSON
+// [CACHE-FOLDER]. Prints its address and its process ID.
 import { Miniflare } from 'miniflare';
 import { readFile } from 'node:fs/promises';
 import { execFileSync } from 'node:child_process';

@@ -1,4 +1,4 @@
-// The entry for Node: the module is read from beside this file, so that importing is all that there is to do.
+// The entry for Node. It loads the module itself, so that users only need to import the package.
 import { readFileSync } from "node:fs";
 import { initSync } from "./interplanar.js";
 

@@ -1,4 +1,4 @@
-// Makes wasm-pack's package one for every runtime: `node wasm/npm/package.js <folder>`.
+// Extends wasm-pack's package for all runtimes: `node wasm/npm/package.js <folder>`.
 import { copyFileSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 
@@ -18,7 +18,7 @@ writeFileSync(
       name: "interplanar",
       engines: { node: ">=20" },
       files: [...made.files, "node.js", "workerd.js"],
-      // The entries load the module.
+      // These entries load the module when they are imported.
       sideEffects: ["./node.js", "./workerd.js"],
       main: "node.js",
       exports: {
@@ -36,8 +36,9 @@ writeFileSync(
 );
 
 /**
- * Numbers in place of the hashes in the names that the module and its script share: of the same length, so that nothing moves, but a browser need
- * not load a kilobyte that can't be compressed.
+ * Replaces the hashes in the names that the module and its script share by numbers of the same
+ * length. So no offset changes, and a browser loads a kilobyte less, because hashes can't be
+ * compressed.
  */
 function shorten(paths) {
   const hashes = new Map();

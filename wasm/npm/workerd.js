@@ -1,4 +1,5 @@
-// The entry for workerd, which compiles no WebAssembly at run time: the module is imported.
+// The entry for workerd. It imports the module, because workerd can't compile WebAssembly at run
+// time.
 import module from "./interplanar_bg.wasm";
 import { initSync } from "./interplanar.js";
 

@@ -1,7 +1,8 @@
 //! Interplanar's core for JavaScript runtimes: browsers, service workers, workerd and Node.
 //!
-//! [`driver`] is for Rust: it fetches over the runtime's own `fetch`. `bindings` (feature of that name) is for JavaScript: the npm package, whose types
-//! are in `bindings/types.d.ts`.
+//! [`driver`] is the API for Rust; it fetches with the runtime's own `fetch`. `bindings` (a feature
+//! of the same name) is the API for JavaScript: the npm package. Its types are in
+//! `bindings/types.d.ts`.
 //!
 //! | feature | adds |
 //! |---|---|

@@ -1,8 +1,10 @@
-//! The package in a real runtime: `wasm-pack test --node wasm`, and in Chromium with `--headless --chrome`.
+//! The package in a real runtime: `wasm-pack test --node wasm`, and in Chromium with `--headless
+//! --chrome`.
 //!
-//! What needs a gateway is in tests/tests/wasm.rs; here is what a runtime may do differently, on what Guix 1.5.0 and Nix 2.34.8 wrote.
+//! Tests that need a gateway are in tests/tests/wasm.rs. These check what differs between runtimes,
+//! with files that Guix 1.5.0 and Nix 2.34.8 wrote.
 #![cfg(all(target_arch = "wasm32", feature = "full"))]
-#![expect(clippy::unwrap_used, reason = "that is how a test fails")]
+#![expect(clippy::unwrap_used, reason = "a test may panic")]
 
 use bytes::Bytes;
 use futures_util::StreamExt as _;
@@ -15,7 +17,7 @@ use interplanar_core::unixfs::{Builder, SIZE_262144_V1};
 use interplanar_wasm::bindings::{
     DecompressStream, Gateways, NarInfo, NarReader, ReadableStream, TrustedKeys, fetch,
 };
-use interplanar_wasm::driver::{Client, LocalBlocks, NotKept, fetch_ipfs, sleep};
+use interplanar_wasm::driver::{Client, LocalBlocks, NotStored, fetch_ipfs, sleep};
 use js_sys::{Array, Promise, Reflect, Uint8Array};
 use std::cell::RefCell;
 use std::collections::HashMap;
@@ -74,7 +76,7 @@ fn text(bytes: &[u8]) -> &str {
     std::str::from_utf8(bytes).unwrap()
 }
 
-/// `code` of an error.
+/// Returns the code of an error.
 fn code(error: &JsValue) -> String {
     assert!(error.is_instance_of::<js_sys::Error>());
     let code = Reflect::get(error, &"code".into()).unwrap();
@@ -87,7 +89,7 @@ fn code_of<T>(result: Result<T, JsValue>) -> String {
 
 /// Reads a stream to its end.
 async fn read(stream: impl JsCast) -> Result<Vec<u8>, JsValue> {
-    // Not by `new Response(stream)`: Chromium replaces the stream's error by its own.
+    // Chromium's `new Response(stream)` would replace the stream's error by its own.
     let reader = stream.unchecked_into::<AnyStream>().get_reader();
     let mut all = Vec::new();
     loop {
@@ -134,7 +136,7 @@ fn narinfos_of_both_are_verified_and_a_changed_one_is_not() {
 }
 
 #[wasm_bindgen_test]
-fn an_acl_is_as_many_keys_as_it_has() {
+fn all_keys_of_an_acl_are_added() {
     let key = text(GUIX_KEY);
     let acl = format!("(acl (entry {key} (tag (guix import))))");
     let mut keys = TrustedKeys::new();
@@ -144,7 +146,7 @@ fn an_acl_is_as_many_keys_as_it_has() {
 }
 
 #[wasm_bindgen_test]
-fn a_nar_is_listed_verified_and_opened_piece_by_piece() {
+fn a_nar_is_listed_verified_and_read_in_parts() {
     let info = NarInfo::parse(NIX).unwrap();
     let mut listing = NarReader::new(None);
     for piece in NIX_NAR.chunks(7) {
@@ -202,7 +204,7 @@ async fn decompress(bytes: &[u8], method: &str, limit: usize) -> Result<Vec<u8>,
 }
 
 #[wasm_bindgen_test]
-async fn every_compression_comes_out_as_the_plain_nar() {
+async fn every_compression_decompresses_to_the_nar() {
     for (method, bytes, plain) in [
         ("none", GUIX_NAR, GUIX_NAR),
         ("gzip", GUIX_GZIP, GUIX_NAR),
@@ -226,7 +228,7 @@ async fn every_compression_comes_out_as_the_plain_nar() {
 }
 
 #[wasm_bindgen_test]
-async fn what_a_cid_says_itself_needs_no_gateway() {
+async fn an_identity_cid_needs_no_gateway() {
     let gateways = Gateways::new(&Array::new()).unwrap();
     let stream: ReadableStream = fetch("ipfs://bafkqablimvwgy3y", &gateways, None).unwrap();
     assert_eq!(read(stream).await.unwrap(), b"hello");
@@ -241,7 +243,7 @@ async fn what_a_cid_says_itself_needs_no_gateway() {
 }
 
 #[wasm_bindgen_test]
-async fn a_gateway_that_is_not_there_is_named_in_the_cause() {
+async fn the_cause_is_the_error_of_a_gateway_that_does_not_exist() {
     let gateways = Gateways::new(&Array::of1(&"http://127.0.0.1:9".into())).unwrap();
     let absent = Block::raw("nobody has this".into());
     let options = js_sys::Object::new();
@@ -271,11 +273,11 @@ async fn an_aborted_fetch_fails_with_the_reason() {
     assert_eq!(read(stream).await.err().unwrap(), "enough");
 }
 
-/// Blocks in memory; each look-up takes a turn of the runtime's loop.
+/// Blocks in memory. Each lookup waits for another turn of the event loop.
 #[derive(Default)]
-struct Memory(RefCell<HashMap<Cid, Bytes>>);
+struct MemoryBlocks(RefCell<HashMap<Cid, Bytes>>);
 
-impl LocalBlocks for Memory {
+impl LocalBlocks for MemoryBlocks {
     fn get(&self, cid: Cid) -> LocalBoxFuture<'static, Option<Bytes>> {
         let found = self.0.borrow().get(&cid).cloned();
         Box::pin(async move {
@@ -284,7 +286,7 @@ impl LocalBlocks for Memory {
         })
     }
 
-    fn put(&self, blocks: Vec<Block>) -> LocalBoxFuture<'static, Result<(), NotKept>> {
+    fn put(&self, blocks: Vec<Block>) -> LocalBoxFuture<'static, Result<(), NotStored>> {
         let blocks = blocks.into_iter().map(Block::into_parts);
         self.0.borrow_mut().extend(blocks);
         Box::pin(std::future::ready(Ok(())))
@@ -292,11 +294,11 @@ impl LocalBlocks for Memory {
 }
 
 #[wasm_bindgen_test]
-async fn blocks_that_are_kept_are_enough_and_one_that_is_missing_is_named() {
+async fn local_blocks_are_enough_and_the_error_names_a_missing_one() {
     let content: Vec<u8> = (0..3_000_000_u32)
         .map(|index| (index % 251) as u8)
         .collect();
-    let store = Memory::default();
+    let store = MemoryBlocks::default();
     let keep = |block: Block| {
         let (cid, data) = block.into_parts();
         store.0.borrow_mut().insert(cid, data);

@@ -1,4 +1,4 @@
-// The shell of the edge worker: everything is decided in WebAssembly.
+// The JavaScript shell of the edge worker. The WebAssembly module handles every request.
 import wasm from './interplanar_worker_bg.wasm';
 import { initSync, Worker, __wbg_reset_state } from './interplanar_worker.js';
 
@@ -10,7 +10,7 @@ function start(env) {
   return worker;
 }
 
-// After a panic the instance is not to be trusted: the next request gets a new one.
+// After a panic, the instance is unusable. The next request gets a new one.
 function restart() {
   worker = undefined;
   __wbg_reset_state();
@@ -20,7 +20,7 @@ export default {
   async fetch(request, env, context) {
     try {
       const answer = start(env).fetch(request, context);
-      // A client that goes away leaves nothing half done behind.
+      // The work continues if the client leaves.
       context.waitUntil(answer.catch(() => {}));
       return await answer;
     } catch (error) {

@@ -1,10 +1,13 @@
-// For pages: registers the service worker and talks to it.
+// The API for pages: registers the service worker, and sends commands to it.
 //
 //   import { register } from '/interplanar.js';
 //   const interplanar = await register({ onUpdate: (takeOver) => confirm('Update?') && takeOver() });
 //   const response = await fetch('/ipfs/bafy…/file');
 
-/** Registers the worker and waits until it answers this page's requests. `onUpdate` hears of a new version that waits. */
+/**
+ * Registers the worker, and waits until it answers this page's requests. `onUpdate` is called when
+ * a new version waits; its argument activates that version.
+ */
 export async function register({ script = '/sw.js', scope = '/', onUpdate } = {}) {
   const registration = await navigator.serviceWorker.register(script, { scope, updateViaCache: 'none' });
   const tell = () => {
@@ -20,7 +23,7 @@ export async function register({ script = '/sw.js', scope = '/', onUpdate } = {}
   return new Interplanar(registration);
 }
 
-/** The worker that answers this page. */
+/** The worker that answers this page's requests. */
 export class Interplanar {
   #registration;
 
@@ -28,32 +31,32 @@ export class Interplanar {
     this.#registration = registration;
   }
 
-  /** `{ build, version }` of the worker. */
+  /** Returns `{ build, version }` of the worker. */
   version() {
     return ask(navigator.serviceWorker.controller, 'version');
   }
 
-  /** The settings; names and meanings are those of worker/src/config.rs. */
+  /** Returns the settings. worker/src/config.rs explains them. */
   settings() {
     return ask(navigator.serviceWorker.controller, 'settings');
   }
 
-  /** Changes the settings; what can't be used is an Error, and changes nothing. */
+  /** Changes the settings. Throws an Error and changes nothing if one is invalid. */
   configure(settings) {
     return ask(navigator.serviceWorker.controller, 'configure', settings);
   }
 
-  /** Looks for a new version. */
+  /** Checks for a new version. */
   update() {
     return this.#registration.update();
   }
 
-  /** Removes the worker and all that it kept. */
+  /** Removes the worker and all its data. */
   kill() {
     return ask(this.#registration.active, 'kill');
   }
 
-  /** Lets the browser open `web+ipfs:` links here; it asks its user. */
+  /** Makes the browser open `web+ipfs:` links here. It asks the user first. */
   openLinks() {
     navigator.registerProtocolHandler('web+ipfs', `${location.origin}/ipfs/?uri=%s`);
   }

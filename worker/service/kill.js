@@ -1,4 +1,5 @@
-// The kill switch: put this in the place of sw.js, and every browser that comes by removes the worker and all that it kept.
+// The kill switch. Replace sw.js with this file, and every browser that visits the site removes the
+// worker and all its data.
 'use strict';
 self.addEventListener('install', () => self.skipWaiting());
 self.addEventListener('activate', (event) =>

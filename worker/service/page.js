@@ -3,22 +3,22 @@ import { register } from './interplanar.js';
 
 const NAMES = ['GATEWAYS', 'LOCAL_GATEWAY', 'UPSTREAMS', 'TRUSTED_KEYS', 'GUIX_ACL'];
 const at = (id) => document.getElementById(id);
-const say = (text) => {
-  at('said').textContent = text;
+const showStatus = (text) => {
+  at('status').textContent = text;
 };
-// What a page does for its user ends with a word about it.
+// Wraps an action of the page, and shows its result or its error.
 const act = (work) => async (event) => {
   event.preventDefault();
   try {
-    say((await work()) ?? 'Done.');
+    showStatus((await work()) ?? 'Done.');
   } catch (error) {
-    say(String(error.message ?? error));
+    showStatus(String(error.message ?? error));
   }
 };
 
 const interplanar = await register({
   onUpdate: (takeOver) => {
-    say('A new version is here: “Update” starts it.');
+    showStatus('A new version is available. Press “Update” to start it.');
     at('update').addEventListener('click', takeOver, { once: true });
   },
 });
@@ -41,6 +41,6 @@ at('open').addEventListener(
   }),
 );
 at('links').addEventListener('click', act(() => interplanar.openLinks()));
-at('update').addEventListener('click', act(() => interplanar.update().then(() => 'Looked for a new version.')));
-at('kill').addEventListener('click', act(() => interplanar.kill().then(() => 'Removed. Reload to start again.')));
-say(await show());
+at('update').addEventListener('click', act(() => interplanar.update().then(() => 'Checked for a new version.')));
+at('kill').addEventListener('click', act(() => interplanar.kill().then(() => 'Removed. Reload the page to install it again.')));
+showStatus(await show());

@@ -1,12 +1,14 @@
-// The shell of the service worker: everything is decided in WebAssembly. Serve it from the root of an origin of its own.
+// The JavaScript shell of the service worker. The WebAssembly module handles every request. Serve
+// it from the root of an origin of its own.
 'use strict';
 const BUILD = '@BUILD@';
 const GLUE = `interplanar_worker.js?${BUILD}`;
 const PROGRAM = `interplanar_worker_bg.wasm?${BUILD}`;
-// Programs by their build, settings, blocks and narinfos.
+// Caches for programs (by build), for settings, and for blocks and narinfos.
 const CACHES = { programs: 'interplanar-programs', settings: 'interplanar-settings', kept: 'interplanar-kept-1' };
 const SETTINGS = '/interplanar/settings';
-// What is answered here; all else goes to the network. The letters are those of Nix's base 32.
+// The paths that this worker answers; the network answers all others. The letters are Nix's base
+// 32.
 const OURS = /^\/(ipfs(\/|$)|nar\/|nix-cache-info$|healthz$|version$|[0-9a-df-np-sv-z]{32}\.(narinfo|ls)$)/;
 
 let starting;
@@ -14,7 +16,7 @@ let worker;
 
 importScripts(GLUE);
 
-// After a panic the instance is not to be trusted: the next request gets a new one.
+// After a panic, the instance is unusable. The next request gets a new one.
 function restart() {
   importScripts(GLUE);
   starting = undefined;
@@ -73,13 +75,13 @@ async function kill() {
   await Promise.all(names.filter((name) => name.startsWith('interplanar-')).map((name) => caches.delete(name)));
 }
 
-// What a page may ask by a message; see interplanar.js.
+// The commands that a page may send; see interplanar.js.
 const commands = {
   version: async () => ({ build: BUILD, version: (await start(), wasm_bindgen.Worker.version()) }),
   settings: readSettings,
   configure: async (settings) => {
     await start();
-    // Settings that can't be used throw here, and the old ones stay.
+    // Invalid settings throw here, and the old ones stay.
     const next = await make(settings);
     await (await caches.open(CACHES.settings)).put(SETTINGS, Response.json(settings));
     worker = next;

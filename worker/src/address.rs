@@ -1,8 +1,9 @@
-//! Whom the worker may ask.
+//! The addresses that the worker may contact.
 
 use interplanar_core::install::{host, is_private};
 
-/// Whether a URL of http or https may be asked; `allow_private` lets it reach hosts that are not public.
-pub(crate) fn may_ask(url: &str, allow_private: bool) -> bool {
+/// Whether the worker may contact this http or https URL. `allow_private` allows private addresses
+/// too.
+pub(crate) fn may_contact(url: &str, allow_private: bool) -> bool {
     host(url).is_some_and(|host| allow_private || !is_private(&host))
 }

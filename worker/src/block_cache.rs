@@ -1,6 +1,7 @@
-//! The blocks of one request, in memory: what is asked for is looked for once and read more than once.
+//! The blocks of one request, in memory. Each block is fetched once, and read more than once.
 //!
-//! The oldest go when there are more than [`MAX_BLOCK_CACHE`] bytes, so that a walk over any DAG fits into a worker's memory.
+//! With more than [`MAX_BLOCK_CACHE`] bytes, the oldest blocks are evicted. So a walk over any DAG
+//! fits into a worker's memory.
 
 use bytes::Bytes;
 use interplanar_core::cid::Cid;
@@ -8,26 +9,26 @@ use interplanar_gateway::{BlockSource, Lookup};
 use std::collections::{HashMap, VecDeque};
 use std::sync::{Mutex, PoisonError};
 
-/// Bytes of blocks that are held, at most.
+/// Most bytes of blocks.
 pub(crate) const MAX_BLOCK_CACHE: usize = 16 << 20;
-/// What an entry costs beside its block.
+/// Bytes of an entry without its block.
 const OVERHEAD: usize = 256;
 
-/// See the module.
+/// The blocks of one request.
 #[derive(Debug, Default)]
-pub(crate) struct BlockCache(Mutex<Blocks>);
+pub(crate) struct BlockCache(Mutex<CachedBlocks>);
 
 #[derive(Debug, Default)]
-struct Blocks {
-    /// `None`: it was looked for, and nobody has it.
+struct CachedBlocks {
+    /// `None` if the block was looked for, and no source has it.
     known: HashMap<Cid, Option<Bytes>>,
-    /// The oldest first.
+    /// CIDs, the oldest first.
     order: VecDeque<Cid>,
     bytes: usize,
 }
 
 impl BlockCache {
-    /// Adds a verified block, or that there is none to be had.
+    /// Adds a verified block, or `None` if no source has it.
     pub(crate) fn put(&self, cid: Cid, data: Option<Bytes>) {
         let mut blocks = self.lock();
         let cost = |data: &Option<Bytes>| data.as_ref().map_or(0, Bytes::len) + OVERHEAD;
@@ -47,12 +48,12 @@ impl BlockCache {
         }
     }
 
-    /// A block that is here.
-    pub(crate) fn here(&self, cid: &Cid) -> Option<Bytes> {
+    /// Returns a block, if the cache has it.
+    pub(crate) fn block(&self, cid: &Cid) -> Option<Bytes> {
         self.lock().known.get(cid).cloned().flatten()
     }
 
-    fn lock(&self) -> std::sync::MutexGuard<'_, Blocks> {
+    fn lock(&self) -> std::sync::MutexGuard<'_, CachedBlocks> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -73,7 +74,7 @@ mod tests {
     use interplanar_core::block::Block;
 
     #[test]
-    fn the_oldest_blocks_go_first() {
+    fn the_oldest_blocks_are_evicted_first() {
         let block_cache = BlockCache::default();
         let blocks: Vec<Block> = (0..20_u8)
             .map(|byte| Block::raw(vec![byte; 1 << 20].into()))
@@ -88,6 +89,6 @@ mod tests {
         block_cache.put(absent, None);
         assert_eq!(block_cache.get(&absent), Lookup::Absent);
         block_cache.put(absent, Some(Bytes::from_static(b"absent")));
-        assert!(block_cache.here(&absent).is_some());
+        assert!(block_cache.block(&absent).is_some());
     }
 }

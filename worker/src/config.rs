@@ -1,152 +1,158 @@
-//! What a worker is told: variables of the edge's environment, or settings that a service worker keeps.
+//! The configuration of a worker: environment variables at the edge, or the settings of a service
+//! worker.
 //!
-//! | name | value | at the edge | in a service worker |
+//! | name | value | default at the edge | default in a service worker |
 //! |---|---|---|---|
-//! | `UPSTREAMS` | URLs of caches, by white space | none | none |
-//! | `TRUSTED_KEYS` | Nix public keys, by white space | none | none |
+//! | `UPSTREAMS` | URLs of caches, separated by white space | none | none |
+//! | `TRUSTED_KEYS` | Nix public keys, separated by white space | none | none |
 //! | `GUIX_ACL` | `(acl …)` or `(public-key …)` | none | none |
-//! | `GATEWAYS` | trustless gateways, by white space | public ones | public ones |
-//! | `LOCAL_GATEWAY` | preferred if it answers when it is first needed | none | `http://127.0.0.1:8080` |
-//! | `ALLOW_PRIVATE` | whether private addresses may be asked | no | yes |
-//! | `OPEN` | whether any CID is served | no | yes |
-//! | `STORE_DIR` | told to clients | the first upstream's | the same |
-//! | `PRIORITY` | told to Nix | 30 | 30 |
-//! | `SUBREQUESTS` | requests that the platform allows for each of its own | 50 | no limit |
-//! | `KEEP_NAR` | bytes of the largest NAR that the Cache API keeps; 0: none | 512 MB | none; it keeps blocks |
-//! | `CPU_MS` | its CPU time for each, in milliseconds; a NAR that would take more is left to its upstream | no limit | no limit |
+//! | `GATEWAYS` | trustless gateways, separated by white space | public ones | public ones |
+//! | `LOCAL_GATEWAY` | gateway to prefer, if it answers at the first use; `none` for none | none | `http://127.0.0.1:8080` |
+//! | `ALLOW_PRIVATE` | whether the worker may contact private addresses | no | yes |
+//! | `OPEN` | whether the worker serves any CID | no | yes |
+//! | `STORE_DIR` | store directory in `nix-cache-info` | that of the first upstream | the same |
+//! | `PRIORITY` | priority in `nix-cache-info` | 30 | 30 |
+//! | `SUBREQUESTS` | requests that the platform allows per incoming request | 50 | no limit |
+//! | `KEEP_NAR` | largest NAR in bytes to store in the Cache API; 0: none | 512 MB | none; it stores blocks |
+//! | `CPU_MS` | CPU time per request in milliseconds; clients fetch larger NARs from the upstream | no limit | no limit |
 //!
 //! ```
-//! use interplanar_worker::config::{Config, ConfigError, Place};
+//! use interplanar_worker::config::{Config, ConfigError, Platform};
 //! let gateway = |name: &str| (name == "GATEWAYS").then(|| "http://192.168.0.7:8080".to_owned());
-//! assert_eq!(Config::parse(Place::Service, gateway).unwrap().gateways.len(), 1);
-//! assert!(matches!(Config::parse(Place::Edge, gateway), Err(ConfigError::Private { .. })));
+//! assert_eq!(Config::parse(Platform::Service, gateway).unwrap().gateways.len(), 1);
+//! assert!(matches!(Config::parse(Platform::Edge, gateway), Err(ConfigError::Private { .. })));
 //! ```
 
-use crate::address::may_ask;
+use crate::address::may_contact;
 use interplanar_core::fetch::{Gateway, GatewayUrlError};
 use interplanar_core::signature::{SignatureError, guix, nix};
 use interplanar_core::trust::TrustedKeys;
 
-/// Gateways of the public that serve the trustless protocol.
+/// Public gateways that serve the trustless protocol.
 pub const PUBLIC_GATEWAYS: [&str; 3] = [
     "https://trustless-gateway.link",
     "https://ipfs.io",
     "https://dweb.link",
 ];
-/// Where Kubo's gateway listens unless it is told otherwise.
+/// The default address of Kubo's gateway.
 pub const LOCAL_GATEWAY: &str = "http://127.0.0.1:8080";
-/// What Cloudflare's free plan allows; 1,000 on the paid one.
+/// The limit of Cloudflare's free plan; the paid plan allows 1,000.
 pub const SUBREQUESTS: u64 = 50;
-/// The largest object that Cloudflare's Cache API keeps, on all but its largest plan.
+/// The largest object in bytes that Cloudflare's Cache API stores, on all plans but the largest.
 pub const KEEP_NAR: u64 = 512_000_000;
-/// Gateways that are taken at most.
+/// Most gateways.
 pub const MAX_GATEWAYS: usize = 16;
-/// Upstreams that are taken at most: each is asked for each narinfo.
+/// Most upstreams: the worker asks each of them for every narinfo.
 pub const MAX_UPSTREAMS: usize = 8;
 
 /// Where the worker runs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Place {
-    /// At the edge, for strangers.
+pub enum Platform {
+    /// The edge (workerd), for everyone.
     Edge,
-    /// In a browser, for its user.
+    /// A service worker in a browser, for its user.
     Service,
 }
 
-/// See the module.
+/// The configuration of a worker. See the module for defaults.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Config {
-    /// Where it runs.
-    pub place: Place,
+    /// Where the worker runs.
+    pub platform: Platform,
     /// Caches, in order of preference; each URL ends in a slash.
     pub upstreams: Vec<String>,
-    /// Keys whose narinfos are believed.
+    /// Keys whose signatures are accepted.
     pub keys: TrustedKeys,
     /// IPFS gateways.
     pub gateways: Vec<Gateway>,
-    /// One to prefer if it answers.
+    /// Gateway to prefer, if it answers.
     pub local_gateway: Option<Gateway>,
-    /// Whether private addresses may be asked.
+    /// Whether the worker may contact private addresses.
     pub allow_private: bool,
-    /// Whether any CID is served.
+    /// Whether the worker serves any CID.
     pub open: bool,
-    /// Told to clients.
+    /// Store directory in `nix-cache-info`.
     pub store_dir: Option<String>,
-    /// Told to Nix.
+    /// Priority in `nix-cache-info`.
     pub priority: u32,
-    /// Requests of its own for each request.
+    /// Requests that the platform allows per incoming request.
     pub subrequests: u64,
-    /// Bytes of the largest NAR that the Cache API keeps.
+    /// Largest NAR in bytes to store in the Cache API.
     pub keep_nar: u64,
-    /// Milliseconds of CPU for each request.
+    /// CPU time per request in milliseconds.
     pub cpu_ms: Option<u64>,
 }
 
-/// Why a value can't be used.
+/// Why a variable is invalid.
 #[non_exhaustive]
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum ConfigError {
-    /// No URL of a gateway.
-    #[error("{name}: {url:?}: {error}")]
+    /// The value isn't the URL of a gateway or cache.
+    #[error("{name}: {url:?} isn't a usable URL: {error}")]
     Gateway {
         /// The variable.
         name: &'static str,
-        /// What stands there.
+        /// The value.
         url: String,
-        /// What is wrong with it.
+        /// The error.
         error: GatewayUrlError,
     },
-    /// An address that isn't public.
-    #[error("{name}: {url:?} is a private address; ALLOW_PRIVATE allows them")]
+    /// The address is private.
+    #[error("{name}: {url:?} is a private address; set ALLOW_PRIVATE=true to allow it")]
     Private {
         /// The variable.
         name: &'static str,
-        /// What stands there.
+        /// The value.
         url: String,
     },
-    /// No key.
-    #[error("{name}: {error}")]
+    /// The value isn't a public key.
+    #[error("{name}: can't read a public key: {error}")]
     Key {
         /// The variable.
         name: &'static str,
-        /// What is wrong with it.
+        /// The error.
         error: SignatureError,
     },
-    /// Neither yes nor no.
+    /// The value is neither true nor false.
     #[error("{name}: expected true or false")]
     Switch {
         /// The variable.
         name: &'static str,
     },
-    /// No number.
-    #[error("{name}: expected a number")]
+    /// The value isn't a number.
+    #[error("{name}: expected a whole number")]
     Number {
         /// The variable.
         name: &'static str,
     },
-    /// No absolute path.
-    #[error("STORE_DIR: expected an absolute path in one line")]
+    /// The value isn't an absolute path.
+    #[error("STORE_DIR: expected an absolute path on one line")]
     StoreDir,
-    /// More than [`MAX_GATEWAYS`] or [`MAX_UPSTREAMS`].
-    #[error("{name}: too many")]
+    /// There are more than [`MAX_GATEWAYS`] or [`MAX_UPSTREAMS`] values.
+    #[error("{name}: expected at most {most} values")]
     TooMany {
         /// The variable.
         name: &'static str,
+        /// Limit.
+        most: usize,
     },
 }
 
 impl Config {
-    /// Reads it from variables; empty ones are none.
+    /// Reads the configuration from variables. An empty variable counts as absent.
     ///
     /// # Errors
-    /// The first value that can't be used.
-    pub fn parse(place: Place, get: impl Fn(&str) -> Option<String>) -> Result<Self, ConfigError> {
+    /// [`ConfigError`] for the first invalid variable.
+    pub fn parse(
+        platform: Platform,
+        get: impl Fn(&str) -> Option<String>,
+    ) -> Result<Self, ConfigError> {
         let get = |name: &str| {
             get(name)
                 .map(|value| value.trim().to_owned())
                 .filter(|value| !value.is_empty())
         };
-        let service = place == Place::Service;
+        let service = platform == Platform::Service;
         let allow_private = switch("ALLOW_PRIVATE", &get)?.unwrap_or(service);
         let urls = |name: &'static str, value: &str| gateways(name, value, allow_private);
         let upstreams = get("UPSTREAMS").unwrap_or_default();
@@ -155,13 +161,13 @@ impl Config {
         let local = get("LOCAL_GATEWAY").or_else(|| service.then(|| LOCAL_GATEWAY.to_owned()));
         let local = local.filter(|local| local != "none").unwrap_or_default();
         Ok(Self {
-            place,
-            upstreams: at_most("UPSTREAMS", MAX_UPSTREAMS, upstreams)?
+            platform,
+            upstreams: check_count("UPSTREAMS", MAX_UPSTREAMS, upstreams)?
                 .into_iter()
                 .map(|gateway| gateway.url + "/")
                 .collect(),
             keys: keys(&get)?,
-            gateways: at_most("GATEWAYS", MAX_GATEWAYS, urls("GATEWAYS", &given)?)?,
+            gateways: check_count("GATEWAYS", MAX_GATEWAYS, urls("GATEWAYS", &given)?)?,
             local_gateway: urls("LOCAL_GATEWAY", &local)?.into_iter().next(),
             allow_private,
             open: switch("OPEN", &get)?.unwrap_or(service),
@@ -172,7 +178,7 @@ impl Config {
             } else {
                 SUBREQUESTS
             }),
-            // In a browser its blocks are kept.
+            // A service worker stores blocks instead.
             keep_nar: match service {
                 true => 0,
                 false => number("KEEP_NAR", &get)?.unwrap_or(KEEP_NAR),
@@ -191,16 +197,16 @@ fn gateways(
         let url = text.to_owned();
         match Gateway::parse(text) {
             Err(error) => Err(ConfigError::Gateway { name, url, error }),
-            Ok(_) if !may_ask(text, allow_private) => Err(ConfigError::Private { name, url }),
+            Ok(_) if !may_contact(text, allow_private) => Err(ConfigError::Private { name, url }),
             Ok(gateway) => Ok(gateway),
         }
     };
     value.split_ascii_whitespace().map(one).collect()
 }
 
-fn at_most<T>(name: &'static str, most: usize, values: Vec<T>) -> Result<Vec<T>, ConfigError> {
+fn check_count<T>(name: &'static str, most: usize, values: Vec<T>) -> Result<Vec<T>, ConfigError> {
     if values.len() > most {
-        return Err(ConfigError::TooMany { name });
+        return Err(ConfigError::TooMany { name, most });
     }
     Ok(values)
 }
@@ -260,21 +266,21 @@ fn store_dir(value: Option<String>) -> Result<Option<String>, ConfigError> {
 mod tests {
     use super::*;
 
-    fn parse(place: Place, pairs: &[(&str, &str)]) -> Result<Config, ConfigError> {
-        Config::parse(place, |name| {
+    fn parse(platform: Platform, pairs: &[(&str, &str)]) -> Result<Config, ConfigError> {
+        Config::parse(platform, |name| {
             let found = pairs.iter().find(|(known, _)| *known == name);
             found.map(|(_, value)| (*value).to_owned())
         })
     }
 
     #[test]
-    fn a_worker_for_strangers_is_closed_and_one_of_the_users_own_is_open() {
-        let edge = parse(Place::Edge, &[]).unwrap();
+    fn an_edge_worker_is_closed_and_a_service_worker_is_open() {
+        let edge = parse(Platform::Edge, &[]).unwrap();
         assert_eq!((edge.open, edge.allow_private), (false, false));
         assert_eq!((edge.subrequests, edge.local_gateway), (50, None));
         assert_eq!(edge.keep_nar, KEEP_NAR);
         assert!(edge.keys.is_empty() && edge.gateways.len() == 3);
-        let service = parse(Place::Service, &[]).unwrap();
+        let service = parse(Platform::Service, &[]).unwrap();
         assert_eq!((service.open, service.allow_private), (true, true));
         let local = service.local_gateway.unwrap();
         assert_eq!(
@@ -289,7 +295,7 @@ mod tests {
     fn values_are_read_and_wrong_ones_named() {
         let key = "cache.example.org-1:AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=";
         let config = parse(
-            Place::Edge,
+            Platform::Edge,
             &[
                 (
                     "UPSTREAMS",
@@ -349,7 +355,7 @@ mod tests {
             }),
         ];
         for (name, value, expected) in table {
-            let error = parse(Place::Edge, &[(name, value)]).unwrap_err();
+            let error = parse(Platform::Edge, &[(name, value)]).unwrap_err();
             assert!(expected(&error), "{name}={value}: {error:?}");
         }
     }

@@ -1,14 +1,15 @@
-//! A copy of what passes to a client, into the runtime's cache.
+//! Copies a response into the runtime's cache while the client receives it.
 //!
 //! ```text
-//! pieces ─► Copy ─► the client
-//!             └───► FixedLengthStream ─► cache.put
+//! chunks ─► CacheCopy ─► the client
+//!               └──────► FixedLengthStream ─► cache.put
 //! ```
 //!
-//! A piece leaves when the cache has taken it, so nothing piles up. Only all of them make a copy: one that is given up, or whose length isn't
-//! what was said, is never found. The client gets its bytes whatever becomes of it.
+//! The client gets a chunk when the cache has accepted it, so nothing accumulates. Only a complete
+//! copy is stored: one that was aborted, or has the wrong length, is never found in the cache. The
+//! client gets all bytes even if the copy fails.
 
-use crate::stream::{Buffer, FixedLengthStream, IdentityTransformStream, Pieces, Writer};
+use crate::stream::{ByteStream, FixedLengthStream, IdentityTransformStream, WriteBuffer, Writer};
 use bytes::Bytes;
 use futures_util::future::{Either, select};
 use futures_util::stream::{StreamExt as _, unfold};
@@ -20,40 +21,41 @@ use wasm_bindgen::{JsCast as _, JsValue};
 use wasm_bindgen_futures::{JsFuture, spawn_local};
 use web_sys::ReadableStream;
 
-/// How long a client waits for a cache that doesn't take what it is given.
-const PATIENCE: Duration = Duration::from_secs(2);
+/// Longest time that a client waits for the cache to accept a chunk.
+const TIMEOUT: Duration = Duration::from_secs(2);
 
-/// A copy under way.
-struct Copy {
+/// A running copy.
+struct CacheCopy {
     writer: Writer,
-    buffer: Buffer,
-    /// Settled once the cache has all, or wants no more.
+    buffer: WriteBuffer,
+    /// Resolves when the cache has the whole body, or refuses it.
     put: JsFuture,
     closed: bool,
 }
 
-/// The same pieces. Those of a stream that comes to its end go to `put` as well: it is given a body of this length, and its promise is waited for.
+/// Returns the same stream, and copies it to `put`. `put` gets a body of this length, and the end
+/// of the stream waits for its promise.
 pub(crate) fn copied(
-    pieces: Pieces,
+    chunks: ByteStream,
     length: u64,
     put: impl FnOnce(&ReadableStream) -> Result<Promise, JsValue>,
-) -> Pieces {
-    // Without a copy the answer is as good.
-    let copy = Copy::begin(length, put).ok();
-    unfold((pieces, copy), |(mut pieces, mut copy)| async move {
-        let piece = pieces.next().await;
-        match (&piece, copy.take()) {
-            (Some(Ok(piece)), Some(going)) => copy = going.write(piece).await,
-            (None, Some(whole)) => whole.finish().await,
-            // What broke is dropped, and with it the copy.
+) -> ByteStream {
+    // Without a copy, the client still gets its response.
+    let copy = CacheCopy::begin(length, put).ok();
+    unfold((chunks, copy), |(mut chunks, mut copy)| async move {
+        let chunk = chunks.next().await;
+        match (&chunk, copy.take()) {
+            (Some(Ok(chunk)), Some(running)) => copy = running.write(chunk).await,
+            (None, Some(complete)) => complete.finish().await,
+            // After an error, the copy is dropped.
             (_, _) => {}
         }
-        Some((piece?, (pieces, copy)))
+        Some((chunk?, (chunks, copy)))
     })
     .boxed_local()
 }
 
-impl Copy {
+impl CacheCopy {
     fn begin(
         length: u64,
         put: impl FnOnce(&ReadableStream) -> Result<Promise, JsValue>,
@@ -64,17 +66,17 @@ impl Copy {
         Ok(Self {
             put: JsFuture::from(put(&stream.readable())?),
             writer,
-            buffer: Buffer::new(),
+            buffer: WriteBuffer::new(),
             closed: false,
         })
     }
 
-    /// Adds a piece; nothing is left of a copy that the cache doesn't want, or not soon.
-    async fn write(mut self, piece: &Bytes) -> Option<Self> {
+    /// Adds a chunk. Returns none if the cache refuses it, or doesn't accept it in time.
+    async fn write(mut self, chunk: &Bytes) -> Option<Self> {
         let wrote = {
-            let written = pin!(self.buffer.write(piece, &self.writer));
-            let patience = pin!(sleep(PATIENCE));
-            match select(written, select(&mut self.put, patience)).await {
+            let written = pin!(self.buffer.write(chunk, &self.writer));
+            let timeout = pin!(sleep(TIMEOUT));
+            match select(written, select(&mut self.put, timeout)).await {
                 Either::Left((written, _)) => written.is_ok(),
                 Either::Right(_) => false,
             }
@@ -82,20 +84,20 @@ impl Copy {
         wrote.then_some(self)
     }
 
-    /// All of it was written.
+    /// Ends a complete copy.
     async fn finish(mut self) {
         self.closed = true;
         let closed = JsFuture::from(self.writer.close());
-        let kept = async { closed.await.is_ok() && (&mut self.put).await.is_ok() };
-        select(pin!(kept), pin!(sleep(PATIENCE))).await;
+        let stored = async { closed.await.is_ok() && (&mut self.put).await.is_ok() };
+        select(pin!(stored), pin!(sleep(TIMEOUT))).await;
     }
 }
 
-impl Drop for Copy {
+impl Drop for CacheCopy {
     fn drop(&mut self) {
         if !self.closed {
-            let aborted = JsFuture::from(self.writer.abort(&Error::new("given up")));
-            // Nobody is to hear that it was.
+            let aborted = JsFuture::from(self.writer.abort(&Error::new("the copy was aborted")));
+            // Ignores the rejection of this promise.
             spawn_local(async move { drop(aborted.await) });
         }
     }

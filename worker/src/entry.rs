@@ -1,7 +1,7 @@
-//! What the shells call: make a worker from variables, hand it requests.
+//! The API for the JavaScript shells: create a worker from variables, and pass requests to it.
 
-use crate::config::{Config, Place};
-use crate::handler::Shared;
+use crate::config::{Config, Platform};
+use crate::handler::IsolateState;
 use crate::reply::{self, Reply};
 use crate::stream::RequestContext;
 use http::StatusCode;
@@ -11,58 +11,69 @@ use std::rc::Rc;
 use wasm_bindgen::prelude::*;
 use web_sys::{Cache, Request};
 
-/// The handler, with what it remembers between requests.
+/// The request handler, and the data that it keeps between requests.
 #[wasm_bindgen]
 pub struct Worker {
-    shared: Rc<Shared>,
+    state: Rc<IsolateState>,
 }
 
 #[wasm_bindgen]
 impl Worker {
-    /// A worker for the edge, from its environment. With a cache (`caches.default`) narinfos are kept there.
+    /// Creates a worker for the edge from environment variables. It stores narinfos and NARs in the
+    /// cache (`caches.default`), if there is one.
     ///
     /// # Errors
-    /// A variable that can't be used, named.
+    /// An `Error` that names the invalid variable.
     pub fn edge(variables: &JsValue, cache: Option<Cache>) -> Result<Self, JsValue> {
-        Self::make(Place::Edge, variables, cache)
+        Self::create(Platform::Edge, variables, cache)
     }
 
-    /// A worker for a browser, from the settings of its user. With a cache narinfos and verified blocks are kept there.
+    /// Creates a service worker from the user's settings. It stores narinfos and verified blocks in
+    /// the cache, if there is one.
     ///
     /// # Errors
-    /// A setting that can't be used, named.
+    /// An `Error` that names the invalid setting.
     pub fn service(settings: &JsValue, cache: Option<Cache>) -> Result<Self, JsValue> {
-        Self::make(Place::Service, settings, cache)
+        Self::create(Platform::Service, settings, cache)
     }
 
-    fn make(place: Place, variables: &JsValue, cache: Option<Cache>) -> Result<Self, JsValue> {
+    fn create(
+        platform: Platform,
+        variables: &JsValue,
+        cache: Option<Cache>,
+    ) -> Result<Self, JsValue> {
         let get = |name: &str| {
             let value = Reflect::get(variables, &JsValue::from_str(name)).ok()?;
             let number = value.as_f64().map(|number| number.to_string());
-            let truth = value.as_bool().map(|truth| truth.to_string());
-            value.as_string().or(number).or(truth)
+            let boolean = value.as_bool().map(|boolean| boolean.to_string());
+            value.as_string().or(number).or(boolean)
         };
-        let config = Config::parse(place, get).map_err(|error| Error::new(&error.to_string()))?;
+        let config =
+            Config::parse(platform, get).map_err(|error| Error::new(&error.to_string()))?;
         Ok(Self {
-            shared: Rc::new(Shared::new(config, cache)),
+            state: Rc::new(IsolateState::new(config, cache)),
         })
     }
 
-    /// The version of this program.
+    /// Returns the version of this program.
     pub fn version() -> String {
         env!("CARGO_PKG_VERSION").to_owned()
     }
 
-    /// Answers a request: a promise of a `Response`. The edge gives the request's context, so that work which nobody waits for any more
-    /// still comes to its end.
+    /// Answers a request with a promise of a `Response`. The edge passes the request's context, so
+    /// that work continues after the client has left.
     pub fn fetch(&self, request: &Request, context: Option<RequestContext>) -> Promise {
-        let shared = Rc::clone(&self.shared);
-        let asked = reply::request(request);
+        let state = Rc::clone(&self.state);
+        let incoming = reply::request(request);
         let head = request.method() == "HEAD";
         promise(async move {
-            let reply = match asked {
-                Some(asked) => shared.task().reply(asked).await,
-                None => Reply::new(StatusCode::BAD_REQUEST, "text/plain", "no request\n"),
+            let reply = match incoming {
+                Some(incoming) => state.task().reply(incoming).await,
+                None => Reply::new(
+                    StatusCode::BAD_REQUEST,
+                    "text/plain",
+                    "can't parse the request\n",
+                ),
             };
             Ok(reply.into_response(head, context.as_ref())?.into())
         })

@@ -1,5 +1,5 @@
-//! What is said when something is wrong, as a page for people and as a line for programs; and how content of strangers is kept
-//! from acting in the name of the site that serves it.
+//! Error answers, as a page for browsers and as a line for programs. Also the headers that stop
+//! untrusted content from acting in the name of this site.
 
 use crate::reply::Reply;
 use http::header::{
@@ -9,9 +9,10 @@ use http::header::{
 use http::{HeaderMap, HeaderValue, StatusCode};
 use interplanar_gateway::html::escape;
 
-/// Content of strangers runs, if at all, as a site of its own: it reaches neither the caches nor the settings of this one.
+/// Untrusted content has an origin of its own. Its scripts can read neither the caches nor the
+/// settings of this site.
 const SANDBOX: &str = "sandbox allow-downloads allow-forms allow-modals allow-popups allow-scripts";
-/// Our own pages run nothing.
+/// Our own pages contain no scripts.
 const PLAIN: &str =
     "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'";
 
@@ -19,13 +20,13 @@ const STYLE: &str = "body{font:16px/1.5 system-ui,sans-serif;max-width:40rem;mar
 h1{font-size:1.4rem}p{overflow-wrap:anywhere}code{font-size:.9em}\
 @media(prefers-color-scheme:dark){body{background:#111;color:#ddd}}";
 
-/// Something that went wrong.
+/// An error that the client gets.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Problem {
     pub(crate) status: StatusCode,
-    /// In a few words.
+    /// A few words.
     pub(crate) title: &'static str,
-    /// What exactly.
+    /// A sentence with the details.
     pub(crate) detail: String,
 }
 
@@ -38,7 +39,7 @@ impl Problem {
         }
     }
 
-    /// The answer: a page if the request prefers one.
+    /// Returns the answer: a page if the request accepts HTML, otherwise a line of text.
     pub(crate) fn reply(&self, asked: &HeaderMap) -> Reply {
         let accept = asked.get(ACCEPT).and_then(|accept| accept.to_str().ok());
         let html = accept.is_some_and(|accept| accept.contains("text/html"));
@@ -59,14 +60,14 @@ impl Problem {
         format!(
             "<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n\
              <meta name=\"viewport\" content=\"width=device-width\">\n<title>{title}</title>\n<style>{STYLE}</style>\n</head>\n\
-             <body>\n<h1>{title}</h1>\n<p>{detail}</p>\n<p>Nothing of it was shown: every block is checked before it is used.</p>\n\
+             <body>\n<h1>{title}</h1>\n<p>{detail}</p>\n<p>No unverified content was shown: every block is checked first.</p>\n\
              <p><code>{}</code> · Interplanar</p>\n</body>\n</html>\n",
             self.status.as_u16()
         )
     }
 }
 
-/// Marks content of strangers.
+/// Adds the headers for untrusted content.
 pub(crate) fn distrust(headers: &mut HeaderMap) {
     let fixed = HeaderValue::from_static;
     headers.insert(CONTENT_SECURITY_POLICY, fixed(SANDBOX));
@@ -79,22 +80,22 @@ pub(crate) fn distrust(headers: &mut HeaderMap) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::reply::Body;
+    use crate::reply::ReplyBody;
     use http::header::CONTENT_TYPE;
 
     #[test]
-    fn people_get_a_page_that_cannot_be_written_into_and_programs_a_line() {
-        let problem = Problem::new(StatusCode::BAD_GATEWAY, "No gateway helps", "<script>&");
+    fn browsers_get_an_escaped_page_and_programs_a_line() {
+        let problem = Problem::new(StatusCode::BAD_GATEWAY, "No gateway answered", "<script>&");
         let mut asked = HeaderMap::new();
-        let Body::Whole(line) = problem.reply(&asked).body else {
+        let ReplyBody::Whole(line) = problem.reply(&asked).body else {
             unreachable!()
         };
-        assert_eq!(line, "No gateway helps: <script>&\n");
+        assert_eq!(line, "No gateway answered: <script>&\n");
         asked.insert(ACCEPT, HeaderValue::from_static("text/html,*/*;q=0.8"));
         let reply = problem.reply(&asked);
         assert_eq!(reply.status, 502);
         assert_eq!(reply.headers[CONTENT_TYPE], "text/html; charset=utf-8");
-        let Body::Whole(page) = reply.body else {
+        let ReplyBody::Whole(page) = reply.body else {
             unreachable!()
         };
         let page = String::from_utf8(page.to_vec()).unwrap();

@@ -1,6 +1,6 @@
-//! Answers on their way out, and what becomes of them in the runtime.
+//! Converts between the runtime's requests and responses and our own.
 
-use crate::stream::{Pieces, RequestContext, readable};
+use crate::stream::{ByteStream, RequestContext, readable};
 use bytes::Bytes;
 use http::header::{CONTENT_LENGTH, CONTENT_TYPE};
 use http::{HeaderMap, HeaderValue, Request, StatusCode};
@@ -8,7 +8,7 @@ use js_sys::Uint8Array;
 use wasm_bindgen::JsValue;
 use web_sys::{Headers, Response, ResponseInit};
 
-/// Headers of requests that mean something here.
+/// Request headers that the handler uses.
 const HEADERS: [&str; 7] = [
     "accept",
     "cache-control",
@@ -23,19 +23,19 @@ const HEADERS: [&str; 7] = [
 pub(crate) struct Reply {
     pub(crate) status: StatusCode,
     pub(crate) headers: HeaderMap,
-    pub(crate) body: Body,
+    pub(crate) body: ReplyBody,
 }
 
-/// Its body.
-pub(crate) enum Body {
+/// The body of an answer.
+pub(crate) enum ReplyBody {
     Empty,
     Whole(Bytes),
-    /// With its length, if that is known.
-    Stream(Pieces, Option<u64>),
+    /// A stream, and its length if that is known.
+    Stream(ByteStream, Option<u64>),
 }
 
 impl Reply {
-    /// An answer with a body at hand.
+    /// Creates an answer with this body.
     pub(crate) fn new(
         status: StatusCode,
         media_type: &'static str,
@@ -46,41 +46,41 @@ impl Reply {
         Self {
             status,
             headers,
-            body: Body::Whole(body.into()),
+            body: ReplyBody::Whole(body.into()),
         }
     }
 
-    /// 200 with a line of text.
+    /// Creates an answer with status 200 and this text.
     pub(crate) fn text(text: impl Into<Bytes>) -> Self {
         Self::new(StatusCode::OK, "text/plain; charset=utf-8", text)
     }
 
-    /// The same with a header more.
+    /// Adds a header.
     pub(crate) fn with(mut self, name: http::HeaderName, value: impl ToString) -> Self {
-        // What can't be a header is no header.
+        // Ignores values that aren't valid in a header.
         if let Ok(value) = HeaderValue::try_from(value.to_string()) {
             self.headers.insert(name, value);
         }
         self
     }
 
-    /// The response of the runtime; for `HEAD` without its body.
+    /// Converts the answer to the runtime's `Response`. For `HEAD`, it has no body.
     pub(crate) fn into_response(
         mut self,
         head: bool,
         context: Option<&RequestContext>,
     ) -> Result<Response, JsValue> {
         let length = match &self.body {
-            Body::Empty => None,
-            Body::Whole(bytes) => Some(bytes.len() as u64),
-            Body::Stream(_, length) => *length,
+            ReplyBody::Empty => None,
+            ReplyBody::Whole(bytes) => Some(bytes.len() as u64),
+            ReplyBody::Stream(_, length) => *length,
         };
         if let Some(length) = length {
             self.headers.insert(CONTENT_LENGTH, length.into());
         }
         let headers = Headers::new()?;
         for (name, value) in &self.headers {
-            // Headers hold bytes; strings of JavaScript stand for them one to one.
+            // JavaScript represents each byte of a header as one character.
             let value: String = value.as_bytes().iter().copied().map(char::from).collect();
             headers.append(name.as_str(), &value)?;
         }
@@ -89,20 +89,20 @@ impl Reply {
         init.set_headers(&headers);
         match self.body {
             _ if head => Response::new_with_opt_str_and_init(None, &init),
-            Body::Empty => Response::new_with_opt_str_and_init(None, &init),
-            Body::Whole(bytes) => {
+            ReplyBody::Empty => Response::new_with_opt_str_and_init(None, &init),
+            ReplyBody::Whole(bytes) => {
                 let bytes = Uint8Array::from(bytes.as_ref());
                 Response::new_with_opt_js_u8_array_and_init(Some(&bytes), &init)
             }
-            Body::Stream(pieces, length) => {
-                let stream = readable(pieces, length, context)?;
+            ReplyBody::Stream(bytes, length) => {
+                let stream = readable(bytes, length, context)?;
                 Response::new_with_opt_readable_stream_and_init(Some(&stream), &init)
             }
         }
     }
 }
 
-/// A request of the runtime, as far as it means something here. `None` if its URL or method is none.
+/// Converts the runtime's request. Returns `None` if its URL or method is invalid.
 pub(crate) fn request(from: &web_sys::Request) -> Option<Request<()>> {
     let url = from.url();
     let (_, rest) = url.split_once("://")?;

@@ -1,7 +1,7 @@
-//! A stream of Rust as a `ReadableStream`, so that a slow reader slows whoever sends.
+//! Converts a Rust stream to a `ReadableStream`. A slow reader slows down the sender.
 //!
-//! Browsers pull. workerd is written to, through one buffer: what is pulled there waits for the garbage collector, and pieces of a
-//! long stream fill its memory meanwhile.
+//! A browser pulls chunks. In workerd, chunks are written through one buffer instead: pulled chunks
+//! would wait for the garbage collector, and fill the memory during a long stream.
 
 use bytes::Bytes;
 use futures_util::future::{AbortHandle, abortable};
@@ -13,8 +13,8 @@ use std::rc::Rc;
 use wasm_bindgen::prelude::*;
 use wasm_bindgen_futures::JsFuture;
 
-/// Pieces, or why there are no more.
-pub(crate) type Pieces = LocalBoxStream<'static, Result<Bytes, String>>;
+/// Chunks of bytes, or the error that ended them.
+pub(crate) type ByteStream = LocalBoxStream<'static, Result<Bytes, String>>;
 
 #[wasm_bindgen]
 extern "C" {
@@ -24,7 +24,7 @@ extern "C" {
     #[wasm_bindgen(constructor, js_class = ReadableStream, catch)]
     fn new(source: &Object, strategy: &Object) -> Result<PulledStream, JsValue>;
 
-    /// What the edge hands along with a request.
+    /// The context that the edge passes with a request.
     pub type RequestContext;
 
     #[wasm_bindgen(method, js_name = waitUntil)]
@@ -71,21 +71,21 @@ extern "C" {
     fn close(this: &Controller) -> Result<(), JsValue>;
 }
 
-/// What an answer without a length ends with where it can't be completed: workerd may end it in good order, whatever becomes of its
-/// stream, so that nobody would know. Kubo does the same.
+/// The end of an incomplete answer without a known length. workerd may end such an answer normally
+/// even if its stream fails, so the client would not notice. Kubo does the same.
 const INCOMPLETE: &[u8] = b"\n[this answer is incomplete]\n";
 
-/// Bytes that are written at once.
+/// Most bytes of one write.
 const BUFFER: usize = 128 << 10;
 
-/// A `ReadableStream` of these pieces, of this length if it is known.
+/// Converts a stream to a `ReadableStream`, with this length if it is known.
 pub(crate) fn readable(
-    pieces: Pieces,
+    chunks: ByteStream,
     length: Option<u64>,
     context: Option<&RequestContext>,
 ) -> Result<web_sys::ReadableStream, JsValue> {
     if !has_fixed_length() {
-        return pulled(pieces);
+        return pulled(chunks);
     }
     let transform = match length {
         Some(length) => FixedLengthStream::new(length as f64)?.unchecked_into(),
@@ -93,30 +93,31 @@ pub(crate) fn readable(
     };
     let writer = transform.writable().get_writer();
     let written = promise(async move {
-        write(pieces, length.is_some(), &writer).await;
+        write(chunks, length.is_some(), &writer).await;
         Ok(JsValue::UNDEFINED)
     });
     if let Some(context) = context {
-        // A client that goes away must not leave what was written to it behind in our memory.
+        // If the client leaves, the written data must not stay in memory.
         context.wait_until(&written);
     }
     Ok(transform.readable())
 }
 
-/// Whether this is workerd, where streams of a known length are written to.
+/// Whether the runtime is workerd, which has streams of a fixed length.
 fn has_fixed_length() -> bool {
     Reflect::has(&js_sys::global(), &"FixedLengthStream".into()).unwrap_or(false)
 }
 
-/// Writes the pieces, waiting for the reader. Only all of them close the stream; a reader that goes away drops the rest.
-async fn write(mut pieces: Pieces, sized: bool, writer: &Writer) {
-    let buffer = Buffer::new();
-    while let Some(piece) = pieces.next().await {
-        let piece = match piece {
-            Ok(piece) => piece,
+/// Writes the chunks at the reader's speed. Closes the stream only if it is complete. Stops if the
+/// reader leaves.
+async fn write(mut chunks: ByteStream, sized: bool, writer: &Writer) {
+    let buffer = WriteBuffer::new();
+    while let Some(chunk) = chunks.next().await {
+        let chunk = match chunk {
+            Ok(chunk) => chunk,
             Err(error) => {
                 if sized {
-                    // Whatever it answers, the reader sees the error.
+                    // The reader sees the error, whatever this returns.
                     let _ = JsFuture::from(writer.abort(&Error::new(&error))).await;
                     return;
                 }
@@ -124,24 +125,24 @@ async fn write(mut pieces: Pieces, sized: bool, writer: &Writer) {
                 break;
             }
         };
-        if buffer.write(&piece, writer).await.is_err() {
+        if buffer.write(&chunk, writer).await.is_err() {
             return;
         }
     }
     let _ = JsFuture::from(writer.close()).await;
 }
 
-/// What goes into streams that are written to, over and over.
-pub(crate) struct Buffer(Uint8Array);
+/// A buffer that all writes to a stream use.
+pub(crate) struct WriteBuffer(Uint8Array);
 
-impl Buffer {
+impl WriteBuffer {
     pub(crate) fn new() -> Self {
         Self(Uint8Array::new_with_length(BUFFER as u32))
     }
 
-    /// Writes a piece, waiting for the reader; an error if there is none any more.
-    pub(crate) async fn write(&self, piece: &[u8], writer: &Writer) -> Result<(), JsValue> {
-        for part in piece.chunks(BUFFER) {
+    /// Writes a chunk at the reader's speed. Fails if the reader has left.
+    pub(crate) async fn write(&self, chunk: &[u8], writer: &Writer) -> Result<(), JsValue> {
+        for part in chunk.chunks(BUFFER) {
             let view = self.0.subarray(0, part.len() as u32);
             view.copy_from(part);
             JsFuture::from(writer.write(&view)).await?;
@@ -150,16 +151,17 @@ impl Buffer {
     }
 }
 
-/// A `ReadableStream` of these pieces. An error of theirs is an error of the stream; a reader that goes away drops them.
-fn pulled(pieces: Pieces) -> Result<web_sys::ReadableStream, JsValue> {
-    let pieces = Rc::new(RefCell::new(Some(pieces)));
+/// Converts a stream to a `ReadableStream` that is pulled. Errors are passed on; a cancel drops the
+/// stream.
+fn pulled(chunks: ByteStream) -> Result<web_sys::ReadableStream, JsValue> {
+    let chunks = Rc::new(RefCell::new(Some(chunks)));
     let pulling: Rc<RefCell<Option<AbortHandle>>> = Rc::default();
     let pull = {
-        let (pieces, pulling) = (Rc::clone(&pieces), Rc::clone(&pulling));
+        let (chunks, pulling) = (Rc::clone(&chunks), Rc::clone(&pulling));
         Closure::<dyn FnMut(Controller) -> Promise>::new(move |controller: Controller| {
-            let (next, abort) = abortable(pull(Rc::clone(&pieces), controller));
+            let (next, abort) = abortable(pull(Rc::clone(&chunks), controller));
             *pulling.borrow_mut() = Some(abort);
-            // Whoever cancelled waits for nothing.
+            // After a cancel, nobody waits for the result.
             promise(async move { next.await.unwrap_or(Ok(JsValue::UNDEFINED)) })
         })
     };
@@ -167,10 +169,10 @@ fn pulled(pieces: Pieces) -> Result<web_sys::ReadableStream, JsValue> {
         if let Some(abort) = pulling.borrow_mut().take() {
             abort.abort();
         }
-        pieces.borrow_mut().take();
+        chunks.borrow_mut().take();
     });
     let source = Object::new();
-    // These are new objects, which take every property.
+    // Only frozen objects refuse, and these are new.
     let _ = Reflect::set(&source, &"pull".into(), &pull.into_js_value());
     let _ = Reflect::set(&source, &"cancel".into(), &cancel.into_js_value());
     let strategy = Object::new();
@@ -179,17 +181,17 @@ fn pulled(pieces: Pieces) -> Result<web_sys::ReadableStream, JsValue> {
 }
 
 async fn pull(
-    pieces: Rc<RefCell<Option<Pieces>>>,
+    chunks: Rc<RefCell<Option<ByteStream>>>,
     controller: Controller,
 ) -> Result<JsValue, JsValue> {
-    // Taken out while it is waited for: a reader that cancels meanwhile drops this future, and it with it.
-    let Some(mut stream) = pieces.borrow_mut().take() else {
+    // The stream is taken out during the wait: a cancel drops this future and the stream with it.
+    let Some(mut stream) = chunks.borrow_mut().take() else {
         return Ok(JsValue::UNDEFINED);
     };
     match stream.next().await {
-        Some(Ok(piece)) => {
-            *pieces.borrow_mut() = Some(stream);
-            controller.enqueue(&Uint8Array::from(piece.as_ref()))?;
+        Some(Ok(chunk)) => {
+            *chunks.borrow_mut() = Some(stream);
+            controller.enqueue(&Uint8Array::from(chunk.as_ref()))?;
         }
         Some(Err(error)) => return Err(Error::new(&error).into()),
         None => controller.close()?,

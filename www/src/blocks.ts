@@ -1,11 +1,11 @@
-// The blocks that a file on IPFS is made of, read from its inner nodes alone. Each of those is checked against its CID; what the leaves weigh is what the
-// nodes say.
+// Lists the blocks of a file on IPFS. It reads only the inner nodes, and checks each against its
+// CID. The sizes of the leaves are those that the nodes state.
 
-import { Trouble } from './cache';
+import { UserError } from './cache';
 import { block } from './gateways';
 import { blockLinks } from './wasm';
 
-/** Of one file: 174 leaves each, so some 700 GB. */
+/** Most inner nodes of one file. Each has up to 174 leaves, so this is enough for about 700 GB. */
 const MAX_NODES = 4_096;
 
 export interface Leaf {
@@ -13,7 +13,7 @@ export interface Leaf {
   size: number;
 }
 
-/** The leaves in their order. */
+/** Returns the leaves in file order. */
 export async function leaves(root: string, size: number | undefined, gateways: string[], signal: AbortSignal): Promise<Leaf[]> {
   const found: Leaf[] = [];
   const open: (Leaf & { leaf: boolean })[] = [{ cid: root, size: size ?? 0, leaf: root.startsWith('bafkrei') }];
@@ -24,14 +24,14 @@ export async function leaves(root: string, size: number | undefined, gateways: s
       continue;
     }
     nodes += 1;
-    if (nodes > MAX_NODES) throw new Trouble('Too many blocks', `More than ${MAX_NODES} inner nodes.`);
+    if (nodes > MAX_NODES) throw new UserError('Too many blocks', `The file has more than ${MAX_NODES} inner nodes.`);
     open.push(...blockLinks(next.cid, await block(next.cid, gateways, signal)).reverse());
   }
   return found;
 }
 
-/** Bytes of blocks, each counted once. */
-export function once(lists: Leaf[][]): number {
+/** Sums the bytes of all blocks, and counts each block once. */
+export function distinctBytes(lists: Leaf[][]): number {
   const sizes = new Map(lists.flat().map(({ cid, size }) => [cid, size]));
   return [...sizes.values()].reduce((sum, size) => sum + size, 0);
 }

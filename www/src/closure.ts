@@ -1,33 +1,36 @@
-// The closure of an item: the item, what it refers to, what those refer to.
+// Fetches the closure of an item: the item, its references, their references, and so on.
 
-import { hashPart, narinfo, Trouble } from './cache';
+import { hashPart, narinfo, UserError } from './cache';
 import { cid, isIpfs } from './item';
 import { verdict, type Verdict } from './trust';
 import type { NarInfo } from './wasm';
 
-/** Items that are asked for; a closure that is larger is shown in part. */
+/** Most items to fetch. Of a larger closure only a part is shown. */
 export const MAX_ITEMS = 500;
+/** Requests at the same time. */
 const AT_ONCE = 6;
 
 export interface Member {
   /** Base name. */
   base: string;
+  /** Steps from the item that was opened. */
   depth: number;
   narSize: number;
   references: string[];
-  state: Verdict['kind'];
-  says: string;
+  verdict: Verdict['kind'];
+  /** Title of the verdict. */
+  signature: string;
   ipfs?: { cid: string; size: number | undefined };
 }
 
 export interface Closure {
   members: Member[];
-  /** It has more than were asked for. */
+  /** Whether the closure has more items than were fetched. */
   more: boolean;
 }
 
-/** Asks the cache for all of it, level by level. */
-export async function closure(cache: string, info: NarInfo, signal: AbortSignal, told: (done: number, known: number) => void): Promise<Closure> {
+/** Fetches the narinfos level by level. */
+export async function closure(cache: string, info: NarInfo, signal: AbortSignal, onProgress: (done: number, known: number) => void): Promise<Closure> {
   const root = info.storePath.split('/').pop() ?? '';
   const members = new Map([[root, member(root, 0, info)]]);
   let level = [root];
@@ -37,7 +40,7 @@ export async function closure(cache: string, info: NarInfo, signal: AbortSignal,
     const work = async () => {
       for (let base = open.shift(); base !== undefined; base = open.shift()) {
         members.set(base, await ask(cache, base, depth, signal));
-        told(members.size, members.size + open.length);
+        onProgress(members.size, members.size + open.length);
       }
     };
     await Promise.all(Array.from({ length: AT_ONCE }, work));
@@ -51,11 +54,11 @@ async function ask(cache: string, base: string, depth: number, signal: AbortSign
   let info: NarInfo | undefined;
   try {
     info = await narinfo(cache, hashPart(base) ?? '', signal);
-    if (info.storePath.split('/').pop() !== base) throw new Trouble('The cache gives another item', info.storePath);
+    if (info.storePath.split('/').pop() !== base) throw new UserError('The cache sent another item', info.storePath);
     return member(base, depth, info);
   } catch (error) {
     if (signal.aborted) throw error;
-    return { base, depth, narSize: 0, references: [], state: 'bad', says: error instanceof Trouble ? error.title : String(error) };
+    return { base, depth, narSize: 0, references: [], verdict: 'bad', signature: error instanceof UserError ? error.title : String(error) };
   } finally {
     info?.free();
   }
@@ -66,7 +69,7 @@ function member(base: string, depth: number, info: NarInfo): Member {
   const entry = info.entries.find(({ url }) => isIpfs(url));
   const found = entry && cid(entry.url);
   return {
-    base, depth, narSize: info.narSize, references: info.references, state: kind, says: title,
+    base, depth, narSize: info.narSize, references: info.references, verdict: kind, signature: title,
     ...(found ? { ipfs: { cid: found, size: entry.fileSize } } : {}),
   };
 }

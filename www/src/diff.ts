@@ -1,4 +1,4 @@
-// What is different between two trees.
+// Finds the differences between two lists of files.
 
 import { content, type Nar } from './item';
 import type { NarEntry } from './wasm';
@@ -9,7 +9,7 @@ export interface Change {
   what: string;
 }
 
-/** Compares by what the entries say; two files of one size count as equal here. */
+/** Compares the entries only: two files of the same size count as equal. */
 export function compare(old: NarEntry[], other: NarEntry[]): Change[] {
   const before = new Map(old.map((entry) => [entry.path, entry]));
   const after = new Map(other.map((entry) => [entry.path, entry]));
@@ -29,9 +29,10 @@ function describe(entry: NarEntry): string {
   return `${entry.size} bytes${entry.executable ? ', executable' : ''}`;
 }
 
+/** Bytes to compare at a time. */
 const MAX_PIECE = 4 << 20;
 
-/** Files that say the same of themselves and have other bytes. */
+/** Finds files whose entries are equal, but whose content differs. */
 export async function contents(old: Nar, other: Nar, changes: Change[], signal: AbortSignal): Promise<Change[]> {
   const known = new Set(changes.map(({ path }) => path));
   const after = new Map(other.entries.map((entry) => [entry.path, entry]));
@@ -40,7 +41,7 @@ export async function contents(old: Nar, other: Nar, changes: Change[], signal: 
     const now = after.get(entry.path);
     if (signal.aborted) break;
     if (entry.type !== 'regular' || now?.type !== 'regular' || known.has(entry.path)) continue;
-    if (!(await equal(content(old, entry), content(other, now)))) found.push({ path: entry.path, kind: 'changed', what: `other bytes, ${entry.size} as before` });
+    if (!(await equal(content(old, entry), content(other, now)))) found.push({ path: entry.path, kind: 'changed', what: `different content, same size (${entry.size} bytes)` });
   }
   return found;
 }

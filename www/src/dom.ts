@@ -1,14 +1,15 @@
-// Elements. Text goes into them as text alone: nothing here or elsewhere makes markup of strings, and the policy of the page forbids it.
+// Creates elements. Strings become text nodes only. No code of the inspector turns a string into
+// markup, and the page's Content-Security-Policy forbids it.
 
 export type Child = Node | string | number | null | undefined | false;
 type Props = Record<string, string | number | boolean | ((event: Event) => void) | undefined>;
 
-/** An element with attributes, listeners (`onclick`) and children. */
+/** Creates an HTML element with attributes, listeners (`onclick`) and children. */
 export function h<K extends keyof HTMLElementTagNameMap>(tag: K, props: Props = {}, ...children: Child[]): HTMLElementTagNameMap[K] {
   return fill(document.createElement(tag), props, children);
 }
 
-/** The same of SVG. */
+/** Creates an SVG element. */
 export function s<K extends keyof SVGElementTagNameMap>(tag: K, props: Props = {}, ...children: Child[]): SVGElementTagNameMap[K] {
   return fill(document.createElementNS('http://www.w3.org/2000/svg', tag), props, children);
 }
@@ -35,22 +36,25 @@ export function replace(element: Element, ...children: Child[]): void {
   append(element, children);
 }
 
-/** What hides or reorders text: control, bidi and zero-width characters, and the replacement of bytes that are no UTF-8. */
+/** Characters that hide or reorder text: control, bidi and zero-width ones, and U+FFFD. */
 const HIDDEN = /[\u0000-\u001f\u007f-\u009f\u00ad\u061c\u115f\u1160\u180e\u200b-\u200f\u2028-\u202f\u2060-\u206f\u3164\ufeff\ufff9-\ufffd]/gu;
 
-/** A stranger's text on one line, with such characters written out. */
+/** Escapes such characters in untrusted text, and puts it on one line. */
 export function visible(text: string): string {
   return text.replace(HIDDEN, (c) => `\\u{${(c.codePointAt(0) ?? 0).toString(16)}}`);
 }
 
-/** A name that someone else chose: escaped, and apart from the direction of the text around it. */
+/**
+ * Creates an element for an untrusted name: escaped, and isolated from the text direction around
+ * it.
+ */
 export function name(text: string, props: Props = {}): HTMLElement {
   return h('bdi', props, visible(text));
 }
 
 const UNITS = ['bytes', 'KiB', 'MiB', 'GiB', 'TiB'];
 
-/** A size for people. */
+/** Formats a size with a unit. */
 export function bytes(count: number): string {
   let unit = 0;
   let value = count;
@@ -61,23 +65,23 @@ export function bytes(count: number): string {
   return unit === 0 ? `${count} bytes` : `${value.toFixed(value < 10 ? 2 : value < 100 ? 1 : 0)} ${UNITS[unit]}`;
 }
 
-/** A button that copies a text and says that it did. */
+/** Creates a button that copies a text. `what` describes the text to screen readers. */
 export function copy(text: string, what: string): HTMLButtonElement {
   const button = h('button', { type: 'button', class: 'copy', 'aria-label': `Copy ${what}` }, 'Copy');
   button.addEventListener('click', async () => {
     try {
       await navigator.clipboard.writeText(text);
-      say(`Copied ${what}`);
+      announce(`Copied ${what}`);
       button.textContent = 'Copied';
     } catch {
-      button.textContent = 'Not allowed';
+      button.textContent = 'Can’t copy';
     }
     setTimeout(() => (button.textContent = 'Copy'), 2000);
   });
   return button;
 }
 
-/** A command with its copy button. */
+/** Creates a command with a copy button. */
 export function command(text: string, what: string): HTMLElement {
   return h('div', { class: 'command' }, h('pre', { tabindex: 0, 'aria-label': what }, h('code', {}, visible(text))), copy(text, what));
 }
@@ -85,17 +89,17 @@ export function command(text: string, what: string): HTMLElement {
 const live = h('p', { class: 'unseen', role: 'status', 'aria-live': 'polite' });
 document.body.append(live);
 
-/** Says something to those who listen instead of looking. */
-export function say(text: string): void {
+/** Announces a text to screen readers. */
+export function announce(text: string): void {
   live.textContent = text;
 }
 
-/** What went wrong, in words, with what to do. */
+/** Creates an error box. */
 export function problem(title: string, detail: string, ...more: Child[]): HTMLElement {
   return h('div', { class: 'note bad', role: 'alert' }, h('strong', {}, title), h('p', {}, visible(detail)), ...more);
 }
 
-/** A bar of progress that can be read aloud. */
+/** A progress bar that screen readers understand. */
 export class Progress {
   readonly element: HTMLElement;
   private readonly bar: HTMLProgressElement;
@@ -113,7 +117,10 @@ export class Progress {
   }
 }
 
-/** A picture that is drawn for the width that it has, so that its text is as large as other text on a phone too. Its place is kept free until then. */
+/**
+ * Draws a picture for the width that is available, so that its text has the normal size on a phone
+ * too. The space is reserved from the start, so that nothing moves.
+ */
 export function sized(height: number, draw: (width: number) => Child): HTMLElement {
   const place = h('div', { class: 'sized' });
   place.style.height = `${height}px`;

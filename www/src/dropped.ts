@@ -1,17 +1,18 @@
-// Files that were dropped: a narinfo, a NAR in any compression, or a CAR with one. They stay in this page and are sent nowhere.
+// Opens dropped files: a narinfo, a NAR in any compression, or a CAR that contains one. They stay
+// in this page; nothing is uploaded.
 
-import { pieces, Trouble } from './cache';
+import { chunksOf, UserError } from './cache';
 import { anyCompression, type Item } from './item';
 import { go } from './route';
 import { openNarinfo } from './views/open';
-import { CarReader, code, ready, words } from './wasm';
+import { CarReader, errorCode, ready, errorText } from './wasm';
 
-let held: Item | undefined;
+let openItem: Item | undefined;
 
-/** The file that is open. */
-export const droppedItem = (): Item | undefined => held;
+/** Returns the open file. */
+export const droppedItem = (): Item | undefined => openItem;
 
-/** How formats begin. */
+/** First bytes of each format. */
 const MAGIC: [string, number[]][] = [
   ['zstd', [0x28, 0xb5, 0x2f, 0xfd]],
   ['gzip', [0x1f, 0x8b]],
@@ -20,7 +21,7 @@ const MAGIC: [string, number[]][] = [
   ['none', [0x0d, 0, 0, 0, 0, 0, 0, 0, 0x6e, 0x69, 0x78, 0x2d]],
 ];
 
-/** The compression of a NAR, by its first bytes. */
+/** Recognises the compression of a NAR by its first bytes. */
 export function compression(start: Uint8Array): string | undefined {
   return MAGIC.find(([, magic]) => magic.every((byte, index) => start[index] === byte))?.[0];
 }
@@ -30,16 +31,18 @@ export async function openFile(file: File): Promise<void> {
   await ready();
   if (file.name.endsWith('.narinfo')) return openNarinfo(new Uint8Array(await file.slice(0, 1 << 20).arrayBuffer()));
   if (file.name.endsWith('.car')) {
-    held = await car(file);
+    openItem = await car(file);
     return go(address());
   }
   const found = compression(new Uint8Array(await file.slice(0, 16).arrayBuffer()));
-  if (!found) throw new Trouble('This is no NAR', 'It begins neither like a NAR nor like zstd, gzip, xz or lzip.');
-  held = { title: file.name, file, sources: [{ url: file.name, compression: found as 'none', fileSize: file.size }] };
+  if (!found) throw new UserError('This isn’t a NAR', 'The file starts neither like a NAR nor like a zstd, gzip, xz or lzip file.');
+  openItem = { title: file.name, file, sources: [{ url: file.name, compression: found as 'none', fileSize: file.size }] };
   go(address());
 }
 
-/** Takes files that are dropped anywhere on the page; without that the browser would leave the page for them. */
+/**
+ * Opens files that are dropped anywhere on the page. Without it, the browser would leave the page.
+ */
 export function takeDrops(failed: (error: unknown) => void): void {
   const over = (yes: boolean) => document.body.classList.toggle('dropping', yes);
   addEventListener('dragover', (event) => {
@@ -59,28 +62,28 @@ export function takeDrops(failed: (error: unknown) => void): void {
 
 let count = 0;
 
-/** Another one for each file, so that a second one is another view. */
+/** Returns a new address for each file, so that a second file opens a second view. */
 function address(): string {
   count += 1;
   return `#/file/${count}`;
 }
 
-/** Bytes of a CAR; its blocks are kept as blobs, which the browser may put on its disk. */
+/** Largest CAR in bytes. Its blocks are blobs, which the browser may move to disk. */
 const MAX_CAR = 1 << 30;
 
 async function car(file: File): Promise<Item> {
-  if (file.size > MAX_CAR) throw new Trouble('This CAR is too large', 'No more than 1 GiB is read here.');
+  if (file.size > MAX_CAR) throw new UserError('This CAR is too large', 'The inspector reads CARs of at most 1 GiB.');
   const reader = new CarReader();
   const blocks = new Map<string, Blob>();
   try {
-    for await (const piece of pieces(file.stream())) for (const [cid, bytes] of reader.push(piece)) blocks.set(cid, new Blob([bytes]));
+    for await (const chunk of chunksOf(file.stream())) for (const [cid, bytes] of reader.push(chunk)) blocks.set(cid, new Blob([bytes]));
     reader.finish();
     const [root] = reader.roots;
-    if (!root) throw new Trouble('This CAR names no root', 'Nothing says which of its blocks is the beginning.');
+    if (!root) throw new UserError('This CAR names no root', 'The header of a CAR must name the block at which the file starts.');
     return { title: file.name, blocks, sources: anyCompression(root) };
   } catch (error) {
-    if (error instanceof Trouble) throw error;
-    throw new Trouble(code(error).startsWith('CID') ? 'A block of this CAR is wrong' : 'This is no CAR', words(error));
+    if (error instanceof UserError) throw error;
+    throw new UserError(errorCode(error).startsWith('CID') ? 'A block of this CAR is wrong' : 'This isn’t a CAR', errorText(error));
   } finally {
     reader.free();
   }

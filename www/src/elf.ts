@@ -1,5 +1,5 @@
-// The head of an ELF file: what it is, its interpreter, and where it looks for its libraries. Sizes in it are a stranger’s word: every read is
-// bounded by the file and by the limits here.
+// Reads the headers of an ELF file: its kind, its interpreter, and where it looks for libraries.
+// The sizes in it are untrusted, so the file's length and the limits here bound every read.
 
 const MAX_HEADERS = 64;
 const MAX_STRINGS = 1 << 20;
@@ -17,12 +17,12 @@ export interface Elf {
   needed: string[];
 }
 
-/** Reads it; `undefined` for what is no ELF file or a broken one. */
+/** Reads the headers. Returns `undefined` if the file isn't an ELF file, or a broken one. */
 export async function elf(file: Blob): Promise<Elf | undefined> {
   try {
     return await read(file);
   } catch {
-    // A view reads behind its end: the numbers lie.
+    // A read went past the end: the numbers in the file are wrong.
     return undefined;
   }
 }

@@ -1,27 +1,28 @@
-// What the fields of a narinfo mean.
+// Explains the fields of a narinfo.
 
 export const FIELDS: Record<string, string> = {
-  StorePath: 'Where the item lies in the store. The 32 characters are made from all that it was built from.',
-  NarHash: 'SHA-256 of the NAR, the archive of all its files. Whoever has a NAR with this hash has the item, wherever it came from.',
-  NarSize: 'Bytes of the NAR, uncompressed.',
-  References: 'Items that this one names in its files, and needs to run. Itself included if it names itself.',
+  StorePath: 'The item’s path in the store. Its 32 characters are a hash of everything that the item was built from.',
+  NarHash: 'SHA-256 of the NAR, the archive of all files. A NAR with this hash is this item, wherever it came from.',
+  NarSize: 'Size of the uncompressed NAR in bytes.',
+  References: 'Store items that this one names in its files, and needs to run. It may name itself.',
   Deriver: 'The derivation (build recipe) that built it.',
-  System: 'The kind of machine that it was built for.',
-  Signature: 'Guix’s signature over all lines above it.',
-  Sig: 'A Nix signature over store path, NarHash, NarSize and references.',
-  URL: 'Where the NAR can be had. Not signed: a hint.',
+  System: 'The kind of machine that the item was built for.',
+  Signature: 'Guix’s signature over all lines above this one.',
+  Sig: 'A Nix signature over StorePath, NarHash, NarSize and References.',
+  URL: 'Address of the NAR. It is a hint: no signature covers it.',
   Compression: 'How the NAR at this URL is compressed.',
   FileSize: 'Bytes to download from this URL.',
   FileHash: 'SHA-256 of the compressed file.',
-  CA: 'How its content alone decides its store path: no signature is needed then.',
-  ChunkIndex: 'Where the list of this NAR’s pieces is, for clients that have some of them from other items.',
-  SmallPieces: 'The small ones of those pieces as a file of their own, which takes one request instead of many.',
+  CA: 'Content address. The store path depends on the content alone, so the item needs no signature.',
+  ChunkIndex: 'CID of the list of this NAR’s pieces. A client that has some of them from other items fetches only the rest.',
+  SmallPieces: 'A file with all the small pieces, so that one request fetches them.',
   Tree: 'The same files as a directory on IPFS.',
 };
 
+/** Longest value that is shown, in characters. */
 const MAX_LINE = 400;
 
-/** Lines in their order: key and value. */
+/** Splits a narinfo into pairs of key and value, in file order. */
 export function lines(text: string): [string, string][] {
   return text
     .split('\n')
@@ -32,7 +33,7 @@ export function lines(text: string): [string, string][] {
     });
 }
 
-/** A value that fits. */
+/** Shortens a long value. */
 export function cut(value: string): string {
   return value.length > MAX_LINE ? `${value.slice(0, MAX_LINE)}…` : value;
 }

@@ -1,12 +1,12 @@
-// A folder of an item: what is in it as a picture and as a table, the largest first.
+// Shows a folder of an item as a treemap and as a table, largest first.
 
 import { bytes, h, name, sized } from './dom';
 import type { Node } from './tree';
 import { inside, treemap } from './treemap';
 
-/** Pixels. */
+/** Height of the treemap in pixels. */
 const HEIGHT = 380;
-/** The tree beside it has all. */
+/** Rows of the table. The tree beside it shows all entries. */
 const MAX_ROWS = 30;
 
 export function folder(nodes: Node[], index: number, title: string, address: (path: string | undefined) => string, go: (address: string) => void): HTMLElement {
@@ -17,7 +17,7 @@ export function folder(nodes: Node[], index: number, title: string, address: (pa
     const one = nodes[child];
     if (!one) return [];
     const folder = one.entry.type === 'directory';
-    const share = node.size > 0 ? `${((100 * one.size) / node.size).toFixed(one.size * 10 < node.size ? 1 : 0)} %` : '';
+    const share = node.size > 0 ? percent(one.size / node.size) : '';
     return [h('tr', {}, h('td', { class: 'long' }, h('a', { href: at(one) }, name(one.name + (folder ? '/' : '')))), h('td', { class: 'number' }, folder ? one.files.toLocaleString('en') : ''),
       h('td', { class: 'number' }, one.entry.type === 'symlink' ? 'link' : bytes(one.size)), h('td', { class: 'number' }, share))];
   });
@@ -29,7 +29,13 @@ export function folder(nodes: Node[], index: number, title: string, address: (pa
       h('thead', {}, h('tr', {}, ...head.map(([title, kind]) => h('th', { scope: 'col', class: kind || undefined }, title)))), h('tbody', {}, ...rows)));
 }
 
-/** The way to it, each folder above a link. */
+/** Formats a share as a percentage. */
+function percent(share: number): string {
+  if (share > 0 && share < 0.0005) return '< 0.1 %';
+  return `${(100 * share).toFixed(share < 0.1 ? 1 : 0)} %`;
+}
+
+/** Shows the path of an entry. Each folder above it is a link. */
 export function trail(nodes: Node[], index: number, title: string, at: (node: Node) => string): HTMLElement {
   const above: Node[] = [];
   for (let up = nodes[index]?.parent ?? -1; up >= 0; up = nodes[up]?.parent ?? -1) above.unshift(nodes[up] as Node);

@@ -1,10 +1,11 @@
-// A closure as a picture: a column for each step away from the item, a circle for each member, of an area like its size.
+// Draws a closure: a column for each step away from the item, and a circle for each item. The area
+// of a circle shows the size.
 
 import type { Member } from './closure';
 import { bytes, s, sized, visible } from './dom';
 
 const [TOP, ROW] = [24, 34];
-/** Of a column, its names included; a closure that has more of them than fit is scrolled. */
+/** Width of a column in pixels, with its names. A picture with more columns scrolls. */
 const COLUMN = 190;
 const MAX_CIRCLES = 120;
 
@@ -32,9 +33,9 @@ function picture(rows: Member[][], width: number, height: number, title: string,
     const place = places.get(member.base) ?? { x: 0, y: 0 };
     const r = 4 + 11 * Math.sqrt(member.narSize / largest);
     const label = visible(member.base.slice(33));
-    return s('a', { href: address(member.base), 'aria-label': `${label}, ${bytes(member.narSize)}, ${visible(member.says)}` },
-      s('title', {}, `${label}: ${bytes(member.narSize)}. ${visible(member.says)}`),
-      s('circle', { class: `node ${member.state}`, cx: place.x, cy: place.y, r }),
+    return s('a', { href: address(member.base), 'aria-label': `${label}, ${bytes(member.narSize)}, ${visible(member.signature)}` },
+      s('title', {}, `${label}: ${bytes(member.narSize)}. ${visible(member.signature)}`),
+      s('circle', { class: `node ${member.verdict}`, cx: place.x, cy: place.y, r }),
       s('text', { x: place.x + r + 5, y: place.y + 4 }, label.length > 20 ? `${label.slice(0, 19)}…` : label));
   });
   return s('svg', { class: 'plot graph', viewBox: `0 0 ${width} ${height}`, width, height, role: 'group', 'aria-label': title }, ...lines, ...circles);

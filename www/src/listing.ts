@@ -1,70 +1,75 @@
-// The list of an item’s files, from whoever can tell it without the whole NAR, and how much that is worth.
+// Finds the list of an item's files without the whole NAR, and says how far it can be trusted.
 
-import { get, hashPart, limited } from './cache';
+import { get, hashPart, readLimited } from './cache';
 import { bytes } from './dom';
 import type { Item } from './item';
 import { chunkIndex, outline, skim, treeOf, type Listing } from './part';
-import { gatewaysFor } from './state';
+import { gatewaysFor } from './settings';
 import { fromListing } from './tree';
 import type { NarEntry } from './wasm';
 
 const MAX_LISTING = 64 << 20;
 
-export interface Told extends Listing {
+export interface JudgedListing extends Listing {
   kind: 'good' | 'warn' | 'bad';
-  /** Who says so, and what was checked. */
+  /** Where the list comes from, and what was checked. */
   title: string;
   says: string;
 }
 
-interface Hear {
+interface ListingOptions {
   signal: AbortSignal;
-  /** A list is there; a better one may follow. */
-  planted(told: Told): void;
+  /** Called with a list; a better one may follow. */
+  onListing(listing: JudgedListing): void;
   progress(text: string): void;
 }
 
-const NO_SIGNATURE = 'No signature covers it: only the whole NAR shows whether it is what was signed.';
+const NO_SIGNATURE = 'No signature covers this list. Only the whole NAR shows whether these files were signed.';
 
-/** Tells lists as they come, what is quick first. False if nobody has one. */
-export async function listings(item: Item, hear: Hear): Promise<boolean> {
+/**
+ * Calls back with each list that it finds, the quickest source first. Returns false if there is
+ * none.
+ */
+export async function listings(item: Item, options: ListingOptions): Promise<boolean> {
   const [root, index] = [treeOf(item), chunkIndex(item)];
   const asked = gatewaysFor(item.cache).length > 0;
-  const word = await fromCache(item, hear.signal);
-  if (word) hear.planted({ entries: word, cids: new Map(), kind: 'warn', title: 'The list of files is the cache’s word.', says: NO_SIGNATURE });
+  const cacheList = await fromCache(item, options.signal);
+  if (cacheList) options.onListing({ entries: cacheList, cids: new Map(), kind: 'warn', title: 'This list of files comes from the cache.', says: NO_SIGNATURE });
   if (root && asked) {
-    const tree = outline(item, root, hear.signal, (count) => word ?? hear.progress(`Reading the folders on IPFS: ${count.toLocaleString('en')} entries`));
-    const found = tree.then((listing) => hear.planted(judged(listing, word)));
-    if (word) {
-      // It is checked while it is looked at; a gateway that fails here takes nothing away.
+    const tree = outline(item, root, options.signal, (count) => cacheList ?? options.progress(`Reading the tree on IPFS: ${count.toLocaleString('en')} entries`));
+    const found = tree.then((listing) => options.onListing(judged(listing, cacheList)));
+    if (cacheList) {
+      // The check runs while the user reads the list. If it fails, the list stays.
       void found.catch(() => {});
       return true;
     }
     if (await found.then(() => true, () => false)) return true;
   }
-  if (word) return true;
-  if (!index || !asked || hear.signal.aborted) return false;
+  if (cacheList) return true;
+  if (!index || !asked || options.signal.aborted) return false;
   try {
-    const listing = await skim(item, index, hear.signal, (done, total) => hear.progress(`Reading what is between the files: ${bytes(done)} of ${bytes(total)}`));
-    hear.planted({ ...listing, kind: 'warn', title: 'The list of files comes out of the NAR’s pieces.', says: `Each has the hash that the chunk index says. ${NO_SIGNATURE}` });
+    const listing = await skim(item, index, options.signal, (done, total) => options.progress(`Reading file names from the pieces: ${bytes(done)} of ${bytes(total)}`));
+    options.onListing({ ...listing, kind: 'warn', title: 'This list of files comes from the NAR’s pieces.', says: `Each piece has the hash that the chunk index names. ${NO_SIGNATURE}` });
     return true;
   } catch {
-    // The NAR itself says it as well.
+    // The NAR itself contains the list too.
     return false;
   }
 }
 
-/** What a folder on IPFS says, with who may be run from the cache’s list, which is the only one to say that. */
-function judged(tree: Listing, word: NarEntry[] | undefined): Told {
-  const told = new Map((word ?? []).map((entry) => [entry.path, entry]));
+/**
+ * Compares the tree on IPFS with the cache's list. Only that list says which files are executable.
+ */
+function judged(tree: Listing, cacheList: NarEntry[] | undefined): JudgedListing {
+  const listed = new Map((cacheList ?? []).map((entry) => [entry.path, entry]));
   const entries = tree.entries.map((entry) => {
-    const other = told.get(entry.path);
+    const other = listed.get(entry.path);
     return entry.type === 'regular' && other?.type === 'regular' ? { ...entry, executable: other.executable, narOffset: other.narOffset } : entry;
   });
-  const same = !word || (word.length === entries.length && entries.every((entry) => alike(entry, told.get(entry.path))));
-  const says = `Every folder of it was fetched and checked against its CID. ${NO_SIGNATURE}`;
-  if (same) return { entries, cids: tree.cids, kind: 'warn', title: 'The list of files is that of the item’s folder on IPFS.', says };
-  return { entries, cids: tree.cids, kind: 'bad', title: 'The cache’s list of files is not that of its folder on IPFS.', says: `Shown is the folder. ${says}` };
+  const same = !cacheList || (cacheList.length === entries.length && entries.every((entry) => alike(entry, listed.get(entry.path))));
+  const says = `Every directory of the tree was checked against its CID. ${NO_SIGNATURE}`;
+  if (same) return { entries, cids: tree.cids, kind: 'warn', title: 'This list of files comes from the item’s tree on IPFS.', says };
+  return { entries, cids: tree.cids, kind: 'bad', title: 'The cache’s list of files differs from the item’s tree on IPFS.', says: `The files below are those of the tree. ${says}` };
 }
 
 function alike(one: NarEntry, other: NarEntry | undefined): boolean {
@@ -73,13 +78,13 @@ function alike(one: NarEntry, other: NarEntry | undefined): boolean {
   return other?.type === 'directory';
 }
 
-/** The cache’s own list. */
+/** Fetches the cache's own list. */
 export async function fromCache(item: Item, signal: AbortSignal): Promise<NarEntry[] | undefined> {
   const hash = item.info && hashPart(item.info.storePath);
   if (!hash || !item.cache) return undefined;
   try {
     const response = await get(`${item.cache}${hash}.ls`, 'the list of files', signal);
-    return response && fromListing(new TextDecoder().decode(await limited(response, MAX_LISTING)));
+    return response && fromListing(new TextDecoder().decode(await readLimited(response, MAX_LISTING)));
   } catch {
     return undefined;
   }

@@ -1,11 +1,11 @@
-// Shows the view of the address. What a view has under way ends when another is shown.
+// Shows the view for the address. Opening another view aborts the work of the one before.
 
-import { Trouble } from './cache';
+import { UserError } from './cache';
 import { h, problem, replace } from './dom';
 import { takeDrops } from './dropped';
 import { offline } from './offline';
 import { parse, type Route } from './route';
-import { words } from './wasm';
+import { errorText } from './wasm';
 import { cacheView } from './views/cache';
 import { gatewaysView } from './views/gateways';
 import { healthView } from './views/health';
@@ -14,7 +14,7 @@ import { keysView } from './views/keys';
 import { openView } from './views/open';
 
 const main = document.getElementById('main') as HTMLElement;
-let ending = new AbortController();
+let aborter = new AbortController();
 let shown: string | undefined;
 
 async function view(route: Route, signal: AbortSignal): Promise<void> {
@@ -35,22 +35,23 @@ async function view(route: Route, signal: AbortSignal): Promise<void> {
     case 'gateways':
       return gatewaysView(main);
     default:
-      throw new Trouble('No such view', 'The address was perhaps cut off when it was copied.');
+      throw new UserError('This page doesn’t exist', 'Perhaps the address was cut off when it was copied.');
   }
 }
 
 async function show(): Promise<void> {
-  ending.abort();
-  ending = new AbortController();
-  const { signal } = ending;
+  aborter.abort();
+  aborter = new AbortController();
+  const { signal } = aborter;
   const route = parse(location.hash);
   const item = ['item', 'ipfs', 'file'].includes(route.parts[0] ?? '');
   if (!item) close();
   const focused = document.activeElement;
-  // Within an item the page stays where it is.
+  // Within an item, the page doesn't scroll to the top.
   const place = item ? `${route.parts[0]}/${route.parts[1]}` : location.hash;
   if (place !== shown) replace(main, h('p', { class: 'quiet', role: 'status' }, 'Loading…'));
-  // What is still there keeps the focus, though the page is drawn anew around it: at once, and not only when all has come.
+  // An element that is still on the page keeps the focus although the page around it is drawn
+  // again: at once, and again when the view is complete.
   const keep = () => {
     const stays = place === shown && !signal.aborted && focused instanceof HTMLElement && focused.isConnected;
     if (stays && document.activeElement === document.body) focused.focus({ preventScroll: true });
@@ -60,12 +61,12 @@ async function show(): Promise<void> {
     await view(route, signal);
   } catch (error) {
     if (signal.aborted) return;
-    replace(main, h('h1', {}, error instanceof Trouble ? error.title : 'This did not work'), problem('What happened', words(error)), h('p', {}, h('a', { href: '#/' }, 'Open something else')));
+    replace(main, h('h1', {}, error instanceof UserError ? error.title : 'This didn’t work'), problem('What happened', errorText(error)), h('p', {}, h('a', { href: '#/' }, 'Open something else')));
   }
   if (signal.aborted) return;
   const title = main.querySelector('h1')?.textContent;
   document.title = title && route.parts.length > 0 ? `${title} · Cache inspector` : 'Cache inspector';
-  // Whoever can't see that another page is there is taken to its beginning.
+  // Screen readers start at the beginning of a new page.
   if (shown !== undefined && place !== shown) main.focus({ preventScroll: true });
   else keep();
   shown = place;
@@ -73,7 +74,7 @@ async function show(): Promise<void> {
 
 takeDrops((error) => {
   main.querySelector('.undropped')?.remove();
-  main.prepend(h('div', { class: 'undropped' }, problem(error instanceof Trouble ? error.title : 'This can’t be opened', words(error))));
+  main.prepend(h('div', { class: 'undropped' }, problem(error instanceof UserError ? error.title : 'Can’t open this file', errorText(error))));
   scrollTo(0, 0);
 });
 addEventListener('hashchange', () => void show());

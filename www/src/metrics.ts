@@ -1,25 +1,25 @@
-// What `interplanar publish` says of itself at /metrics, and what was heard of it while this page is open.
+// Reads the metrics of `interplanar publish`, and keeps the samples while this page is open.
 
-import { get, limited } from './cache';
+import { get, readLimited } from './cache';
 
 const MAX_METRICS = 1 << 20;
-/** An hour of points, one in five seconds. */
+/** Samples of one hour, one every five seconds. */
 const MAX_SAMPLES = 720;
 
 export const EVERY_MS = 5_000;
 
 export interface Sample {
-  /** Milliseconds, of a clock that doesn’t go back. */
+  /** Milliseconds of a monotonic clock. */
   at: number;
   values: Map<string, number>;
 }
 
-/** By cache; gone with the page. */
-const heard = new Map<string, Sample[]>();
+/** Samples by cache; they are lost when the page closes. */
+const samplesByCache = new Map<string, Sample[]>();
 
-export const samples = (cache: string): Sample[] => heard.get(cache) ?? [];
+export const samples = (cache: string): Sample[] => samplesByCache.get(cache) ?? [];
 
-/** Samples of Prometheus’ text format: name with labels, and value. */
+/** Parses Prometheus' text format into names with labels, and values. */
 export function parse(text: string): Map<string, number> {
   const lines = text.split('\n').flatMap((line) => {
     const found = /^([a-zA-Z_:][\w:]*(?:\{[^}]*\})?)\s+([-+0-9.eE]+)/.exec(line);
@@ -28,17 +28,20 @@ export function parse(text: string): Map<string, number> {
   return new Map(lines);
 }
 
-/** Asks once more; `undefined` of a cache that has no metrics of ours. */
+/** Fetches a new sample. Returns `undefined` if the cache isn't `interplanar publish`. */
 export async function ask(cache: string, signal: AbortSignal): Promise<Sample | undefined> {
-  const response = await get(`${cache}metrics`, 'its metrics', signal);
-  const values = response && parse(new TextDecoder().decode(await limited(response, MAX_METRICS)));
+  const response = await get(`${cache}metrics`, 'the metrics', signal);
+  const values = response && parse(new TextDecoder().decode(await readLimited(response, MAX_METRICS)));
   if (!values?.has('interplanar_baked_total')) return undefined;
   const sample = { at: performance.now(), values };
-  heard.set(cache, [...samples(cache), sample].slice(-MAX_SAMPLES));
+  samplesByCache.set(cache, [...samples(cache), sample].slice(-MAX_SAMPLES));
   return sample;
 }
 
-/** How fast a counter rose before each sample, a second; a server that was started anew counts from zero. */
+/**
+ * Returns the increase of a counter per second before each sample. A restarted server counts from
+ * zero.
+ */
 export function rates(all: Sample[], value: (sample: Sample) => number): number[] {
   return all.map((sample, index) => {
     const before = all[index - 1];

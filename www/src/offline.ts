@@ -1,6 +1,6 @@
-// Registers the service worker that keeps the inspector for times without its server.
+// Registers the service worker that opens the inspector when its server is down.
 
-// Of the types that the policy guards only this URL is ever made.
+// This URL is the only value of a trusted type that the inspector creates.
 interface Policies {
   createPolicy(name: string, rules: { createScriptURL(url: string): string }): { createScriptURL(url: string): unknown };
 }
@@ -10,12 +10,12 @@ export function offline(): void {
   const policies = (globalThis as unknown as { trustedTypes?: Policies }).trustedTypes;
   const rules = {
     createScriptURL(url: string) {
-      if (url !== './sw.js') throw new TypeError('no such script');
+      if (url !== './sw.js') throw new TypeError('the policy allows only ./sw.js');
       return url;
     },
   };
   const url = policies ? policies.createPolicy('interplanar', rules).createScriptURL('./sw.js') : './sw.js';
   navigator.serviceWorker.register(url as string, { scope: './' }).catch(() => {
-    // Without it all works but for being offline.
+    // Everything else works without the service worker.
   });
 }

@@ -1,11 +1,13 @@
-// A small plot over time: a line for each series, told apart by more than colour, with the same numbers as a table.
+// Draws a small plot over time. The lines differ by more than their colour, and a table has the
+// same numbers.
 
 import { h, replace, s } from './dom';
 
+/** Height in pixels. */
 const HEIGHT = 130;
-/** Pixels around the lines: for the label of the top, and for the times. */
+/** Pixels above the lines for the highest value, and below them for the times. */
 const [TOP, BOTTOM] = [20, 20];
-/** Lines of the table; of more points some are left out. */
+/** Most rows of the table. It skips points if there are more. */
 const MAX_ROWS = 20;
 
 export interface Series {
@@ -13,7 +15,7 @@ export interface Series {
   values: number[];
 }
 
-/** The least of 1, 2, 5, 10, 20, … units that is no less. */
+/** Rounds up to 1, 2, 5, 10, 20, … units. */
 export function nice(value: number, unit: number): number {
   if (value <= 0) return unit;
   const scaled = Math.max(value / unit, Number.EPSILON);
@@ -22,7 +24,7 @@ export function nice(value: number, unit: number): number {
   return step * power * unit;
 }
 
-/** How long ago, in words. */
+/** Formats an age. */
 export function ago(seconds: number): string {
   const whole = Math.round(seconds);
   if (whole < 90) return `${whole} s ago`;
@@ -38,7 +40,7 @@ export class Plot {
   private series: Series[] = [];
   private width = 0;
 
-  /** `unit` says in which steps the scale is: of bytes, the power of 1024 that fits. */
+  /** `unit` returns the unit of the scale for the highest value; for bytes, a power of 1024. */
   constructor(private readonly title: string, private readonly format: (value: number) => string, private readonly unit: (most: number) => number = () => 1) {
     this.place.style.height = `${HEIGHT}px`;
     this.element = h('figure', {}, h('figcaption', {}, title), this.legend, this.place, h('details', {}, h('summary', {}, `Numbers of “${title}”`), this.table));
@@ -50,7 +52,7 @@ export class Plot {
     }).observe(this.place);
   }
 
-  /** Shows these; times are in milliseconds and rise. */
+  /** Draws these values. Times are in milliseconds, in rising order. */
   set(times: number[], series: Series[]): void {
     this.times = times;
     this.series = series;
@@ -90,7 +92,7 @@ export class Plot {
   }
 }
 
-/** What the legend shows of a line. */
+/** Draws a line's sample for the legend. */
 function swatch(index: number): SVGElement {
   return s('svg', { width: 22, height: 10, 'aria-hidden': 'true' }, s('line', { class: `line s${index}`, x1: 0, x2: 22, y1: 5, y2: 5 }));
 }

@@ -1,13 +1,14 @@
-// Addresses of views: `#/<view>[/<more>…]?<key>=<value>`. Each can be sent to someone else, and back and forward work by themselves.
+// Addresses of views: `#/<view>[/<more>…]?<key>=<value>`. Users can share every address, and the
+// browser's back and forward buttons work.
 //
 //   #/                                     open something
-//   #/cache?cache=URL&name=TEXT            what a cache has
-//   #/item/<hash>[/<tab>]?cache=URL        an item: narinfo; tab: files, sources, references, compare
-//   #/item/<hash>/files?cache=URL&path=P   a file of it
-//   #/item/<hash>/compare?cache=URL&with=<hash>&in=URL   beside another item, of this cache or of that one
-//   #/item/<hash>?narinfo=TEXT             of a pasted narinfo
-//   #/ipfs/<cid>[?cache=URL]               a NAR by its CID; that server is asked as well as the user’s gateways
-//   #/file/<count>                         a dropped file, which no address can name
+//   #/cache?cache=URL&name=TEXT            the items of a cache
+//   #/item/<hash>[/<tab>]?cache=URL        an item's narinfo; tab: files, sources, references, compare
+//   #/item/<hash>/files?cache=URL&path=P   a file of the item
+//   #/item/<hash>/compare?cache=URL&with=<hash>&in=URL   a comparison; `in` is another cache
+//   #/item/<hash>?narinfo=TEXT             a pasted narinfo
+//   #/ipfs/<cid>[?cache=URL]               a NAR by its CID, from the user's gateways and this cache
+//   #/file/<count>                         a dropped file; it works only until the page reloads
 //   #/health?cache=URL  #/keys  #/gateways
 
 export interface Route {
@@ -33,7 +34,7 @@ function decode(part: string): string {
   }
 }
 
-/** An address; parameters without a value are left out. */
+/** Builds an address. Parameters without a value are left out. */
 export function link(parts: string[], query: Record<string, string | undefined> = {}): string {
   const search = new URLSearchParams();
   for (const [key, value] of Object.entries(query)) if (value) search.set(key, value);

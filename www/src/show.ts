@@ -1,4 +1,5 @@
-// The content of a file: text with line numbers, an image, what an ELF file says of itself, and bytes for all else. Nothing of it is run.
+// Shows the content of a file: text with line numbers, an image, the headers of an ELF file, or
+// bytes. Nothing in the file is executed.
 
 import { bytes, h, name, visible } from './dom';
 import { elf } from './elf';
@@ -7,14 +8,14 @@ const MAX_TEXT = 512 << 10;
 const MAX_IMAGE = 16 << 20;
 const MAX_HEX = 8 << 10;
 
-/** Images by how they begin; the type is ours and never the file’s own claim. */
+/** Image types by their first bytes. The type never comes from the file's own claim. */
 const IMAGES: [string, number[]][] = [
   ['image/png', [0x89, 0x50, 0x4e, 0x47]],
   ['image/jpeg', [0xff, 0xd8, 0xff]],
   ['image/gif', [0x47, 0x49, 0x46, 0x38]],
 ];
 
-/** Shows a file; `dispose` lets go of what the view holds. */
+/** Shows a file. `dispose` collects the work to do when the view closes. */
 export async function show(file: Blob, path: string, dispose: (work: () => void) => void): Promise<HTMLElement> {
   const start = new Uint8Array(await file.slice(0, 1024).arrayBuffer());
   const image = IMAGES.find(([, magic]) => magic.every((byte, index) => start[index] === byte))?.[0];
@@ -25,18 +26,18 @@ export async function show(file: Blob, path: string, dispose: (work: () => void)
   return text === undefined ? hex(file) : lines(text, file.size);
 }
 
-/** A picture in a frame that can’t run anything, reach anything or be told from a stranger’s site. */
+/** Shows a picture in a sandboxed frame with an origin of its own, without scripts and network. */
 function picture(file: Blob, type: string, path: string, dispose: (work: () => void) => void): HTMLElement {
   const url = URL.createObjectURL(new Blob([file], { type }));
   dispose(() => URL.revokeObjectURL(url));
   return h('iframe', { sandbox: '', src: url, title: `Picture ${visible(path)}` });
 }
 
-/** Its text, if it is UTF-8 without zeros. */
+/** Returns the text if it is UTF-8 without zero bytes. */
 async function decoded(file: Blob): Promise<string | undefined> {
   const data = new Uint8Array(await file.slice(0, MAX_TEXT).arrayBuffer());
   if (data.includes(0)) return undefined;
-  // The limit may cut a character in two.
+  // The limit may split a character.
   for (const cut of [0, 1, 2, 3]) {
     try {
       return new TextDecoder('utf-8', { fatal: true }).decode(data.subarray(0, data.length - cut));
@@ -65,7 +66,7 @@ async function hex(file: Blob): Promise<HTMLElement> {
     rows.push(`${at.toString(16).padStart(8, '0')}  ${digits.padEnd(47)}  ${letters}`);
   }
   const note = file.size > MAX_HEX ? `The first ${bytes(MAX_HEX)} of ${bytes(file.size)}.` : 'All of its bytes.';
-  return h('div', {}, h('p', { class: 'quiet' }, file.size === 0 ? 'It is empty.' : note), h('pre', { tabindex: 0, 'aria-label': 'Bytes of the file' }, rows.join('\n')));
+  return h('div', {}, h('p', { class: 'quiet' }, file.size === 0 ? 'The file is empty.' : note), h('pre', { tabindex: 0, 'aria-label': 'Bytes of the file' }, rows.join('\n')));
 }
 
 function program({ what, interpreter, runpath, needed }: NonNullable<Awaited<ReturnType<typeof elf>>>): HTMLElement {
@@ -74,5 +75,5 @@ function program({ what, interpreter, runpath, needed }: NonNullable<Awaited<Ret
   return h('dl', { class: 'fields' }, field('ELF', document.createTextNode(what)),
     field('Interpreter', interpreter ? h('code', {}, name(interpreter)) : document.createTextNode('none')),
     field('RUNPATH', runpath.length > 0 ? list(runpath) : document.createTextNode('none')),
-    field('Needs', needed.length > 0 ? list(needed) : document.createTextNode('nothing')));
+    field('Needed libraries', needed.length > 0 ? list(needed) : document.createTextNode('none')));
 }

@@ -1,5 +1,5 @@
-// Keeps the inspector itself, so that it opens with its server gone. It answers for its own files alone: what caches and gateways say is never
-// kept here, and reaches the page as it came.
+// Stores the inspector's own files, so that it opens when its server is down. It never stores the
+// answers of caches and gateways; those reach the page unchanged.
 const NAME = 'inspector-@VERSION@';
 const FILES = ["@FILES@"];
 

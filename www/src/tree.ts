@@ -1,4 +1,4 @@
-// The entries of a NAR as a tree: who is in whom, and what a folder holds. No elements here.
+// Builds a tree from the entries of a NAR, with the size of each folder. It creates no elements.
 
 import type { NarEntry } from './wasm';
 
@@ -7,14 +7,14 @@ export interface Node {
   name: string;
   depth: number;
   parent: number;
-  /** Index behind its last descendant. */
+  /** Index after its last descendant. */
   end: number;
-  /** Bytes of the files in it. */
+  /** Bytes of all files in it. */
   size: number;
   files: number;
 }
 
-/** Entries come depth first, each folder before what is in it. */
+/** Builds the nodes from entries in depth-first order, each folder before its entries. */
 export function build(entries: NarEntry[]): Node[] {
   const nodes: Node[] = [];
   const open: number[] = [];
@@ -43,26 +43,29 @@ export function build(entries: NarEntry[]): Node[] {
   return nodes;
 }
 
-interface Listed {
+interface ListingNode {
   type?: string;
   size?: number;
   executable?: boolean;
   narOffset?: number;
   target?: string;
-  entries?: Record<string, Listed>;
+  entries?: Record<string, ListingNode>;
 }
 
-/** The entries of Nix’s `.ls` files; `undefined` for what is none. Names with slashes would stand where they are not, and are left out. */
+/**
+ * Parses Nix's `.ls` files. Returns `undefined` if the text isn't one. Skips names with a slash,
+ * which would appear in another folder.
+ */
 export function fromListing(text: string): NarEntry[] | undefined {
-  let root: Listed | undefined;
+  let root: ListingNode | undefined;
   try {
-    root = (JSON.parse(text) as { root?: Listed }).root;
+    root = (JSON.parse(text) as { root?: ListingNode }).root;
   } catch {
     return undefined;
   }
   if (!root) return undefined;
   const entries: NarEntry[] = [];
-  const open: [string, Listed][] = [['', root]];
+  const open: [string, ListingNode][] = [['', root]];
   for (let next = open.pop(); next; next = open.pop()) {
     const [path, node] = next;
     if (node.type === 'directory') entries.push({ type: 'directory', path });
@@ -74,7 +77,7 @@ export function fromListing(text: string): NarEntry[] | undefined {
   return entries;
 }
 
-/** Where a link leads within the item; `undefined` if out of it. */
+/** Resolves a symlink within the item. Returns `undefined` if it points outside. */
 export function follow(path: string, target: string, storePath: string | undefined): string | undefined {
   let parts = path.split('/').slice(0, -1);
   let rest = target;

@@ -1,11 +1,13 @@
-// A tree of any length as a list of which only the rows in sight are elements. Keys and roles are those of the ARIA tree pattern.
+// Shows a tree of any length as a list. Only the visible rows are elements. Keys and roles follow
+// the ARIA tree pattern.
 
 import { bytes, h, visible } from './dom';
 import type { Node } from './tree';
 
+/** Pixels. */
 const ROW = 28;
 const MAX_HEIGHT = 520;
-/** Rows above and below those in sight. */
+/** Extra rows above and below the visible ones. */
 const SPARE = 12;
 
 export class TreeList {
@@ -28,7 +30,7 @@ export class TreeList {
     this.element.addEventListener('keydown', (event) => this.key(event));
     this.element.addEventListener('click', (event) => this.click(event));
     new ResizeObserver(() => this.draw()).observe(this.element);
-    // The root, and what alone is in it.
+    // Opens the root, and each folder that is the only entry of its parent.
     for (let index = 0; nodes[index]?.entry.type === 'directory'; index += 1) {
       this.open.add(index);
       const first = nodes[index + 1];
@@ -37,17 +39,17 @@ export class TreeList {
     this.layout();
   }
 
-  /** How many rows there are. */
+  /** Number of rows. */
   get length(): number {
     return this.rows.length;
   }
 
-  /** Scrolls to where it was: an element that is put elsewhere in the page forgets that. */
+  /** Restores the scroll position, which an element loses when it moves within the page. */
   restore(): void {
     this.element.scrollTop = this.scrolled;
   }
 
-  /** Shows what has this text in its path, with the folders above it. */
+  /** Shows only entries with this text in their path, and the folders above them. */
   find(text: string): void {
     this.filter = text.toLowerCase();
     this.at = 0;
@@ -55,7 +57,7 @@ export class TreeList {
     this.layout();
   }
 
-  /** Goes to a path and opens the folders above it. */
+  /** Selects a path, and opens the folders above it. */
   select(path: string): Node | undefined {
     const index = this.nodes.findIndex((node) => node.entry.path === path);
     const node = this.nodes[index];

@@ -1,53 +1,56 @@
-// A picture of sizes: what is in a folder as rectangles whose areas are bytes (squarified: near to squares), folders with what is in them in turn. A click on
-// a folder goes into it. The tree beside it and the table below it say the same to those who don’t see it, and to keys.
+// Draws the sizes of a folder's entries as nested rectangles (a squarified treemap). A click on a
+// folder opens it. The tree beside it and the table below it offer the same to keyboards and screen
+// readers.
 
 import { bytes, s, visible } from './dom';
 import type { Node } from './tree';
 
-/** Rectangles that are elements of their own; those without a name are one shape together, so that very many cost little. */
+/** Most rectangles with an element of their own. The others share one shape per colour. */
 const MAX_BOXES = 500;
-/** Square pixels: less can’t be seen, and all of a folder that is less is one rectangle; and less than this has no name in it. */
+/**
+ * Square pixels. Entries below the first share one rectangle; those below the second have no label.
+ */
 const [MIN_AREA, MIN_NAMED] = [3, 400];
-/** Pixels: of the strip with a folder’s name, and between it and what is in it. */
+/** Pixels: the height of the strip with a folder's name, and the gap around its entries. */
 const [STRIP, GAP] = [18, 2];
-/** The least that a folder must have of each to be shown with what is in it. */
+/** Smallest folder, in pixels, that shows its entries. */
 const [MIN_WIDTH, MIN_HEIGHT] = [36, 40];
 
 interface Box { x: number; y: number; w: number; h: number }
 type Chosen = (node: Node) => void;
 
-/** What is directly in a folder. */
+/** Returns the direct entries of a folder. */
 export function inside(nodes: Node[], folder: number): number[] {
   const found: number[] = [];
   for (let index = folder + 1; index < (nodes[folder]?.end ?? 0); index = nodes[index]?.end ?? Infinity) found.push(index);
   return found;
 }
 
-/** A box with what it is of; nothing for all that is too small. */
+/** A box and its entry. The box for all small entries has no entry. */
 interface Placed extends Box {
   node: Node | undefined;
   colour: number;
 }
 
-/** The picture of a folder; none of one that holds no bytes. */
+/** Draws a folder. Returns `undefined` if it contains no bytes. */
 export function treemap(nodes: Node[], folder: number, width: number, height: number, chosen: Chosen): SVGElement | undefined {
   const node = nodes[folder];
   if (!node || node.size === 0) return undefined;
   const placed = place(nodes, folder, { x: 0, y: 0, w: width, h: height });
   const largest = inside(nodes, folder).sort((a, b) => (nodes[b]?.size ?? 0) - (nodes[a]?.size ?? 0)).slice(0, 3);
   const words = largest.map((index) => `${visible(nodes[index]?.name ?? '')} ${bytes(nodes[index]?.size ?? 0)}`).join(', ');
-  const map = s('svg', { class: 'map', viewBox: `0 0 ${width} ${height}`, width, height, role: 'img', 'aria-label': `Sizes in ${visible(node.entry.path) || 'all of it'}, the largest: ${words}` }, ...shapes(placed));
+  const map = s('svg', { class: 'map', viewBox: `0 0 ${width} ${height}`, width, height, role: 'img', 'aria-label': `Sizes in ${visible(node.entry.path) || 'the item'}, the largest: ${words}` }, ...shapes(placed));
   map.addEventListener('click', (event) => {
     const { left, top } = map.getBoundingClientRect();
     const [x, y] = [event.clientX - left, event.clientY - top];
-    // What is in a folder comes after it.
+    // Entries come after their folder, so the last hit is the innermost.
     const hit = placed.findLast((box) => x >= box.x && x < box.x + box.w && y >= box.y && y < box.y + box.h);
     if (hit?.node) chosen(hit.node);
   });
   return map;
 }
 
-/** Folders before what is in them. */
+/** Returns the boxes, each folder before its entries. */
 function place(nodes: Node[], root: number, whole: Box): Placed[] {
   const placed: Placed[] = [];
   const open: [number, Box, number][] = [[root, whole, -1]];
@@ -65,7 +68,7 @@ function place(nodes: Node[], root: number, whole: Box): Placed[] {
   return placed;
 }
 
-/** The largest as elements with their names, the small ones as one shape of each colour. */
+/** Draws the largest boxes as elements with names, and the others as one shape per colour. */
 function shapes(placed: Placed[]): SVGElement[] {
   const least = [...placed].sort((a, b) => b.w * b.h - a.w * a.h)[MAX_BOXES];
   const bound = Math.max(MIN_NAMED, least ? least.w * least.h : 0);
@@ -92,7 +95,9 @@ function shape({ node, colour, x, y, w, h }: Placed): SVGElement {
     fits && node && !folder && h > 34 && letters > 8 && s('text', { class: 'less', x: x + 5, y: y + 28 }, bytes(node.size)));
 }
 
-/** The boxes of what is in a folder, largest first; -1 is all that is too small to be seen. */
+/**
+ * Returns the boxes of a folder's entries, largest first. Index -1 stands for all small entries.
+ */
 function split(nodes: Node[], folder: number, place: Box): [number, Box][] {
   const size = (index: number) => nodes[index]?.size ?? 0;
   const all = inside(nodes, folder).filter((index) => size(index) > 0).sort((a, b) => size(b) - size(a));
@@ -104,7 +109,7 @@ function split(nodes: Node[], folder: number, place: Box): [number, Box][] {
   return squarify(items, place);
 }
 
-/** Rows along the shorter side, each as long as that makes its boxes squarer. */
+/** Fills rows along the shorter side. A row grows as long as that makes its boxes squarer. */
 function squarify(items: [number, number][], place: Box): [number, Box][] {
   const total = items.reduce((sum, [, size]) => sum + size, 0);
   const scale = (place.w * place.h) / total;
@@ -117,7 +122,7 @@ function squarify(items: [number, number][], place: Box): [number, Box][] {
     for (let worst = Infinity; end < items.length; end += 1) {
       const next = (items[end]?.[1] ?? 0) * scale;
       const sum = area + next;
-      // Of a row in falling order the first and the last are the least square.
+      // Sizes fall within a row, so the first or the last box is the least square.
       const ratio = Math.max((side * side * first) / (sum * sum), (sum * sum) / (side * side * next));
       if (ratio > worst) break;
       [worst, area] = [ratio, sum];

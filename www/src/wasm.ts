@@ -1,4 +1,4 @@
-// The npm package. Everything that parses, verifies or decompresses is in it.
+// The npm package. All parsing, verifying and decompressing happens in it.
 
 import init from '../../wasm/pkg/interplanar.js';
 
@@ -12,15 +12,15 @@ export async function ready(): Promise<void> {
   await (loading ??= init());
 }
 
-/** The code of an error of the package, `NAR_HASH`. */
-export function code(error: unknown): string {
+/** Returns the code of one of the package's errors, like `NAR_TRUNCATED`. */
+export function errorCode(error: unknown): string {
   return error instanceof Error && 'code' in error ? String(error.code) : '';
 }
 
-/** What an error says, with what caused it. */
-export function words(error: unknown): string {
+/** Returns the message of an error, with those of its causes. */
+export function errorText(error: unknown): string {
   if (!(error instanceof Error)) return String(error);
-  const cause = error.cause instanceof Error ? `: ${words(error.cause)}` : '';
+  const cause = error.cause instanceof Error ? `: ${errorText(error.cause)}` : '';
   const at = 'at' in error ? ` (at ${String(error.at)})` : '';
   return error.message + at + cause;
 }

@@ -1,4 +1,4 @@
-//! Two items side by side, of one cache and of two; and how a cache does.
+//! Comparing two items, from one cache and from two; and the health of a cache.
 
 use super::setup::{Cache, says};
 use interplanar_core::narinfo::NarInfo;
@@ -15,7 +15,7 @@ fn two_versions_are_compared_by_files_and_blocks_and_across_two_caches() {
     );
     let narinfos = [cache.narinfo("tools-1.0"), cache.narinfo("tools-1.1")];
     let old = NarInfo::parse(narinfos[0].as_bytes()).expect("a narinfo");
-    // Another cache, whose newer item was built anew: its program differs.
+    // Another cache with its own copy of the newer item.
     let other = Cache::new(&["tools-1.1"], &[&format!("--ipfs-api={}", kubo.api_url())]);
     let same = NarInfo::parse(narinfos[1].as_bytes()).expect("a narinfo");
     let saw = cache.run(
@@ -26,7 +26,7 @@ fn two_versions_are_compared_by_files_and_blocks_and_across_two_caches() {
             "other": other.publish.url,
         }),
     );
-    // The lists say no more than sizes: readme.txt has another line of the same length.
+    // The lists contain only sizes: readme.txt has another line of the same length.
     assert!(
         says(&saw["listed"], "1 added, 1 removed, 0 changed"),
         "{}",
@@ -42,7 +42,7 @@ fn two_versions_are_compared_by_files_and_blocks_and_across_two_caches() {
         "{}",
         saw["compared"]
     );
-    // The small files are one block of many.
+    // All small files are in the same block, one of many.
     let text = saw["compared"].as_str().expect("text");
     let sentence = text
         .split_once(" blocks are shared.")
@@ -59,12 +59,12 @@ fn two_versions_are_compared_by_files_and_blocks_and_across_two_caches() {
     for part in [
         "1 added, 1 removed, 0 changed",
         " blocks are shared.",
-        "a key that you don’t trust, says the narinfo of the other cache.",
+        "The item in the other cache: Signed by cache.test-1, a key that you don’t trust",
         &other.publish.url,
     ] {
         assert!(says(&across["text"], part), "{part}: {across}");
     }
-    // The view is its address, for whoever it is sent to.
+    // The address alone opens the same view.
     assert_eq!(across["text"], across["reloaded"]);
     assert!(
         says(
@@ -81,7 +81,7 @@ fn two_versions_are_compared_by_files_and_blocks_and_across_two_caches() {
 }
 
 #[test]
-fn a_cache_says_how_it_does_and_what_sharing_saves() {
+fn the_health_view_shows_the_metrics_and_what_sharing_saves() {
     let kubo = Kubo::start();
     let cache = Cache::new(
         &["tools-1.0", "tools-1.1"],
@@ -102,7 +102,7 @@ fn a_cache_says_how_it_does_and_what_sharing_saves() {
     }
     assert!(says(&tiles["Items"], "2\n"), "{tiles}");
     assert!(says(&tiles["Baked"], "2\n"), "{tiles}");
-    // Nearly all of the one is in the other.
+    // The two items share nearly all of their blocks.
     let metrics = get(&format!("{}/metrics", cache.publish.url)).1;
     let number = |name: &str| {
         let prefix = format!("interplanar_{name} ");
@@ -114,10 +114,10 @@ fn a_cache_says_how_it_does_and_what_sharing_saves() {
     let saved = 100 * (files - number("disk_bytes")) / files;
     assert!((45..55).contains(&saved), "{saved} %");
     assert!(
-        says(&tiles["Saved by sharing"], " % of what is offered"),
+        says(&tiles["Saved by sharing"], " % of the bytes offered"),
         "{tiles}"
     );
-    // What was asked in between shows in the plot and in its table.
+    // The plot and its table show the requests of the scenario.
     let plots = &saw["plots"];
     for (plot, part) in [
         ("Requests a second", "missed "),
@@ -131,6 +131,9 @@ fn a_cache_says_how_it_does_and_what_sharing_saves() {
     assert!(saw["rows"].as_u64().is_some_and(|rows| rows >= 3), "{saw}");
     let missed = saw["missed"].as_array().expect("numbers");
     assert!(missed.iter().any(|one| one != "0"), "{missed:?}");
-    assert_eq!(saw["lines"], saw["paused"], "it goes on though paused");
-    assert!(says(&saw["gone"], "can’t be asked"), "{saw}");
+    assert_eq!(
+        saw["lines"], saw["paused"],
+        "the plot changed although it was paused"
+    );
+    assert!(says(&saw["gone"], "Can’t reach "), "{saw}");
 }

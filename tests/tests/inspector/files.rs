@@ -22,7 +22,7 @@ fn the_files_of_an_item_are_shown_and_verified_past_hostile_sources() {
             .expect("an entry")
     };
     let nar = format!("{}/{}", cache.publish.url, entry(false).url);
-    // What no signature holds together: another hash, and only an entry of HTTP.
+    // An unsigned narinfo with another NarHash and only one entry, by HTTP.
     let other = |url: &str| {
         format!(
             "StorePath: {}\nURL: {url}\nCompression: zstd\nNarHash: sha256:{}\nNarSize: {}\nReferences: \n",
@@ -59,7 +59,7 @@ fn the_files_of_an_item_are_shown_and_verified_past_hostile_sources() {
     );
     assert!(
         says(&saw["state"], &format!("{}: ", liar.url)),
-        "the liar is named: {}",
+        "the error names the gateway: {}",
         saw["state"]
     );
     assert!(
@@ -70,10 +70,7 @@ fn the_files_of_an_item_are_shown_and_verified_past_hostile_sources() {
     );
     // The root, share, and the link in it.
     assert_eq!(saw["filtered"], 3);
-    for part in [
-        "were fetched for it, not the whole NAR.",
-        "Not verified yet",
-    ] {
+    for part in ["), not the whole NAR.", "Not verified yet"] {
         assert!(says(&saw["piece"], part), "{}", saw["piece"]);
     }
     assert_eq!(saw["picture"], json!([1, "image/png"]));
@@ -117,9 +114,9 @@ fn the_files_of_an_item_are_shown_and_verified_past_hostile_sources() {
             "wrong-hash",
             "Wrong: this is not the NAR that the narinfo names",
         ),
-        ("no-source", "No source gives this NAR"),
+        ("no-source", "No source has this NAR"),
         ("cid", "No narinfo: nobody has signed which NAR this is."),
-        ("dropped", "Read from a file of yours."),
+        ("dropped", "Read from your file."),
         ("car", "Every block was checked against its CID"),
         ("spoilt", "A block of this CAR is wrong"),
     ] {

@@ -10,7 +10,7 @@ use serde_json::json;
 fn guixs_own_keys_and_lists_of_keys_decide_what_is_valid() {
     let kubo = Kubo::start();
     let guix = GuixCache::new(&kubo, &[]);
-    // What this very machine trusts, as the user would paste it.
+    // The ACL of this machine, as the user would paste it.
     guix.machine.authorize(&guix.key);
     let acl = guix.machine.root.read("/etc/guix/acl");
     let hash = guix.items.tree.rsplit('/').next().expect("a name")[..32].to_owned();
@@ -24,7 +24,7 @@ fn guixs_own_keys_and_lists_of_keys_decide_what_is_valid() {
         says(&views["stranger"], "a key that you don’t trust"),
         "{views}"
     );
-    // It is offered, and trusted by nobody's word but the user's.
+    // The page only offers the key; the user decides whether to trust it.
     assert_eq!(
         saw["offered"].as_str().map(str::trim),
         Some(guix.key.trim())
@@ -32,7 +32,7 @@ fn guixs_own_keys_and_lists_of_keys_decide_what_is_valid() {
     assert!(
         says(
             &saw["warned"],
-            "Compare it with one that you got another way"
+            "compare the key with a copy from another source"
         ),
         "{saw}"
     );
@@ -64,5 +64,5 @@ fn guixs_own_keys_and_lists_of_keys_decide_what_is_valid() {
     );
     assert!(says(&saw["kept"], "Guix key "), "{saw}");
     assert!(says(&saw["keptAcl"], "Guix ACL with "), "{saw}");
-    assert!(says(&saw["broken"], "This is no key"), "{saw}");
+    assert!(says(&saw["broken"], "This isn’t a key"), "{saw}");
 }

@@ -4,7 +4,7 @@ use super::setup::says;
 use interplanar_tests::inspector::Large;
 
 #[test]
-fn an_item_of_300_mb_and_5000_files_is_scrolled_verified_and_let_go() {
+fn an_item_of_300_mb_and_5000_files_is_scrolled_verified_and_freed() {
     let large = Large::new();
     let saw = large.run();
     assert!(
@@ -18,7 +18,7 @@ fn an_item_of_300_mb_and_5000_files_is_scrolled_verified_and_let_go() {
         saw["verified"]
     );
     assert!(says(&saw["last"], "file-4999"), "{}", saw["last"]);
-    // Only what is in sight is there.
+    // Only the visible rows are elements.
     assert!(
         saw["elements"].as_u64().is_some_and(|count| count < 60),
         "{}",
@@ -36,7 +36,7 @@ fn an_item_of_300_mb_and_5000_files_is_scrolled_verified_and_let_go() {
         saw["before"],
         saw["after"]
     );
-    // 300 MB of blobs are the browser's while it is open, and none afterwards.
+    // The browser holds 300 MB of blobs while the item is open, and none afterwards.
     let blobs = |when: &str| saw["blobs"][when]["bytes"].as_u64();
     assert_eq!(blobs("before"), Some(0), "{}", saw["blobs"]);
     assert!(

@@ -1,11 +1,11 @@
-//! How views load: nothing moves under the eye, and when something is seen first is printed.
+//! How views load: the layout must be stable. The test prints when each view first paints.
 
 use super::setup::Cache;
 use interplanar_core::narinfo::NarInfo;
 use interplanar_tests::kubo::Kubo;
 use serde_json::json;
 
-/// What is called good (web.dev/cls).
+/// Largest layout shift that counts as good (web.dev/cls).
 const MAX_SHIFT: f64 = 0.1;
 
 #[test]
@@ -25,14 +25,14 @@ fn nothing_moves_while_a_view_loads() {
         "open": view("#/".into(), "this server, /nix/store"),
         "cache": view(format!("#/cache?{at}"), "tools-1.1"),
         "narinfo": view(format!("#/item/{new}?{at}"), "Every field"),
-        "files": view(format!("#/item/{new}/files?{at}"), "folder on IPFS."),
+        "files": view(format!("#/item/{new}/files?{at}"), "tree on IPFS."),
         "file": view(format!("#/item/{new}/files?{at}&path=share/readme.txt"), "first line"),
         "sources": view(format!("#/item/{new}/sources?{at}"), "blocks verified"),
         "references": view(format!("#/item/{new}/references?{at}"), "Closure, the largest first"),
         "compare": view(format!("#/item/{old}/compare?{at}&with={new}"), "An update transfers"),
         "health": view(format!("#/health?{at}"), "No bake failed."),
         "keys": view("#/keys".into(), "None yet."),
-        "gateways": view("#/gateways".into(), "Known ones"),
+        "gateways": view("#/gateways".into(), "Known gateways"),
     });
     let saw = cache.run("loads", json!({ "views": views }));
     let loads = saw["loads"].as_object().expect("views");

@@ -21,7 +21,7 @@ fn a_cache_is_opened_searched_and_its_narinfos_are_judged_by_the_users_keys() {
         .filter(|line| !line.starts_with("Sig:"))
         .map(|line| format!("{line}\n"))
         .collect();
-    // The kernel takes its connections, and nobody else.
+    // The kernel accepts connections, but nobody reads from them.
     let silent = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
     let hanging = format!("http://{}", silent.local_addr().expect("its address"));
     let saw = cache.run(
@@ -42,9 +42,9 @@ fn a_cache_is_opened_searched_and_its_narinfos_are_judged_by_the_users_keys() {
         }),
     );
     assert_eq!(saw["title"], "Cache inspector");
-    // A row of titles, and one for each item.
+    // A header row, and a row for each item.
     assert_eq!((&saw["listed"], &saw["found"]), (&json!(3), &json!(2)));
-    assert!(says(&saw["noKey"], "This is no key"), "{saw}");
+    assert!(says(&saw["noKey"], "This isn’t a key"), "{saw}");
     assert!(says(&saw["offered"], "cache.test-1:"), "{saw}");
     for field in [
         "StorePath",
@@ -64,10 +64,10 @@ fn a_cache_is_opened_searched_and_its_narinfos_are_judged_by_the_users_keys() {
         ("tampered", "Bad signature in the name of cache.test-1"),
         ("unsigned", "Not signed"),
         ("other key", "a key that you don’t trust"),
-        ("nonsense", "This is no narinfo"),
+        ("nonsense", "This isn’t a narinfo"),
         ("absent", "The cache does not have this item"),
-        ("hangs", "hangs"),
-        ("nobody", "can’t be asked"),
+        ("hangs", "doesn’t answer"),
+        ("nobody", "Can’t reach "),
     ] {
         assert!(says(&views[view], expected), "{view}: {}", views[view]);
     }

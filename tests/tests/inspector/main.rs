@@ -1,4 +1,5 @@
-//! The cache inspector in a real Chromium, as `interplanar publish` serves it. What is done there stands in tests/web/inspector.
+//! The cache inspector in a real Chromium, as `interplanar publish` serves it. The scenarios are in
+//! tests/web/inspector.
 
 mod compare;
 mod files;

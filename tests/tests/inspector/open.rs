@@ -1,4 +1,4 @@
-//! Files that are dropped by mouse, and a cache that gives another item than it was asked for.
+//! Files that the user drops by mouse, and a cache that sends another item than the requested one.
 
 use super::setup::{Cache, KEY, says};
 use interplanar_core::narinfo::NarInfo;
@@ -54,19 +54,22 @@ fn files_are_dropped_by_mouse_and_another_items_narinfo_is_refused() {
     let views = &saw["views"];
     for (view, expected) in [
         ("narinfo", "Signed by cache.test-1, which you trust"),
-        ("compressed", "Read from a file of yours."),
-        ("plain", "Read from a file of yours."),
+        ("compressed", "Read from your file."),
+        ("plain", "Read from your file."),
         ("car", "Every block was checked against its CID"),
-        ("nonsense", "This is no NAR"),
-        ("other item", "The cache gives another item"),
-        ("other item", "Don’t trust what it says."),
+        ("nonsense", "This isn’t a NAR"),
+        ("other item", "The cache sent another item"),
+        ("other item", "Don’t trust this answer."),
     ] {
         assert!(says(&views[view], expected), "{view}: {}", views[view]);
     }
     for view in ["compressed", "plain", "car"] {
         assert!(says(&views[view], "6 files, "), "{view}: {}", views[view]);
     }
-    // Nobody was asked for what the wrong narinfo names, though its signature is right.
+    // The inspector doesn't accept the wrong narinfo although its signature is valid.
     assert!(!says(&views["other item"], "which you trust"), "{views}");
-    assert_eq!(saw["stayed"], true, "the page was left for a file");
+    assert_eq!(
+        saw["stayed"], true,
+        "the browser left the page for the file"
+    );
 }

@@ -1,4 +1,4 @@
-//! What an item refers to.
+//! The closure of an item.
 
 use super::setup::says;
 use interplanar_tests::cache::NixCache;
@@ -17,7 +17,7 @@ fn a_closure_is_drawn_summed_and_judged() {
         "references",
         json!({ "hash": hash(&nix.items.user), "key": nix.key }),
     );
-    // The user, the tree, and what built them.
+    // The item `user`, the item `tree`, and the item that built them.
     assert!(says(&saw["stranger"], "3 items, "), "{saw}");
     assert!(
         says(&saw["stranger"], "Signed by no key that you trust: 3."),
@@ -32,10 +32,10 @@ fn a_closure_is_drawn_summed_and_judged() {
     assert!(!says(&saw["friend"], "no key that you trust: "), "{saw}");
     assert!(says(&saw["friend"], "Over IPFS: 3 of them"), "{saw}");
     assert!(
-        says(&saw["friend"], "each of the blocks counted once."),
+        says(&saw["friend"], " if each block is counted once."),
         "{saw}"
     );
-    // A cache in a folder that has lost an item.
+    // A cache in a folder without one of the items.
     let folder = nix.machine.root.path("/root/lost");
     let copy = format!("nix copy --to file:///root/lost {}", nix.items.user);
     nix.machine.root.sh(&copy);

@@ -1,4 +1,4 @@
-//! By whom it is served besides publish.
+//! The other programs that serve the inspector, besides `publish`.
 
 use super::setup::{Cache, KEY, assert_asked_only, says};
 use interplanar_core::signature::nix;
@@ -40,7 +40,7 @@ fn the_proxy_and_the_edge_worker_serve_it_too() {
             !policy.contains("unsafe-inline") && !policy.contains("'unsafe-eval'"),
             "{policy}"
         );
-        // The rest of the server is what it was.
+        // The rest of the server works as before.
         let (status, text) = get(&format!("{url}/nix-cache-info"));
         assert!(
             status == 200 && text.contains("StoreDir: /nix/store"),

@@ -1,4 +1,4 @@
-//! What the tests publish and look at.
+//! The items that the tests publish, and what they check.
 
 use interplanar_core::signature::nix;
 use interplanar_tests::inspector::run;
@@ -7,20 +7,20 @@ use interplanar_tests::program::{Program, get, narinfo};
 use serde_json::Value;
 use std::path::Path;
 
-/// A gateway that isn't there.
+/// A gateway that doesn't exist.
 pub(super) const NOBODY: &str = "http://127.0.0.1:9";
 pub(super) const KEY: &str = "cache.test-1";
 /// A file name that hides and reorders, and tries to be markup.
 pub(super) const HOSTILE: &str = "<img src=x onerror=alert(1)>\u{202e}gnp.\u{7}txt";
-/// A text that would run if it were more than text.
+/// A text that would run if it were markup.
 pub(super) const SCRIPT: &str =
     "<script>alert('ran')</script><img src=x onerror=\"alert('ran')\">\n";
 
-/// Trees, published with a key into a Kubo.
+/// Items that `interplanar publish` publishes with a key, into a Kubo if the options say so.
 pub(super) struct Cache {
     pub(super) folder: tempfile::TempDir,
     pub(super) publish: Program,
-    /// Whether its items are folders on IPFS too.
+    /// Whether the narinfos name trees on IPFS.
     trees: bool,
 }
 
@@ -67,7 +67,7 @@ impl Cache {
     }
 }
 
-/// A small item of files of every kind, and an older one of the same.
+/// Writes a small item with files of every kind, and an older version of it.
 fn plant(folder: &Path) {
     for (name, change) in [("tools-1.0", "old"), ("tools-1.1", "new")] {
         let at = |path: &str| folder.join(name).join(path);
@@ -91,18 +91,18 @@ const PNG: &[u8] = &[
     0x4e, 0x44, 0xae, 0x42, 0x60, 0x82,
 ];
 
-/// Whether what was seen has a text.
+/// Whether a scenario saw this text.
 pub(super) fn says(saw: &Value, text: &str) -> bool {
     saw.as_str().is_some_and(|saw| saw.contains(text))
 }
 
-/// No host was asked but those.
+/// Asserts that the browser contacted only these hosts.
 pub(super) fn assert_asked_only(saw: &Value, urls: &[&str]) {
     for host in saw["hosts"].as_array().expect("hosts") {
         let host = host.as_str().expect("text");
         assert!(
             urls.iter().any(|url| url.ends_with(host)),
-            "{host} was asked"
+            "the browser contacted {host}"
         );
     }
 }

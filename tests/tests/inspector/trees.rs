@@ -1,4 +1,4 @@
-//! Items that are folders on IPFS as well, and lists of files without the NAR.
+//! Items with a tree on IPFS, and lists of files without the NAR.
 
 use super::setup::{Cache, HOSTILE, says};
 use interplanar_core::narinfo::NarInfo;
@@ -15,7 +15,7 @@ fn field(narinfo: &str, name: &str) -> String {
 }
 
 #[test]
-fn an_items_folder_on_ipfs_tells_its_files_and_a_cache_that_says_otherwise_is_caught() {
+fn the_tree_on_ipfs_lists_the_files_and_shows_that_a_caches_list_is_wrong() {
     let kubo = Kubo::start();
     let api = format!("--ipfs-api={}", kubo.api_url());
     let cache = Cache::new(&["tools-1.1"], &[&api, "--publish-tree"]);
@@ -39,9 +39,9 @@ fn an_items_folder_on_ipfs_tells_its_files_and_a_cache_that_says_otherwise_is_ca
         }),
     );
     let views = &saw["views"];
-    // Without a cache: the pasted narinfo and a gateway, past one that lies.
+    // Without a cache: the pasted narinfo, a gateway that sends wrong data, and a correct one.
     for part in [
-        "The list of files is that of the item’s folder on IPFS.",
+        "This list of files comes from the item’s tree on IPFS.",
         "6 files, ",
     ] {
         assert!(says(&views["pasted"], part), "{part}: {}", views["pasted"]);
@@ -49,7 +49,7 @@ fn an_items_folder_on_ipfs_tells_its_files_and_a_cache_that_says_otherwise_is_ca
     assert!(
         says(
             &views["file"],
-            "the file’s own CID stands in the item’s folder on IPFS"
+            "the item’s tree on IPFS names the file’s CID"
         ),
         "{}",
         views["file"]
@@ -58,15 +58,15 @@ fn an_items_folder_on_ipfs_tells_its_files_and_a_cache_that_says_otherwise_is_ca
     assert!(
         says(
             &views["lie"],
-            "The cache’s list of files is not that of its folder on IPFS."
+            "The cache’s list of files differs from the item’s tree on IPFS."
         ),
         "{}",
         views["lie"]
     );
     assert!(!says(&views["lie"], "4.60 KiB"), "{}", views["lie"]);
-    // The list and one file cost little of the three megabytes.
+    // The list and one file need little of the three megabytes.
     assert!(gateway.bytes() < 200_000, "{}", gateway.bytes());
-    // Into the folder by mouse, and out of it by a link; each is an address.
+    // A click opens the folder, a link leads back; both change the address.
     assert_eq!(saw["into"], json!(["share", "share/doc"]));
     assert!(says(&views["doc"], "noise.bin"), "{}", views["doc"]);
     assert!(says(&views["doc"], "2 files, 2.86 MiB"), "{}", views["doc"]);
@@ -79,7 +79,7 @@ fn an_items_folder_on_ipfs_tells_its_files_and_a_cache_that_says_otherwise_is_ca
 }
 
 #[test]
-fn the_pieces_of_a_nar_tell_its_files_where_nobody_lists_them() {
+fn the_pieces_of_a_nar_list_its_files_if_there_is_no_other_list() {
     let kubo = Kubo::start();
     let folder = tempfile::tempdir().expect("a folder");
     let large = folder.path().join("large-1.0");
@@ -111,12 +111,12 @@ fn the_pieces_of_a_nar_tell_its_files_where_nobody_lists_them() {
         json!({ "gateway": gateway.url, "narinfo": text }),
     );
     for part in [
-        "The list of files comes out of the NAR’s pieces.",
+        "This list of files comes from the NAR’s pieces.",
         "5 files, 30.5 MiB",
     ] {
         assert!(says(&saw["listed"], part), "{part}: {}", saw["listed"]);
     }
     assert!(says(&saw["file"], "the last"), "{}", saw["file"]);
-    // Of 32 MB that don't compress.
+    // Of 32 MB that can't be compressed.
     assert!(gateway.bytes() < 8_000_000, "{}", gateway.bytes());
 }

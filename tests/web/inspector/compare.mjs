@@ -1,4 +1,4 @@
-// Two versions of an item side by side, of one cache and of two.
+// Compares two versions of an item, from one cache and from two.
 
 export default async function ({ page, job, saw, go, look, main }) {
   const cache = encodeURIComponent(`${job.url}/`);
@@ -11,8 +11,11 @@ export default async function ({ page, job, saw, go, look, main }) {
   await page.getByText(/^Compared byte by byte; both/).waitFor();
   saw.compared = await main();
   await look('compare', { fullPage: true });
+  await page.setViewportSize({ width: 390, height: 844 });
+  await look('compare-phone', { fullPage: true });
+  await page.setViewportSize({ width: 1280, height: 900 });
 
-  // With what another cache has of it.
+  // Compares with an item of another cache.
   saw.across = {};
   const other = page.getByLabel('The newer item: its store path or hash');
   const within = page.getByLabel('In the cache');
@@ -24,7 +27,7 @@ export default async function ({ page, job, saw, go, look, main }) {
   await go(`#/item/${job.old}/compare?cache=${cache}`);
   await within.fill(job.other);
   await page.getByRole('button', { name: 'Compare', exact: true }).click();
-  await page.getByRole('heading', { name: 'Items with a like name' }).waitFor();
+  await page.getByRole('heading', { name: 'Items with a similar name' }).waitFor();
   await page.getByRole('link', { name: 'tools-1.1' }).click();
   saw.across.text = await compared();
   await look('compare-across', { fullPage: true });

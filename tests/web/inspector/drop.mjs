@@ -1,4 +1,4 @@
-// Files from the user's disk, dropped by the browser's own drag and drop: the events are trusted ones, with a real DataTransfer.
+// Drops files from the user's disk. The browser itself sends the events, with a real DataTransfer.
 import { createServer } from 'node:http';
 
 export default async function ({ page, context, job, saw, go, look, main }) {
@@ -33,7 +33,7 @@ export default async function ({ page, context, job, saw, go, look, main }) {
   await look('drop-nonsense');
   saw.stayed = await page.evaluate(() => globalThis.stayed === true);
 
-  // A cache that answers each question with one and the same narinfo, signed as it is.
+  // A cache that answers every request with the same signed narinfo.
   const hostile = createServer((request, response) => {
     const text = request.url === '/nix-cache-info' ? 'StoreDir: /nix/store\n' : job.given;
     response.writeHead(200, { 'access-control-allow-origin': '*' }).end(text);

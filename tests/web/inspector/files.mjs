@@ -1,4 +1,5 @@
-// The tree of an item and the files in it: from the cache's word to the verified NAR, by pointer and by keys, past gateways that lie.
+// Opens the files of an item: first from the cache's unverified list, then from the verified NAR.
+// It uses the mouse and the keyboard, and some of the gateways send wrong data.
 
 export default async function ({ page, job, saw, go, look, main }) {
   const tree = page.getByRole('tree', { name: 'Files' });
@@ -17,12 +18,12 @@ export default async function ({ page, job, saw, go, look, main }) {
 
   await go(`#/item/${job.hash}?cache=${encodeURIComponent(`${job.url}/`)}`);
   await page.getByRole('link', { name: 'Files', exact: true }).click();
-  await page.getByText('The list of files is the cache’s word.').waitFor();
+  await page.getByText('This list of files comes from the cache.').waitFor();
   saw.requestsBefore = saw.hosts.length;
   await look('files-listing');
   await row('share').click();
   await row('readme.txt').last().click();
-  // By its piece alone.
+  // Fetched by its piece alone.
   await file.getByText('first line').waitFor();
   saw.piece = await file.innerText();
   await look('files-piece');
@@ -35,7 +36,7 @@ export default async function ({ page, job, saw, go, look, main }) {
   saw.state = await main();
   await look('files-text');
 
-  // By keys alone: to the link, and along it.
+  // By the keyboard alone: selects the link, and follows it.
   await tree.focus();
   await page.keyboard.press('Home');
   saw.first = await tree.getByRole('treeitem', { selected: true }).innerText();
@@ -75,13 +76,13 @@ export default async function ({ page, job, saw, go, look, main }) {
   await open('onerror', file.getByText('alert(\'ran').first());
   saw.hostile = { file: await file.innerText(), tree: await row('onerror').innerText(), images: await page.locator('main img, main script').count() };
   await look('files-hostile');
-  // The same by its address alone.
+  // Opens the same file by its address.
   await page.reload();
   await file.getByText('alert(\'ran').first().waitFor();
 
   saw.views = {};
   const read = async (name) => {
-    // What was said aloud of another one may still be there.
+    // The live region may still contain the text of an earlier view.
     await page.locator('main').getByText(/^Wrong: |^Read; |^No source/).first().waitFor();
     saw.views[name] = await main();
     await look(`files-${name}`);
@@ -106,7 +107,7 @@ export default async function ({ page, job, saw, go, look, main }) {
   await drop('spoilt', car);
   saw.views.spoilt = await page.getByRole('alert').innerText();
 
-  // With the server gone, what was loaded once still opens, and reads a file.
+  // After the server stopped, the inspector still opens, and reads a narinfo.
   await page.evaluate(() => navigator.serviceWorker.ready.then(() => true));
   process.kill(job.pid);
   await page.goto('about:blank');

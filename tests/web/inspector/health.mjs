@@ -1,4 +1,5 @@
-// How a cache does, while it is asked for things: numbers, plots and their tables; paused; and with the cache gone.
+// Health of a cache that gets requests: numbers, plots and their tables. Then paused, and after the
+// cache stopped.
 
 export default async function ({ page, job, saw, go, look, main }) {
   await go(`#/cache?cache=${encodeURIComponent(`${job.url}/`)}`);
@@ -6,7 +7,7 @@ export default async function ({ page, job, saw, go, look, main }) {
   await page.getByText('No bake failed.').waitFor();
   await page.getByRole('term').filter({ hasText: 'Saved by sharing' }).waitFor();
   await page.waitForFunction(() => !document.querySelector('.tiles').innerText.includes('being counted'));
-  // Requests come, and so do points.
+  // Requests must add points to the plot.
   for (let at = 0; at < 20; at += 1) await fetch(`${job.url}/${'0'.repeat(32)}.narinfo`);
   const requests = page.getByRole('img', { name: /^Requests a second/ });
   await page.getByRole('img', { name: /^Requests a second over \d+ s: .*missed .*at most [1-9]/ }).waitFor();
@@ -25,8 +26,8 @@ export default async function ({ page, job, saw, go, look, main }) {
   await page.emulateMedia({ colorScheme: 'dark' });
   await look('health-phone-dark', { fullPage: true });
   saw.paused = await requests.getAttribute('aria-label');
-  await page.getByRole('button', { name: 'Go on' }).click();
-  // Its server is gone; the numbers stay, and so does what it is.
+  await page.getByRole('button', { name: 'Resume' }).click();
+  // After the server stopped, the numbers stay on the page.
   await page.route('**/metrics', (route) => route.abort());
   await page.getByRole('alert').waitFor();
   saw.gone = await page.getByRole('alert').innerText();

@@ -1,4 +1,5 @@
-// Guix's keys: as a stranger, with what the cache says of itself, with the key and with an ACL that the user pastes.
+// Guix's keys: without a key, with the key that the cache publishes, with a pasted key, and with an
+// ACL.
 
 export default async function ({ page, job, saw, go, look, main }) {
   const item = `#/item/${job.hash}?cache=${encodeURIComponent(`${job.url}/`)}`;
@@ -13,8 +14,8 @@ export default async function ({ page, job, saw, go, look, main }) {
   await see('stranger');
   await go('#/keys');
   await page.getByLabel('Address of the cache').fill(job.url);
-  await page.getByRole('button', { name: 'Ask' }).click();
-  const warning = page.getByRole('alert').filter({ hasText: 'This is the cache’s own word.' });
+  await page.getByRole('button', { name: 'Fetch' }).click();
+  const warning = page.getByRole('alert').filter({ hasText: 'Only the cache itself says that this is its key.' });
   await warning.waitFor();
   saw.warned = await warning.innerText();
   saw.offered = await area.inputValue();

@@ -1,4 +1,5 @@
-// An item of 300 MB and 5,000 files: its tree is there soon, moves without long tasks, and what it took is given back. Times are for the bench.
+// An item of 300 MB and 5,000 files. Its tree appears soon and scrolls without long tasks, and the
+// page frees its memory afterwards. The times are for the bench.
 
 export default async function ({ page, context, job, saw, go, look, main }) {
   const client = await context.newCDPSession(page);
@@ -8,7 +9,7 @@ export default async function ({ page, context, job, saw, go, look, main }) {
     const { metrics } = await client.send('Performance.getMetrics');
     return metrics.find(({ name }) => name === 'JSHeapUsedSize').value;
   };
-  // What the browser itself says it keeps of the page's blobs: how many, and their bytes.
+  // The browser's own list of the page's blobs: their number and bytes.
   const blobs = await context.newPage();
   const kept = async () => {
     await client.send('HeapProfiler.collectGarbage');
@@ -34,7 +35,7 @@ export default async function ({ page, context, job, saw, go, look, main }) {
   saw.filtered = await page.evaluate(() => document.querySelectorAll('[role=treeitem]').length);
   await page.getByLabel('Filter').fill('');
   await page.evaluate(() => (globalThis.long.length = 0));
-  // As a wheel does it, to the end.
+  // Scrolls to the end with the mouse wheel.
   await tree.hover();
   for (let step = 0; step < 40; step += 1) {
     await page.mouse.wheel(0, 4_000);
@@ -44,12 +45,12 @@ export default async function ({ page, context, job, saw, go, look, main }) {
   saw.last = await tree.getByRole('treeitem').last().innerText();
   saw.elements = await page.evaluate(() => document.querySelectorAll('[role=treeitem]').length);
   await page.getByRole('button', { name: /^Verify all/ }).click();
-  await page.getByText('This is the NAR that the narinfo names; but no key that you trust has signed that').first().waitFor();
+  await page.getByText('This is the NAR that the narinfo names, but no key that you trust signed the narinfo').first().waitFor();
   saw.verified = await main();
   await look('files-large', { fullPage: true });
   saw.held = await memory();
   saw.blobs.held = await kept();
-  // Into the folder of all files: its picture and its table, quick as well.
+  // Opens the folder with all files: its treemap and its table must be quick too.
   saw.folder = await page.evaluate(async () => {
     const start = performance.now();
     location.hash += '&path=many';
@@ -63,13 +64,13 @@ export default async function ({ page, context, job, saw, go, look, main }) {
   await go('#/');
   await page.getByRole('heading', { name: 'What is in this cache, and who signed it?' }).waitFor();
   saw.after = await memory();
-  // The collector may need another turn to find the last of them.
+  // The garbage collector may need several runs to free the last blobs.
   for (let turn = 0; turn < 50; turn += 1) {
     saw.blobs.after = await kept();
     if (saw.blobs.after.count <= saw.blobs.before.count) break;
     await page.evaluate(() => new Promise((done) => requestIdleCallback(done)));
   }
-  // A plain list of as many lines, for comparison.
+  // For comparison: a plain list with as many lines.
   saw.plain = await page.evaluate((count) => {
     const start = performance.now();
     const list = document.createElement('ul');

@@ -1,6 +1,7 @@
-// How each view loads by its address alone: when something is painted first, and how much moves until it rests.
+// Loads each view by its address: when it first paints, and how much the layout shifts until it is
+// stable.
 
-/** A view rests when nothing was asked and nothing moved for so long. */
+/** A view is stable after this long without requests and changes. */
 const REST_MS = 400;
 
 export default async function ({ page, context, job, saw }) {

@@ -1,4 +1,5 @@
-// From the first page to a narinfo: a search by name, the verdict without and with the key, a tampered copy.
+// From the first page to a narinfo: a search by name, the verdict without and with the key, and a
+// tampered copy.
 
 export default async function ({ page, job, saw, go, look, main }) {
   await page.addInitScript(() => {
@@ -34,9 +35,9 @@ export default async function ({ page, job, saw, go, look, main }) {
   await page.getByLabel('A Nix public key, a Guix public key or an ACL').fill('nonsense');
   await page.getByRole('button', { name: 'Trust it' }).click();
   saw.noKey = await page.getByRole('alert').innerText();
-  // What a cache says of itself is only offered.
-  await page.getByRole('button', { name: 'Ask' }).click();
-  await page.getByText('This is the cache’s own word.').waitFor();
+  // The cache's own key is only put into the field, not trusted.
+  await page.getByRole('button', { name: 'Fetch' }).click();
+  await page.getByText('Only the cache itself says that this is its key.').waitFor();
   await look('keys');
   saw.offered = await page.getByLabel('A Nix public key, a Guix public key or an ACL').inputValue();
   await page.getByRole('button', { name: 'Trust it' }).click();
@@ -58,7 +59,7 @@ export default async function ({ page, job, saw, go, look, main }) {
     saw.views[name] = await main();
     if (name === 'tampered') await look('narinfo-tampered');
   }
-  // A view is its address.
+  // The address alone opens the same view.
   await go(saw.item);
   await page.reload();
   await page.getByText('Signed by cache.test-1, which you trust').waitFor();
@@ -69,7 +70,7 @@ export default async function ({ page, job, saw, go, look, main }) {
     saw.views[name] = await main();
     if (name === 'hangs') await look('cache-hangs');
   }
-  // On a phone, in the dark.
+  // On a phone, with dark colours.
   await page.setViewportSize({ width: 390, height: 844 });
   await page.emulateMedia({ colorScheme: 'dark' });
   await go(saw.item);

@@ -1,4 +1,4 @@
-// A closure of which an item is missing.
+// A closure with a missing item.
 
 export default async function ({ page, job, saw, go, look, main }) {
   await go(`#/item/${job.hash}/references?cache=${encodeURIComponent(`${job.url}/`)}`);

@@ -1,4 +1,4 @@
-// A pasted narinfo that names a chunk index, and nobody who lists its files: they are read out of the pieces.
+// A pasted narinfo with a chunk index and no other list of files: the names come from the pieces.
 
 export default async function ({ page, job, saw, go, main }) {
   await go('');
@@ -7,7 +7,7 @@ export default async function ({ page, job, saw, go, main }) {
   await page.getByLabel('The text of a narinfo').fill(job.narinfo);
   await page.getByRole('button', { name: 'Read it' }).click();
   await page.getByRole('link', { name: 'Files', exact: true }).click();
-  await page.getByText('The list of files comes out of the NAR’s pieces.').waitFor();
+  await page.getByText('This list of files comes from the NAR’s pieces.').waitFor();
   saw.listed = await main();
   await page.getByRole('tree', { name: 'Files' }).getByRole('treeitem').filter({ hasText: 'zz.txt' }).click();
   const file = page.getByRole('region', { name: 'File', exact: true });

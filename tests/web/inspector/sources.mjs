@@ -1,12 +1,13 @@
-// What gateways can do, live: an honest one, one that lies, one that hangs, one that isn't there; and a race between them.
+// Checks real gateways: a correct one, one that sends wrong data, one that never answers, and one
+// that doesn't exist. Then runs a race between them.
 
 export default async function ({ page, job, saw, go, look, main }) {
   await page.goto(`${job.url}/inspect/`);
   await page.evaluate((gateways) => localStorage.setItem('inspector.gateways', JSON.stringify(gateways)), Object.values(job.gateways));
   await go(`#/item/${job.hash}/sources?cache=${encodeURIComponent(`${job.url}/`)}`);
-  await page.getByText(/^Gateways, asked just now/).waitFor();
-  await page.getByText('asking…').first().waitFor({ state: 'detached' });
-  await page.waitForFunction(() => !document.body.innerText.includes('asking…'));
+  await page.getByText(/^Gateways, checked just now/).waitFor();
+  await page.getByText('checking…').first().waitFor({ state: 'detached' });
+  await page.waitForFunction(() => !document.body.innerText.includes('checking…'));
   saw.rows = {};
   for (const [name, url] of Object.entries({ ...job.gateways, cache: job.url, named: `${job.named} named by the narinfo` })) {
     saw.rows[name] = await page.getByRole('row').filter({ has: page.getByRole('rowheader', { name: url }) }).getByRole('cell').allInnerTexts();
@@ -17,4 +18,7 @@ export default async function ({ page, job, saw, go, look, main }) {
   saw.race = await page.getByRole('img', { name: /^Race over/ }).getAttribute('aria-label');
   saw.main = await main();
   await look('sources', { fullPage: true });
+  // On a phone, the rows of the table are stacked.
+  await page.setViewportSize({ width: 390, height: 844 });
+  await look('sources-phone', { fullPage: true });
 }

@@ -1,4 +1,5 @@
-// The files of an item that is a folder on IPFS too: by gateways alone, beside the cache's list, and against a cache that lists something else.
+// An item with a tree on IPFS: its files from gateways alone, with the cache's list, and with a
+// cache whose list is wrong.
 import { createServer } from 'node:http';
 
 export default async function ({ page, job, saw, go, look, main }) {
@@ -10,7 +11,7 @@ export default async function ({ page, job, saw, go, look, main }) {
   await go('');
   await page.evaluate((gateways) => localStorage.setItem('inspector.gateways', JSON.stringify(gateways)), job.gateways);
   await go(`#/item/${job.hash}/files?narinfo=${encodeURIComponent(job.narinfo)}`);
-  await page.getByText('The list of files is that of the item’s folder on IPFS.').waitFor();
+  await page.getByText('This list of files comes from the item’s tree on IPFS.').waitFor();
   saw.views.pasted = await main();
   await row('share').click();
   await row('readme.txt').last().click();
@@ -19,11 +20,11 @@ export default async function ({ page, job, saw, go, look, main }) {
   await look('trees-file');
 
   await go(`#/item/${job.hash}/files?cache=${encodeURIComponent(`${job.url}/`)}`);
-  await page.getByText('The list of files is that of the item’s folder on IPFS.').waitFor();
+  await page.getByText('This list of files comes from the item’s tree on IPFS.').waitFor();
   const map = file.getByRole('img', { name: /^Sizes in/ });
   await map.waitFor();
   await look('trees-map', { fullPage: true });
-  // Into the largest folder by its strip, and once more.
+  // Opens the largest folder by the strip with its name, then the next one in it.
   const into = async (name) => {
     await map.locator('g', { hasText: name }).filter({ has: page.locator('rect.in') }).first().click({ position: { x: 20, y: 8 } });
     await page.waitForFunction((name) => location.hash.includes(`path=${encodeURIComponent(name)}`) || location.hash.endsWith(name), name);
@@ -39,14 +40,14 @@ export default async function ({ page, job, saw, go, look, main }) {
   await file.getByRole('heading').getByRole('link', { name: 'share' }).click();
   await file.getByRole('heading', { name: /share$/ }).waitFor();
   saw.back = path();
-  // Whoever uses keys stays where they are.
+  // The tree keeps the keyboard focus.
   await tree.focus();
   await page.keyboard.press('End');
   await page.keyboard.press('Enter');
   await file.getByRole('heading', { name: /share \/ readme.txt$/ }).waitFor();
   await page.waitForFunction(() => document.activeElement?.getAttribute('role') === 'tree');
   saw.focused = await page.evaluate(() => document.activeElement?.getAttribute('role'));
-  // On a phone, in the dark.
+  // On a phone, with dark colours.
   await page.setViewportSize({ width: 390, height: 844 });
   await page.emulateMedia({ colorScheme: 'dark' });
   await go(`#/item/${job.hash}/files?cache=${encodeURIComponent(`${job.url}/`)}`);
@@ -55,7 +56,7 @@ export default async function ({ page, job, saw, go, look, main }) {
   await page.setViewportSize({ width: 1280, height: 900 });
   await page.emulateMedia({ colorScheme: 'light' });
 
-  // All that the cache says, but for its list.
+  // A cache that answers correctly, except for its list of files.
   const hostile = createServer(async (request, response) => {
     const answer = request.url.endsWith('.ls') ? job.listing : Buffer.from(await (await fetch(job.url + request.url)).arrayBuffer());
     response.writeHead(200, { 'access-control-allow-origin': '*' }).end(answer);
@@ -63,7 +64,7 @@ export default async function ({ page, job, saw, go, look, main }) {
   await new Promise((ready) => hostile.listen(0, '127.0.0.1', ready));
   try {
     await go(`#/item/${job.hash}/files?cache=${encodeURIComponent(`http://127.0.0.1:${hostile.address().port}/`)}`);
-    await page.getByText('The cache’s list of files is not that of its folder on IPFS.').waitFor();
+    await page.getByText('The cache’s list of files differs from the item’s tree on IPFS.').waitFor();
     saw.views.lie = await main();
     await look('trees-lie');
   } finally {

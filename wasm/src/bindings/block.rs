@@ -1,6 +1,6 @@
-//! One block as a `ReadableStream`.
+//! Fetches one block as a `ReadableStream`.
 
-use super::fetch::{CONTENT, flow, start};
+use super::fetch::{CONTENT, output_stream, start};
 use super::gateways::Gateways;
 use super::options::FetchOptions;
 use super::stream::ReadableStream;
@@ -8,10 +8,11 @@ use crate::driver::fetch_block;
 use js_sys::Uint8Array;
 use wasm_bindgen::prelude::*;
 
-/// Fetches the one block of a CID, whatever its codec, as gateways have it: the way to blocks that are no files. Its bytes were verified against the CID
-/// before any of them is handed out.
+/// Fetches the block with this CID, of any codec. Use it for blocks that aren't files. The block is
+/// verified against the CID before the stream yields its bytes.
 ///
-/// Throws `CID_…` for a CID that can't be fetched; the stream fails with `FETCH_…`, or with the signal's reason.
+/// Throws `CID_…` for an invalid or unsupported CID; the stream fails with `FETCH_…` or with the
+/// signal's reason.
 #[wasm_bindgen(js_name = fetchBlock)]
 pub fn block(
     cid: &str,
@@ -24,13 +25,13 @@ pub fn block(
         gateways,
         options,
         CONTENT,
-        |url, read, pool, report| {
-            let (client, cid) = (&read.client, url.cid);
-            let block = fetch_block(client, cid, read.options, pool, read.blocks, report);
-            let piece = |piece: Result<bytes::Bytes, _>| {
-                piece.map(|bytes| Uint8Array::from(&*bytes).into())
+        |url, settings, pool, report| {
+            let (client, cid) = (&settings.client, url.cid);
+            let block = fetch_block(client, cid, settings.options, pool, settings.blocks, report);
+            let value = |bytes: Result<bytes::Bytes, _>| {
+                bytes.map(|bytes| Uint8Array::from(&*bytes).into())
             };
-            flow(block, |block| block.summary(), piece)
+            output_stream(block, |block| block.summary(), value)
         },
     )
 }

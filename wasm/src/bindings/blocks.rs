@@ -1,6 +1,6 @@
-//! A block store that the page brings.
+//! A block store that the page provides.
 
-use crate::driver::{LocalBlocks, NotKept};
+use crate::driver::{LocalBlocks, NotStored};
 use bytes::Bytes;
 use futures_util::future::LocalBoxFuture;
 use interplanar_core::block::Block;
@@ -27,29 +27,29 @@ impl LocalBlocks for JsBlocks {
     fn get(&self, cid: Cid) -> LocalBoxFuture<'static, Option<Bytes>> {
         let found = Self::get(self, &cid::text(&cid));
         Box::pin(async move {
-            let found = settled(found.ok()?).await.ok()?;
+            let found = resolved(found.ok()?).await.ok()?;
             let bytes = found.dyn_into::<Uint8Array>().ok()?;
-            // No honest block is longer, and the rest need not be copied.
+            // A valid block isn't longer, so a longer value isn't copied.
             (bytes.length() as usize <= cid::MAX_BLOCK).then(|| bytes.to_vec().into())
         })
     }
 
-    fn put(&self, blocks: Vec<Block>) -> LocalBoxFuture<'static, Result<(), NotKept>> {
+    fn put(&self, blocks: Vec<Block>) -> LocalBoxFuture<'static, Result<(), NotStored>> {
         let store = self.clone();
         Box::pin(async move {
             for block in blocks {
                 let bytes = Uint8Array::from(block.data().as_ref());
                 let kept = Self::put(&store, &cid::text(block.cid()), &bytes);
-                settled(kept.map_err(|_| NotKept)?)
+                resolved(kept.map_err(|_| NotStored)?)
                     .await
-                    .map_err(|_| NotKept)?;
+                    .map_err(|_| NotStored)?;
             }
             Ok(())
         })
     }
 }
 
-/// What a value is, or becomes if it is a promise.
-async fn settled(value: JsValue) -> Result<JsValue, JsValue> {
+/// Returns the value, or waits for it if it is a promise.
+async fn resolved(value: JsValue) -> Result<JsValue, JsValue> {
     JsFuture::from(Promise::resolve(&value)).await
 }

@@ -1,4 +1,4 @@
-//! A CAR file read as it comes: its roots, and its blocks once each was checked against its CID.
+//! Reads a CAR file in parts: its roots, and its blocks after each was checked against its CID.
 
 use super::error::{js, make};
 use bytes::Bytes;
@@ -15,7 +15,7 @@ extern "C" {
     pub type CarBlocks;
 }
 
-/// Reads one CARv1, pushed piece by piece.
+/// Reads one CARv1 in parts.
 #[wasm_bindgen]
 #[derive(Default)]
 pub struct CarReader {
@@ -29,15 +29,16 @@ fn malformed(error: CarError) -> JsValue {
 
 #[wasm_bindgen]
 impl CarReader {
-    /// At the start of a file.
+    /// Creates a reader for one file.
     #[wasm_bindgen(constructor)]
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// Takes the next bytes and gives the blocks that are whole now.
+    /// Reads the next bytes, and returns the blocks that are now complete.
     ///
-    /// Throws `CAR` for what is no CAR and `CID_…` for a block that its CID doesn't fit; the reader can't be used afterwards.
+    /// Throws `CAR` if the bytes aren't a CAR, and `CID_…` if a block doesn't match its CID. The
+    /// reader can't be used afterwards.
     pub fn push(&mut self, bytes: Vec<u8>) -> Result<CarBlocks, JsValue> {
         let (mut input, blocks) = (Bytes::from(bytes), Array::new());
         while let Some(item) = self.reader.push(&mut input).map_err(malformed)? {
@@ -54,14 +55,14 @@ impl CarReader {
         Ok(JsValue::from(blocks).unchecked_into())
     }
 
-    /// Says that the file is over.
+    /// Ends the file.
     ///
-    /// Throws `CAR` if it isn't.
+    /// Throws `CAR` if the file is incomplete.
     pub fn finish(&self) -> Result<(), JsValue> {
         self.reader.finish().map_err(malformed)
     }
 
-    /// The roots that the file names; nothing says that they are in it.
+    /// The roots in the file's header. The file may not contain their blocks.
     #[wasm_bindgen(getter)]
     pub fn roots(&self) -> Vec<String> {
         self.roots.clone()

@@ -1,4 +1,4 @@
-//! Parts of a deduplicating NAR, by its chunk index and without the rest of it. Fetching the blocks is the caller's.
+//! Reads parts of a NAR by its chunk index. The caller fetches the blocks.
 
 use super::error::{js, make};
 use bytes::Bytes;
@@ -18,19 +18,20 @@ extern "C" {
     pub type Chunks;
 }
 
-/// The chunk index that a narinfo names (`ChunkIndex:`). No signature covers it: what comes by it is what it says, and which NAR that is only the
-/// NarHash of the whole tells.
+/// The chunk index that a narinfo names (`ChunkIndex:`). No signature covers it. Its pieces are
+/// verified against the index, but only the NarHash of the whole NAR shows that this is the signed
+/// NAR.
 #[wasm_bindgen]
 pub struct ChunkIndex {
     nar_size: u64,
-    /// Blocks of pieces, if the root has none itself.
+    /// Blocks that list pieces; empty if the root block lists them itself.
     parts: Vec<Part>,
-    /// Pieces that were read, by where the first one starts.
+    /// Pieces that were read, by the offset of the first piece of their block.
     read: BTreeMap<u64, Vec<Entry>>,
 }
 
 #[derive(Serialize)]
-struct Line {
+struct JsChunk {
     offset: u64,
     length: u32,
     leaves: Vec<String>,
@@ -49,7 +50,7 @@ fn verified(cid: &str, bytes: Vec<u8>) -> Result<Block, JsValue> {
 impl ChunkIndex {
     /// Reads the root block of an index.
     ///
-    /// Throws `CID_…` for wrong bytes and `CHUNK_INDEX` for what is no index.
+    /// Throws `CID_…` if the bytes don't match the CID, and `CHUNK_INDEX` if they aren't an index.
     pub fn parse(cid: &str, block: Vec<u8>) -> Result<ChunkIndex, JsValue> {
         let block = verified(cid, block)?;
         let index = Index::decode(block.data()).map_err(malformed)?;
@@ -64,13 +65,14 @@ impl ChunkIndex {
         })
     }
 
-    /// Bytes of the NAR.
+    /// Size of the NAR in bytes.
     #[wasm_bindgen(getter, js_name = narSize)]
     pub fn nar_size(&self) -> f64 {
         self.nar_size as f64
     }
 
-    /// The blocks to `add` before the pieces of these bytes of the NAR (`to` is behind the last one) are known.
+    /// Returns the CIDs of the blocks to `add` before `pieces` knows all pieces of this range of
+    /// the NAR. The range ends before `to`.
     pub fn missing(&self, from: f64, to: f64) -> Vec<String> {
         let parts = parts_covering(&self.parts, from as u64..to as u64).iter();
         parts
@@ -79,9 +81,9 @@ impl ChunkIndex {
             .collect()
     }
 
-    /// Reads such a block.
+    /// Reads a block that `missing` named.
     ///
-    /// Throws as `parse` does.
+    /// Throws the same errors as `parse`.
     pub fn add(&mut self, cid: &str, block: Vec<u8>) -> Result<(), JsValue> {
         let block = verified(cid, block)?;
         for part in &self.parts {
@@ -93,28 +95,29 @@ impl ChunkIndex {
         Ok(())
     }
 
-    /// The pieces that have these bytes of the NAR.
+    /// Returns the pieces that contain this range of the NAR. The range ends before `to`.
     pub fn pieces(&self, from: f64, to: f64) -> Result<Chunks, JsValue> {
         let range = from as u64..to as u64;
         let pieces = self.read.values();
         let pieces = pieces.flat_map(|pieces| covering(pieces, range.clone()));
-        let lines = pieces.map(|piece| Line {
+        let chunks = pieces.map(|piece| JsChunk {
             offset: piece.offset,
             length: piece.length,
             leaves: piece.cids().map(|leaf| cid::text(&leaf)).collect(),
         });
-        let lines: Vec<Line> = lines.collect();
-        Ok(serde_wasm_bindgen::to_value(&lines)?.unchecked_into())
+        let chunks: Vec<JsChunk> = chunks.collect();
+        Ok(serde_wasm_bindgen::to_value(&chunks)?.unchecked_into())
     }
 
-    /// The bytes of the piece that starts at `offset`, out of those of its leaves in their order.
+    /// Decompresses the piece that starts at `offset`. `leaves` are the bytes of its leaves, one
+    /// after the other.
     ///
-    /// Throws `CHUNK_INDEX` for what isn't the piece that the index means.
+    /// Throws `CHUNK_INDEX` if the bytes aren't the piece in the index.
     pub fn decode(&self, offset: f64, leaves: &[u8]) -> Result<Uint8Array, JsValue> {
         let offset = offset as u64;
         let mut pieces = self.read.values().flatten();
         let piece = pieces.find(|piece| piece.offset == offset);
-        let piece = piece.ok_or_else(|| malformed("no piece starts there"))?;
+        let piece = piece.ok_or_else(|| malformed("no piece starts at this offset"))?;
         let plain = piece.open(leaves).map_err(malformed)?;
         Ok(Uint8Array::from(plain.as_slice()))
     }

@@ -1,7 +1,7 @@
 //! Decompression as a pair of streams, for `pipeThrough`.
 //!
-//! What is written waits until the reader has taken what came of it: a small piece may be a very large one compressed, and no more of it than
-//! one step of the decoder is ever held.
+//! A write waits until the reader has taken all output of the written bytes. A few compressed bytes
+//! may expand to very many, so the stream never holds more than the output of one decoder step.
 
 use super::error::{js, make};
 use super::stream::{Controller, ReadableStream, WritableStream, strategy};
@@ -15,12 +15,12 @@ use std::rc::Rc;
 use std::task::{Context, Poll, Waker};
 use wasm_bindgen::prelude::*;
 
-/// The largest window that is kept, unless `maxBytes` is less (design.md).
+/// Largest window in bytes, unless `maxBytes` is smaller (docs/design.md).
 const MAX_WINDOW: u64 = 8 << 20;
-/// Bytes of output that may wait in the stream.
+/// Output in bytes that may wait in the stream.
 const HIGH_WATER: f64 = 262_144.0;
 
-/// Decompresses what is written to `writable`: `stream.pipeThrough(new DecompressStream("zstd", narSize))`.
+/// Decompresses a stream: `stream.pipeThrough(new DecompressStream("zstd", narSize))`.
 #[wasm_bindgen]
 pub struct DecompressStream {
     readable: ReadableStream,
@@ -29,30 +29,35 @@ pub struct DecompressStream {
 
 #[wasm_bindgen]
 impl DecompressStream {
-    /// `compression` is a narinfo's: `"none"`, `"gzip"`, `"zstd"`, `"lzip"` or `"xz"`. One byte more than `max_bytes` of output is an error.
+    /// `compression` is the method in a narinfo: `"none"`, `"gzip"`, `"zstd"`, `"lzip"` or `"xz"`.
+    /// The stream fails if the output has more than `max_bytes` bytes.
     ///
-    /// Throws `DECOMPRESS_UNSUPPORTED`; the stream fails with `DECOMPRESS_…`, `at` the byte of the input.
+    /// Throws `DECOMPRESS_UNSUPPORTED`. The stream fails with `DECOMPRESS_…`; `at` is the byte of
+    /// the input.
     #[wasm_bindgen(constructor)]
     pub fn new(compression: &str, max_bytes: f64) -> Result<DecompressStream, JsValue> {
         let limits = Limits {
             max_output: max_bytes as u64,
             max_window: MAX_WINDOW,
         };
-        let pipe = Rc::new(RefCell::new(Pipe::new(decoder(compression, limits)?)));
-        let source = DecompressSource(Rc::clone(&pipe));
+        let state = Rc::new(RefCell::new(DecompressState::new(decoder(
+            compression,
+            limits,
+        )?)));
+        let source = DecompressSource(Rc::clone(&state));
         Ok(Self {
             readable: ReadableStream::new(&source.into(), &strategy(HIGH_WATER))?,
-            writable: WritableStream::new(&DecompressSink(pipe).into())?,
+            writable: WritableStream::new(&DecompressSink(state).into())?,
         })
     }
 
-    /// What comes out.
+    /// The decompressed bytes.
     #[wasm_bindgen(getter)]
     pub fn readable(&self) -> ReadableStream {
         self.readable.clone()
     }
 
-    /// Where the compressed bytes go.
+    /// Accepts the compressed bytes.
     #[wasm_bindgen(getter)]
     pub fn writable(&self) -> WritableStream {
         self.writable.clone()
@@ -65,7 +70,7 @@ fn decoder(name: &str, limits: Limits) -> Result<Decoder, JsValue> {
         make(message, "DECOMPRESS_UNSUPPORTED", None, None)
     };
     let compression = Compression::parse(name).ok_or_else(unsupported)?;
-    // The small package has the decoder of zstd alone: what it can't reach is not built into it.
+    // The small package contains only the decoder for zstd. The compiler leaves out the others.
     #[cfg(not(feature = "full"))]
     if compression != Compression::Zstd {
         return Err(unsupported());
@@ -73,26 +78,27 @@ fn decoder(name: &str, limits: Limits) -> Result<Decoder, JsValue> {
     Decoder::new(compression, limits).map_err(js)
 }
 
-/// What lies between the two ends.
-struct Pipe {
+/// The state that both ends share.
+struct DecompressState {
     decoder: Decoder,
     input: Vec<u8>,
+    /// Bytes of `input` that the decoder has used.
     taken: usize,
-    /// Nothing more is written.
+    /// Whether the input is complete.
     closed: bool,
-    /// Why one of the ends failed.
+    /// The error of either end.
     failed: Option<JsValue>,
     reader: Option<Waker>,
     writer: Option<Waker>,
 }
 
-/// What a reader gets.
+/// The next result for the reader.
 enum Output {
-    Piece(Vec<u8>),
+    Bytes(Vec<u8>),
     End,
 }
 
-impl Pipe {
+impl DecompressState {
     fn new(decoder: Decoder) -> Self {
         Self {
             decoder,
@@ -125,7 +131,7 @@ impl Pipe {
         }
     }
 
-    /// A piece of output, or none if more input is needed.
+    /// Returns output, or none if the decoder needs more input.
     fn step(&mut self) -> Result<Option<Output>, DecompressError> {
         let mut out = Vec::new();
         while out.is_empty() {
@@ -142,10 +148,10 @@ impl Pipe {
             self.decoder.push(&mut input, &mut out)?;
             self.taken = self.input.len() - input.len();
         }
-        Ok(Some(Output::Piece(out)))
+        Ok(Some(Output::Bytes(out)))
     }
 
-    /// Ready when what was written is taken.
+    /// Ready when the decoder has used all input.
     fn poll_taken(&mut self, context: &mut Context<'_>) -> Poll<Result<(), JsValue>> {
         if let Some(error) = &self.failed {
             return Poll::Ready(Err(error.clone()));
@@ -175,29 +181,29 @@ fn wake(waker: &mut Option<Waker>) {
 
 /// The underlying source of `readable`.
 #[wasm_bindgen(skip_typescript)]
-pub struct DecompressSource(Rc<RefCell<Pipe>>);
+pub struct DecompressSource(Rc<RefCell<DecompressState>>);
 
 #[wasm_bindgen]
 impl DecompressSource {
-    /// A byte stream.
+    /// Makes the stream a byte stream.
     #[wasm_bindgen(getter, js_name = type)]
     pub fn kind(&self) -> String {
         "bytes".to_owned()
     }
 
-    /// The stream has room.
+    /// Called when the stream has room.
     pub fn pull(&self, controller: Controller) -> Promise {
-        let pipe = Rc::clone(&self.0);
+        let state = Rc::clone(&self.0);
         promise(async move {
-            match poll_fn(|context| pipe.borrow_mut().poll_output(context)).await? {
-                Output::Piece(piece) => controller.enqueue(&Uint8Array::from(piece.as_slice()))?,
+            match poll_fn(|context| state.borrow_mut().poll_output(context)).await? {
+                Output::Bytes(bytes) => controller.enqueue(&Uint8Array::from(bytes.as_slice()))?,
                 Output::End => controller.finish()?,
             }
             Ok(JsValue::UNDEFINED)
         })
     }
 
-    /// Nobody reads it any more: writing fails from now on.
+    /// Called when the reader cancels. Writes fail from now on.
     pub fn cancel(&self, reason: JsValue) {
         self.0.borrow_mut().fail(reason);
     }
@@ -205,32 +211,32 @@ impl DecompressSource {
 
 /// The underlying sink of `writable`.
 #[wasm_bindgen(skip_typescript)]
-pub struct DecompressSink(Rc<RefCell<Pipe>>);
+pub struct DecompressSink(Rc<RefCell<DecompressState>>);
 
 #[wasm_bindgen]
 impl DecompressSink {
-    /// Takes compressed bytes; the promise is fulfilled when they are used up.
+    /// Accepts compressed bytes. The promise is fulfilled when the decoder has used all of them.
     pub fn write(&self, chunk: &[u8]) -> Promise {
-        let pipe = Rc::clone(&self.0);
+        let state = Rc::clone(&self.0);
         {
-            let mut pipe = pipe.borrow_mut();
-            pipe.input.extend_from_slice(chunk);
-            wake(&mut pipe.reader);
+            let mut state = state.borrow_mut();
+            state.input.extend_from_slice(chunk);
+            wake(&mut state.reader);
         }
         promise(async move {
-            poll_fn(|context| pipe.borrow_mut().poll_taken(context)).await?;
+            poll_fn(|context| state.borrow_mut().poll_taken(context)).await?;
             Ok(JsValue::UNDEFINED)
         })
     }
 
-    /// The input is over.
+    /// Called at the end of the input.
     pub fn close(&self) {
-        let mut pipe = self.0.borrow_mut();
-        pipe.closed = true;
-        wake(&mut pipe.reader);
+        let mut state = self.0.borrow_mut();
+        state.closed = true;
+        wake(&mut state.reader);
     }
 
-    /// The input failed.
+    /// Called when the input fails.
     pub fn abort(&self, reason: JsValue) {
         self.0.borrow_mut().fail(reason);
     }

@@ -1,7 +1,8 @@
-//! Errors as JavaScript has them: an `Error` with `code`, where it is known `at`, and where there is one `cause`.
+//! Converts errors to JavaScript: an `Error` with a `code`, and optionally `at` and `cause`.
 //!
-//! A code is what went wrong with which format: `NAR_TRUNCATED`, `CID_WRONG_HASH`, `FETCH_NOT_FOUND`. Its second half is the
-//! name of the variant in `interplanar_core`; to derive it from `Debug` would cost a browser 10 KB.
+//! A code names the format and the fault: `NAR_TRUNCATED`, `CID_WRONG_HASH`, `FETCH_NOT_FOUND`. The
+//! fault is the name of the variant in `interplanar_core`. Deriving it from `Debug` would add 10 KB
+//! to the package.
 
 use interplanar_core::cid::CidError;
 use interplanar_core::fetch::{Fault, FetchError, GatewayUrlError};
@@ -11,31 +12,31 @@ use wasm_bindgen::JsValue;
 
 /// An error of one of the formats.
 pub(crate) trait Coded: Display {
-    /// Its code; of what was added to `interplanar_core` since, its format alone.
+    /// Code of the error. For variants that this table doesn't know yet, the format alone.
     fn code(&self) -> &'static str;
 
-    /// Where it is: a byte of the input or a line, from what the variant says.
+    /// Position of the error: a byte of the input, or a line.
     fn at(&self) -> Option<u64> {
         None
     }
 
-    /// The error behind it.
+    /// The error that caused this one.
     fn cause(&self) -> Option<JsValue> {
         None
     }
 }
 
-/// The error for JavaScript.
+/// Converts an error to JavaScript.
 pub(crate) fn to_js(error: &impl Coded) -> JsValue {
     make(&error.to_string(), error.code(), error.at(), error.cause())
 }
 
-/// As [`to_js`], for `map_err`.
+/// Does the same as [`to_js`], for `map_err`.
 pub(crate) fn js(error: impl Coded) -> JsValue {
     to_js(&error)
 }
 
-/// An error that has no type in core.
+/// Creates an error that has no type in core.
 pub(crate) fn make(message: &str, code: &str, at: Option<u64>, cause: Option<JsValue>) -> JsValue {
     let error = js_sys::Error::new(message);
     let mut fields = vec![("code", JsValue::from_str(code))];
@@ -168,7 +169,7 @@ impl Coded for UnixFsError {
     }
 }
 
-/// Those of what the full package reads.
+/// Errors of the formats that only the full package reads.
 #[cfg(feature = "full")]
 mod full {
     use super::Coded;

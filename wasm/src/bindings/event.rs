@@ -1,4 +1,4 @@
-//! What a fetch tells while it runs.
+//! The events of a running fetch.
 
 use super::error::to_js;
 use interplanar_core::cid;
@@ -6,7 +6,7 @@ use interplanar_core::fetch::{Event, GatewayPool, Origin, Summary};
 use js_sys::{Object, Reflect};
 use wasm_bindgen::JsValue;
 
-/// The event as `FetchEvent` of types.d.ts; none for what that doesn't know.
+/// Converts an event to `FetchEvent` of types.d.ts. Returns none if JavaScript has no such event.
 pub(super) fn event(event: &Event, pool: &GatewayPool) -> Option<JsValue> {
     let url = |gateway: usize| JsValue::from_str(pool.url(gateway).unwrap_or_default());
     Some(match event {
@@ -40,7 +40,7 @@ pub(super) fn event(event: &Event, pool: &GatewayPool) -> Option<JsValue> {
     })
 }
 
-/// The last event of a fetch that went well.
+/// Returns the last event of a successful fetch.
 pub(super) fn done(summary: &Summary) -> JsValue {
     let fields = [
         ("bytes", number(summary.bytes)),

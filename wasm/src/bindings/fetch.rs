@@ -2,7 +2,7 @@
 
 use super::error::{js, to_js};
 use super::gateways::Gateways;
-use super::options::{FetchOptions, Read};
+use super::options::{FetchOptions, FetchSettings};
 use super::stream::{Controller, ReadableStream};
 use super::{event, stream};
 use crate::driver::fetch_ipfs;
@@ -19,26 +19,28 @@ use std::task::{Context, Poll, Waker};
 use wasm_bindgen::prelude::*;
 use web_sys::AbortSignal;
 
-/// Hears of what the engine reports.
+/// Receives the events of the fetch engine.
 pub(super) type Report = Box<dyn FnMut(&Event)>;
 
-/// What a stream gives.
+/// Settings of a stream.
 #[derive(Clone, Copy)]
-pub(super) struct Kind {
-    /// Bytes, and not values of any kind.
+pub(super) struct StreamKind {
+    /// Whether it is a byte stream.
     pub(super) bytes: bool,
-    /// How many of them may wait.
+    /// Bytes or values that may wait in the stream.
     pub(super) high_water: f64,
 }
 
-pub(super) const CONTENT: Kind = Kind {
+pub(super) const CONTENT: StreamKind = StreamKind {
     bytes: true,
     high_water: 1_048_576.0,
 };
 
-/// Fetches the file at an `ipfs:` URL (or `/ipfs/<cid>[/path]`). Each byte of the stream was verified against the CID before it is handed out.
+/// Fetches the file at an `ipfs:` URL (or `/ipfs/<cid>[/path]`). Each byte is verified against the
+/// CID before the stream yields it.
 ///
-/// Throws `CID_…` for a URL that can't be fetched; the stream fails with `FETCH_…`, or with the signal's reason.
+/// Throws `CID_…` for an invalid URL; the stream fails with `FETCH_…` or with the
+/// signal's reason.
 #[wasm_bindgen(js_name = fetchIpfs)]
 pub fn fetch(
     url: &str,
@@ -50,41 +52,48 @@ pub fn fetch(
         gateways,
         options,
         CONTENT,
-        |url, read, pool, report| {
-            let content = fetch_ipfs(&read.client, url, read.options, pool, read.blocks, report);
-            let piece = |piece: Result<bytes::Bytes, _>| {
-                piece.map(|bytes| Uint8Array::from(&*bytes).into())
+        |url, settings, pool, report| {
+            let content = fetch_ipfs(
+                &settings.client,
+                url,
+                settings.options,
+                pool,
+                settings.blocks,
+                report,
+            );
+            let value = |bytes: Result<bytes::Bytes, _>| {
+                bytes.map(|bytes| Uint8Array::from(&*bytes).into())
             };
-            flow(content, |content| content.summary(), piece)
+            output_stream(content, |content| content.summary(), value)
         },
     )
 }
 
-/// What comes out of an engine, for JavaScript.
-pub(super) type Flow = LocalBoxStream<'static, Result<Told, FetchError>>;
+/// The output of the fetch engine, for JavaScript.
+pub(super) type OutputStream = LocalBoxStream<'static, Result<FetchOutput, FetchError>>;
 
-/// A value for the reader, or the last word.
-pub(super) enum Told {
+/// A value for the reader, or the end.
+pub(super) enum FetchOutput {
     Value(JsValue),
     Done(Option<Summary>),
 }
 
-/// Makes a [`Flow`] of a driver's stream.
-pub(super) fn flow<S: futures_util::Stream + Unpin + 'static>(
+/// Converts a driver's stream to an [`OutputStream`].
+pub(super) fn output_stream<S: futures_util::Stream + Unpin + 'static>(
     stream: S,
     summary: impl Fn(&S) -> Option<Summary> + 'static,
     value: impl Fn(S::Item) -> Result<JsValue, FetchError> + 'static,
-) -> Flow {
+) -> OutputStream {
     let parts = (Some(stream), summary, value);
     futures_util::stream::unfold(parts, |(stream, summary, value)| async move {
         let mut stream = stream?;
         match stream.next().await {
             Some(item) => {
-                let told = value(item).map(Told::Value);
-                Some((told, (Some(stream), summary, value)))
+                let output = value(item).map(FetchOutput::Value);
+                Some((output, (Some(stream), summary, value)))
             }
             None => {
-                let done = Told::Done(summary(&stream));
+                let done = FetchOutput::Done(summary(&stream));
                 Some((Ok(done), (None, summary, value)))
             }
         }
@@ -92,30 +101,30 @@ pub(super) fn flow<S: futures_util::Stream + Unpin + 'static>(
     .boxed_local()
 }
 
-/// Starts a fetch when the stream is read first.
+/// Prepares a fetch. It starts with the first read of the stream.
 pub(super) fn start(
     url: &str,
     gateways: &Gateways,
     options: Option<FetchOptions>,
-    kind: Kind,
-    begin: impl FnOnce(&IpfsUrl, Read, Rc<RefCell<GatewayPool>>, Report) -> Flow,
+    kind: StreamKind,
+    begin: impl FnOnce(&IpfsUrl, FetchSettings, Rc<RefCell<GatewayPool>>, Report) -> OutputStream,
 ) -> Result<ReadableStream, JsValue> {
     let url = IpfsUrl::parse(url)
         .or_else(|error| IpfsUrl::parse_gateway(url).map_err(|_| error))
         .map_err(js)?;
-    let read = Read::new(options.as_ref())?;
+    let settings = FetchSettings::new(options.as_ref())?;
     let on_event = options.as_ref().and_then(FetchOptions::on_event);
     let signal = options.as_ref().and_then(FetchOptions::signal);
-    let (pool, told) = (Rc::clone(&gateways.pool), on_event.clone());
+    let (pool, listener) = (Rc::clone(&gateways.pool), on_event.clone());
     let report = move |event: &Event| {
-        let event = told
+        let event = listener
             .as_ref()
             .and_then(|_| event::event(event, &pool.borrow()));
-        tell(told.as_ref(), event);
+        notify(listener.as_ref(), event);
     };
     let pool = Rc::clone(&gateways.pool);
-    let content = begin(&url, read, pool, Box::new(report));
-    let live = Rc::new(Live {
+    let content = begin(&url, settings, pool, Box::new(report));
+    let running = Rc::new(RunningFetch {
         content: RefCell::new(Some(content)),
         stopped: RefCell::default(),
         waker: Cell::default(),
@@ -124,33 +133,34 @@ pub(super) fn start(
     });
     if let Some(signal) = signal {
         if signal.aborted() {
-            live.stop(signal.reason());
+            running.stop(signal.reason());
         } else {
-            *live.listener.borrow_mut() = Some(Listener::new(signal, Rc::downgrade(&live))?);
+            *running.listener.borrow_mut() =
+                Some(AbortListener::new(signal, Rc::downgrade(&running))?);
         }
     }
-    let source = Source { live, kind };
+    let source = Source { running, kind };
     ReadableStream::new(&source.into(), &stream::strategy(kind.high_water))
 }
 
-/// Calls the page's function; what it throws is its own affair.
-fn tell(listener: Option<&Function>, event: Option<JsValue>) {
+/// Calls the page's function, and ignores its exceptions.
+fn notify(listener: Option<&Function>, event: Option<JsValue>) {
     if let (Some(listener), Some(event)) = (listener, event) {
         let _ = listener.call1(&JsValue::UNDEFINED, &event);
     }
 }
 
-/// A fetch that somebody may stop.
-struct Live {
-    /// Taken while a pull is under way.
-    content: RefCell<Option<Flow>>,
+/// A fetch that can be stopped.
+struct RunningFetch {
+    /// None while a pull runs, and after the end.
+    content: RefCell<Option<OutputStream>>,
     stopped: RefCell<Option<JsValue>>,
     waker: Cell<Option<Waker>>,
-    listener: RefCell<Option<Listener>>,
+    listener: RefCell<Option<AbortListener>>,
     on_event: RefCell<Option<Function>>,
 }
 
-impl Live {
+impl RunningFetch {
     fn stop(&self, reason: JsValue) {
         *self.stopped.borrow_mut() = Some(reason);
         self.end();
@@ -159,7 +169,7 @@ impl Live {
         }
     }
 
-    /// Lets go of everything at once, not only when the collector finds the stream.
+    /// Frees everything at once, before the garbage collector finds the stream.
     fn end(&self) {
         self.content.replace(None);
         self.listener.replace(None);
@@ -173,16 +183,16 @@ impl Live {
         };
         loop {
             match poll_fn(|context| self.poll(context, &mut content)).await {
-                Ok(Told::Value(value)) => {
+                Ok(FetchOutput::Value(value)) => {
                     controller.enqueue(&value)?;
                     if !controller.has_room() {
                         break;
                     }
                 }
-                Ok(Told::Done(summary)) => {
+                Ok(FetchOutput::Done(summary)) => {
                     let listener = self.on_event.take();
                     self.end();
-                    tell(listener.as_ref(), summary.as_ref().map(event::done));
+                    notify(listener.as_ref(), summary.as_ref().map(event::done));
                     return controller.finish();
                 }
                 Err(error) => {
@@ -197,15 +207,19 @@ impl Live {
         Ok(())
     }
 
-    fn poll(&self, context: &mut Context<'_>, content: &mut Flow) -> Poll<Result<Told, JsValue>> {
+    fn poll(
+        &self,
+        context: &mut Context<'_>,
+        content: &mut OutputStream,
+    ) -> Poll<Result<FetchOutput, JsValue>> {
         if let Some(reason) = self.stopped.borrow().clone() {
             return Poll::Ready(Err(reason));
         }
         self.waker.set(Some(context.waker().clone()));
-        content.poll_next_unpin(context).map(|told| match told {
-            Some(Ok(told)) => Ok(told),
+        content.poll_next_unpin(context).map(|output| match output {
+            Some(Ok(output)) => Ok(output),
             Some(Err(error)) => Err(to_js(&error)),
-            None => Ok(Told::Done(None)),
+            None => Ok(FetchOutput::Done(None)),
         })
     }
 }
@@ -213,8 +227,8 @@ impl Live {
 /// The stream's underlying source.
 #[wasm_bindgen(skip_typescript)]
 pub struct Source {
-    live: Rc<Live>,
-    kind: Kind,
+    running: Rc<RunningFetch>,
+    kind: StreamKind,
 }
 
 #[wasm_bindgen]
@@ -225,40 +239,40 @@ impl Source {
         self.kind.bytes.then(|| "bytes".to_owned())
     }
 
-    /// The stream has room.
+    /// Called when the stream has room.
     pub fn pull(&self, controller: Controller) -> Promise {
-        let live = Rc::clone(&self.live);
+        let running = Rc::clone(&self.running);
         promise(async move {
-            live.pull(&controller).await?;
+            running.pull(&controller).await?;
             Ok(JsValue::UNDEFINED)
         })
     }
 
-    /// Nobody reads it any more.
+    /// Called when the reader cancels.
     pub fn cancel(&self, reason: JsValue) {
-        self.live.stop(reason);
+        self.running.stop(reason);
     }
 }
 
 impl Drop for Source {
-    /// The stream was forgotten.
+    /// The garbage collector freed the stream.
     fn drop(&mut self) {
-        self.live.end();
+        self.running.end();
     }
 }
 
-/// Hears of an abort, until it is dropped.
-struct Listener {
+/// Listens for an abort until it is dropped.
+struct AbortListener {
     signal: AbortSignal,
     callback: Closure<dyn FnMut()>,
 }
 
-impl Listener {
-    fn new(signal: AbortSignal, live: Weak<Live>) -> Result<Self, JsValue> {
+impl AbortListener {
+    fn new(signal: AbortSignal, running: Weak<RunningFetch>) -> Result<Self, JsValue> {
         let aborted = signal.clone();
         let callback = Closure::new(move || {
-            if let Some(live) = live.upgrade() {
-                live.stop(aborted.reason());
+            if let Some(running) = running.upgrade() {
+                running.stop(aborted.reason());
             }
         });
         signal.add_event_listener_with_callback("abort", callback.as_ref().unchecked_ref())?;
@@ -266,10 +280,10 @@ impl Listener {
     }
 }
 
-impl Drop for Listener {
+impl Drop for AbortListener {
     fn drop(&mut self) {
         let callback = self.callback.as_ref().unchecked_ref();
-        // Fails only for what is no event target.
+        // Fails only for objects that aren't event targets.
         let _ = self
             .signal
             .remove_event_listener_with_callback("abort", callback);

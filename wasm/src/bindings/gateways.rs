@@ -1,4 +1,4 @@
-//! The gateways, shared between fetches.
+//! The gateways that fetches share.
 
 use super::error::{js, make, to_js};
 use interplanar_core::fetch::{Gateway, GatewayPool, Policy};
@@ -14,7 +14,8 @@ extern "C" {
     pub type GatewayReports;
 }
 
-/// Trustless gateways and how each has behaved. Make one and use it for all fetches: a gateway that lied to one is put aside for all.
+/// Trustless gateways, and how each has behaved. Create one and use it for all fetches: a gateway
+/// that sent wrong data to one fetch is avoided by all.
 #[wasm_bindgen]
 pub struct Gateways {
     pub(super) pool: Rc<RefCell<GatewayPool>>,
@@ -22,9 +23,10 @@ pub struct Gateways {
 
 #[wasm_bindgen]
 impl Gateways {
-    /// Gateways by their addresses, `http(s)://host[:port][/prefix]`; the first ones are preferred while nothing is known of them.
+    /// Creates a pool from addresses like `http(s)://host[:port][/prefix]`. The first ones are
+    /// preferred until their speed is known.
     ///
-    /// Throws `GATEWAY_URL_…` for what is no such address.
+    /// Throws `GATEWAY_URL_…` for an invalid address.
     #[wasm_bindgen(constructor)]
     pub fn new(
         #[wasm_bindgen(unchecked_param_type = "string[]")] urls: &Array,
@@ -41,15 +43,15 @@ impl Gateways {
         })
     }
 
-    /// What is known of each gateway now, in the order that they were given in.
+    /// Returns a report about each gateway, in the order of the constructor.
     pub fn reports(&self) -> Result<GatewayReports, JsValue> {
         let now_ms = crate::driver::now_ms() as u64;
         let reports = self.pool.borrow().reports(now_ms);
         let list = Array::new();
         for report in reports {
             let value = Object::new();
-            let set = |name: &str, value_: JsValue| {
-                Reflect::set(&value, &JsValue::from_str(name), &value_).map(drop)
+            let set = |name: &str, field: JsValue| {
+                Reflect::set(&value, &JsValue::from_str(name), &field).map(drop)
             };
             set("url", JsValue::from_str(&report.url))?;
             let backoff_ms = report

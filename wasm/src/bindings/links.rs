@@ -1,4 +1,4 @@
-//! What a block leads to, for whoever wants to know the blocks of a file without fetching all of them.
+//! The links of a block, to list the blocks of a file without fetching all of them.
 
 use super::error::{js, make};
 use bytes::Bytes;
@@ -16,15 +16,15 @@ extern "C" {
 }
 
 #[derive(Serialize)]
-struct Line {
+struct JsLink {
     cid: String,
     size: u64,
     leaf: bool,
 }
 
-/// Checks a block against its CID and gives its links in their order; a raw block has none.
+/// Checks a block against its CID, and returns its links in order. A raw block has none.
 ///
-/// Throws `CID_…` for wrong bytes and `DAG_PB` for what is no node.
+/// Throws `CID_…` if the bytes don't match the CID, and `DAG_PB` if the block isn't a node.
 #[wasm_bindgen(js_name = blockLinks)]
 pub fn block_links(cid: &str, bytes: Vec<u8>) -> Result<BlockLinks, JsValue> {
     let cid = cid::parse(cid).map_err(js)?;
@@ -37,11 +37,11 @@ pub fn block_links(cid: &str, bytes: Vec<u8>) -> Result<BlockLinks, JsValue> {
     } else {
         Node::decode(block.data()).map_err(malformed)?.links
     };
-    let lines = links.iter().map(|link| Line {
+    let links = links.iter().map(|link| JsLink {
         cid: cid::text(&link.cid),
         size: link.tsize,
         leaf: link.cid.codec() == RAW,
     });
-    let lines: Vec<Line> = lines.collect();
-    Ok(serde_wasm_bindgen::to_value(&lines)?.unchecked_into())
+    let links: Vec<JsLink> = links.collect();
+    Ok(serde_wasm_bindgen::to_value(&links)?.unchecked_into())
 }

@@ -1,4 +1,4 @@
-//! What JavaScript sees: the npm package.
+//! The JavaScript API: the npm package.
 
 #[cfg(feature = "full")]
 mod block;

@@ -1,42 +1,47 @@
 
-/** Where a NAR can be had; no signature covers it. */
+/** One way to download a NAR. No signature covers it. */
 export interface NarInfoEntry {
   /** Absolute, or relative to the cache's URL. */
   url: string;
   compression: "none" | "gzip" | "zstd" | "lzip" | "xz" | "bzip2" | "br";
-  /** Compressed bytes. */
+  /** Size of the compressed file in bytes. */
   fileSize?: number;
 }
 
 /** A link of a block. */
 export interface BlockLink {
   cid: string;
-  /** Bytes of all blocks below, as the writer of the block says. */
+  /** Bytes of the linked block and all below it, as this block states. */
   size: number;
-  /** It leads to plain bytes, which have no links. */
+  /** Whether the linked block is plain bytes, without links. */
   leaf: boolean;
 }
 
 /** A piece of a NAR. */
 export interface Chunk {
-  /** Where it starts in the NAR. */
+  /** Offset in the NAR. */
   offset: number;
-  /** Bytes in the NAR. */
+  /** Uncompressed bytes. */
   length: number;
-  /** CIDs of the raw blocks that are it, compressed. */
+  /** CIDs of the raw blocks that contain the compressed piece. */
   leaves: string[];
 }
 
 /** A signature of a narinfo. */
 export interface NarInfoSignature {
-  /** The name of a Nix key, or the fingerprint of a Guix key; empty of one that can't be read. */
+  /**
+   * The name of a Nix key, or the fingerprint of a Guix key; empty if the signature is malformed.
+   */
   signer: string;
-  /** Absent of a right signature by a trusted key; else `TRUST_UNKNOWN_KEY`, `TRUST_BAD` or `TRUST_MALFORMED`. */
+  /**
+   * `TRUST_UNKNOWN_KEY`, `TRUST_BAD` or `TRUST_MALFORMED`; absent if a trusted key signed the
+   * narinfo.
+   */
   code?: string;
   message?: string;
 }
 
-/** What stands at a path of a NAR. */
+/** An entry of a NAR. */
 export type NarEntry =
   | { type: "directory"; path: string }
   | { type: "regular"; path: string; executable: boolean; size: number; narOffset: number }

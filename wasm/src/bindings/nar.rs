@@ -1,4 +1,4 @@
-//! A NAR read as it comes: its listing, one file, and whether it is the one that a narinfo promises.
+//! Reads a NAR in parts: its entries, one file, and whether it is the NAR of a narinfo.
 
 use super::error::{js, make};
 use super::narinfo::NarInfo;
@@ -15,22 +15,23 @@ extern "C" {
     pub type NarEntries;
 }
 
-/// Reads one plain NAR, pushed piece by piece.
+/// Reads one uncompressed NAR in parts.
 #[wasm_bindgen]
 pub struct NarReader {
     parser: Parser,
     listing: Listing,
     hasher: Sha256Hasher,
-    /// Path of the file whose content is wanted.
+    /// Path of the file whose content `push` returns.
     wanted: Option<Vec<u8>>,
-    /// Path of what is being read.
+    /// Path of the entry that is being read.
     path: Vec<u8>,
     found: bool,
 }
 
 #[wasm_bindgen]
 impl NarReader {
-    /// A reader that gives the content of the file at `path` (names with slashes between; the empty path is a NAR that is one file).
+    /// Creates a reader. It returns the content of the file at `path`, if that is given. The empty
+    /// path means a NAR that consists of one file.
     #[wasm_bindgen(constructor)]
     pub fn new(path: Option<String>) -> Self {
         Self {
@@ -43,9 +44,9 @@ impl NarReader {
         }
     }
 
-    /// Takes the next bytes of the NAR and gives those of the wanted file that are in them.
+    /// Reads the next bytes of the NAR, and returns those that belong to the wanted file.
     ///
-    /// Throws `NAR_…`, `at` the byte; the reader can't be used afterwards.
+    /// Throws `NAR_…`; `at` is the byte. The reader can't be used afterwards.
     pub fn push(&mut self, bytes: &[u8]) -> Result<Uint8Array, JsValue> {
         self.hasher.update(bytes);
         let (mut input, mut content) = (bytes, Vec::new());
@@ -71,9 +72,10 @@ impl NarReader {
         Ok(Uint8Array::from(content.as_slice()))
     }
 
-    /// Says that the NAR is over.
+    /// Ends the NAR.
     ///
-    /// Throws `NAR_TRUNCATED`, or `NAR_NO_FILE` when there was no file at the wanted path.
+    /// Throws `NAR_TRUNCATED` if it is incomplete, or `NAR_NO_FILE` if it has no file at the wanted
+    /// path.
     pub fn finish(&self) -> Result<(), JsValue> {
         self.parser.finish().map_err(js)?;
         if self.wanted.is_some() && !self.found {
@@ -83,7 +85,7 @@ impl NarReader {
         Ok(())
     }
 
-    /// Checks that what was read is the NAR that a narinfo promises. Verify the narinfo first.
+    /// Checks that the bytes are the NAR of a narinfo. Verify the narinfo first.
     ///
     /// Throws `NAR_SIZE` or `NAR_HASH`.
     pub fn verify(&self, info: &NarInfo) -> Result<(), JsValue> {
@@ -99,18 +101,18 @@ impl NarReader {
         Ok(())
     }
 
-    /// Everything read until now, depth first.
+    /// Returns all entries read so far, depth first.
     pub fn entries(&self) -> Result<NarEntries, JsValue> {
         entries(&self.listing)
     }
 
-    /// The listing as in Nix's `.ls` files: JSON.
+    /// Returns the entries as JSON in the format of Nix's `.ls` files.
     pub fn listing(&self) -> String {
         self.listing.to_json()
     }
 }
 
-/// The entries of a listing, for JavaScript.
+/// Converts the entries of a listing to JavaScript.
 pub(super) fn entries(listing: &Listing) -> Result<NarEntries, JsValue> {
     let mut open: Vec<String> = Vec::new();
     let mut entries = Vec::new();
@@ -119,9 +121,9 @@ pub(super) fn entries(listing: &Listing) -> Result<NarEntries, JsValue> {
         if entry.depth > 0 {
             open.push(text(&entry.name));
         }
-        let mut line = Line {
+        let mut line = JsEntry {
             path: open.join("/"),
-            ..Line::default()
+            ..JsEntry::default()
         };
         match &entry.node {
             Node::Directory => line.kind = "directory",
@@ -145,14 +147,14 @@ pub(super) fn entries(listing: &Listing) -> Result<NarEntries, JsValue> {
     Ok(serde_wasm_bindgen::to_value(&entries)?.unchecked_into())
 }
 
-/// Names are bytes; those that aren't UTF-8 get replacement characters.
+/// Converts a name to text. Bytes that aren't UTF-8 become replacement characters.
 fn text(name: &[u8]) -> String {
     String::from_utf8_lossy(name).into_owned()
 }
 
 #[derive(Default, Serialize)]
 #[serde(rename_all = "camelCase")]
-struct Line {
+struct JsEntry {
     path: String,
     #[serde(rename = "type")]
     kind: &'static str,

@@ -1,4 +1,4 @@
-//! Narinfos and the keys that are trusted.
+//! Narinfos and trusted keys.
 
 use super::error::{Coded, js};
 use interplanar_core::narinfo::{Dialect, NarInfo as Info};
@@ -18,7 +18,7 @@ extern "C" {
     pub type NarInfoSignatures;
 }
 
-/// What a cache says of one store item.
+/// A narinfo: a cache's description of one store item.
 #[wasm_bindgen]
 pub struct NarInfo {
     pub(super) info: Info,
@@ -26,15 +26,16 @@ pub struct NarInfo {
 
 #[wasm_bindgen]
 impl NarInfo {
-    /// Parses a narinfo of Guix or Nix. Nothing it says is trusted before `verify`.
+    /// Parses a narinfo of Guix or Nix. Don't trust it before `verify`.
     ///
-    /// Throws `NARINFO_…`, `at` the line.
+    /// Throws `NARINFO_…`; `at` is the line.
     pub fn parse(bytes: &[u8]) -> Result<NarInfo, JsValue> {
         let info = Info::parse(bytes).map_err(js)?;
         Ok(Self { info })
     }
 
-    /// Returns if a trusted key signed it. That covers the store path, the hash and size of the NAR and the references; never the entries.
+    /// Checks that a trusted key signed it. The signature covers the store path, the hash and size
+    /// of the NAR, and the references. It doesn't cover the entries.
     ///
     /// Throws `TRUST_…`.
     pub fn verify(&self, keys: &TrustedKeys) -> Result<(), JsValue> {
@@ -42,7 +43,8 @@ impl NarInfo {
         verified.map(drop).map_err(js)
     }
 
-    /// Each signature by itself: the name of its key (of Guix a fingerprint), and the code and message of what is wrong with it, if anything is.
+    /// Checks each signature. A result has the name of the key (for Guix, its fingerprint), and the
+    /// code and message of the error, if there is one.
     pub fn signatures(&self, keys: &TrustedKeys) -> Result<NarInfoSignatures, JsValue> {
         let checked = keys.keys.signatures(&self.info).map(|checked| {
             let error = checked.result.err();
@@ -71,19 +73,19 @@ impl NarInfo {
         self.info.store_path().as_str().to_owned()
     }
 
-    /// SHA-256 of the plain NAR: `sha256:` and base 32 as Nix writes it.
+    /// SHA-256 of the uncompressed NAR: `sha256:` and Nix's base 32.
     #[wasm_bindgen(getter, js_name = narHash)]
     pub fn nar_hash(&self) -> String {
         self.info.nar_hash().to_string()
     }
 
-    /// Bytes of the plain NAR.
+    /// Size of the uncompressed NAR in bytes.
     #[wasm_bindgen(getter, js_name = narSize)]
     pub fn nar_size(&self) -> f64 {
         self.info.nar_size() as f64
     }
 
-    /// Base names of the items that it refers to.
+    /// Base names of the references.
     #[wasm_bindgen(getter)]
     pub fn references(&self) -> Vec<String> {
         self.info.references().to_vec()
@@ -95,13 +97,13 @@ impl NarInfo {
         self.info.deriver().map(str::to_owned)
     }
 
-    /// The system that it was built for.
+    /// The system for which the item was built.
     #[wasm_bindgen(getter)]
     pub fn system(&self) -> Option<String> {
         self.info.system().map(str::to_owned)
     }
 
-    /// Where the NAR can be had, in the order of the narinfo.
+    /// The entries of the narinfo, in file order.
     #[wasm_bindgen(getter)]
     pub fn entries(&self) -> Result<NarInfoEntries, JsValue> {
         let entries = self.info.entries().iter();
@@ -115,7 +117,7 @@ impl NarInfo {
         Ok(serde_wasm_bindgen::to_value(&entries)?.unchecked_into())
     }
 
-    /// The text, byte for byte.
+    /// The original text of the narinfo.
     #[wasm_bindgen(js_name = toString)]
     #[expect(clippy::inherent_to_string, reason = "JavaScript's toString")]
     pub fn to_string(&self) -> String {
@@ -138,7 +140,7 @@ struct Signature {
     message: Option<String>,
 }
 
-/// The keys whose signatures count.
+/// The keys whose signatures are accepted.
 #[wasm_bindgen]
 #[derive(Default)]
 pub struct TrustedKeys {
@@ -147,13 +149,13 @@ pub struct TrustedKeys {
 
 #[wasm_bindgen]
 impl TrustedKeys {
-    /// None yet.
+    /// Creates an empty set.
     #[wasm_bindgen(constructor)]
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// A public key of Nix, `name:base64`.
+    /// Adds a public key of Nix, `name:base64`.
     ///
     /// Throws `SIGNATURE_…`.
     #[wasm_bindgen(js_name = addNix)]
@@ -162,7 +164,7 @@ impl TrustedKeys {
         Ok(())
     }
 
-    /// A public key of Guix, `(public-key …)`.
+    /// Adds a public key of Guix, `(public-key …)`.
     ///
     /// Throws `SIGNATURE_…`.
     #[wasm_bindgen(js_name = addGuix)]
@@ -173,7 +175,7 @@ impl TrustedKeys {
         Ok(())
     }
 
-    /// All keys of an ACL as in /etc/guix/acl; says how many.
+    /// Adds all keys of an ACL like /etc/guix/acl. Returns their number.
     ///
     /// Throws `SIGNATURE_…`.
     #[wasm_bindgen(js_name = addGuixAcl)]

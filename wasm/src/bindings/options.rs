@@ -1,4 +1,4 @@
-//! What may be said of a fetch.
+//! The options of a fetch.
 
 use super::blocks::JsBlocks;
 use super::error::make;
@@ -29,14 +29,14 @@ extern "C" {
     fn redirect(this: &FetchOptions) -> Option<String>;
 }
 
-/// What a fetch takes.
-pub(super) struct Read {
+/// The parsed options of a fetch.
+pub(super) struct FetchSettings {
     pub(super) client: Client,
     pub(super) options: Options,
     pub(super) blocks: Option<Rc<dyn LocalBlocks>>,
 }
 
-impl Read {
+impl FetchSettings {
     pub(super) fn new(this: Option<&FetchOptions>) -> Result<Self, JsValue> {
         let redirect = match this.and_then(FetchOptions::redirect).as_deref() {
             Some("follow") | None => Redirect::Follow,
@@ -60,7 +60,7 @@ impl Read {
     }
 }
 
-/// The numbers.
+/// Reads the numeric options.
 fn read(this: &JsValue) -> Result<Options, JsValue> {
     let own = Options::default();
     let or = |name, default| number(this, name).map(|number| number.unwrap_or(default));
@@ -100,7 +100,7 @@ fn get(object: &JsValue, name: &str) -> Result<JsValue, JsValue> {
     Reflect::get(object, &JsValue::from_str(name)).map_err(|_| invalid("options", "an object"))
 }
 
-/// A whole number that is not negative; infinity is as much as there is.
+/// Reads a number that isn't negative. Infinity becomes the largest `u64`.
 fn number(object: &JsValue, name: &str) -> Result<Option<u64>, JsValue> {
     let value = get(object, name)?;
     if value.is_null() || value.is_undefined() {

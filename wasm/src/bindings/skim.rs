@@ -1,11 +1,11 @@
-//! What is in a NAR, out of the pieces of it that have its framing.
+//! Lists a NAR from only those pieces that contain names and sizes.
 
 use super::error::js;
 use super::nar::{NarEntries, entries};
 use interplanar_core::nar::Skim;
 use wasm_bindgen::prelude::*;
 
-/// Lists one NAR without the content of its files: it says which byte it wants next, and passes over contents.
+/// Lists one NAR, and skips the content of its files. `position` says which byte it needs next.
 #[wasm_bindgen]
 #[derive(Default)]
 pub struct NarSkim {
@@ -14,32 +14,32 @@ pub struct NarSkim {
 
 #[wasm_bindgen]
 impl NarSkim {
-    /// Starts before the NAR.
+    /// Starts at the beginning of a NAR.
     #[wasm_bindgen(constructor)]
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// Offset of the byte that is wanted next.
+    /// Offset of the byte that it needs next.
     #[wasm_bindgen(getter)]
     pub fn position(&self) -> f64 {
         self.skim.position() as f64
     }
 
-    /// Whether the NAR is over.
+    /// Whether the NAR is complete.
     #[wasm_bindgen(getter)]
     pub fn done(&self) -> bool {
         self.skim.is_done()
     }
 
-    /// Takes bytes that start at `position`.
+    /// Reads bytes that start at `position`.
     ///
-    /// Throws `NAR_…`, `at` the byte; it can't be used afterwards.
+    /// Throws `NAR_…`; `at` is the byte. The object can't be used afterwards.
     pub fn push(&mut self, bytes: &[u8]) -> Result<(), JsValue> {
         self.skim.push(bytes).map_err(js)
     }
 
-    /// Everything found until now, depth first.
+    /// Returns all entries found so far, depth first.
     pub fn entries(&self) -> Result<NarEntries, JsValue> {
         entries(self.skim.listing())
     }

@@ -1,11 +1,11 @@
-//! Streams of the runtime, as far as they are needed.
+//! The runtime's streams.
 
 use js_sys::{Object, Reflect};
 use wasm_bindgen::prelude::*;
 
 #[wasm_bindgen]
 extern "C" {
-    /// The runtime's own.
+    /// The runtime's `ReadableStream`.
     #[wasm_bindgen(typescript_type = "ReadableStream<Uint8Array>")]
     #[derive(Clone)]
     pub type ReadableStream;
@@ -13,7 +13,7 @@ extern "C" {
     #[wasm_bindgen(constructor, catch)]
     pub(super) fn new(source: &JsValue, strategy: &Object) -> Result<ReadableStream, JsValue>;
 
-    /// The runtime's own.
+    /// The runtime's `WritableStream`.
     #[cfg(feature = "zstd")]
     #[wasm_bindgen(typescript_type = "WritableStream<Uint8Array>")]
     #[derive(Clone)]
@@ -46,12 +46,12 @@ extern "C" {
 }
 
 impl Controller {
-    /// Whether the reader wants more than it has.
+    /// Whether the stream has room for more.
     pub(super) fn has_room(&self) -> bool {
         self.desired_size().is_some_and(|room| room > 0.0)
     }
 
-    /// Ends the stream, for a reader that waits with a buffer of its own too.
+    /// Ends the stream, also for a reader that waits with its own buffer.
     pub(super) fn finish(&self) -> Result<(), JsValue> {
         self.close()?;
         match self.byob_request() {
@@ -61,7 +61,7 @@ impl Controller {
     }
 }
 
-/// How much may wait in a stream.
+/// Creates a queuing strategy with this high-water mark.
 pub(super) fn strategy(high_water: f64) -> Object {
     let strategy = Object::new();
     let mark = JsValue::from_f64(high_water);

@@ -1,11 +1,11 @@
-/** An entry of a tree. The pieces (`Uint8Array`) that follow a file are its content. */
+/** An entry of a tree. The `Uint8Array`s after a file are its content. */
 export type TreeEntry = {
-  /** Names from the root on, with `/` between them; empty for the root. Bytes that are not UTF-8 are replaced. */
+  /** Path from the root; empty for the root. Bytes that aren't UTF-8 are replaced. */
   path: string;
-  /** The root of what is there. */
+  /** CID of the entry. */
   cid: string;
 } & (
   | { type: "directory" }
-  | { type: "file"; /** Bytes of its content. */ size: number }
-  | { type: "symlink"; /** Where it leads; not checked. */ target: string }
+  | { type: "file"; /** Size in bytes. */ size: number }
+  | { type: "symlink"; /** Target of the link; not checked. */ target: string }
 );

@@ -1,7 +1,7 @@
-//! A directory with all that is below it, as a `ReadableStream` of entries and of pieces of files.
+//! Fetches a directory and everything below it, as a `ReadableStream` of entries and file contents.
 
 use super::event::{number, object};
-use super::fetch::{Flow, Kind, flow, start};
+use super::fetch::{OutputStream, StreamKind, output_stream, start};
 use super::gateways::Gateways;
 use super::options::FetchOptions;
 use crate::driver::{TreeStream as Tree, fetch_outline, fetch_tree};
@@ -10,50 +10,66 @@ use interplanar_core::fetch::{TreeEntry, TreeKind, TreePiece};
 use js_sys::Uint8Array;
 use wasm_bindgen::prelude::*;
 
-/// Entries, and pieces of at most a block.
-const PIECES: Kind = Kind {
+/// A stream of entries and contents; a value of content is at most one block.
+const WITH_CONTENT: StreamKind = StreamKind {
     bytes: false,
     high_water: 4.0,
 };
 
-/// Entries alone.
-const ENTRIES: Kind = Kind {
+/// A stream of entries.
+const ENTRIES: StreamKind = StreamKind {
     bytes: false,
     high_water: 256.0,
 };
 
 #[wasm_bindgen]
 extern "C" {
-    /// The runtime's own.
+    /// The runtime's `ReadableStream`.
     #[wasm_bindgen(typescript_type = "ReadableStream<TreeEntry | Uint8Array>")]
     pub type TreeStream;
 
-    /// The runtime's own.
+    /// The runtime's `ReadableStream`.
     #[wasm_bindgen(typescript_type = "ReadableStream<TreeEntry>")]
     pub type OutlineStream;
 }
 
-/// Fetches the directory at an `ipfs:` URL with all that is below it, in one request where a gateway can. The stream gives entries; each file is followed
-/// by pieces of its content. Everything was verified against the CID before it is handed out. A file is a tree of one entry.
+/// Fetches the directory at an `ipfs:` URL and everything below it, in one request if the gateway
+/// can do that. The stream yields entries, and after each file its content. Everything is verified
+/// against the CID first. A URL of a file yields one entry.
 ///
-/// Throws `CID_…` for a URL that can't be fetched; the stream fails with `FETCH_…` or `UNIXFS_…`, or with the signal's reason.
+/// Throws `CID_…` for an invalid URL; the stream fails with `FETCH_…` or `UNIXFS_…`, or with the
+/// signal's reason.
 #[wasm_bindgen(js_name = fetchTree)]
 pub fn tree(
     url: &str,
     gateways: &Gateways,
     options: Option<FetchOptions>,
 ) -> Result<TreeStream, JsValue> {
-    let stream = start(url, gateways, options, PIECES, |url, read, pool, report| {
-        let tree = fetch_tree(&read.client, url, read.options, pool, read.blocks, report);
-        values(tree)
-    })?;
+    let stream = start(
+        url,
+        gateways,
+        options,
+        WITH_CONTENT,
+        |url, settings, pool, report| {
+            let tree = fetch_tree(
+                &settings.client,
+                url,
+                settings.options,
+                pool,
+                settings.blocks,
+                report,
+            );
+            values(tree)
+        },
+    )?;
     Ok(JsValue::from(stream).unchecked_into())
 }
 
-/// Fetches what is in the directory at an `ipfs:` URL and below it, without the content of files: the stream gives entries in no particular order. Blocks of
-/// directories are fetched, those of links and the first one of files that are more than one, and all were verified.
+/// Lists the directory at an `ipfs:` URL and everything below it, without the content of files. The
+/// stream yields entries in no particular order. It fetches and verifies the blocks of directories
+/// and symlinks, and the first block of files that have several.
 ///
-/// Throws and fails as `fetchTree` does.
+/// Throws and fails like `fetchTree`.
 #[wasm_bindgen(js_name = fetchOutline)]
 pub fn outline(
     url: &str,
@@ -65,25 +81,32 @@ pub fn outline(
         gateways,
         options,
         ENTRIES,
-        |url, read, pool, report| {
-            let tree = fetch_outline(&read.client, url, read.options, pool, read.blocks, report);
+        |url, settings, pool, report| {
+            let tree = fetch_outline(
+                &settings.client,
+                url,
+                settings.options,
+                pool,
+                settings.blocks,
+                report,
+            );
             values(tree)
         },
     )?;
     Ok(JsValue::from(stream).unchecked_into())
 }
 
-fn values(tree: Tree) -> Flow {
+fn values(tree: Tree) -> OutputStream {
     let value = |piece: Result<TreePiece, _>| {
         piece.map(|piece| match piece {
             TreePiece::Content(bytes) => Uint8Array::from(&*bytes).into(),
             TreePiece::Entry(entry) => value(&entry),
         })
     };
-    flow(tree, |tree| tree.summary(), value)
+    output_stream(tree, |tree| tree.summary(), value)
 }
 
-/// The entry as `TreeEntry` of tree.d.ts.
+/// Converts an entry to `TreeEntry` of tree.d.ts.
 fn value(entry: &TreeEntry) -> JsValue {
     let text = |bytes: &[u8]| JsValue::from_str(&String::from_utf8_lossy(bytes));
     let mut fields = vec![

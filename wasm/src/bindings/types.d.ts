@@ -1,57 +1,59 @@
-/** What every function here throws, and every stream fails with. */
+/** The error that every function of this package throws, and with which every stream fails. */
 export interface InterplanarError extends Error {
-  /** The format and what is wrong with it: `NAR_TRUNCATED`, `FETCH_NOT_FOUND`, `GATEWAY_WRONG_HASH`. */
+  /** The format and the fault: `NAR_TRUNCATED`, `FETCH_NOT_FOUND`, `GATEWAY_WRONG_HASH`. */
   code: string;
-  /** The byte of the input, or the line of a narinfo, where it is known. */
+  /** Byte of the input, or line of a narinfo, if it is known. */
   at?: number;
-  /** The error behind it. */
+  /** The error that caused this one. */
   cause?: InterplanarError;
 }
 
-/** A store of verified blocks: what is found there is not fetched, what was fetched is put there. */
+/**
+ * A store of verified blocks. A fetch reads blocks from it, and writes the blocks that it fetched.
+ */
 export interface Blocks {
-  /** The block's bytes; they are verified again. */
+  /** Returns the bytes of a block. The fetch verifies them again. */
   get(cid: string): Promise<Uint8Array | null | undefined> | Uint8Array | null | undefined;
-  /** Keeps a block. After an error no more are offered in this fetch. */
+  /** Stores a block. After an error, this fetch stores no more blocks. */
   put(cid: string, bytes: Uint8Array): Promise<void> | void;
 }
 
 export interface FetchOptions {
-  /** Only these bytes; `to` is the last one. */
+  /** Bytes to fetch, including `to`. */
   range?: { from: number; to?: number };
-  /** Stops everything; the stream fails with its reason. */
+  /** Aborts the fetch; the stream fails with the signal's reason. */
   signal?: AbortSignal;
-  /** Hears of progress and of gateways' faults. */
+  /** Called with progress and with errors of gateways. */
   onEvent?: (event: FetchEvent) => void;
   blocks?: Blocks;
-  /** Most bytes of content. */
+  /** Most bytes of content; a longer content is an error. */
   maxBytes?: number;
-  /** Most blocks, inner nodes too. */
+  /** Most blocks, including inner nodes. */
   maxBlocks?: number;
-  /** Bytes of blocks that may wait in memory. */
+  /** Most bytes of blocks that wait in memory. */
   maxBuffer?: number;
-  /** Block requests at the same time. */
+  /** Most block requests at the same time. */
   inFlight?: number;
-  /** Another gateway is asked as well when the first has sent nothing for so long. */
+  /** Asks a second gateway too if the first has sent nothing for this long. */
   raceAfterMs?: number;
-  /** And when it has stopped sending for so long. */
+  /** Asks a second gateway too if the first has stopped sending for this long. */
   stallMs?: number;
-  /** A request that brings no block for so long is given up. */
+  /** Aborts a request that completes no block for this long. */
   requestTimeoutMs?: number;
-  /** How long to wait for gateways that are put aside when there is no other. */
+  /** Longest wait for a gateway to become usable again, if all are avoided at the moment. */
   patienceMs?: number;
-  /** Whether gateways may redirect; `"manual"` for whoever must not be led to other hosts. Default: `"follow"`. */
+  /** Whether to follow redirects. `"manual"` contacts no other hosts. Default: `"follow"`. */
   redirect?: "follow" | "manual";
 }
 
 export type FetchEvent =
-  /** The URL's path leads to this CID. */
+  /** The URL's path was resolved to this CID. */
   | { type: "resolved"; cid: string }
-  /** The file has so many bytes; not verified before its last byte. */
+  /** Size of the file. It is verified only with the last byte. */
   | { type: "size"; bytes: number }
-  /** A block was verified and used; `gateway` is null for one of `blocks`. */
+  /** A block was verified and used; `gateway` is null if it comes from `blocks`. */
   | { type: "progress"; gateway: string | null; block: number; blocks: number; bytes: number }
-  /** A gateway did something wrong. */
+  /** A gateway failed, or sent wrong data. */
   | { type: "fault"; gateway: string; error: InterplanarError }
   | { type: "done"; bytes: number; blocks: number; localBlocks: number; networkBytes: number };
 
@@ -61,7 +63,7 @@ export interface GatewayReport {
   bytes: number;
   faults: number;
   lastFault?: InterplanarError;
-  /** It is put aside for so long. */
+  /** Time until the gateway is used again, if it is avoided at the moment. */
   backoffMs?: number;
   latencyMs?: number;
   /** Bytes per second. */

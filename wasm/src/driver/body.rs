@@ -1,35 +1,36 @@
-//! The body of an answer, read piece by piece and only when somebody asks.
+//! Reads the body of a response in chunks, and only when it is polled.
 
-use super::filled::Filled;
-use super::pieces::Pieces;
+use super::buffer_reader::BufferReader;
+use super::chunk_reader::ChunkReader;
 use bytes::Bytes;
 use std::task::{Context, Poll};
 use wasm_bindgen::JsValue;
 use web_sys::Response;
 
-/// Bytes that are gathered before they are handed on, where no other number is better: each crossing into WebAssembly and each turn of the
-/// engine has its price.
+/// Default number of bytes to collect before they are passed on. Each call into WebAssembly and
+/// each step of the engine costs time.
 pub(crate) const GATHER: usize = 1 << 20;
 
-/// Gives the pieces; no more than one of them is read ahead, so a body that nobody polls is paused.
-pub(crate) enum Body {
-    Pieces(Pieces),
-    Filled(Filled),
+/// A body. It reads at most one chunk ahead, so a body that nobody polls is paused.
+pub(crate) enum ResponseBody {
+    Chunks(ChunkReader),
+    Buffer(BufferReader),
 }
 
-/// A piece, the end, or that the connection broke.
-pub(crate) type Piece = Result<Option<Bytes>, JsValue>;
+/// A chunk, none at the end, or an error if the connection broke.
+pub(crate) type BodyChunk = Result<Option<Bytes>, JsValue>;
 
-impl Body {
+impl ResponseBody {
     pub(crate) fn new(response: &Response) -> Self {
-        Filled::new(response).map_or_else(|| Self::Pieces(Pieces::new(response)), Self::Filled)
+        BufferReader::new(response)
+            .map_or_else(|| Self::Chunks(ChunkReader::new(response)), Self::Buffer)
     }
 
-    /// The next piece, of `best` bytes if they come quickly.
-    pub(crate) fn poll_next(&mut self, context: &mut Context<'_>, best: usize) -> Poll<Piece> {
+    /// Returns the next chunk. It has `best` bytes if they arrive quickly.
+    pub(crate) fn poll_next(&mut self, context: &mut Context<'_>, best: usize) -> Poll<BodyChunk> {
         match self {
-            Self::Pieces(pieces) => pieces.poll_next(context, best),
-            Self::Filled(filled) => filled.poll_next(context),
+            Self::Chunks(reader) => reader.poll_next(context, best),
+            Self::Buffer(filled) => filled.poll_next(context),
         }
     }
 }

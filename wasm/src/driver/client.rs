@@ -1,4 +1,4 @@
-//! How requests are made: the global `fetch`, with what every runtime may be told.
+//! Sends requests with the global `fetch`, and with only those options that the runtime supports.
 
 use std::cell::Cell;
 use std::rc::Rc;
@@ -17,35 +17,36 @@ extern "C" {
 /// Whether redirects are followed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Redirect {
-    /// As often as the runtime does (20 times by the standard).
+    /// As many as the runtime allows (20 by the standard).
     #[default]
     Follow,
-    /// Never: a redirect is an answer like any other that isn't 200. For whoever must not be led to other hosts.
+    /// Never: a redirect counts as an error status. No gateway can send the client to other hosts.
     Manual,
 }
 
-/// Whether the runtime's HTTP cache may answer and keep.
+/// Whether to use the runtime's HTTP cache.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum HttpCache {
-    /// As the answers' headers say.
+    /// As the headers of the responses say.
     #[default]
     Default,
-    /// Not at all: for whoever keeps blocks already.
+    /// Never: for callers that store the blocks themselves.
     NoStore,
 }
 
-/// Makes requests without cookies and without a referrer. Cheap to clone.
+/// Sends requests without cookies and without a referrer. Cheap to clone.
 ///
-/// Options that this runtime's `Request` refuses are left out: workerd knows no `credentials` and, before some date, no `cache`.
+/// It leaves out options that this runtime's `Request` refuses: workerd doesn't know `credentials`,
+/// and old versions don't know `cache`.
 #[derive(Debug, Clone)]
 pub struct Client {
     init: Vec<(&'static str, &'static str)>,
-    /// Requests made by this client and its clones.
+    /// Number of requests by this client and its clones.
     sent: Rc<Cell<u64>>,
 }
 
 impl Client {
-    /// A client for this runtime.
+    /// Creates a client for this runtime.
     #[must_use]
     pub fn new(redirect: Redirect, cache: HttpCache) -> Self {
         let mut init = vec![("credentials", "omit"), ("referrerPolicy", "no-referrer")];
@@ -62,28 +63,33 @@ impl Client {
         }
     }
 
-    /// The same, counting from zero: for a platform that counts the requests of each of its own.
+    /// Returns a client with the same options that counts from zero. Some platforms limit the
+    /// requests per incoming request.
     #[must_use]
-    pub fn fresh(&self) -> Self {
+    pub fn with_new_count(&self) -> Self {
         Self {
             init: self.init.clone(),
             sent: Rc::default(),
         }
     }
 
-    /// Requests that this client and its clones have made.
+    /// Returns the number of requests by this client and its clones.
     #[must_use]
     pub fn sent(&self) -> u64 {
         self.sent.get()
     }
 
-    /// Counts what was asked of the platform in another way.
+    /// Adds requests that were sent without this client.
     pub fn count(&self, requests: u64) {
         self.sent.set(self.sent.get().saturating_add(requests));
     }
 
-    /// Begins a GET. It is aborted when what is returned is dropped.
-    pub(crate) fn get(&self, url: &str, headers: &[(&str, &str)]) -> Result<Sent, JsValue> {
+    /// Sends a GET request. Dropping the result aborts it.
+    pub(crate) fn get(
+        &self,
+        url: &str,
+        headers: &[(&str, &str)],
+    ) -> Result<PendingRequest, JsValue> {
         self.count(1);
         let init = Object::new();
         for (name, value) in &self.init {
@@ -94,12 +100,12 @@ impl Client {
             set(&sent, name, &JsValue::from_str(value));
         }
         set(&init, "headers", &sent);
-        let abort = Abort(Some(AbortController::new()?));
+        let abort = AbortGuard(Some(AbortController::new()?));
         if let Some(controller) = &abort.0 {
             set(&init, "signal", &controller.signal());
         }
         let head = JsFuture::from(global_fetch(url, &init)?);
-        Ok(Sent { head, abort })
+        Ok(PendingRequest { head, abort })
     }
 }
 
@@ -109,29 +115,29 @@ impl Default for Client {
     }
 }
 
-/// A request under way.
-pub(crate) struct Sent {
-    /// Its [`Response`].
+/// A request without an answer yet.
+pub(crate) struct PendingRequest {
+    /// Resolves to the [`Response`].
     pub(crate) head: JsFuture,
-    pub(crate) abort: Abort,
+    pub(crate) abort: AbortGuard,
 }
 
-/// Aborts its request when it is dropped, unless that came to its end.
-pub(crate) struct Abort(Option<AbortController>);
+/// Aborts its request when it is dropped, unless the request has ended.
+pub(crate) struct AbortGuard(Option<AbortController>);
 
-impl Abort {
-    /// There is nothing to abort.
+impl AbortGuard {
+    /// Creates a guard without a request.
     pub(crate) fn none() -> Self {
         Self(None)
     }
 
-    /// There is nothing left to abort.
+    /// Marks the request as ended.
     pub(crate) fn disarm(&mut self) {
         self.0 = None;
     }
 }
 
-impl Drop for Abort {
+impl Drop for AbortGuard {
     fn drop(&mut self) {
         if let Some(controller) = self.0.take() {
             controller.abort();
@@ -139,17 +145,17 @@ impl Drop for Abort {
     }
 }
 
-/// A header of an answer.
+/// Returns a header of a response.
 pub(crate) fn header(response: &Response, name: &str) -> Option<String> {
     response.headers().get(name).ok().flatten()
 }
 
 fn set(object: &Object, name: &str, value: &JsValue) {
-    // Fails for frozen objects and proxies only, and these are ours.
+    // Fails only for frozen objects and proxies, and these objects are neither.
     let _ = Reflect::set(object, &JsValue::from_str(name), value);
 }
 
-/// Whether `new Request` takes this option.
+/// Whether `new Request` accepts this option.
 fn is_known(name: &str, value: &str) -> bool {
     let Ok(request) = Reflect::get(&js_sys::global(), &JsValue::from_str("Request")) else {
         return false;

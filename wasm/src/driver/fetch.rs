@@ -1,10 +1,10 @@
-//! The loop around the engine.
+//! The loop that drives the fetch engine.
 
 use super::body::GATHER;
 use super::client::Client;
 use super::hashes::Hashes;
 use super::requests::Requests;
-use super::store::{Finished, LocalBlocks, Store};
+use super::store::{BlockStore, LocalBlocks, StoreEvent};
 use super::time::{Alarm, Clock};
 use bytes::Bytes;
 use futures_util::stream::{LocalBoxStream, Stream, StreamExt as _, unfold};
@@ -20,11 +20,13 @@ use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll};
 
-/// Fetches the content of `url`, in order and verified block by block, from `store` and then from the gateways.
+/// Fetches the content of `url` in order, from `store` first and then from the gateways. Each block
+/// is verified.
 ///
-/// Blocks that came from a gateway are kept in `store`. `on_event` hears of everything that the engine reports, faults of gateways too. Nothing
-/// happens until the stream is polled, or between polls: a slow reader slows the gateways, and is not held against them.
-/// Dropping the stream aborts every request.
+/// Blocks from a gateway are written to `store`. `on_event` receives all events of the engine, also
+/// the errors of gateways. The fetch makes progress only while the stream is polled: a slow reader
+/// slows down the gateways, and they don't count as slow for that. Dropping the stream aborts every
+/// request.
 pub fn fetch_ipfs(
     client: &Client,
     url: &IpfsUrl,
@@ -37,7 +39,7 @@ pub fn fetch_ipfs(
     drive(client, fetcher, options, gateways, store, on_event)
 }
 
-/// Fetches one block of any codec, verified; its bytes are the content. As [`fetch_ipfs`] in everything else.
+/// Fetches and verifies one block of any codec. Everything else is as in [`fetch_ipfs`].
 pub fn fetch_block(
     client: &Client,
     cid: Cid,
@@ -50,8 +52,8 @@ pub fn fetch_block(
     drive(client, fetcher, options, gateways, store, on_event)
 }
 
-/// Fetches the directory at `url` with all that is below it, by one request where that is possible; a file is a tree of one entry. As
-/// [`fetch_ipfs`] in everything else.
+/// Fetches the directory at `url` and everything below it, with one request if possible. A file is
+/// a tree of one entry. Everything else is as in [`fetch_ipfs`].
 pub fn fetch_tree(
     client: &Client,
     url: &IpfsUrl,
@@ -64,8 +66,8 @@ pub fn fetch_tree(
     TreeStream(drive(client, fetcher, options, gateways, store, on_event))
 }
 
-/// Fetches the entries of the directory at `url` and of all below it, without contents and in no particular order. As [`fetch_ipfs`] in everything
-/// else.
+/// Lists the directory at `url` and everything below it, without contents and in no particular
+/// order. Everything else is as in [`fetch_ipfs`].
 pub fn fetch_outline(
     client: &Client,
     url: &IpfsUrl,
@@ -101,10 +103,10 @@ fn drive(
         alarm: Alarm::new(),
         requests: Requests::default(),
         hashes,
-        store: Store::new(store),
+        store: BlockStore::new(store),
         on_event: Box::new(on_event),
         summary: Rc::clone(&summary),
-        over: false,
+        done: false,
     };
     let content = unfold(driver, |mut driver| async move {
         let item = driver.next().await?;
@@ -120,7 +122,7 @@ fn drive(
 pub struct TreeStream(FetchStream);
 
 impl TreeStream {
-    /// What the engine says of the whole fetch, once the stream has ended well.
+    /// The summary of the fetch, after the stream has ended without an error.
     #[must_use]
     pub fn summary(&self) -> Option<Summary> {
         self.0.summary()
@@ -142,7 +144,7 @@ pub struct FetchStream {
 }
 
 impl FetchStream {
-    /// What the engine says of the whole fetch, once the stream has ended well.
+    /// The summary of the fetch, after the stream has ended without an error.
     #[must_use]
     pub fn summary(&self) -> Option<Summary> {
         self.summary.borrow().clone()
@@ -174,25 +176,25 @@ struct Driver {
     alarm: Alarm,
     requests: Requests,
     hashes: Hashes,
-    store: Store,
+    store: BlockStore,
     on_event: Box<dyn FnMut(&Event)>,
     summary: Rc<RefCell<Option<Summary>>>,
-    over: bool,
+    done: bool,
 }
 
-/// What a wait ended with.
-enum Woken {
-    Store(Finished),
+/// The reason why a wait ended.
+enum WakeReason {
+    Store(StoreEvent),
     Hashed(HashTicket, Sha256),
     Request(RequestId, Input),
     Time,
 }
 
 impl Driver {
-    /// The next entry or piece of content; none at the end.
+    /// Returns the next entry or content; none at the end.
     async fn next(&mut self) -> Option<Result<TreePiece, FetchError>> {
-        self.clock.go_on();
-        while !self.over {
+        self.clock.resume();
+        while !self.done {
             let now_ms = self.clock.now_ms();
             let action = self.fetcher.poll(&mut self.gateways.borrow_mut(), now_ms);
             match action {
@@ -208,17 +210,17 @@ impl Driver {
                 Action::Cancel(id) => self.requests.cancel(id),
                 Action::Hash { ticket, data } => self.hashes.start(ticket, data),
                 Action::Event(event) => (self.on_event)(&event),
-                Action::Content(content) => return self.give(TreePiece::Content(content)),
-                Action::Entry(entry) => return self.give(TreePiece::Entry(entry)),
+                Action::Content(content) => return self.deliver(TreePiece::Content(content)),
+                Action::Entry(entry) => return self.deliver(TreePiece::Entry(entry)),
                 Action::Wait { until_ms } => self.wait(until_ms).await,
                 Action::Done(summary) => {
                     self.store.finish().await;
-                    self.over = true;
+                    self.done = true;
                     *self.summary.borrow_mut() = Some(summary);
                 }
                 Action::Failed(error) => {
                     self.store.finish().await;
-                    self.over = true;
+                    self.done = true;
                     return Some(Err(error));
                 }
             }
@@ -226,10 +228,10 @@ impl Driver {
         None
     }
 
-    /// The consumer has its time now.
-    fn give(&mut self, piece: TreePiece) -> Option<Result<TreePiece, FetchError>> {
+    /// Returns output, and pauses the clock while the reader uses it.
+    fn deliver(&mut self, piece: TreePiece) -> Option<Result<TreePiece, FetchError>> {
         self.store.start();
-        self.clock.stop();
+        self.clock.pause();
         Some(Ok(piece))
     }
 
@@ -237,34 +239,34 @@ impl Driver {
     async fn wait(&mut self, until_ms: Option<u64>) {
         self.store.start();
         if self.store.is_full() {
-            self.clock.stop();
+            self.clock.pause();
             let finished = poll_fn(|context| self.store.poll_next(context)).await;
-            self.clock.go_on();
-            // It may be what was looked up meanwhile, and the engine waits for every answer.
+            self.clock.resume();
+            // A lookup may have ended instead of the write. The engine needs its result.
             return self.stored(finished);
         }
         match poll_fn(|context| self.poll_wait(context, until_ms)).await {
-            Woken::Store(finished) => self.stored(finished),
-            Woken::Hashed(ticket, digest) => {
+            WakeReason::Store(finished) => self.stored(finished),
+            WakeReason::Hashed(ticket, digest) => {
                 let now_ms = self.clock.now_ms();
                 let pool = &mut self.gateways.borrow_mut();
                 self.fetcher.hashed(ticket, digest, pool, now_ms);
             }
-            Woken::Request(id, input) => {
+            WakeReason::Request(id, input) => {
                 let now_ms = self.clock.now_ms();
                 let pool = &mut self.gateways.borrow_mut();
                 self.fetcher.input(id, input, pool, now_ms);
             }
-            Woken::Time => {}
+            WakeReason::Time => {}
         }
     }
 
-    fn poll_wait(&mut self, context: &mut Context<'_>, until_ms: Option<u64>) -> Poll<Woken> {
+    fn poll_wait(&mut self, context: &mut Context<'_>, until_ms: Option<u64>) -> Poll<WakeReason> {
         if let Poll::Ready(finished) = self.store.poll_next(context) {
-            return Poll::Ready(Woken::Store(finished));
+            return Poll::Ready(WakeReason::Store(finished));
         }
         if let Poll::Ready((ticket, digest)) = self.hashes.poll_next(context) {
-            return Poll::Ready(Woken::Hashed(ticket, digest));
+            return Poll::Ready(WakeReason::Hashed(ticket, digest));
         }
         let fetcher = &self.fetcher;
         let wants = |id| {
@@ -272,17 +274,17 @@ impl Driver {
             wants.then(|| fetcher.best_read(id, GATHER))
         };
         if let Poll::Ready((id, input)) = self.requests.poll_next(context, wants) {
-            return Poll::Ready(Woken::Request(id, input));
+            return Poll::Ready(WakeReason::Request(id, input));
         }
         let until_ms = until_ms.map(|until_ms| self.clock.at(until_ms));
         match until_ms.map(|until_ms| self.alarm.poll(context, until_ms)) {
-            Some(Poll::Ready(())) => Poll::Ready(Woken::Time),
+            Some(Poll::Ready(())) => Poll::Ready(WakeReason::Time),
             Some(Poll::Pending) | None => Poll::Pending,
         }
     }
 
-    fn stored(&mut self, finished: Finished) {
-        if let Finished::Loaded(cid, data) = finished {
+    fn stored(&mut self, finished: StoreEvent) {
+        if let StoreEvent::Loaded(cid, data) = finished {
             self.fetcher.loaded(&cid, data);
         }
     }

@@ -1,7 +1,9 @@
-//! Blocks hashed by the runtime's native code: by Node's own `crypto.hash`, which reads them where they lie, or by WebCrypto, which copies
-//! them first and goes on beside the engine (on other threads, but for newer Chromium).
+//! Hashes blocks with the runtime's native code: Node's `crypto.hash` or WebCrypto. Node's function
+//! reads the data without a copy. WebCrypto copies it first and works while the engine continues,
+//! on another thread except in newer Chromium.
 //!
-//! Of 100 MiB Node's takes 60 ms of processor time and WebCrypto in Node 100: the copy, its page faults, and its being wiped.
+//! For 100 MiB, Node's function needs 60 ms of processor time, and WebCrypto in Node 100 ms. The
+//! difference is the copy, its page faults, and erasing it.
 
 use bytes::Bytes;
 use interplanar_core::fetch::HashTicket;
@@ -35,47 +37,48 @@ extern "C" {
     ) -> Result<Uint8Array, JsValue>;
 }
 
-/// Blocks of at least so many bytes are: handing over a shorter one costs more than hashing it.
+/// Smallest block in bytes for WebCrypto. A call costs more than hashing a smaller one here.
 const FROM: usize = 16 << 10;
-/// And where nothing is copied and nobody is waited for.
+/// Smallest block in bytes for Node's function, which neither copies nor waits.
 const FROM_NODE: usize = 1 << 10;
 
 enum Hasher {
-    /// Node from 20.16 on, and who does as it does.
+    /// Node from version 20.16 on, and compatible runtimes.
     Node(NodeCrypto),
     WebCrypto,
-    /// Pages that don't come by HTTPS or from this machine have none.
+    /// Pages without HTTPS that aren't from this machine have no WebCrypto.
     None,
 }
 
-/// The hashes of one fetch under way. Few, since the engine bounds the bytes that it holds.
+/// The running hashes of one fetch. There are few, because the engine bounds the bytes that it
+/// holds.
 pub(super) struct Hashes {
     hasher: Hasher,
-    under_way: Vec<Hash>,
+    running: Vec<PendingHash>,
 }
 
-struct Hash {
+struct PendingHash {
     ticket: HashTicket,
     data: Bytes,
-    digest: Digest,
+    digest: DigestState,
 }
 
-enum Digest {
+enum DigestState {
     Known(Sha256),
     Awaited(JsFuture),
-    /// A runtime that would not do it is no reason to fail.
-    Own,
+    /// The runtime failed to hash the block, so it is hashed here.
+    Fallback,
 }
 
 impl Hashes {
     pub(super) fn new() -> Self {
         Self {
             hasher: hasher(),
-            under_way: Vec::new(),
+            running: Vec::new(),
         }
     }
 
-    /// From which size on blocks are to be hashed here.
+    /// Returns the smallest size in bytes of a block that the runtime should hash.
     pub(super) fn from(&self) -> usize {
         match self.hasher {
             Hasher::Node(_) => FROM_NODE,
@@ -88,29 +91,32 @@ impl Hashes {
         let digest = match &self.hasher {
             Hasher::Node(crypto) => {
                 let digest = crypto.hash("sha256", &data, "buffer").ok();
-                digest.as_ref().and_then(told).map(Digest::Known)
+                digest
+                    .as_ref()
+                    .and_then(parse_digest)
+                    .map(DigestState::Known)
             }
             Hasher::WebCrypto => {
                 let digest = digest("SHA-256", &data).ok();
-                digest.map(|digest| Digest::Awaited(digest.into()))
+                digest.map(|digest| DigestState::Awaited(digest.into()))
             }
             Hasher::None => None,
         };
-        self.under_way.push(Hash {
+        self.running.push(PendingHash {
             ticket,
             data,
-            digest: digest.unwrap_or(Digest::Own),
+            digest: digest.unwrap_or(DigestState::Fallback),
         });
     }
 
-    /// The next one that is known.
+    /// Returns the next finished hash.
     pub(super) fn poll_next(&mut self, context: &mut Context<'_>) -> Poll<(HashTicket, Sha256)> {
-        for index in 0..self.under_way.len() {
-            if let Some(hash) = self.under_way.get_mut(index)
+        for index in 0..self.running.len() {
+            if let Some(hash) = self.running.get_mut(index)
                 && let Poll::Ready(digest) = hash.poll(context)
             {
                 let ticket = hash.ticket;
-                self.under_way.swap_remove(index);
+                self.running.swap_remove(index);
                 return Poll::Ready((ticket, digest));
             }
         }
@@ -118,23 +124,23 @@ impl Hashes {
     }
 }
 
-impl Hash {
+impl PendingHash {
     fn poll(&mut self, context: &mut Context<'_>) -> Poll<Sha256> {
         let digest = match &mut self.digest {
-            Digest::Known(digest) => Some(*digest),
-            Digest::Awaited(digest) => match Pin::new(digest).poll(context) {
+            DigestState::Known(digest) => Some(*digest),
+            DigestState::Awaited(digest) => match Pin::new(digest).poll(context) {
                 Poll::Ready(digest) => digest
                     .ok()
-                    .and_then(|digest| told(&Uint8Array::new(&digest))),
+                    .and_then(|digest| parse_digest(&Uint8Array::new(&digest))),
                 Poll::Pending => return Poll::Pending,
             },
-            Digest::Own => None,
+            DigestState::Fallback => None,
         };
         Poll::Ready(digest.unwrap_or_else(|| Sha256::of(&self.data)))
     }
 }
 
-fn told(digest: &Uint8Array) -> Option<Sha256> {
+fn parse_digest(digest: &Uint8Array) -> Option<Sha256> {
     let mut bytes = [0; 32];
     (digest.length() == 32).then(|| {
         digest.copy_to(&mut bytes);

@@ -1,6 +1,8 @@
-//! The driver of the fetch engine over the global `fetch`: a window, a service worker, workerd, or Node from version 20 on.
+//! Drives the fetch engine with the global `fetch`: in a window, a service worker, workerd, or Node
+//! from version 20 on.
 //!
-//! The engine ([`interplanar_core::fetch`]) decides; this carries out. Everything runs on the one thread that polls.
+//! The engine ([`interplanar_core::fetch`]) decides what to do, and this driver does it. Everything
+//! runs on the thread that polls.
 //!
 //! ```no_run
 //! use futures_util::StreamExt as _;
@@ -22,12 +24,12 @@
 //! ```
 
 mod body;
+mod buffer_reader;
+mod chunk_reader;
 mod client;
 mod fetch;
-mod filled;
 mod hashes;
 mod open;
-mod pieces;
 mod requests;
 mod small;
 mod store;
@@ -35,7 +37,7 @@ mod time;
 
 pub use client::{Client, HttpCache, Redirect};
 pub use fetch::{FetchStream, TreeStream, fetch_block, fetch_ipfs, fetch_outline, fetch_tree};
-pub use open::{Opened, open};
-pub use small::{HttpError, Small, get_small};
-pub use store::{LocalBlocks, NotKept};
+pub use open::{OpenedResponse, open};
+pub use small::{HttpError, SmallResponse, get_small};
+pub use store::{LocalBlocks, NotStored};
 pub use time::{now_ms, sleep};

@@ -1,71 +1,75 @@
-//! A GET whose body is read as it comes.
+//! A GET request whose body is read in chunks.
 
-use super::body::{Body, GATHER};
-use super::client::{Abort, Client, header};
+use super::body::{GATHER, ResponseBody};
+use super::client::{AbortGuard, Client, header};
 use super::small::{HttpError, unreachable};
 use bytes::Bytes;
 use std::future::poll_fn;
 use wasm_bindgen::JsCast as _;
 use web_sys::Response;
 
-/// An answer whose body has not been read. Dropping it aborts the request.
-pub struct Opened {
+/// A response with a body to read. Dropping it aborts the request.
+pub struct OpenedResponse {
     response: Response,
-    body: Body,
-    abort: Abort,
+    body: ResponseBody,
+    abort: AbortGuard,
 }
 
-/// GETs `url`, until the head of the answer is there. Nobody waits for longer than the runtime does.
+/// Sends a GET request, and waits for the head of the response as long as the runtime does.
 ///
 /// # Errors
-/// [`HttpError::Unreachable`].
-pub async fn open(client: &Client, url: &str, accept: Option<&str>) -> Result<Opened, HttpError> {
+/// [`HttpError::Unreachable`] if the server can't be reached.
+pub async fn open(
+    client: &Client,
+    url: &str,
+    accept: Option<&str>,
+) -> Result<OpenedResponse, HttpError> {
     let accept = accept.map(|accept| ("Accept", accept));
     let mut sent = client.get(url, accept.as_slice()).map_err(unreachable)?;
     let response: Response = (&mut sent.head)
         .await
         .map_err(unreachable)?
         .unchecked_into();
-    Ok(Opened {
-        body: Body::new(&response),
+    Ok(OpenedResponse {
+        body: ResponseBody::new(&response),
         response,
         abort: sent.abort,
     })
 }
 
-impl Opened {
-    /// An answer that is at hand, as those of the Cache API are.
+impl OpenedResponse {
+    /// Wraps a response that is already here, for example one from the Cache API.
     #[must_use]
-    pub fn at_hand(response: Response) -> Self {
+    pub fn from_response(response: Response) -> Self {
         Self {
-            body: Body::new(&response),
+            body: ResponseBody::new(&response),
             response,
-            abort: Abort::none(),
+            abort: AbortGuard::none(),
         }
     }
 
-    /// The status of the answer.
+    /// Returns the status of the response.
     #[must_use]
     pub fn status(&self) -> u16 {
         self.response.status()
     }
 
-    /// A header of the answer.
+    /// Returns a header of the response.
     #[must_use]
     pub fn header(&self, name: &str) -> Option<String> {
         header(&self.response, name)
     }
 
-    /// The next piece of the body; none at its end.
+    /// Returns the next chunk of the body; none at the end.
     ///
     /// # Errors
-    /// [`HttpError::Unreachable`] when the connection breaks.
+    /// [`HttpError::Unreachable`] if the connection breaks.
     pub async fn next(&mut self) -> Result<Option<Bytes>, HttpError> {
-        let piece = poll_fn(|context| self.body.poll_next(context, GATHER)).await;
-        let piece = piece.map_err(unreachable)?;
-        if piece.is_none() {
+        let chunk = poll_fn(|context| self.body.poll_next(context, GATHER)).await;
+        let chunk = chunk.map_err(unreachable)?;
+        if chunk.is_none() {
             self.abort.disarm();
         }
-        Ok(piece)
+        Ok(chunk)
     }
 }

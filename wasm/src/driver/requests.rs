@@ -1,19 +1,19 @@
-//! The requests under way of one fetch, as one stream of inputs for the engine.
+//! The running requests of one fetch. They produce the inputs of the fetch engine.
 
-use super::body::Body;
-use super::client::{Abort, Client, Sent, header};
+use super::body::ResponseBody;
+use super::client::{AbortGuard, Client, PendingRequest, header};
 use interplanar_core::fetch::{ByteRange, Failure, Input, RequestId};
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 use wasm_bindgen::JsCast as _;
 use web_sys::Response;
 
-/// See the module. Requests that are dropped are aborted, and those that nobody polls are paused.
+/// The running requests. Dropping one aborts it; one that isn't polled is paused.
 #[derive(Default)]
 pub(super) struct Requests {
     running: Vec<(RequestId, Request)>,
-    /// Where the next poll begins, so that no request starves another.
-    turn: usize,
+    /// Index at which the next poll starts, so that all requests get their turn.
+    next: usize,
 }
 
 impl Requests {
@@ -32,7 +32,7 @@ impl Requests {
             .filter_map(|(name, value)| Some((name, value?)))
             .collect();
         let request = match client.get(url, &headers) {
-            Ok(sent) => Request::Sent(sent),
+            Ok(sent) => Request::Pending(sent),
             Err(_) => Request::Refused,
         };
         self.running.push((id, request));
@@ -42,7 +42,8 @@ impl Requests {
         self.running.retain(|(running, _)| *running != id);
     }
 
-    /// The next input of any request that `wants` so many bytes of it, or none.
+    /// Returns the next input. `wants` says how many bytes the engine wants of a request; none
+    /// pauses it.
     pub(super) fn poll_next(
         &mut self,
         context: &mut Context<'_>,
@@ -50,7 +51,7 @@ impl Requests {
     ) -> Poll<(RequestId, Input)> {
         let count = self.running.len();
         for offset in 0..count {
-            let index = (self.turn + offset) % count;
+            let index = (self.next + offset) % count;
             let Some((id, request)) = self.running.get_mut(index) else {
                 continue;
             };
@@ -59,7 +60,7 @@ impl Requests {
                 continue;
             };
             if let Poll::Ready(input) = request.poll_next(context, best) {
-                self.turn = index + 1;
+                self.next = index + 1;
                 if input.is_last() {
                     self.cancel(id);
                 }
@@ -71,19 +72,20 @@ impl Requests {
 }
 
 enum Request {
-    /// The runtime would not even send it.
+    /// The runtime refused to send it.
     Refused,
-    Sent(Sent),
-    Answered(Body, Abort),
-    Over,
+    Pending(PendingRequest),
+    Answered(ResponseBody, AbortGuard),
+    Ended,
 }
 
 impl Request {
     fn poll_next(&mut self, context: &mut Context<'_>, best: usize) -> Poll<Input> {
         Poll::Ready(match self {
-            Self::Sent(sent) => match ready!(Pin::new(&mut sent.head).poll(context)) {
+            Self::Pending(sent) => match ready!(Pin::new(&mut sent.head).poll(context)) {
                 Ok(response) => self.answered(&response.unchecked_into()),
-                // What went wrong is hidden from scripts: a name, a route, a certificate, or a missing CORS header.
+                // Scripts don't see the reason: DNS, routing, the certificate, or a missing CORS
+                // header.
                 Err(_) => self.failed(Failure::Connect),
             },
             Self::Answered(body, abort) => match ready!(body.poll_next(context, best)) {
@@ -94,13 +96,13 @@ impl Request {
                 }
                 Err(_) => self.failed(Failure::Io),
             },
-            Self::Refused | Self::Over => Input::Failed(Failure::Connect),
+            Self::Refused | Self::Ended => Input::Failed(Failure::Connect),
         })
     }
 
     fn answered(&mut self, response: &Response) -> Input {
-        if let Self::Sent(sent) = std::mem::replace(self, Self::Over) {
-            *self = Self::Answered(Body::new(response), sent.abort);
+        if let Self::Pending(sent) = std::mem::replace(self, Self::Ended) {
+            *self = Self::Answered(ResponseBody::new(response), sent.abort);
         }
         Input::Response {
             status: response.status(),
@@ -110,8 +112,10 @@ impl Request {
 
     fn failed(&mut self, failure: Failure) -> Input {
         match self {
-            Self::Sent(Sent { abort, .. }) | Self::Answered(_, abort) => abort.disarm(),
-            Self::Refused | Self::Over => {}
+            Self::Pending(PendingRequest { abort, .. }) | Self::Answered(_, abort) => {
+                abort.disarm()
+            }
+            Self::Refused | Self::Ended => {}
         }
         Input::Failed(failure)
     }

@@ -1,6 +1,7 @@
-//! Small things over HTTP: bounded, with retries, and with the time that their sender lets them be kept.
+//! Fetches small files over HTTP, with a size limit, retries, and the time for which they may be
+//! cached.
 
-use super::body::{Body, GATHER};
+use super::body::{GATHER, ResponseBody};
 use super::client::{Client, header};
 use super::time::sleep;
 use bytes::{Bytes, BytesMut};
@@ -12,43 +13,48 @@ use std::time::Duration;
 use wasm_bindgen::{JsCast as _, JsValue};
 use web_sys::Response;
 
-/// A response that was read whole.
+/// A complete response.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Small {
-    /// Its status; any but 5xx, 408 and 429.
+pub struct SmallResponse {
+    /// Status; never 5xx, 408 or 429.
     pub status: u16,
-    /// How long it may be kept, by its `Cache-Control` and `Age`; none where the sender says nothing.
+    /// How long it may be cached, by `Cache-Control` and `Age`; none without these headers.
     pub fresh_for: Option<Duration>,
-    /// Its body, as the runtime hands it out.
+    /// Body, as the runtime decodes it.
     pub body: Bytes,
 }
 
-/// Why a request brought nothing usable.
+/// Why a request failed.
 #[non_exhaustive]
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum HttpError {
-    /// The server didn't answer, or broke off; the runtime's own words.
+    /// The server didn't answer, or the connection broke. The text is the runtime's message.
     #[error("{0}")]
     Unreachable(String),
     /// The server didn't answer in time.
     #[error("no answer within {} seconds", TRY_TIMEOUT.as_secs())]
     Timeout,
-    /// The server answers with an error that may pass.
-    #[error("the server answers {0}")]
+    /// The server answered with an error that may be temporary.
+    #[error("the server answered with status {0}")]
     Status(u16),
     /// The body is longer than the caller's limit.
     #[error("the answer is longer than {limit} bytes")]
     TooLong {
-        /// Bytes.
+        /// Limit in bytes.
         limit: usize,
     },
 }
 
-/// GETs `url` whole, at most `limit` bytes of it; what may pass is tried three times.
+/// Fetches `url` completely, at most `limit` bytes. It tries three times if the error may be
+/// temporary.
 ///
 /// # Errors
-/// The last try's.
-pub async fn get_small(client: &Client, url: &str, limit: usize) -> Result<Small, HttpError> {
+/// The error of the last try.
+pub async fn get_small(
+    client: &Client,
+    url: &str,
+    limit: usize,
+) -> Result<SmallResponse, HttpError> {
     for pause in PAUSES {
         match try_once(client, url, limit).await {
             Err(HttpError::TooLong { limit }) => return Err(HttpError::TooLong { limit }),
@@ -60,7 +66,7 @@ pub async fn get_small(client: &Client, url: &str, limit: usize) -> Result<Small
     try_once(client, url, limit).await
 }
 
-async fn try_once(client: &Client, url: &str, limit: usize) -> Result<Small, HttpError> {
+async fn try_once(client: &Client, url: &str, limit: usize) -> Result<SmallResponse, HttpError> {
     let get = pin!(get_once(client, url, limit));
     match select(get, pin!(sleep(TRY_TIMEOUT))).await {
         Either::Left((result, _)) => result,
@@ -68,8 +74,8 @@ async fn try_once(client: &Client, url: &str, limit: usize) -> Result<Small, Htt
     }
 }
 
-async fn get_once(client: &Client, url: &str, limit: usize) -> Result<Small, HttpError> {
-    // Dropped with this function: what is not read to its end is aborted.
+async fn get_once(client: &Client, url: &str, limit: usize) -> Result<SmallResponse, HttpError> {
+    // Returning early drops this, which aborts the request.
     let mut sent = client.get(url, &[]).map_err(unreachable)?;
     let response: Response = (&mut sent.head)
         .await
@@ -80,7 +86,7 @@ async fn get_once(client: &Client, url: &str, limit: usize) -> Result<Small, Htt
         return Err(HttpError::Status(status));
     }
     let [control, age] = ["Cache-Control", "Age"].map(|name| header(&response, name));
-    let mut reader = Body::new(&response);
+    let mut reader = ResponseBody::new(&response);
     let mut body = BytesMut::new();
     while let Some(piece) = poll_fn(|context| reader.poll_next(context, GATHER))
         .await
@@ -92,14 +98,14 @@ async fn get_once(client: &Client, url: &str, limit: usize) -> Result<Small, Htt
         body.extend_from_slice(&piece);
     }
     sent.abort.disarm();
-    Ok(Small {
+    Ok(SmallResponse {
         status,
         fresh_for: fresh_for(control.as_deref(), age.as_deref()),
         body: body.freeze(),
     })
 }
 
-/// What the runtime says of an error, with its cause where it tells one (Node does).
+/// Takes the message from the runtime's error, and from its cause if there is one (in Node).
 pub(super) fn unreachable(error: JsValue) -> HttpError {
     let Some(error) = error.dyn_ref::<js_sys::Error>() else {
         return HttpError::Unreachable(String::from("the request failed"));

@@ -1,4 +1,5 @@
-//! The block store of one fetch: lookups side by side, and what came in batches, one batch at a time.
+//! The block store of one fetch. Lookups run in parallel; blocks are written in one batch at a
+//! time.
 
 use bytes::Bytes;
 use futures_util::future::LocalBoxFuture;
@@ -8,44 +9,46 @@ use std::future::poll_fn;
 use std::rc::Rc;
 use std::task::{Context, Poll};
 
-/// Bytes that may wait to be stored; beyond it the fetch waits for the store.
+/// Most bytes that wait to be stored. With more, the fetch waits for the store.
 const MAX_WAITING: usize = 8 << 20;
 
-/// Where a fetch looks for blocks first, and keeps those it got: a Cache API, an IndexedDB, a map.
+/// A local block store: the Cache API, IndexedDB or a map. A fetch looks for blocks here first, and
+/// stores the blocks that it fetched.
 pub trait LocalBlocks {
-    /// The bytes of a block, or none if it isn't there or can't be read. The engine verifies them once more.
+    /// Returns the bytes of a block, or none if the block is missing or can't be read. The engine
+    /// verifies them again.
     fn get(&self, cid: Cid) -> LocalBoxFuture<'static, Option<Bytes>>;
 
-    /// Keeps blocks.
+    /// Stores blocks.
     ///
     /// # Errors
-    /// They can't be kept; the fetch goes on and keeps no more.
-    fn put(&self, blocks: Vec<Block>) -> LocalBoxFuture<'static, Result<(), NotKept>>;
+    /// [`NotStored`] if it can't store them. The fetch continues without storing more blocks.
+    fn put(&self, blocks: Vec<Block>) -> LocalBoxFuture<'static, Result<(), NotStored>>;
 }
 
-/// A block store takes no more.
+/// The block store accepts no more blocks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("the blocks can't be kept")]
-pub struct NotKept;
+#[error("can't store the blocks")]
+pub struct NotStored;
 
-/// See the module. Without local blocks nothing is found and nothing is kept.
-pub(super) struct Store {
+/// The lookups and writes of one fetch. Without a local store, it finds and stores nothing.
+pub(super) struct BlockStore {
     blocks: Option<Rc<dyn LocalBlocks>>,
     loading: Vec<(Cid, LocalBoxFuture<'static, Option<Bytes>>)>,
     puts: Vec<Block>,
     waiting: usize,
-    putting: Option<LocalBoxFuture<'static, Result<(), NotKept>>>,
+    putting: Option<LocalBoxFuture<'static, Result<(), NotStored>>>,
 }
 
-/// What ended.
-pub(super) enum Finished {
-    /// A block was looked up; it may not be there.
+/// An operation that has ended.
+pub(super) enum StoreEvent {
+    /// A lookup; none if the block is missing.
     Loaded(Cid, Option<Bytes>),
-    /// A batch was stored.
+    /// The write of a batch.
     Stored,
 }
 
-impl Store {
+impl BlockStore {
     pub(super) fn new(blocks: Option<Rc<dyn LocalBlocks>>) -> Self {
         Self {
             blocks,
@@ -76,7 +79,7 @@ impl Store {
         self.waiting > MAX_WAITING && self.putting.is_some()
     }
 
-    /// Begins to store what came since the last batch.
+    /// Starts to write the blocks that came since the last batch.
     pub(super) fn start(&mut self) {
         if self.putting.is_none()
             && !self.puts.is_empty()
@@ -87,8 +90,8 @@ impl Store {
         }
     }
 
-    /// The next thing that ends.
-    pub(super) fn poll_next(&mut self, context: &mut Context<'_>) -> Poll<Finished> {
+    /// Returns the next operation that ends.
+    pub(super) fn poll_next(&mut self, context: &mut Context<'_>) -> Poll<StoreEvent> {
         for index in 0..self.loading.len() {
             let Some((cid, load)) = self.loading.get_mut(index) else {
                 break;
@@ -96,7 +99,7 @@ impl Store {
             if let Poll::Ready(data) = load.as_mut().poll(context) {
                 let cid = *cid;
                 drop(self.loading.swap_remove(index));
-                return Poll::Ready(Finished::Loaded(cid, data));
+                return Poll::Ready(StoreEvent::Loaded(cid, data));
             }
         }
         if let Some(putting) = &mut self.putting
@@ -104,17 +107,17 @@ impl Store {
         {
             self.putting = None;
             if stored.is_err() {
-                // A full store must not end the fetch: go on without keeping blocks.
+                // A full store must not end the fetch: continue without storing blocks.
                 self.blocks = None;
                 self.puts.clear();
                 self.waiting = 0;
             }
-            return Poll::Ready(Finished::Stored);
+            return Poll::Ready(StoreEvent::Stored);
         }
         Poll::Pending
     }
 
-    /// Stores what is left.
+    /// Writes the remaining blocks.
     pub(super) async fn finish(&mut self) {
         self.loading.clear();
         self.start();

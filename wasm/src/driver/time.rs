@@ -1,4 +1,4 @@
-//! Time and timers of whatever runtime this is.
+//! The runtime's clock and timers.
 
 use std::cell::RefCell;
 use std::future::poll_fn;
@@ -7,7 +7,7 @@ use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 use wasm_bindgen::prelude::*;
 
-/// The longest that `setTimeout` can wait, in milliseconds; a longer wait is several.
+/// Longest wait of `setTimeout` in milliseconds. A longer wait needs several.
 const MAX_TIMEOUT_MS: f64 = 2_147_483_647.0;
 
 #[wasm_bindgen]
@@ -22,12 +22,13 @@ extern "C" {
     fn performance_now() -> f64;
 }
 
-/// Milliseconds since the runtime started; they never go back. In workerd time stands still between I/O.
+/// Returns the milliseconds since the runtime started; they never decrease. In workerd, time
+/// advances only with I/O.
 pub fn now_ms() -> f64 {
     performance_now()
 }
 
-/// Waits for so long.
+/// Waits for this duration.
 pub async fn sleep(time: Duration) {
     let until_ms = now_ms() + time.as_secs_f64() * 1000.0;
     let mut alarm = Alarm::new();
@@ -35,24 +36,24 @@ pub async fn sleep(time: Duration) {
 }
 
 #[derive(Default)]
-struct Rung {
+struct AlarmState {
     fired: bool,
     waker: Option<Waker>,
 }
 
-/// One timer that is set again only for an earlier time than it has: an engine that waits after every piece of an answer would
-/// otherwise make and clear thousands.
+/// A timer that is reused. It is set again only for an earlier time. Otherwise an engine that waits
+/// after each chunk of a response would create and clear thousands of timers.
 pub(crate) struct Alarm {
-    rung: Rc<RefCell<Rung>>,
+    state: Rc<RefCell<AlarmState>>,
     callback: Option<Closure<dyn FnMut()>>,
-    /// The time that it is set for, and what clears it.
+    /// The time for which it is set, and the handle that clears it.
     set: Option<(f64, JsValue)>,
 }
 
 impl Alarm {
     pub(crate) fn new() -> Self {
         Self {
-            rung: Rc::default(),
+            state: Rc::default(),
             callback: None,
             set: None,
         }
@@ -64,19 +65,21 @@ impl Alarm {
         if left_ms <= 0.0 {
             return Poll::Ready(());
         }
-        if std::mem::take(&mut self.rung.borrow_mut().fired) {
+        if std::mem::take(&mut self.state.borrow_mut().fired) {
             self.set = None;
         }
         if self.set.as_ref().is_none_or(|(at_ms, _)| *at_ms > until_ms) {
             self.clear();
-            let rung = &self.rung;
-            let callback = self.callback.get_or_insert_with(|| ring(Rc::clone(rung)));
-            // Timers may fire a little early: a millisecond later spares a second one.
+            let state = &self.state;
+            let callback = self
+                .callback
+                .get_or_insert_with(|| timer_callback(Rc::clone(state)));
+            // Timers may fire a little early. One more millisecond avoids a second timer.
             let delay_ms = (left_ms.ceil()).min(MAX_TIMEOUT_MS);
             let timeout = set_timeout(callback.as_ref(), delay_ms);
             self.set = Some((until_ms, timeout));
         }
-        self.rung.borrow_mut().waker = Some(context.waker().clone());
+        self.state.borrow_mut().waker = Some(context.waker().clone());
         Poll::Pending
     }
 
@@ -93,12 +96,12 @@ impl Drop for Alarm {
     }
 }
 
-fn ring(rung: Rc<RefCell<Rung>>) -> Closure<dyn FnMut()> {
+fn timer_callback(state: Rc<RefCell<AlarmState>>) -> Closure<dyn FnMut()> {
     Closure::new(move || {
         let waker = {
-            let mut rung = rung.borrow_mut();
-            rung.fired = true;
-            rung.waker.take()
+            let mut state = state.borrow_mut();
+            state.fired = true;
+            state.waker.take()
         };
         if let Some(waker) = waker {
             waker.wake();
@@ -106,18 +109,19 @@ fn ring(rung: Rc<RefCell<Rung>>) -> Closure<dyn FnMut()> {
     })
 }
 
-/// The engine's clock: milliseconds since the runtime started, less what this fetch was made to wait.
+/// The engine's clock: milliseconds since the runtime started, without the time when the fetch had
+/// to wait for its reader.
 pub(crate) struct Clock {
     skipped_ms: f64,
-    /// Since when it stands still.
-    stopped_ms: Option<f64>,
+    /// Time when it was paused.
+    paused_ms: Option<f64>,
 }
 
 impl Clock {
     pub(crate) fn new() -> Self {
         Self {
             skipped_ms: 0.0,
-            stopped_ms: None,
+            paused_ms: None,
         }
     }
 
@@ -125,18 +129,18 @@ impl Clock {
         (now_ms() - self.skipped_ms).max(0.0) as u64
     }
 
-    /// Leaves out the time from here to [`Self::go_on`], in which the fetch cannot go on.
-    pub(crate) fn stop(&mut self) {
-        self.stopped_ms = Some(now_ms());
+    /// Pauses the clock until [`Self::resume`], while the fetch can't make progress.
+    pub(crate) fn pause(&mut self) {
+        self.paused_ms = Some(now_ms());
     }
 
-    pub(crate) fn go_on(&mut self) {
-        if let Some(stopped_ms) = self.stopped_ms.take() {
-            self.skipped_ms += now_ms() - stopped_ms;
+    pub(crate) fn resume(&mut self) {
+        if let Some(paused_ms) = self.paused_ms.take() {
+            self.skipped_ms += now_ms() - paused_ms;
         }
     }
 
-    /// When the clock will show `ms`, by [`now_ms`].
+    /// Returns the time of [`now_ms`] at which this clock will show `ms`.
     pub(crate) fn at(&self, ms: u64) -> f64 {
         ms as f64 + self.skipped_ms
     }

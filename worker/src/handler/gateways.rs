@@ -1,4 +1,4 @@
-//! Which gateways there are: those of the configuration, and a local one if it answers.
+//! The gateways of a request: the configured ones, and a local one if it answers.
 
 use super::Task;
 use futures_util::future::{Either, select};
@@ -10,9 +10,9 @@ use std::rc::Rc;
 use std::time::Duration;
 use wasm_bindgen::prelude::*;
 
-/// The empty identity CID: every gateway has it (the trustless gateway specification, "probing").
+/// The empty identity CID, which every gateway has (trustless gateway specification, "probing").
 const PROBE: &str = "/ipfs/bafkqaaa?format=raw";
-/// How long a local gateway may take to answer.
+/// Longest wait for a local gateway.
 const PROBE_TIME: Duration = Duration::from_millis(1500);
 
 #[wasm_bindgen]
@@ -21,30 +21,30 @@ extern "C" {
     fn console_warn(text: &str);
 }
 
-/// Tells the log of the runtime.
+/// Writes to the runtime's log.
 pub(super) fn warn(text: &str) {
     console_warn(&format!("interplanar: {text}"));
 }
 
 impl Task {
-    /// The gateways, with what is known of them in this isolate.
+    /// Returns this isolate's gateways, with what it has learned about them.
     pub(super) async fn pool(&self) -> Rc<RefCell<GatewayPool>> {
-        if let Some(pool) = &*self.shared.pool.borrow() {
+        if let Some(pool) = &*self.state.pool.borrow() {
             return Rc::clone(pool);
         }
         let mut gateways = self.config().gateways.clone();
         if let Some(local) = &self.config().local_gateway
             && !gateways.contains(local)
-            && self.answers(local).await
+            && self.is_gateway(local).await
         {
             gateways.insert(0, local.clone());
         }
         let pool = Rc::new(RefCell::new(GatewayPool::new(gateways, Policy::default())));
-        Rc::clone(self.shared.pool.borrow_mut().get_or_insert(pool))
+        Rc::clone(self.state.pool.borrow_mut().get_or_insert(pool))
     }
 
-    /// Whether there is a trustless gateway.
-    async fn answers(&self, gateway: &Gateway) -> bool {
+    /// Whether a trustless gateway answers at this address.
+    async fn is_gateway(&self, gateway: &Gateway) -> bool {
         let url = format!("{}{PROBE}", gateway.url);
         let probing = pin!(async {
             let opened = open(&self.client, &url, None).await;
@@ -59,8 +59,8 @@ impl Task {
         }
     }
 
-    /// Tells the log which gateway did what.
-    pub(super) fn watch(pool: &Rc<RefCell<GatewayPool>>) -> impl FnMut(&Event) + 'static {
+    /// Returns a listener that logs the errors of gateways.
+    pub(super) fn log_faults(pool: &Rc<RefCell<GatewayPool>>) -> impl FnMut(&Event) + 'static {
         let urls: Vec<String> = pool
             .borrow()
             .reports(0)

@@ -1,13 +1,13 @@
-//! `/ipfs/…`: the gateway's answers over blocks that are fetched when they are needed.
+//! `/ipfs/…`: answers of a gateway. Blocks are fetched when they are needed.
 
 use super::Task;
-use super::feed::Feed;
+use super::car_feed::CarFeed;
 use crate::block_cache::BlockCache;
-use crate::config::Place;
-use crate::kept::{Kept, Local};
+use crate::config::Platform;
 use crate::page::{Problem, distrust};
-use crate::reply::{Body, Reply};
-use crate::stream::Pieces;
+use crate::reply::{Reply, ReplyBody};
+use crate::runtime_cache::{RequestBlocks, RuntimeCache};
+use crate::stream::ByteStream;
 use bytes::Bytes;
 use futures_util::stream::{StreamExt as _, once, unfold};
 use http::{Request, StatusCode};
@@ -19,53 +19,56 @@ use interplanar_wasm::driver::{fetch_block, fetch_ipfs};
 use std::rc::Rc;
 use std::sync::Arc;
 
-/// Blocks that may be looked for before there is an answer: the path, and what lies at its end.
-const MAX_LOOKS: usize = 1024;
+/// Most blocks to look up before the answer starts: those of the path, and of the object at its
+/// end.
+const MAX_LOOKUPS: usize = 1024;
 
 impl Task {
     pub(super) async fn ipfs(&self, request: Request<()>) -> Result<Reply, Problem> {
         let block_cache = Arc::new(BlockCache::default());
         let source = Arc::clone(&block_cache) as Arc<dyn BlockSource>;
         let cached_only = gateway::only_if_cached(request.headers());
-        let mut looks = 0;
+        let mut lookups = 0;
         let answer = loop {
             let pending = match gateway::answer(&source, &request) {
                 Ok(answer) => break answer,
                 Err(pending) => pending.0,
             };
-            // The first block is the root of the path; what lies below it comes with it.
-            if looks == 0 && !self.may_serve(&pending).await {
-                return Err(closed(&pending));
+            // The first block is the root of the path. Permission for it includes all blocks below.
+            if lookups == 0 && !self.may_serve(&pending).await {
+                return Err(not_open(&pending));
             }
-            looks += 1;
-            if looks > MAX_LOOKS {
+            lookups += 1;
+            if lookups > MAX_LOOKUPS {
                 let detail = "The path leads through too many blocks.";
                 return Err(Problem::new(
                     StatusCode::BAD_GATEWAY,
-                    "This is too deep",
+                    "This path is too deep",
                     detail,
                 ));
             }
-            self.find(&pending, &block_cache, cached_only).await?;
+            self.fetch_to_cache(&pending, &block_cache, cached_only)
+                .await?;
         };
         self.serve(answer, block_cache).await
     }
 
-    /// Where blocks are kept: a browser's own; at the edge each would cost a request of the few that there are.
-    pub(super) fn keeps_blocks(&self) -> Option<Kept> {
-        (self.config().place == Place::Service).then(|| self.kept.clone())
+    /// Returns the cache in which to store blocks. Only a service worker has one: at the edge, each
+    /// block would cost one of few requests.
+    pub(super) fn block_store(&self) -> Option<RuntimeCache> {
+        (self.config().platform == Platform::Service).then(|| self.runtime_cache.clone())
     }
 
-    /// Puts a block on the block_cache, or that there is none.
-    async fn find(
+    /// Fetches a block into the block cache, or notes there that no source has it.
+    async fn fetch_to_cache(
         &self,
         cid: &Cid,
         block_cache: &BlockCache,
         cached_only: bool,
     ) -> Result<(), Problem> {
-        let kept = self.keeps_blocks();
-        if let Some(kept) = &kept
-            && let Some(data) = kept.block(cid).await
+        let store = self.block_store();
+        if let Some(cache) = &store
+            && let Some(data) = cache.block(cid).await
             && let Ok(block) = Block::verify(*cid, data)
         {
             let (cid, data) = block.into_parts();
@@ -77,12 +80,12 @@ impl Task {
             return Ok(());
         }
         let pool = self.pool().await;
-        let watch = Self::watch(&pool);
-        let mut fetch = fetch_block(&self.client, *cid, self.options(), pool, None, watch);
+        let log = Self::log_faults(&pool);
+        let mut fetch = fetch_block(&self.client, *cid, self.options(), pool, None, log);
         let mut data = Vec::new();
-        while let Some(piece) = fetch.next().await {
-            match piece {
-                Ok(piece) => data.extend_from_slice(&piece),
+        while let Some(chunk) = fetch.next().await {
+            match chunk {
+                Ok(chunk) => data.extend_from_slice(&chunk),
                 Err(FetchError::NotFound { .. } | FetchError::NoGateways { .. }) => {
                     block_cache.put(*cid, None);
                     return Ok(());
@@ -90,9 +93,9 @@ impl Task {
                 Err(error) => return Err(unavailable(&error)),
             }
         }
-        if let Some(kept) = kept {
-            // That it can't be kept is no reason not to show it.
-            let _ = kept.keep_block(cid, &data).await;
+        if let Some(cache) = store {
+            // If it can't be stored, the client still gets it.
+            let _ = cache.store_block(cid, &data).await;
         }
         block_cache.put(*cid, Some(data.into()));
         Ok(())
@@ -102,14 +105,14 @@ impl Task {
         let (parts, body) = answer.into_parts();
         let length = body.length();
         let body = match body {
-            gateway::Body::Empty => Body::Empty,
-            gateway::Body::Whole(bytes) => Body::Whole(bytes),
+            gateway::Body::Empty => ReplyBody::Empty,
+            gateway::Body::Whole(bytes) => ReplyBody::Whole(bytes),
             body => {
-                let pieces = match body.file() {
+                let chunks = match body.file() {
                     Some((cid, range)) => self.file(cid, range, block_cache).await,
                     None => self.steps(body, block_cache),
                 };
-                Body::Stream(begun(pieces).await?, length)
+                ReplyBody::Stream(with_first_chunk(chunks).await?, length)
             }
         };
         let mut headers = parts.headers;
@@ -121,13 +124,13 @@ impl Task {
         })
     }
 
-    /// A file, or a part of it, by the engine.
+    /// Fetches a file or a range of it with the fetch engine.
     async fn file(
         &self,
         cid: Cid,
         range: std::ops::Range<u64>,
         block_cache: Arc<BlockCache>,
-    ) -> Problems {
+    ) -> ProblemStream {
         let Some(last) = range.end.checked_sub(1).filter(|last| *last >= range.start) else {
             return futures_util::stream::empty().boxed_local();
         };
@@ -138,51 +141,44 @@ impl Task {
             }),
             ..self.options()
         };
-        let local = Local {
+        let local = RequestBlocks {
             block_cache,
-            kept: self.keeps_blocks(),
+            runtime_cache: self.block_store(),
         };
         let pool = self.pool().await;
-        let watch = Self::watch(&pool);
+        let log = Self::log_faults(&pool);
         let url = IpfsUrl::new(cid);
-        fetch_ipfs(
-            &self.client,
-            &url,
-            options,
-            pool,
-            Some(Rc::new(local)),
-            watch,
-        )
-        .map(|piece| piece.map_err(|error| unavailable(&error)))
-        .boxed_local()
+        fetch_ipfs(&self.client, &url, options, pool, Some(Rc::new(local)), log)
+            .map(|chunk| chunk.map_err(|error| unavailable(&error)))
+            .boxed_local()
     }
 
-    /// A CAR or a listing, step by step.
-    fn steps(&self, body: gateway::Body, block_cache: Arc<BlockCache>) -> Problems {
-        let feed = Feed::new(body.as_car());
+    /// Builds a CAR or a list step by step.
+    fn steps(&self, body: gateway::Body, block_cache: Arc<BlockCache>) -> ProblemStream {
+        let feed = CarFeed::new(body.as_car());
         let state = (self.clone(), body, feed, block_cache);
         unfold(
             state,
             |(task, mut body, mut feed, block_cache)| async move {
                 loop {
-                    let piece = match body.next()? {
+                    let chunk = match body.next()? {
                         Ok(bytes) => Ok(bytes),
                         Err(Stop::Pending(cid)) => {
-                            if feed.bring(&task, &cid, &block_cache).await {
+                            if feed.read_until(&task, &cid, &block_cache).await {
                                 continue;
                             }
-                            match task.find(&cid, &block_cache, false).await {
+                            match task.fetch_to_cache(&cid, &block_cache, false).await {
                                 Ok(()) => continue,
                                 Err(problem) => Err(problem),
                             }
                         }
                         Err(Stop::Refused(refusal)) => Err(Problem::new(
                             StatusCode::BAD_GATEWAY,
-                            "This is incomplete",
+                            "This answer is incomplete",
                             refusal.to_string(),
                         )),
                     };
-                    return Some((piece, (task, body, feed, block_cache)));
+                    return Some((chunk, (task, body, feed, block_cache)));
                 }
             },
         )
@@ -190,21 +186,21 @@ impl Task {
     }
 }
 
-type Problems = futures_util::stream::LocalBoxStream<'static, Result<Bytes, Problem>>;
+type ProblemStream = futures_util::stream::LocalBoxStream<'static, Result<Bytes, Problem>>;
 
-/// The pieces, once the first is here: what can't begin is a problem that can still be told.
-async fn begun(mut pieces: Problems) -> Result<Pieces, Problem> {
-    let first = pieces.next().await.transpose()?;
-    let rest = pieces.map(|piece| piece.map_err(|problem| problem.detail));
+/// Waits for the first chunk. If that fails, the client can still get an error status.
+async fn with_first_chunk(mut chunks: ProblemStream) -> Result<ByteStream, Problem> {
+    let first = chunks.next().await.transpose()?;
+    let rest = chunks.map(|chunk| chunk.map_err(|problem| problem.detail));
     Ok(match first {
         Some(first) => once(async { Ok(first) }).chain(rest).boxed_local(),
         None => rest.boxed_local(),
     })
 }
 
-fn closed(cid: &Cid) -> Problem {
-    let detail = format!("{cid} is not named by a narinfo that this cache has verified.");
-    Problem::new(StatusCode::FORBIDDEN, "This is no open gateway", detail)
+fn not_open(cid: &Cid) -> Problem {
+    let detail = format!("No narinfo that this cache has verified names {cid}.");
+    Problem::new(StatusCode::FORBIDDEN, "This isn't an open gateway", detail)
 }
 
 fn unavailable(error: &FetchError) -> Problem {
@@ -213,11 +209,11 @@ fn unavailable(error: &FetchError) -> Problem {
         FetchError::NoRequestsLeft { .. } => StatusCode::SERVICE_UNAVAILABLE,
         _ => StatusCode::BAD_GATEWAY,
     };
-    let why = match error {
+    let detail = match error {
         FetchError::Unavailable {
             last: Some(fault), ..
         } => format!("{error}: {fault}"),
         error => error.to_string(),
     };
-    Problem::new(status, "No gateway gives it", why)
+    Problem::new(status, "No gateway has it", detail)
 }

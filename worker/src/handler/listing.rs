@@ -1,7 +1,7 @@
-//! `/<hash part>.ls`: the tree of a NAR, made from the NAR itself once it is verified.
+//! `/<hash part>.ls`: the list of files in a NAR, from the NAR itself after it was verified.
 
 use super::narinfo::unreachable_upstreams;
-use super::{Task, not_found, shared_with_pages};
+use super::{Task, allow_pages, not_found};
 use crate::page::Problem;
 use crate::reply::Reply;
 use futures_util::stream::StreamExt as _;
@@ -19,25 +19,27 @@ impl Task {
             Answer::Absent => return Err(not_found(hash_part)),
             Answer::Unreachable => return Err(unreachable_upstreams()),
         };
-        let bad =
-            |detail: String| Problem::new(StatusCode::BAD_GATEWAY, "This can't be listed", detail);
-        let mut pieces = self.open_nar(known).await?;
+        let bad_gateway =
+            |detail: String| Problem::new(StatusCode::BAD_GATEWAY, "Can't list this item", detail);
+        let mut chunks = self.open_nar(known).await?;
         let (mut parser, mut listing) = (Parser::new(), Listing::new());
-        while let Some(piece) = pieces.next().await {
-            let piece = piece.map_err(bad)?;
-            let mut input = piece.as_ref();
+        while let Some(chunk) = chunks.next().await {
+            let chunk = chunk.map_err(bad_gateway)?;
+            let mut input = chunk.as_ref();
             while let Some(event) = parser
                 .push(&mut input)
-                .map_err(|error| bad(error.to_string()))?
+                .map_err(|error| bad_gateway(error.to_string()))?
             {
                 listing
                     .push(event)
-                    .map_err(|error| bad(error.to_string()))?;
+                    .map_err(|error| bad_gateway(error.to_string()))?;
             }
         }
-        parser.finish().map_err(|error| bad(error.to_string()))?;
+        parser
+            .finish()
+            .map_err(|error| bad_gateway(error.to_string()))?;
         let mut reply = Reply::new(StatusCode::OK, "application/json", listing.to_json());
-        shared_with_pages(&mut reply.headers);
+        allow_pages(&mut reply.headers);
         Ok(reply)
     }
 }

@@ -1,17 +1,17 @@
-//! From a request to its answer.
+//! Routes requests to their answers.
 
-mod feed;
+mod car_feed;
 mod gateways;
 mod ipfs;
 mod listing;
 mod nar;
 mod narinfo;
 
-use crate::config::{Config, Place};
-use crate::kept::Kept;
-use crate::memory::Memory;
+use crate::config::{Config, Platform};
+use crate::expiring_map::ExpiringMap;
 use crate::page::Problem;
-use crate::reply::{Body, Reply};
+use crate::reply::{Reply, ReplyBody};
+use crate::runtime_cache::RuntimeCache;
 use http::header::{ALLOW, CACHE_CONTROL, HeaderName};
 use http::{HeaderMap, Method, Request, StatusCode};
 use interplanar_core::cid::Cid;
@@ -23,39 +23,41 @@ use std::rc::Rc;
 use std::time::Duration;
 use web_sys::Cache;
 
-/// Narinfos, names and wrong sources that an isolate remembers.
+/// Most narinfos, CIDs and failed sources that an isolate remembers.
 const MAX_REMEMBERED: usize = 2_000;
-/// Requests that a NAR or a file may not use, so that something is left to end with.
+/// Requests that the fetch of a NAR or file must not use, because the rest of the answer needs
+/// them.
 const RESERVE: u64 = 2;
-/// Bytes of blocks that a fetch holds: two of the largest.
+/// Most bytes of blocks that a fetch holds: two of the largest.
 const MAX_BUFFER: usize = 4 << 20;
 
-/// What an isolate holds between requests. Nothing of the runtime's I/O may be here: a request can't use another's.
-pub(crate) struct Shared {
+/// The data that an isolate keeps between requests. It must not contain I/O objects of the runtime:
+/// a request can't use those of another.
+pub(crate) struct IsolateState {
     config: Config,
     cache: Option<Cache>,
     client: Client,
     pool: RefCell<Option<Rc<RefCell<GatewayPool>>>>,
-    narinfos: RefCell<Memory<String, Answer>>,
-    /// CIDs that narinfos name which our keys signed.
-    named: RefCell<Memory<Cid, ()>>,
-    /// Sources that were wrong.
-    bad: RefCell<Memory<String, ()>>,
+    narinfos: RefCell<ExpiringMap<String, Answer>>,
+    /// CIDs in narinfos that a trusted key signed.
+    signed_cids: RefCell<ExpiringMap<Cid, ()>>,
+    /// Sources that sent wrong data.
+    bad_sources: RefCell<ExpiringMap<String, ()>>,
     store_dir: RefCell<Option<String>>,
 }
 
-/// One request under way.
+/// One running request.
 #[derive(Clone)]
 pub(crate) struct Task {
-    shared: Rc<Shared>,
-    /// Counts the requests that this one makes.
+    state: Rc<IsolateState>,
+    /// Counts the requests that this task sends.
     client: Client,
-    kept: Kept,
+    runtime_cache: RuntimeCache,
 }
 
-impl Shared {
+impl IsolateState {
     pub(crate) fn new(config: Config, cache: Option<Cache>) -> Self {
-        // Who must not reach private addresses must not be led there either.
+        // Without permission for private addresses, don't follow redirects: they could lead there.
         let redirect = match config.allow_private {
             true => Redirect::Follow,
             false => Redirect::Manual,
@@ -65,18 +67,18 @@ impl Shared {
             cache,
             client: Client::new(redirect, HttpCache::NoStore),
             pool: RefCell::default(),
-            narinfos: RefCell::new(Memory::new(MAX_REMEMBERED)),
-            named: RefCell::new(Memory::new(MAX_REMEMBERED)),
-            bad: RefCell::new(Memory::new(MAX_REMEMBERED)),
+            narinfos: RefCell::new(ExpiringMap::new(MAX_REMEMBERED)),
+            signed_cids: RefCell::new(ExpiringMap::new(MAX_REMEMBERED)),
+            bad_sources: RefCell::new(ExpiringMap::new(MAX_REMEMBERED)),
             store_dir: RefCell::default(),
         }
     }
 
     pub(crate) fn task(self: &Rc<Self>) -> Task {
-        let client = self.client.fresh();
+        let client = self.client.with_new_count();
         Task {
-            shared: Rc::clone(self),
-            kept: Kept::new(self.cache.clone(), client.clone()),
+            state: Rc::clone(self),
+            runtime_cache: RuntimeCache::new(self.cache.clone(), client.clone()),
             client,
         }
     }
@@ -84,10 +86,10 @@ impl Shared {
 
 impl Task {
     fn config(&self) -> &Config {
-        &self.shared.config
+        &self.state.config
     }
 
-    /// How to fetch, with the requests that are left.
+    /// Returns the options of a fetch, with the number of requests that are left.
     fn options(&self) -> Options {
         let allowed = self.config().subrequests;
         let left = allowed.saturating_sub(self.client.sent().saturating_add(RESERVE));
@@ -98,7 +100,7 @@ impl Task {
         Options {
             max_buffer: MAX_BUFFER,
             max_requests: left,
-            // A plain file wants its nodes as well: more requests than one CAR.
+            // One CAR needs fewer requests than separate nodes and leaves.
             near_ms: 0,
             ..Options::default()
         }
@@ -107,13 +109,13 @@ impl Task {
     /// Answers a request.
     pub(crate) async fn reply(&self, request: Request<()>) -> Reply {
         let path = request.uri().path().to_owned();
-        let asked = request.headers().clone();
+        let headers = request.headers().clone();
         let answered = if interplanar_gateway::owns(&path) {
             self.ipfs(request).await
         } else {
             self.substitutes(&path, request.method()).await
         };
-        answered.unwrap_or_else(|problem| problem.reply(&asked))
+        answered.unwrap_or_else(|problem| problem.reply(&headers))
     }
 
     async fn substitutes(&self, path: &str, method: &Method) -> Result<Reply, Problem> {
@@ -124,7 +126,7 @@ impl Task {
         };
         match path.trim_start_matches('/') {
             "" => Ok(Reply::text(
-                "interplanar: substitutes for Guix and Nix, by way of IPFS\n",
+                "interplanar: substitutes for Guix and Nix from IPFS\n",
             )),
             "healthz" => Ok(Reply::text("ok\n").with(CACHE_CONTROL, "no-store")),
             "version" => Ok(self.version()),
@@ -135,7 +137,7 @@ impl Task {
                 } else if let Some(name) = path.strip_prefix("nar/") {
                     self.nar(name, head).await
                 } else if let Some(hash_part) = path.strip_suffix(".ls")
-                    && self.config().place == Place::Service
+                    && self.config().platform == Platform::Service
                 {
                     self.listing(hash_part).await
                 } else {
@@ -146,24 +148,20 @@ impl Task {
     }
 
     fn version(&self) -> Reply {
-        let place = match self.config().place {
-            Place::Edge => "edge",
-            Place::Service => "service worker",
+        let platform = match self.config().platform {
+            Platform::Edge => "edge",
+            Platform::Service => "service worker",
         };
         let version = env!("CARGO_PKG_VERSION");
         let text = format!(
-            "{{\"name\":\"interplanar\",\"version\":\"{version}\",\"place\":\"{place}\"}}\n"
+            "{{\"name\":\"interplanar\",\"version\":\"{version}\",\"place\":\"{platform}\"}}\n"
         );
         Reply::new(StatusCode::OK, "application/json", text).with(CACHE_CONTROL, "no-store")
     }
 }
 
 fn not_found(path: &str) -> Problem {
-    Problem::new(
-        StatusCode::NOT_FOUND,
-        "There is nothing here",
-        format!("/{path}"),
-    )
+    Problem::new(StatusCode::NOT_FOUND, "Not found", format!("/{path}"))
 }
 
 fn only_reads() -> Reply {
@@ -171,22 +169,22 @@ fn only_reads() -> Reply {
     Reply::new(status, "text/plain; charset=utf-8", "only GET and HEAD\n").with(ALLOW, "GET, HEAD")
 }
 
-/// How long an answer may be kept.
+/// Adds a header that allows clients to cache the answer for this time.
 fn fresh_for(reply: Reply, left: Duration) -> Reply {
     reply.with(CACHE_CONTROL, format!("max-age={}", left.as_secs()))
 }
 
-/// Where a browser's page may read it: everything here is public.
-fn shared_with_pages(headers: &mut HeaderMap) {
+/// Adds a header that allows web pages to read the answer, because all answers are public.
+fn allow_pages(headers: &mut HeaderMap) {
     let name = HeaderName::from_static("access-control-allow-origin");
     headers.insert(name, http::HeaderValue::from_static("*"));
 }
 
-/// An answer without a body.
-fn bare(headers: HeaderMap) -> Reply {
+/// Creates an answer without a body.
+fn empty_reply(headers: HeaderMap) -> Reply {
     Reply {
         status: StatusCode::OK,
         headers,
-        body: Body::Empty,
+        body: ReplyBody::Empty,
     }
 }

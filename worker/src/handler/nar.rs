@@ -1,17 +1,18 @@
-//! NARs: source after source, through a checker, until one answer is complete and right.
+//! NARs: tries one source after the other, and checks the bytes, until the NAR is complete and
+//! correct.
 //!
-//! The head of the answer waits for the first byte that may leave: until then a failure is a clean 502; after it, a failure is an
-//! error of the stream, and the client sees an incomplete answer.
+//! The answer starts with the first byte that the checker releases. A failure before that is a 502.
+//! A failure after that is an error of the stream, and the client sees an incomplete answer.
 
 use super::gateways::warn;
 use super::narinfo::unreachable_upstreams;
-use super::{Task, bare, not_found, shared_with_pages};
-use crate::address::may_ask;
+use super::{Task, allow_pages, empty_reply, not_found};
+use crate::address::may_contact;
 use crate::block_cache::BlockCache;
-use crate::kept::{self, Local};
 use crate::page::Problem;
-use crate::reply::{Body, Reply};
-use crate::stream::Pieces;
+use crate::reply::{Reply, ReplyBody};
+use crate::runtime_cache::{RequestBlocks, cache_key};
+use crate::stream::ByteStream;
 use bytes::Bytes;
 use futures_util::stream::{LocalBoxStream, StreamExt as _, once, unfold};
 use http::StatusCode;
@@ -25,16 +26,16 @@ use interplanar_core::install::{
     max_file_size, parse_nar_name,
 };
 use interplanar_core::narinfo::Compression;
-use interplanar_wasm::driver::{Opened, fetch_ipfs, now_ms, open};
+use interplanar_wasm::driver::{OpenedResponse, fetch_ipfs, now_ms, open};
 use std::collections::VecDeque;
 use std::sync::Arc;
 
 /// The media type of a NAR.
 const NAR: &str = "application/x-nix-archive";
-/// The largest window of a decoder, in bytes (design.md, for wasm).
+/// Largest window of a decoder in bytes (docs/design.md, WebAssembly).
 const MAX_WINDOW: u64 = 8 << 20;
 
-type End = Attempt<DecompressError>;
+type SourceEnd = Attempt<DecompressError>;
 
 impl Task {
     pub(super) async fn nar(&self, name: &str, head: bool) -> Result<Reply, Problem> {
@@ -45,91 +46,92 @@ impl Task {
             Answer::Unreachable => return Err(unreachable_upstreams()),
         };
         let size = known.narinfo.nar_size();
-        let mut reply = bare(http::HeaderMap::new())
+        let mut reply = empty_reply(http::HeaderMap::new())
             .with(CONTENT_TYPE, NAR)
-            // Its name holds its hash.
+            // The name contains the hash.
             .with(CACHE_CONTROL, "public, max-age=31536000, immutable");
-        shared_with_pages(&mut reply.headers);
+        allow_pages(&mut reply.headers);
         if head {
-            // The sources are not bothered for a look at the length.
+            // A HEAD request needs no source: the narinfo has the length.
             return Ok(reply.with(CONTENT_LENGTH, size));
         }
-        reply.body = Body::Stream(self.open_nar(known).await?, Some(size));
+        reply.body = ReplyBody::Stream(self.open_nar(known).await?, Some(size));
         Ok(reply)
     }
 
-    /// The plain NAR, complete only if it is right; a problem where no source gives a byte that may leave.
-    pub(super) async fn open_nar(&self, known: Arc<Known>) -> Result<Pieces, Problem> {
+    /// Opens the uncompressed NAR. The stream is complete only if the NAR is correct. Fails if no
+    /// source supplies its first byte.
+    pub(super) async fn open_nar(&self, known: Arc<Known>) -> Result<ByteStream, Problem> {
         let size = known.narinfo.nar_size();
         let keep = size <= self.config().keep_nar;
-        let url = kept::url("nar", known.narinfo.nar_hash());
-        let kept = match keep {
-            true => self.kept.nar(&url).await,
+        let url = cache_key("nar", known.narinfo.nar_hash());
+        let cached = match keep {
+            true => self.runtime_cache.nar(&url).await,
             false => None,
         };
-        let copy = keep && kept.is_none();
-        let delivery = Delivery::new(self.clone(), known, kept.map(|nar| (url.clone(), nar)));
-        let mut pieces = unfold(delivery, |mut delivery| async move {
-            let piece = delivery.next().await?;
-            Some((piece, delivery))
+        let copy = keep && cached.is_none();
+        let delivery = NarDelivery::new(self.clone(), known, cached.map(|nar| (url.clone(), nar)));
+        let mut chunks = unfold(delivery, |mut delivery| async move {
+            let chunk = delivery.next().await?;
+            Some((chunk, delivery))
         })
         .boxed_local();
         if copy {
-            pieces = self.kept.keep_nar(url, size, pieces);
+            chunks = self.runtime_cache.store_nar(url, size, chunks);
         }
-        match pieces.next().await {
-            Some(Ok(first)) => Ok(once(async { Ok(first) }).chain(pieces).boxed_local()),
-            None => Ok(pieces),
+        match chunks.next().await {
+            Some(Ok(first)) => Ok(once(async { Ok(first) }).chain(chunks).boxed_local()),
+            None => Ok(chunks),
             Some(Err(detail)) => Err(Problem::new(
                 StatusCode::BAD_GATEWAY,
-                "No source gives this item",
+                "No source has this item",
                 detail,
             )),
         }
     }
 }
 
-/// One NAR on its way.
-struct Delivery {
+/// The delivery of one NAR.
+struct NarDelivery {
     task: Task,
     known: Arc<Known>,
     sources: VecDeque<Source>,
-    /// The body of the first source, where that is the cache.
-    kept: Option<Opened>,
+    /// The body of the first source, if that is the runtime's cache.
+    cached: Option<OpenedResponse>,
     checker: Checker<Decoder, VecDeque<Bytes>>,
     trial: Trial,
-    current: Option<Current>,
+    current: Option<OpenSource>,
     ended: Option<Result<(), String>>,
-    /// Why sources were of no use, for people.
-    said: Vec<String>,
+    /// Texts that say why sources failed.
+    failures: Vec<String>,
 }
 
-/// The source that is read now.
-struct Current {
+/// The source that is being read.
+struct OpenSource {
     source: Source,
     stream: LocalBoxStream<'static, Result<Bytes, String>>,
     input: Bytes,
     sent_before: u64,
     left: u64,
     pace: Pace,
-    /// All of it was read.
-    over: bool,
+    /// Whether its end was read.
+    ended: bool,
 }
 
-impl Delivery {
-    fn new(task: Task, known: Arc<Known>, kept: Option<(String, Opened)>) -> Self {
+impl NarDelivery {
+    fn new(task: Task, known: Arc<Known>, cached: Option<(String, OpenedResponse)>) -> Self {
         let now_ms = js_sys::Date::now();
-        let bad = task.shared.bad.borrow();
+        let bad = task.state.bad_sources.borrow();
         let is_bad = |name: &str| bad.get(&bad_key(&known, name), now_ms).is_some();
         let allow_private = task.config().allow_private;
         let named = install::sources(&known, |_| false, is_bad)
             .into_iter()
             .filter(|source| match &source.place {
                 Place::Ipfs(_) => true,
-                // URLs of narinfos are signed by nobody.
-                Place::Http(url) => may_ask(url, allow_private),
+                // No signature covers the URLs in a narinfo.
+                Place::Http(url) => may_contact(url, allow_private),
             });
-        let (url, kept) = kept.unzip();
+        let (url, cached) = cached.unzip();
         let sources = url.map(plain).into_iter().chain(named).collect();
         drop(bad);
         let (hash, size) = (known.narinfo.nar_hash(), known.narinfo.nar_size());
@@ -138,26 +140,26 @@ impl Delivery {
             task,
             known,
             sources,
-            kept,
+            cached,
             trial: Trial::default(),
             current: None,
             ended: None,
-            said: Vec::new(),
+            failures: Vec::new(),
         }
     }
 
-    /// The next piece that may leave.
+    /// Returns the next checked chunk.
     async fn next(&mut self) -> Option<Result<Bytes, String>> {
         loop {
-            if let Some(piece) = self.checker.sink().pop_front() {
-                return Some(Ok(piece));
+            if let Some(chunk) = self.checker.sink().pop_front() {
+                return Some(Ok(chunk));
             }
             match self.ended.take() {
                 Some(Ok(())) => {
                     self.ended = Some(Ok(()));
                     return None;
                 }
-                // Said once; after it the stream is over.
+                // The error is returned once, and then the stream ends.
                 Some(Err(error)) => {
                     self.ended = Some(Ok(()));
                     return Some(Err(error));
@@ -165,8 +167,8 @@ impl Delivery {
                 None => {}
             }
             let end = match self.current.take() {
-                Some(current) => self.go_on(current).await,
-                None => self.begin(),
+                Some(current) => self.step(current).await,
+                None => self.open_next(),
             };
             if let Some((source, sent_before, end)) = end {
                 self.conclude(source, sent_before, end);
@@ -174,14 +176,14 @@ impl Delivery {
         }
     }
 
-    /// Opens the next source.
-    fn begin(&mut self) -> Option<(Source, u64, End)> {
+    /// Opens the next source. Returns its end if it failed at once.
+    fn open_next(&mut self) -> Option<(Source, u64, SourceEnd)> {
         let Some(source) = self.sources.pop_front() else {
-            let said = match self.said.is_empty() {
-                true => "The narinfo names none that can be used here.".to_owned(),
-                false => self.said.join("; "),
+            let reason = match self.failures.is_empty() {
+                true => "The narinfo has no entry that this worker can use.".to_owned(),
+                false => self.failures.join("; "),
             };
-            self.ended = Some(Err(said));
+            self.ended = Some(Err(reason));
             return None;
         };
         let sent_before = self.checker.sent();
@@ -191,26 +193,26 @@ impl Delivery {
         let size = self.known.narinfo.nar_size();
         let stream = match &source.place {
             Place::Ipfs(url) => self.task.open_ipfs(url, size),
-            Place::Http(url) => match self.kept.take() {
-                Some(kept) => body(Ok(kept)),
+            Place::Http(url) => match self.cached.take() {
+                Some(cached) => body(Ok(cached)),
                 None => self.task.open_http(url.clone()),
             },
         };
-        self.current = Some(Current {
+        self.current = Some(OpenSource {
             source,
             stream,
             input: Bytes::new(),
             sent_before,
             left: max_file_size(size),
             pace: Pace::default(),
-            over: false,
+            ended: false,
         });
         None
     }
 
-    /// One step of the source that is read; what ended, if it did.
-    async fn go_on(&mut self, mut current: Current) -> Option<(Source, u64, End)> {
-        let stepped = if current.over {
+    /// Does one step with the open source. Returns its end if it has ended.
+    async fn step(&mut self, mut current: OpenSource) -> Option<(Source, u64, SourceEnd)> {
+        let stepped = if current.ended {
             match self.checker.end_step() {
                 Ok(true) => Some(Attempt::Complete),
                 Ok(false) => None,
@@ -219,8 +221,8 @@ impl Delivery {
         } else if current.input.is_empty() {
             match current.read().await {
                 Ok(()) => None,
-                Err(why) => {
-                    self.say(&current.source, &why);
+                Err(reason) => {
+                    self.log_failure(&current.source, &reason);
                     Some(Attempt::Interrupted)
                 }
             }
@@ -237,23 +239,23 @@ impl Delivery {
         }
     }
 
-    /// What follows from how a source ended.
-    fn conclude(&mut self, source: Source, sent_before: u64, end: End) {
+    /// Handles the end of a source.
+    fn conclude(&mut self, source: Source, sent_before: u64, end: SourceEnd) {
         match &end {
-            Attempt::Stopped(Stop::Wrong(fault)) => self.say(&source, &fault.to_string()),
+            Attempt::Stopped(Stop::Wrong(fault)) => self.log_failure(&source, &fault.to_string()),
             Attempt::Stopped(Stop::TooLate) => {
-                self.say(&source, "an earlier source was wrong; ask again");
+                self.log_failure(&source, "an earlier source sent wrong data; try again");
             }
             Attempt::Complete | Attempt::Interrupted | Attempt::Stopped(Stop::Gone) => {}
         }
         let contributed = self.checker.sent() > sent_before;
         let (next, wrong) = self.trial.judge(source, contributed, &end);
         let now_ms = js_sys::Date::now();
-        let kept = kept::url("nar", self.known.narinfo.nar_hash());
+        let cached = cache_key("nar", self.known.narinfo.nar_hash());
         for source in wrong {
-            if source.name() == kept {
-                // The next request finds another in its place.
-                self.task.kept.forget(&kept);
+            if source.name() == cached {
+                // The next request stores a new copy.
+                self.task.runtime_cache.delete(&cached);
                 continue;
             }
             let ttl = match source.place {
@@ -262,40 +264,44 @@ impl Delivery {
             };
             let key = bad_key(&self.known, &source.name());
             let until_ms = now_ms + ttl.as_secs_f64() * 1000.0;
-            self.task.shared.bad.borrow_mut().put(key, (), until_ms);
+            self.task
+                .state
+                .bad_sources
+                .borrow_mut()
+                .put(key, (), until_ms);
         }
         match next {
             Next::Complete => self.ended = Some(Ok(())),
             Next::Another => {}
-            Next::GiveUp => self.ended = Some(Err(self.said.join("; "))),
+            Next::GiveUp => self.ended = Some(Err(self.failures.join("; "))),
         }
     }
 
-    fn say(&mut self, source: &Source, why: &str) {
-        let text = format!("{}: {why}", source.name());
+    fn log_failure(&mut self, source: &Source, reason: &str) {
+        let text = format!("{}: {reason}", source.name());
         warn(&text);
-        self.said.push(text);
+        self.failures.push(text);
     }
 }
 
-impl Current {
-    /// Reads the next piece, or finds that there is none.
+impl OpenSource {
+    /// Reads the next chunk, or the end.
     async fn read(&mut self) -> Result<(), String> {
-        let begun = now_ms();
-        let piece = match self.stream.next().await {
+        let started_ms = now_ms();
+        let chunk = match self.stream.next().await {
             None => {
-                self.over = true;
+                self.ended = true;
                 return Ok(());
             }
-            Some(piece) => piece?,
+            Some(chunk) => chunk?,
         };
-        let waited_ms = (now_ms() - begun).max(0.0) as u64;
-        if !self.pace.keeps(piece.len(), waited_ms) {
+        let waited_ms = (now_ms() - started_ms).max(0.0) as u64;
+        if !self.pace.keeps(chunk.len(), waited_ms) {
             return Err("too slow".to_owned());
         }
-        let left = self.left.checked_sub(piece.len() as u64);
-        self.left = left.ok_or("longer than its NAR could be")?;
-        self.input = piece;
+        let left = self.left.checked_sub(chunk.len() as u64);
+        self.left = left.ok_or("longer than the NAR can be")?;
+        self.input = chunk;
         Ok(())
     }
 }
@@ -313,20 +319,20 @@ impl Task {
                 budget: install::budget(size),
                 ..task.options()
             };
-            let local = Local {
+            let local = RequestBlocks {
                 block_cache: Arc::new(BlockCache::default()),
-                kept: task.keeps_blocks(),
+                runtime_cache: task.block_store(),
             };
-            let watch = Task::watch(&pool);
+            let log = Task::log_faults(&pool);
             fetch_ipfs(
                 &task.client,
                 &url,
                 options,
                 pool,
                 Some(std::rc::Rc::new(local)),
-                watch,
+                log,
             )
-            .map(|piece| piece.map_err(|error| error.to_string()))
+            .map(|chunk| chunk.map_err(|error| error.to_string()))
         };
         once(opened).flatten().boxed_local()
     }
@@ -337,21 +343,24 @@ impl Task {
             match open(&task.client, &url, None).await {
                 Err(error) => Err(error.to_string()),
                 Ok(answer) if answer.status() == 200 => Ok(answer),
-                Ok(answer) => Err(format!("the server answers {}", answer.status())),
+                Ok(answer) => Err(format!(
+                    "the server answered with status {}",
+                    answer.status()
+                )),
             }
         };
         once(opened).flat_map(body).boxed_local()
     }
 }
 
-/// The pieces of an answer, or why there is none.
-fn body(opened: Result<Opened, String>) -> LocalBoxStream<'static, Result<Bytes, String>> {
+/// Converts a response to a stream of chunks, or to its error.
+fn body(opened: Result<OpenedResponse, String>) -> LocalBoxStream<'static, Result<Bytes, String>> {
     unfold(Some(opened), |state| async move {
         match state? {
             Err(error) => Some((Err(error), None)),
             Ok(mut answer) => match answer.next().await {
                 Ok(None) => None,
-                Ok(Some(piece)) => Some((Ok(piece), Some(Ok(answer)))),
+                Ok(Some(chunk)) => Some((Ok(chunk), Some(Ok(answer)))),
                 Err(error) => Some((Err(error.to_string()), None)),
             },
         }
@@ -359,7 +368,7 @@ fn body(opened: Result<Opened, String>) -> LocalBoxStream<'static, Result<Bytes,
     .boxed_local()
 }
 
-/// A source that is the NAR itself.
+/// Creates a source for the uncompressed NAR.
 fn plain(url: String) -> Source {
     Source {
         place: Place::Http(url),

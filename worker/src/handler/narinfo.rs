@@ -1,11 +1,11 @@
-//! Narinfos by hash part: remembered, kept, or asked for; believed only with a signature by a key that we trust, wherever they come
-//! from.
+//! Narinfos by hash part: from memory, from the runtime's cache, or from the upstreams. A narinfo
+//! is accepted only if a trusted key signed it.
 
 use super::gateways::warn;
-use super::{Task, fresh_for, not_found, shared_with_pages};
-use crate::kept::{self, Note};
+use super::{Task, allow_pages, fresh_for, not_found};
 use crate::page::Problem;
 use crate::reply::Reply;
+use crate::runtime_cache::{CachedNarinfo, cache_key};
 use futures_util::future::{Either, select};
 use futures_util::stream::{FuturesUnordered, StreamExt as _};
 use http::StatusCode;
@@ -17,9 +17,9 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// What a millisecond of CPU is good for, in bytes of a NAR: its blocks hashed, decoded, and hashed once more.
+/// Bytes of a NAR per millisecond of CPU time: to hash its blocks, decompress, and hash the NAR.
 const BYTES_PER_MS: u64 = 40 << 10;
-/// How long it is remembered that a narinfo names a CID, in milliseconds.
+/// How long to remember the CIDs in a narinfo, in milliseconds.
 const NAMED_MS: f64 = 24.0 * 3600.0 * 1000.0;
 
 impl Task {
@@ -31,11 +31,11 @@ impl Task {
             (Answer::Found(known), left) => {
                 let text = self.for_clients(&known);
                 let mut reply = Reply::new(StatusCode::OK, "text/x-nix-narinfo", text);
-                shared_with_pages(&mut reply.headers);
+                allow_pages(&mut reply.headers);
                 Ok(fresh_for(reply, left))
             }
             (Answer::Absent, left) => {
-                let text = "no upstream has this store item, signed by a trusted key\n";
+                let text = "no upstream has this store item with a signature by a trusted key\n";
                 let reply = Reply::new(StatusCode::NOT_FOUND, "text/plain; charset=utf-8", text);
                 Ok(fresh_for(reply, left))
             }
@@ -43,7 +43,8 @@ impl Task {
         }
     }
 
-    /// The narinfo that leads here; or, where the NAR would take more CPU than the platform gives, to the upstream.
+    /// Returns the narinfo for clients. Its URL is this worker, or the upstream if the NAR needs
+    /// more CPU time than the platform allows.
     fn for_clients(&self, known: &Known) -> bytes::Bytes {
         let limit = self
             .config()
@@ -54,44 +55,47 @@ impl Task {
         redirected.unwrap_or_else(|| known.rewritten.clone())
     }
 
-    /// What is known of a store item, and how long that holds.
+    /// Looks up a store item. Returns also how long the answer is valid.
     pub(super) async fn lookup(&self, hash_part: &str) -> (Answer, Duration) {
         let now_ms = js_sys::Date::now();
         let remembered = self
-            .shared
+            .state
             .narinfos
             .borrow()
             .get(&hash_part.to_owned(), now_ms);
         if let Some((answer, left_ms)) = remembered {
             return (answer, millis(left_ms));
         }
-        let key = kept::url("narinfo", hash_part);
-        let note = self.kept.note(&key).await;
-        let kept = note.as_ref().and_then(|note| self.believe(note, hash_part));
-        let until_ms = note.as_ref().map_or(0.0, |note| note.until_ms as f64);
-        if let Some(known) = &kept
+        let key = cache_key("narinfo", hash_part);
+        let cached = self.runtime_cache.narinfo(&key).await;
+        let verified = cached
+            .as_ref()
+            .and_then(|cached| self.verify(cached, hash_part));
+        let until_ms = cached.as_ref().map_or(0.0, |cached| cached.until_ms as f64);
+        if let Some(known) = &verified
             && until_ms > now_ms
         {
             let answer = Answer::Found(Arc::clone(known));
             return self.remember(hash_part, answer, millis(until_ms - now_ms));
         }
-        match (self.ask(hash_part).await, kept) {
-            // A signature doesn't expire: what held before is better than nothing.
+        match (self.ask_upstreams(hash_part).await, verified) {
+            // A signature doesn't expire, so an expired narinfo is still usable.
             ((Answer::Unreachable, _), Some(known)) => (Answer::Found(known), Duration::ZERO),
             ((Answer::Unreachable, ttl), None) => (Answer::Unreachable, ttl),
             ((answer, ttl), _) => {
                 if let Answer::Found(known) = &answer {
-                    self.keep(&key, known, ttl).await;
+                    self.store(&key, known, ttl).await;
                 }
                 self.remember(hash_part, answer, ttl)
             }
         }
     }
 
-    fn believe(&self, note: &Note, hash_part: &str) -> Option<Arc<Known>> {
+    /// Verifies a narinfo from the runtime's cache.
+    fn verify(&self, cached: &CachedNarinfo, hash_part: &str) -> Option<Arc<Known>> {
         let config = self.config();
-        let known = Known::believe(&note.body, hash_part, &note.upstream, &config.keys).ok()?;
-        // Of an upstream that is none any more nothing is taken.
+        let known = Known::believe(&cached.body, hash_part, &cached.upstream, &config.keys).ok()?;
+        // The upstream may no longer be configured.
         config
             .upstreams
             .contains(&known.upstream)
@@ -103,62 +107,67 @@ impl Task {
         if let Answer::Found(known) = &answer {
             for cid in roots(&known.narinfo) {
                 let until_ms = now_ms + NAMED_MS;
-                self.shared.named.borrow_mut().put(cid, (), until_ms);
+                self.state.signed_cids.borrow_mut().put(cid, (), until_ms);
             }
         }
         let until_ms = now_ms + ttl.as_secs_f64() * 1000.0;
-        let mut narinfos = self.shared.narinfos.borrow_mut();
+        let mut narinfos = self.state.narinfos.borrow_mut();
         narinfos.put(hash_part.to_owned(), answer.clone(), until_ms);
         (answer, ttl)
     }
 
-    async fn keep(&self, key: &str, known: &Known, ttl: Duration) {
-        let note = Note {
+    async fn store(&self, key: &str, known: &Known, ttl: Duration) {
+        let entry = CachedNarinfo {
             body: known.narinfo.to_string().into(),
             upstream: known.upstream.clone(),
             until_ms: (js_sys::Date::now() + ttl.as_secs_f64() * 1000.0) as u64,
         };
-        self.kept.keep_note(key, &note, ttl.as_secs()).await;
+        self.runtime_cache
+            .store_narinfo(key, &entry, ttl.as_secs())
+            .await;
         if !self.config().open {
-            // The next request may come to an isolate that remembers nothing.
+            // Another isolate may answer the next request, and it needs this too.
             for cid in roots(&known.narinfo) {
-                self.kept.keep_note(&named(&cid), &note, 24 * 3600).await;
+                self.runtime_cache
+                    .store_narinfo(&named_key(&cid), &entry, 24 * 3600)
+                    .await;
             }
         }
     }
 
-    /// Whether a narinfo that our keys signed names this CID, or any CID is served.
+    /// Whether the worker may serve this CID: it serves any CID, or a signed narinfo names this
+    /// one.
     pub(super) async fn may_serve(&self, cid: &Cid) -> bool {
         if self.config().open {
             return true;
         }
         let now_ms = js_sys::Date::now();
-        if self.shared.named.borrow().get(cid, now_ms).is_some() {
+        if self.state.signed_cids.borrow().get(cid, now_ms).is_some() {
             return true;
         }
-        let Some(note) = self.kept.note(&named(cid)).await else {
+        let Some(cached) = self.runtime_cache.narinfo(&named_key(cid)).await else {
             return false;
         };
-        // The note is the narinfo itself, so that it proves what it says.
-        let Some(hash_part) = NarInfo::parse(&note.body)
+        // The entry is the narinfo itself, so its signature proves that it names the CID.
+        let Some(hash_part) = NarInfo::parse(&cached.body)
             .ok()
             .map(|narinfo| narinfo.store_path().hash_part().to_owned())
         else {
             return false;
         };
-        let known = self.believe(&note, &hash_part);
+        let known = self.verify(&cached, &hash_part);
         known.is_some_and(|known| roots(&known.narinfo).any(|root| root == *cid))
     }
 
-    async fn ask(&self, hash_part: &str) -> (Answer, Duration) {
+    async fn ask_upstreams(&self, hash_part: &str) -> (Answer, Duration) {
         let urls = &self.config().upstreams;
-        let asked = urls.iter().enumerate();
-        let mut asking: FuturesUnordered<_> = asked
+        let indexed = urls.iter().enumerate();
+        let mut asking: FuturesUnordered<_> = indexed
             .map(|(rank, url)| async move { (rank, self.ask_one(url, hash_part).await) })
             .collect();
-        let mut said: Vec<Option<Said>> = vec![None; urls.len()];
-        while !install::is_settled(&said) {
-            let next = if said.iter().flatten().any(Said::is_found) {
+        let mut replies: Vec<Option<Said>> = vec![None; urls.len()];
+        while !install::is_settled(&replies) {
+            let next = if replies.iter().flatten().any(Said::is_found) {
                 match select(asking.next(), pin!(sleep(PATIENCE))).await {
                     Either::Left((next, _)) => next,
                     Either::Right(_) => None,
@@ -166,12 +175,12 @@ impl Task {
             } else {
                 asking.next().await
             };
-            let Some((rank, one)) = next else { break };
-            if let Some(place) = said.get_mut(rank) {
-                *place = Some(one);
+            let Some((rank, reply)) = next else { break };
+            if let Some(slot) = replies.get_mut(rank) {
+                *slot = Some(reply);
             }
         }
-        install::summary(said)
+        install::summary(replies)
     }
 
     async fn ask_one(&self, upstream: &str, hash_part: &str) -> Said {
@@ -204,7 +213,7 @@ impl Task {
         if let Some(configured) = &self.config().store_dir {
             return Some(configured.clone());
         }
-        let known = self.shared.store_dir.borrow().clone();
+        let known = self.state.store_dir.borrow().clone();
         if known.is_some() {
             return known;
         }
@@ -213,9 +222,9 @@ impl Task {
             let Ok(small) = get_small(&self.client, &url, MAX_NARINFO).await else {
                 continue;
             };
-            if let Some(told) = install::store_dir(&small.body) {
-                *self.shared.store_dir.borrow_mut() = Some(told.to_owned());
-                return Some(told.to_owned());
+            if let Some(store_dir) = install::store_dir(&small.body) {
+                *self.state.store_dir.borrow_mut() = Some(store_dir.to_owned());
+                return Some(store_dir.to_owned());
             }
         }
         None
@@ -223,11 +232,11 @@ impl Task {
 }
 
 fn refuse(url: &str, reason: &dyn std::fmt::Display) -> Said {
-    warn(&format!("{url} is not believed: {reason}"));
+    warn(&format!("rejected {url}: {reason}"));
     Said::absent(None)
 }
 
-/// The CIDs that a narinfo leads to.
+/// Returns the CIDs in a narinfo's entries.
 fn roots(narinfo: &NarInfo) -> impl Iterator<Item = Cid> + '_ {
     narinfo.entries().iter().filter_map(|entry| {
         let url = IpfsUrl::parse(&entry.url).or_else(|_| IpfsUrl::parse_gateway(&entry.url));
@@ -235,8 +244,8 @@ fn roots(narinfo: &NarInfo) -> impl Iterator<Item = Cid> + '_ {
     })
 }
 
-fn named(cid: &Cid) -> String {
-    kept::url("named", cid)
+fn named_key(cid: &Cid) -> String {
+    cache_key("named", cid)
 }
 
 fn millis(ms: f64) -> Duration {
@@ -244,6 +253,6 @@ fn millis(ms: f64) -> Duration {
 }
 
 pub(super) fn unreachable_upstreams() -> Problem {
-    let detail = "None of the caches behind this one could be asked. Try again later.";
+    let detail = "This cache can't reach any of its upstreams. Try again later.";
     Problem::new(StatusCode::BAD_GATEWAY, "No upstream answers", detail)
 }

@@ -1,25 +1,26 @@
-// The tree of an item and one file of it. A listing of the cache is shown at once, as its word; the NAR, once it was read, as what it is.
+// Shows the files of an item, and one file. The cache's list of files appears at once, marked as
+// unverified. The list from the NAR replaces it when the NAR was read.
 
-import { Trouble } from '../cache';
-import { append, bytes, h, name, problem, Progress, replace, say, visible } from '../dom';
+import { UserError } from '../cache';
+import { append, bytes, h, name, problem, Progress, replace, announce, visible } from '../dom';
 import { folder, trail } from '../folder';
 import { pool } from '../gateways';
 import { content, load, type Item, type Nar } from '../item';
-import { listings, type Told } from '../listing';
-import { chunkIndex, fromPieces, fromTree, treeOf, type Part } from '../part';
+import { listings, type JudgedListing } from '../listing';
+import { chunkIndex, fromPieces, fromTree, treeOf, type FetchedFile } from '../part';
 import { go } from '../route';
 import { show } from '../show';
-import { gatewaysFor } from '../state';
+import { gatewaysFor } from '../settings';
 import { build, follow, type Node } from '../tree';
 import { TreeList } from '../treelist';
 import { verdict } from '../trust';
-import { words, type NarEntry } from '../wasm';
+import { errorText, type NarEntry } from '../wasm';
 
-/** What is shown now, so that another path of the same item moves within it. */
-let shown: Files | undefined;
+/** The panel that is shown. Another path of the same item opens in the same panel. */
+let shown: FilesPanel | undefined;
 
 export async function filesView(place: HTMLElement, item: Item, path: string | undefined, address: (path: string | undefined) => string, signal: AbortSignal): Promise<void> {
-  if (shown?.item !== item) shown = new Files(item);
+  if (shown?.item !== item) shown = new FilesPanel(item);
   const files = shown;
   files.address = address;
   place.append(files.element);
@@ -28,7 +29,7 @@ export async function filesView(place: HTMLElement, item: Item, path: string | u
   if (!signal.aborted) await files.open(path, signal);
 }
 
-/** Lets go of blobs. */
+/** Frees the blobs. */
 export function closeFiles(): void {
   shown?.dispose();
   shown = undefined;
@@ -36,7 +37,7 @@ export function closeFiles(): void {
 
 type File = NarEntry & { type: 'regular' };
 
-class Files {
+class FilesPanel {
   readonly element = h('div', {});
   address: (path: string | undefined) => string = () => '';
   private readonly state = h('div', {});
@@ -45,32 +46,32 @@ class Files {
   private nodes: Node[] = [];
   private cids = new Map<string, string>();
   private list: TreeList | undefined;
-  private readonly ending = new AbortController();
+  private readonly aborter = new AbortController();
   private beginning: Promise<void> | undefined;
   private loading: Promise<Nar> | undefined;
-  /** What the file that is shown holds. */
-  private held: (() => void)[] = [];
+  /** Work to do when another file is shown. */
+  private cleanups: (() => void)[] = [];
 
   constructor(readonly item: Item) {
     append(this.element, [this.state, h('div', { class: 'split' }, this.tree, this.file)]);
   }
 
   dispose(): void {
-    this.ending.abort();
+    this.aborter.abort();
     this.release();
     delete this.item.nar;
   }
 
   private release(): void {
-    for (const work of this.held.splice(0)) work();
+    for (const work of this.cleanups.splice(0)) work();
   }
 
-  /** The page was drawn anew around it. */
+  /** Restores the scroll position after the page around it was drawn again. */
   restore(): void {
     this.list?.restore();
   }
 
-  /** Ends when there is a tree to show. */
+  /** Resolves when there is a tree to show. */
   begin(): Promise<void> {
     return (this.beginning ??= this.plan().catch((error: unknown) => {
       this.beginning = undefined;
@@ -79,18 +80,18 @@ class Files {
   }
 
   private async plan(): Promise<void> {
-    const state = h('p', { class: 'quiet', role: 'status' }, 'Asking for the list of files…');
+    const state = h('p', { class: 'quiet', role: 'status' }, 'Fetching the list of files…');
     replace(this.state, state);
-    const signal = this.ending.signal;
-    const found = this.item.info && (await listings(this.item, { signal, planted: (told) => this.told(told), progress: (text) => (state.textContent = text) }));
+    const signal = this.aborter.signal;
+    const found = this.item.info && (await listings(this.item, { signal, onListing: (listing) => this.showListing(listing), progress: (text) => (state.textContent = text) }));
     if (!found && !signal.aborted) await this.nar();
   }
 
-  /** A list is there, unless the NAR itself has come before it. */
-  private told({ entries, cids, kind, title, says }: Told): void {
-    if (this.item.nar || this.loading || this.ending.signal.aborted) return;
+  /** Shows a list, unless the NAR was read before. */
+  private showListing({ entries, cids, kind, title, says }: JudgedListing): void {
+    if (this.item.nar || this.loading || this.aborter.signal.aborted) return;
     this.cids = cids;
-    this.plant(entries);
+    this.showEntries(entries);
     replace(this.state, h('div', { class: `note ask ${kind}`, role: kind === 'bad' ? 'alert' : undefined }, h('div', {}, h('strong', {}, title), h('p', {}, says)),
       h('button', { type: 'button', onclick: () => void this.nar().catch(() => {}) }, `Verify all (${this.download()})`)));
   }
@@ -100,7 +101,7 @@ class Files {
     return bytes(sizes.length > 0 ? Math.min(...sizes) : (this.item.info?.narSize ?? 0));
   }
 
-  /** The NAR, read once; progress and outcome are shown above the tree. */
+  /** Reads the NAR once. Progress and result appear above the tree. */
   nar(): Promise<Nar> {
     return (this.loading ??= this.read().catch((error: unknown) => {
       this.loading = undefined;
@@ -109,36 +110,36 @@ class Files {
   }
 
   private async read(): Promise<Nar> {
-    const ending = new AbortController();
-    this.ending.signal.addEventListener('abort', () => ending.abort());
+    const aborter = new AbortController();
+    this.aborter.signal.addEventListener('abort', () => aborter.abort());
     const bar = new Progress('Reading the NAR');
     const faults = h('ul', { class: 'quiet' });
     const named = new Set<string>();
     const fault = (gateway: string, error: unknown) => {
-      const text = `${gateway.replace(/\/$/, '')}: ${words(error)}. It was not used; another source was asked.`;
+      const text = `${gateway.replace(/\/$/, '')}: ${errorText(error)}. Its data was not used; another source was tried.`;
       if (named.size < 20 && !named.has(text)) faults.append(h('li', { class: 'bad' }, visible(text)));
       named.add(text);
     };
-    const stop = h('button', { type: 'button', class: 'plain', onclick: () => ending.abort() }, 'Stop');
+    const stop = h('button', { type: 'button', class: 'plain', onclick: () => aborter.abort() }, 'Stop');
     replace(this.state, bar.element, stop, faults);
     try {
       const nar = await load(this.item, {
-        signal: ending.signal,
+        signal: aborter.signal,
         progress: (done, total) => bar.set(done, total),
         event: (event) => {
           if (event.type === 'fault') fault(event.gateway, event.error);
         },
       });
       this.item.nar = nar;
-      // Those too that had been put aside before.
+      // Errors of earlier fetches too.
       const asked = gatewaysFor(this.item.cache);
       if (asked.length > 0) for (const { url, lastFault } of pool(asked).reports()) if (lastFault) fault(url, lastFault);
       this.outcome(nar, faults);
-      this.plant(nar.entries);
+      this.showEntries(nar.entries);
       return nar;
     } catch (error) {
-      const title = ending.signal.aborted ? 'Stopped' : error instanceof Trouble ? error.title : 'The NAR can’t be read';
-      replace(this.state, problem(title, words(error)), faults, h('button', { type: 'button', onclick: () => void this.nar().catch(() => {}) }, 'Try again'));
+      const title = aborter.signal.aborted ? 'Stopped' : error instanceof UserError ? error.title : 'Can’t read the NAR';
+      replace(this.state, problem(title, errorText(error)), faults, h('button', { type: 'button', onclick: () => void this.nar().catch(() => {}) }, 'Try again'));
       throw error;
     }
   }
@@ -146,30 +147,30 @@ class Files {
   private outcome(nar: Nar, faults: HTMLElement): void {
     const signed = this.item.info !== undefined && verdict(this.item.info).kind === 'good';
     const kind = nar.right === false ? 'bad' : nar.right && signed ? 'good' : 'warn';
-    const title = nar.right === undefined ? 'Read; no narinfo to compare it with' : nar.right === false ? 'Wrong: this is not the NAR that the narinfo names'
-      : signed ? 'Verified: this is the NAR that was signed' : 'This is the NAR that the narinfo names; but no key that you trust has signed that';
-    const checks = nar.checks.map((check) => h('li', {}, check));
+    const title = nar.right === undefined ? 'Read; there is no narinfo to compare it with' : nar.right === false ? 'Wrong: this is not the NAR that the narinfo names'
+      : signed ? 'Verified: this is the NAR that was signed' : 'This is the NAR that the narinfo names, but no key that you trust signed the narinfo';
+    const checks = nar.checks.map((check) => h('li', {}, visible(check)));
     replace(this.state, h('div', { class: `note ${kind}`, role: kind === 'bad' ? 'alert' : undefined }, h('strong', {}, title),
-      h('ul', {}, ...checks, nar.wrong !== undefined && h('li', {}, visible(nar.wrong)))), faults.childElementCount > 0 && faults);
-    say(title);
+      h('ul', {}, ...checks)), faults.childElementCount > 0 && faults);
+    announce(title);
   }
 
-  private plant(entries: NarEntry[]): void {
+  private showEntries(entries: NarEntry[]): void {
     const start = performance.now();
     const nodes = build(entries);
-    // What is open in the tree stays open when the NAR says the same as the listing.
+    // If the NAR has the same entries as the list, the open folders stay open.
     if (same(this.nodes, nodes)) return;
     this.nodes = nodes;
     const list = new TreeList(nodes, 'Files', (node) => go(this.address(node.entry.path)));
     this.list = list;
     const field = h('input', { id: 'filter', type: 'search', placeholder: 'part of a path', autocomplete: 'off', oninput: () => {
       list.find(field.value.trim());
-      say(`${list.length} rows`);
+      announce(`${list.length} rows`);
     } });
     const root = nodes[0];
     replace(this.tree, h('label', { for: 'filter' }, 'Filter ', h('span', { class: 'quiet' }, `${(root?.files ?? 0).toLocaleString('en')} files, ${bytes(root?.size ?? 0)}`)),
       field, h('div', { class: 'list' }, list.element));
-    // Laid out as well: `make bench-web` reads what it took.
+    // Forces the layout too: `make bench-web` reads the duration.
     void this.element.offsetHeight;
     performance.measure('tree', { start, end: performance.now() });
   }
@@ -178,63 +179,63 @@ class Files {
     this.release();
     const index = path === undefined ? 0 : this.nodes.findIndex((node) => node.entry.path === path);
     const node = this.nodes[index];
-    if (!node) return replace(this.file, h('p', { class: 'quiet' }, 'There is no such path in this item.'));
+    if (!node) return replace(this.file, h('p', { class: 'quiet' }, 'This item has no such path.'));
     if (path !== undefined) this.list?.select(path);
     if (node.entry.type === 'directory') return replace(this.file, folder(this.nodes, index, this.item.title, (path) => this.address(path), go));
     const title = trail(this.nodes, index, this.item.title, (one) => this.address(one.entry.path || undefined));
-    if (node.entry.type === 'symlink') return replace(this.file, title, this.leads(node.entry.path, node.entry.target));
-    if (!this.item.nar && (await this.alone(title, node.entry, signal))) return;
+    if (node.entry.type === 'symlink') return replace(this.file, title, this.linkText(node.entry.path, node.entry.target));
+    if (!this.item.nar && (await this.showAlone(title, node.entry, signal))) return;
     if (signal.aborted) return;
-    replace(this.file, title, h('p', { class: 'quiet', role: 'status' }, 'To show it the NAR is read to its end.'));
+    replace(this.file, title, h('p', { class: 'quiet', role: 'status' }, 'Reading the whole NAR to show this file…'));
     try {
       const nar = await this.nar();
       const entry = nar.entries.find((entry) => entry.path === node.entry.path);
       if (signal.aborted) return;
-      if (entry?.type !== 'regular') throw new Trouble('The list of files lied', 'There is no such file in the NAR itself.');
+      if (entry?.type !== 'regular') throw new UserError('The list of files was wrong', 'The NAR itself has no such file.');
       await this.display(title, content(nar, entry), entry, proof(nar));
     } catch (error) {
-      if (!signal.aborted) replace(this.file, title, problem(error instanceof Trouble ? error.title : 'It can’t be shown', words(error)));
+      if (!signal.aborted) replace(this.file, title, problem(error instanceof UserError ? error.title : 'Can’t show this file', errorText(error)));
     }
   }
 
-  /** Shows a file by itself: out of the folder on IPFS, or by its pieces where a chunk index tells them. */
-  private async alone(title: HTMLElement, entry: File, signal: AbortSignal): Promise<boolean> {
+  /** Shows a file without the whole NAR: from the tree on IPFS, or by its pieces. */
+  private async showAlone(title: HTMLElement, entry: File, signal: AbortSignal): Promise<boolean> {
     const [cid, tree, index] = [this.cids.get(entry.path), treeOf(this.item), chunkIndex(this.item)];
-    const ways: [() => Promise<Part>, string][] = [];
-    if (cid !== undefined && tree !== undefined) ways.push([() => fromTree(this.item, cid, entry, signal), 'Each has the hash that its CID says, and the file’s own CID stands in the item’s folder on IPFS.']);
-    if (index !== undefined) ways.push([() => fromPieces(this.item, index, entry, signal), 'Each has the hash that its CID says, and each piece the one that the chunk index says.']);
-    for (const [fetch, checked] of ways) {
-      replace(this.file, title, h('p', { class: 'quiet', role: 'status' }, 'Fetching the blocks that it is in…'));
+    const attempts: [() => Promise<FetchedFile>, string][] = [];
+    if (cid !== undefined && tree !== undefined) attempts.push([() => fromTree(this.item, cid, entry, signal), 'Each block has the hash in its CID, and the item’s tree on IPFS names the file’s CID.']);
+    if (index !== undefined) attempts.push([() => fromPieces(this.item, index, entry, signal), 'Each block has the hash in its CID, and each piece the hash in the chunk index.']);
+    for (const [fetch, checked] of attempts) {
+      replace(this.file, title, h('p', { class: 'quiet', role: 'status' }, 'Fetching the blocks of this file…'));
       try {
         const { blob, fetched, blocks } = await fetch();
         if (signal.aborted) return true;
-        const says = `${blocks === 1 ? '1 block' : `${blocks} blocks`} of ${bytes(fetched)} were fetched for it, not the whole NAR. ${checked} Not verified yet: that this is the NAR which was signed. “Verify all” does it.`;
+        const says = `Fetched ${blocks === 1 ? '1 block' : `${blocks} blocks`} (${bytes(fetched)}), not the whole NAR. ${checked} Not verified yet: whether the file belongs to the signed NAR. “Verify all” checks that.`;
         await this.display(title, blob, entry, h('p', { class: 'note warn' }, says));
         return true;
       } catch {
-        // The next way may still lead there, and the whole NAR at last.
+        // Try the next source; the last resort is the whole NAR.
         if (signal.aborted) return true;
       }
     }
     return false;
   }
 
-  private leads(path: string, target: string): HTMLElement {
+  private linkText(path: string, target: string): HTMLElement {
     const inner = follow(path, target, this.item.info?.storePath);
     const found = inner !== undefined && this.nodes.some((node) => node.entry.path === inner);
-    return h('p', {}, 'A link to ', found ? h('a', { href: this.address(inner) }, name(target)) : h('code', {}, name(target)), found ? '' : ', outside of this item or nowhere.');
+    return h('p', {}, 'A link to ', found ? h('a', { href: this.address(inner) }, name(target)) : h('code', {}, name(target)), found ? '' : ', which is outside of this item or doesn’t exist.');
   }
 
   private async display(title: HTMLElement, blob: Blob, entry: File, says: HTMLElement): Promise<void> {
     const save = h('button', { type: 'button', onclick: () => download(blob, entry.path.split('/').pop() || this.item.title) }, 'Download');
-    const view = await show(blob, entry.path, (work) => this.held.push(work));
+    const view = await show(blob, entry.path, (work) => this.cleanups.push(work));
     replace(this.file, title, h('p', {}, `${bytes(entry.size)}${entry.executable ? ', executable' : ''} `, save), says, view);
   }
 }
 
 function proof(nar: Nar): HTMLElement {
   if (nar.right === true) return h('p', { class: 'note good' }, 'Verified with the whole NAR, by NarHash.');
-  if (nar.right === false) return h('p', { class: 'note bad' }, 'Part of a NAR with the wrong hash: don’t believe it.');
+  if (nar.right === false) return h('p', { class: 'note bad' }, 'This file is part of a NAR with the wrong hash. Don’t trust it.');
   return h('p', { class: 'note warn' }, nar.checks.join(' '));
 }
 

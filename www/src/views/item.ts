@@ -1,6 +1,7 @@
-// An item: its head with the verdict, and its tabs. What was fetched for one tab is there for the others, until another item is opened.
+// An item: its heading with the verdict, and its tabs. The tabs share their fetched data until
+// another item is opened.
 
-import { narinfo, parse, Trouble } from '../cache';
+import { narinfo, parse, UserError } from '../cache';
 import { droppedItem } from '../dropped';
 import { bytes, h, name, replace } from '../dom';
 import { anyCompression, type Item } from '../item';
@@ -17,7 +18,7 @@ let current: { key: string; item: Item } | undefined;
 
 const TABS = [['', 'Narinfo'], ['files', 'Files'], ['sources', 'Sources'], ['references', 'References'], ['compare', 'Compare']] as const;
 
-/** Opens the item of an address, or gives the one that is open already. */
+/** Opens the item of an address, or returns the one that is open already. */
 async function find(route: Route, signal: AbortSignal): Promise<Item> {
   const [kind, id = ''] = route.parts;
   const cache = route.query.get('cache') ?? undefined;
@@ -38,7 +39,7 @@ async function find(route: Route, signal: AbortSignal): Promise<Item> {
 async function make(kind: string | undefined, id: string, cache: string | undefined, text: string | undefined, signal: AbortSignal): Promise<Item> {
   if (kind === 'file') {
     const item = droppedItem();
-    if (!item) throw new Trouble('No file is open', 'A file that was dropped is forgotten when the page is loaded anew. Drop it once more on the first page.');
+    if (!item) throw new UserError('No file is open', 'The inspector forgets a dropped file when the page reloads. Drop it again on the first page.');
     return item;
   }
   const from = cache ? { cache } : {};
@@ -48,7 +49,7 @@ async function make(kind: string | undefined, id: string, cache: string | undefi
   return { title, info, sources: info.entries, ...from };
 }
 
-/** Lets go of what is open. */
+/** Closes the open item, and frees its memory. */
 export function close(): void {
   closeFiles();
   current?.item.info?.free();
@@ -70,7 +71,7 @@ export async function itemView(main: HTMLElement, route: Route, signal: AbortSig
   replace(main, h('h1', {}, name(item.title)),
     info && h('p', { class: 'path' }, name(info.storePath)),
     info && h('p', { class: 'quiet' }, `${bytes(info.narSize)} unpacked, ${info.references.length} ${info.references.length === 1 ? 'reference' : 'references'}`, item.cache ? h('span', {}, ', from ', h('a', { href: link(['cache'], { cache: item.cache }) }, name(item.cache.replace(/\/$/, '')))) : ', pasted'),
-    info ? badge(info, tab !== '' && verdict(info).kind !== 'bad') : h('p', { class: 'note' }, 'No narinfo: nobody has signed which NAR this is. Of what comes over IPFS, or in a CAR, each block is checked against its CID.'),
+    info ? badge(info, tab !== '' && verdict(info).kind !== 'bad') : h('p', { class: 'note' }, 'No narinfo: nobody has signed which NAR this is. Blocks from IPFS or from a CAR are checked against their CIDs.'),
     nav, panel);
   const at = (more: Record<string, string | undefined>, to = tab) => link(to ? [...base, to] : base, { ...query, ...more });
   if (tab === 'files') await filesView(panel, item, route.query.get('path') ?? undefined, (path) => at({ path }, 'files'), signal);

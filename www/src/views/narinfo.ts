@@ -1,4 +1,4 @@
-// The first tab of an item: who signed it, what it is, where it can be had.
+// The first tab of an item: its signature, its fields, and its sources.
 
 import { bytes, command, copy, h, name, visible } from '../dom';
 import { cut, FIELDS, lines } from '../fields';
@@ -7,7 +7,7 @@ import { link } from '../route';
 import { verdict } from '../trust';
 import type { NarInfo } from '../wasm';
 
-/** The verdict, large; `brief` without its reasons. */
+/** Shows the verdict in large letters; `brief` leaves out its reasons. */
 export function badge(info: NarInfo, brief: boolean): HTMLElement {
   const { kind, title, detail, each } = verdict(info);
   return h('section', { class: `verdict ${kind}`, 'aria-label': 'Signature' },
@@ -19,7 +19,7 @@ export function badge(info: NarInfo, brief: boolean): HTMLElement {
 export function narinfoView(place: HTMLElement, item: Item, info: NarInfo): void {
   const text = info.toString();
   place.append(entries(item), commands(item, info), h('h2', {}, 'Every field'), fields(item, text),
-    h('details', {}, h('summary', {}, 'The text as it came'), copy(text, 'the narinfo'), h('pre', { tabindex: 0, 'aria-label': 'Text of the narinfo' }, text.split('\n').map(visible).join('\n'))));
+    h('details', {}, h('summary', {}, 'The original text'), copy(text, 'the narinfo'), h('pre', { tabindex: 0, 'aria-label': 'Text of the narinfo' }, text.split('\n').map(visible).join('\n'))));
 }
 
 function entries(item: Item): HTMLElement {
@@ -27,11 +27,11 @@ function entries(item: Item): HTMLElement {
     const found = cid(entry.url);
     return h('tr', {}, h('td', {}, found ? 'IPFS' : 'HTTP'),
       h('td', { class: 'long' }, name(found ?? entry.url)),
-      h('td', { 'data-of': 'Compression' }, entry.compression), h('td', { class: 'number', 'data-of': 'Download' }, entry.fileSize === undefined ? 'not said' : bytes(entry.fileSize)),
+      h('td', { 'data-of': 'Compression' }, entry.compression), h('td', { class: 'number', 'data-of': 'Download' }, entry.fileSize === undefined ? 'unknown' : bytes(entry.fileSize)),
       h('td', {}, copy(entry.url, found ? 'the CID’s URL' : 'the URL')));
   });
-  const head = [['By', ''], ['Address', ''], ['Compression', ''], ['Download', 'number']];
-  return h('table', { class: 'stack' }, h('caption', {}, 'Where the NAR can be had'),
+  const head = [['Protocol', ''], ['Address', ''], ['Compression', ''], ['Download', 'number']];
+  return h('table', { class: 'stack' }, h('caption', {}, 'Where to download the NAR'),
     h('thead', {}, h('tr', {}, ...head.map(([title, kind]) => h('th', { scope: 'col', class: kind || undefined }, title)), h('td', {}))),
     h('tbody', {}, ...rows));
 }
@@ -48,15 +48,15 @@ function commands(item: Item, info: NarInfo): HTMLElement {
 }
 
 function fields(item: Item, text: string): HTMLElement {
-  // What a field means is said where it stands first.
-  const said = new Set<string>();
+  // Explains a field at its first line only.
+  const explained = new Set<string>();
   const rows = lines(text).map(([key, value]) => {
-    const known = said.has(key);
-    said.add(key);
+    const known = explained.has(key);
+    explained.add(key);
     const size = /Size$/.test(key) && /^\d+$/.test(value) && Number(value) >= 1024 ? h('span', { class: 'quiet' }, ` ${bytes(Number(value))}`) : null;
     return h('div', { class: 'field' }, h('dt', {}, name(key)),
       h('dd', {}, key === 'References' ? references(item, value) : h('code', {}, name(cut(value))), size,
-        !known && h('p', { class: 'quiet' }, FIELDS[key] ?? 'A field that the inspector doesn’t know; clients skip it.')));
+        !known && h('p', { class: 'quiet' }, FIELDS[key] ?? 'The inspector doesn’t know this field; clients ignore it.')));
   });
   return h('dl', { class: 'fields' }, ...rows);
 }

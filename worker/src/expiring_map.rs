@@ -1,18 +1,19 @@
-//! What an isolate remembers between requests, for a while and not without limit. It may be forgotten at any time.
+//! A bounded map whose values expire. An isolate keeps such maps between requests, and may lose
+//! them at any time.
 
 use std::collections::{HashMap, VecDeque};
 use std::hash::Hash;
 
-/// Values that expire; the oldest go when there are too many.
+/// Values that expire. If there are too many, the oldest are evicted.
 #[derive(Debug)]
-pub(crate) struct Memory<K, V> {
+pub(crate) struct ExpiringMap<K, V> {
     most: usize,
     values: HashMap<K, (V, f64)>,
     order: VecDeque<K>,
 }
 
-impl<K: Hash + Eq + Clone, V: Clone> Memory<K, V> {
-    /// For at most so many values.
+impl<K: Hash + Eq + Clone, V: Clone> ExpiringMap<K, V> {
+    /// Creates a map for at most this many values.
     pub(crate) fn new(most: usize) -> Self {
         Self {
             most,
@@ -21,7 +22,7 @@ impl<K: Hash + Eq + Clone, V: Clone> Memory<K, V> {
         }
     }
 
-    /// Remembers a value until a time, in milliseconds.
+    /// Stores a value until this time in milliseconds.
     pub(crate) fn put(&mut self, key: K, value: V, until_ms: f64) {
         if self.values.insert(key.clone(), (value, until_ms)).is_none() {
             self.order.push_back(key);
@@ -33,7 +34,7 @@ impl<K: Hash + Eq + Clone, V: Clone> Memory<K, V> {
         }
     }
 
-    /// A value, and for how many milliseconds it holds.
+    /// Returns a value, and the milliseconds until it expires.
     pub(crate) fn get(&self, key: &K, now_ms: f64) -> Option<(V, f64)> {
         let (value, until_ms) = self.values.get(key)?;
         (*until_ms > now_ms).then(|| (value.clone(), until_ms - now_ms))
@@ -45,15 +46,15 @@ mod tests {
     use super::*;
 
     #[test]
-    fn values_expire_and_the_oldest_go() {
-        let mut memory = Memory::new(2);
-        memory.put("a", 1, 10.0);
-        assert_eq!(memory.get(&"a", 4.0), Some((1, 6.0)));
-        assert_eq!(memory.get(&"a", 10.0), None);
-        memory.put("a", 2, 20.0);
-        memory.put("b", 3, 20.0);
-        memory.put("c", 4, 20.0);
-        assert_eq!(memory.get(&"a", 1.0), None);
-        assert_eq!(memory.get(&"c", 1.0), Some((4, 19.0)));
+    fn values_expire_and_the_oldest_are_evicted() {
+        let mut map = ExpiringMap::new(2);
+        map.put("a", 1, 10.0);
+        assert_eq!(map.get(&"a", 4.0), Some((1, 6.0)));
+        assert_eq!(map.get(&"a", 10.0), None);
+        map.put("a", 2, 20.0);
+        map.put("b", 3, 20.0);
+        map.put("c", 4, 20.0);
+        assert_eq!(map.get(&"a", 1.0), None);
+        assert_eq!(map.get(&"c", 1.0), Some((4, 19.0)));
     }
 }

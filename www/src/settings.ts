@@ -1,10 +1,10 @@
-// What the user keeps: caches, keys and gateways, in this browser alone.
+// The user's settings: caches, keys and gateways. They stay in this browser.
 
 import { TrustedKeys } from './wasm';
 
 const MAX_CACHES = 20;
 
-/** A key as it was pasted: a Nix key, a Guix public key, or an access control list. */
+/** A key as the user pasted it: a Nix key, a Guix public key, or an access control list. */
 export interface Key {
   label: string;
   text: string;
@@ -23,12 +23,12 @@ function write(name: string, value: unknown): void {
   try {
     localStorage.setItem(`inspector.${name}`, JSON.stringify(value));
   } catch {
-    // Storage may be full or forbidden: then it is remembered until the page goes.
+    // Storage may be full or forbidden. Then the setting is lost.
   }
 }
 
-/** The cache whose server this page came from, if it is one: `/inspect/` lies in it. */
-export const home = new URL('../', location.href.replace(/[#?].*$/, '')).href;
+/** The cache that serves this page under `/inspect/`, if that server is a cache. */
+export const ownCache = new URL('../', location.href.replace(/[#?].*$/, '')).href;
 
 export const caches = (): string[] => read('caches', []);
 
@@ -46,20 +46,22 @@ export function setKeys(list: Key[]): void {
   write('keys', list);
 }
 
-/** The gateways that are asked; nothing is asked that the user did not name, but the server of the cache itself. */
+/** The user's gateways. The inspector contacts only these and the cache's own server. */
 export const gateways = (): string[] => read('gateways', []);
 
 export function setGateways(list: string[]): void {
   write('gateways', list);
 }
 
-/** Those of the user, and the cache's own server, which has a gateway if it is `interplanar publish`. */
+/**
+ * Returns the user's gateways, and the cache's own server: `interplanar publish` has a gateway too.
+ */
 export function gatewaysFor(cache: string | undefined): string[] {
   const own = cache ? [new URL(cache).href.replace(/\/$/, '')] : [];
   return [...new Set([...gateways(), ...own])];
 }
 
-/** Adds a key to a set; throws for what is none. Says what it is. */
+/** Adds a key to a set, and returns a label for it. Throws if the text isn't a key. */
 export function add(trusted: TrustedKeys, text: string): string {
   const key = text.trim();
   if (!key.startsWith('(')) {
@@ -72,14 +74,14 @@ export function add(trusted: TrustedKeys, text: string): string {
   return `Guix key ${point.slice(0, 16).toLowerCase()}…`;
 }
 
-/** All keys that the user trusts. */
+/** Returns all keys that the user trusts. */
 export function trustedKeys(): TrustedKeys {
   const trusted = new TrustedKeys();
   for (const key of keys()) {
     try {
       add(trusted, key.text);
     } catch {
-      // Only keys that were read once are kept; a key that isn't one counts for nothing.
+      // Only valid keys are stored. Something else may have changed the storage; skip it.
     }
   }
   return trusted;

@@ -1,5 +1,5 @@
-//! A body that is read into one buffer, over and over: in workerd, whose memory is little, and whose pieces would otherwise wait
-//! for the garbage collector by the hundred megabytes.
+//! Reads a body into one buffer again and again. This is for workerd, which has little memory:
+//! otherwise hundreds of megabytes of chunks would wait for the garbage collector.
 
 use super::time::now_ms;
 use bytes::Bytes;
@@ -10,10 +10,12 @@ use wasm_bindgen::prelude::*;
 use wasm_bindgen_futures::JsFuture;
 use web_sys::{ReadableStream, Response};
 
-/// Bytes of the buffer; it is handed on when it is full, or when the first of it is [`WAIT_MS`] old.
+/// Size of the buffer in bytes.
 const BUFFER: u32 = 256 << 10;
+/// Longest wait for a full buffer, in milliseconds.
 const WAIT_MS: f64 = 50.0;
-/// Bytes of one read: each costs some objects. So few that the slowest gateway that is put up with sends them within seconds.
+/// Least bytes of one read, because each read creates some objects. Even the slowest gateway that
+/// the engine accepts sends this much within seconds.
 const LEAST: u32 = 64 << 10;
 
 #[wasm_bindgen]
@@ -26,7 +28,7 @@ extern "C" {
 
     type Reader;
 
-    /// workerd's own: waits for so many bytes, or the end.
+    /// A method that only workerd has: waits for at least this many bytes, or the end.
     #[wasm_bindgen(method, catch, js_name = readAtLeast)]
     fn read_at_least(this: &Reader, least: u32, view: &Uint8Array) -> Result<Promise, JsValue>;
 
@@ -39,19 +41,19 @@ extern "C" {
     fn value(this: &ReadResult) -> Option<Uint8Array>;
 }
 
-/// See the module.
-pub(super) struct Filled {
+/// A reader with one buffer.
+pub(super) struct BufferReader {
     reader: Reader,
     reading: Option<JsFuture>,
-    /// It travels to the runtime and back with each read.
+    /// Each read transfers it to the runtime and back.
     buffer: ArrayBuffer,
     filled: u32,
     since_ms: f64,
-    over: bool,
+    done: bool,
 }
 
-impl Filled {
-    /// A reader of this kind, where the runtime is workerd and the body can be read so.
+impl BufferReader {
+    /// Creates a reader if the runtime is workerd and the body supports it.
     pub(super) fn new(response: &Response) -> Option<Self> {
         if !is_workerd() {
             return None;
@@ -65,7 +67,7 @@ impl Filled {
             buffer: ArrayBuffer::new(BUFFER),
             filled: 0,
             since_ms: now_ms(),
-            over: false,
+            done: false,
         })
     }
 
@@ -73,7 +75,7 @@ impl Filled {
         &mut self,
         context: &mut Context<'_>,
     ) -> Poll<Result<Option<Bytes>, JsValue>> {
-        while !self.over {
+        while !self.done {
             let reading = match &mut self.reading {
                 Some(reading) => reading,
                 none => {
@@ -92,7 +94,7 @@ impl Filled {
             let result: ReadResult = match result {
                 Ok(result) => result.unchecked_into(),
                 Err(error) => {
-                    self.over = true;
+                    self.done = true;
                     return Poll::Ready(Err(error));
                 }
             };
@@ -100,7 +102,7 @@ impl Filled {
                 self.filled = self.filled.saturating_add(value.length());
                 self.buffer = value.buffer();
             }
-            self.over = result.done();
+            self.done = result.done();
             if self.filled >= BUFFER || now_ms() - self.since_ms >= WAIT_MS {
                 break;
             }
@@ -108,7 +110,7 @@ impl Filled {
         Poll::Ready(Ok(self.take()))
     }
 
-    /// All that is in the buffer; none at the end.
+    /// Returns the content of the buffer; none at the end.
     fn take(&mut self) -> Option<Bytes> {
         if self.filled == 0 {
             return None;
@@ -120,7 +122,7 @@ impl Filled {
     }
 }
 
-/// By the name that it gives itself.
+/// Checks the runtime's user agent.
 fn is_workerd() -> bool {
     let get = |object: &JsValue, name: &str| Reflect::get(object, &JsValue::from_str(name)).ok();
     let agent =

@@ -1,7 +1,9 @@
-//! Blocks out of one CAR, where a walk needs many: a listing of a large directory, or a CAR that somebody asked for.
+//! Reads blocks from one CAR for walks that need many: a list of a large directory, or a CAR for a
+//! client.
 //!
-//! The CAR is read as far as blocks are needed, so it costs no memory; each block is hashed. Where it ends, lies or leaves one out,
-//! blocks are asked for one by one.
+//! The CAR is read only as far as blocks are needed, so it uses little memory. Each block is
+//! verified. If the CAR ends early, contains wrong data or lacks a block, blocks are fetched one by
+//! one.
 
 use super::Task;
 use super::gateways::warn;
@@ -11,35 +13,40 @@ use interplanar_core::block::Block;
 use interplanar_core::car::{Item, Reader};
 use interplanar_core::cid::Cid;
 use interplanar_core::fetch::ACCEPT_CAR;
-use interplanar_wasm::driver::{Opened, now_ms, open};
+use interplanar_wasm::driver::{OpenedResponse, now_ms, open};
 
-/// Blocks in a CAR before the one that is needed; more are not what was asked for.
+/// Most blocks in a CAR before the needed one. With more, the CAR isn't the requested one.
 const MAX_BEFORE: usize = 4096;
 
-/// See the module.
-pub(super) enum Feed {
-    /// The path and query to ask a gateway by.
-    Asked(String),
-    Open(Box<Car>),
-    Over,
+/// A CAR that supplies blocks to a walk.
+pub(super) enum CarFeed {
+    /// Path and query of the request to a gateway.
+    NotRequested(String),
+    Open(Box<OpenCar>),
+    Ended,
 }
 
-pub(super) struct Car {
+pub(super) struct OpenCar {
     gateway: String,
-    answer: Opened,
+    response: OpenedResponse,
     reader: Reader,
     input: Bytes,
 }
 
-impl Feed {
-    /// A feed for a walk; `None` where a CAR is of no use.
+impl CarFeed {
+    /// Creates a feed for a walk; `None` if a CAR doesn't help.
     pub(super) fn new(path: Option<String>) -> Self {
-        path.map_or(Self::Over, Self::Asked)
+        path.map_or(Self::Ended, Self::NotRequested)
     }
 
-    /// Reads until a block is on the block_cache; whether it is.
-    pub(super) async fn bring(&mut self, task: &Task, cid: &Cid, block_cache: &BlockCache) -> bool {
-        if let Self::Asked(path) = self {
+    /// Reads until the block is in the block cache. Returns whether it is.
+    pub(super) async fn read_until(
+        &mut self,
+        task: &Task,
+        cid: &Cid,
+        block_cache: &BlockCache,
+    ) -> bool {
+        if let Self::NotRequested(path) = self {
             let path = std::mem::take(path);
             *self = Self::open(task, &path).await;
         }
@@ -56,13 +63,13 @@ impl Feed {
                     }
                 }
                 Ok(None) => break,
-                Err(why) => {
-                    warn(&format!("{}: {why}", car.gateway));
+                Err(error) => {
+                    warn(&format!("{}: {error}", car.gateway));
                     break;
                 }
             }
         }
-        *self = Self::Over;
+        *self = Self::Ended;
         false
     }
 
@@ -73,27 +80,27 @@ impl Feed {
             .filter(|report| report.backoff_until_ms.is_none())
         {
             let url = format!("{}{path}", report.url);
-            let Ok(answer) = open(&task.client, &url, Some(ACCEPT_CAR)).await else {
+            let Ok(response) = open(&task.client, &url, Some(ACCEPT_CAR)).await else {
                 continue;
             };
-            let car = answer
+            let car = response
                 .header("Content-Type")
-                .is_some_and(|told| told.starts_with("application/vnd.ipld.car"));
-            if answer.status() == 200 && car {
-                return Self::Open(Box::new(Car {
+                .is_some_and(|media_type| media_type.starts_with("application/vnd.ipld.car"));
+            if response.status() == 200 && car {
+                return Self::Open(Box::new(OpenCar {
                     gateway: report.url.clone(),
-                    answer,
+                    response,
                     reader: Reader::new(),
                     input: Bytes::new(),
                 }));
             }
         }
-        Self::Over
+        Self::Ended
     }
 }
 
-impl Car {
-    /// The next block, verified.
+impl OpenCar {
+    /// Returns the next block, verified.
     async fn next(&mut self) -> Result<Option<Block>, String> {
         loop {
             match self.reader.push(&mut self.input) {
@@ -103,8 +110,8 @@ impl Car {
                     let block = Block::verify(cid, data);
                     return block.map(Some).map_err(|error| error.to_string());
                 }
-                Ok(None) => match self.answer.next().await {
-                    Ok(Some(piece)) => self.input = piece,
+                Ok(None) => match self.response.next().await {
+                    Ok(Some(chunk)) => self.input = chunk,
                     Ok(None) => return Ok(None),
                     Err(error) => return Err(error.to_string()),
                 },

@@ -1,16 +1,17 @@
-//! What the runtime's Cache API keeps: narinfos as their upstreams gave them, CIDs that believed narinfos name; in a browser verified blocks, at
-//! the edge whole NARs, where each access is one of few requests.
+//! The runtime's Cache API. It stores the upstreams' narinfos, and the narinfos that name a CID. A
+//! service worker also stores blocks. The edge stores whole NARs, because each access counts as a
+//! request there.
 //!
-//! A cache is not trusted either: blocks and NARs are hashed and narinfos verified again when they are read.
+//! The cache isn't trusted: everything is verified again after reading.
 
 use crate::block_cache::BlockCache;
 use crate::copy::copied;
-use crate::stream::Pieces;
+use crate::stream::ByteStream;
 use bytes::Bytes;
 use futures_util::future::{FutureExt as _, LocalBoxFuture};
 use interplanar_core::block::Block;
 use interplanar_core::cid::Cid;
-use interplanar_wasm::driver::{Client, LocalBlocks, NotKept, Opened};
+use interplanar_wasm::driver::{Client, LocalBlocks, NotStored, OpenedResponse};
 use js_sys::Uint8Array;
 use std::fmt::Display;
 use std::sync::Arc;
@@ -18,30 +19,30 @@ use wasm_bindgen::{JsCast as _, JsValue};
 use wasm_bindgen_futures::{JsFuture, spawn_local};
 use web_sys::{Cache, Headers, Response, ResponseInit};
 
-/// The keys of a cache are URLs; nobody has this name.
+/// The keys of a cache are URLs. This host name doesn't exist.
 const BASE: &str = "https://interplanar.invalid";
 
-/// For what is named by its content.
-const FOREVER: (&str, &str) = ("Cache-Control", "public, max-age=31536000, immutable");
+/// Header for content that never changes.
+const IMMUTABLE: (&str, &str) = ("Cache-Control", "public, max-age=31536000, immutable");
 
-/// A text that is kept, with what was noted beside it.
+/// A narinfo in the cache.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Note {
+pub(crate) struct CachedNarinfo {
     pub(crate) body: Bytes,
     pub(crate) upstream: String,
-    /// Until when it holds, in milliseconds since 1970.
+    /// Expiry time in milliseconds since 1970.
     pub(crate) until_ms: u64,
 }
 
-/// A cache of the runtime, or none. Cheap to clone.
+/// The runtime's cache, if there is one. Cheap to clone.
 #[derive(Debug, Clone)]
-pub(crate) struct Kept {
+pub(crate) struct RuntimeCache {
     cache: Option<Cache>,
     client: Client,
 }
 
-impl Kept {
-    /// Each access counts as a request of `client`, as the platform counts them.
+impl RuntimeCache {
+    /// Each access counts as a request of `client`, because the platform counts it.
     pub(crate) fn new(cache: Option<Cache>, client: Client) -> Self {
         Self { cache, client }
     }
@@ -53,7 +54,7 @@ impl Kept {
         found.ok()?.dyn_into().ok()
     }
 
-    async fn keep(&self, url: &str, body: &[u8], headers: &[(&str, &str)]) -> Result<(), JsValue> {
+    async fn store(&self, url: &str, body: &[u8], headers: &[(&str, &str)]) -> Result<(), JsValue> {
         let Some(cache) = &self.cache else {
             return Ok(());
         };
@@ -65,19 +66,21 @@ impl Kept {
         Ok(())
     }
 
-    /// A block; nobody has hashed it yet.
+    /// Reads a block. It isn't verified yet.
     pub(crate) async fn block(&self, cid: &Cid) -> Option<Bytes> {
-        bytes(self.find(&url("block", cid)).await?).await
+        bytes(self.find(&cache_key("block", cid)).await?).await
     }
 
-    /// Keeps a block for good.
-    pub(crate) async fn keep_block(&self, cid: &Cid, data: &[u8]) -> Result<(), NotKept> {
-        let kept = self.keep(&url("block", cid), data, &[FOREVER]).await;
-        kept.map_err(|_| NotKept)
+    /// Stores a block without an expiry time.
+    pub(crate) async fn store_block(&self, cid: &Cid, data: &[u8]) -> Result<(), NotStored> {
+        let stored = self
+            .store(&cache_key("block", cid), data, &[IMMUTABLE])
+            .await;
+        stored.map_err(|_| NotStored)
     }
 
-    /// Lets go of what is wrong.
-    pub(crate) fn forget(&self, url: &str) {
+    /// Deletes an entry.
+    pub(crate) fn delete(&self, url: &str) {
         if let Some(cache) = &self.cache {
             self.client.count(1);
             let deleted = JsFuture::from(cache.delete_with_str(url));
@@ -85,54 +88,54 @@ impl Kept {
         }
     }
 
-    /// A NAR that is kept; nobody has hashed it yet.
-    pub(crate) async fn nar(&self, url: &str) -> Option<Opened> {
-        self.find(url).await.map(Opened::at_hand)
+    /// Reads a NAR. It isn't verified yet.
+    pub(crate) async fn nar(&self, url: &str) -> Option<OpenedResponse> {
+        self.find(url).await.map(OpenedResponse::from_response)
     }
 
-    /// The same NAR, kept for good once all of it has passed.
-    pub(crate) fn keep_nar(&self, url: String, size: u64, nar: Pieces) -> Pieces {
+    /// Returns the same NAR, and stores a copy when all of it has passed.
+    pub(crate) fn store_nar(&self, url: String, size: u64, nar: ByteStream) -> ByteStream {
         let Some(cache) = self.cache.clone() else {
             return nar;
         };
         self.client.count(1);
         copied(nar, size, move |body| {
-            let init = init(&[FOREVER])?;
+            let init = init(&[IMMUTABLE])?;
             let response = Response::new_with_opt_readable_stream_and_init(Some(body), &init)?;
             Ok(cache.put_with_str(&url, &response))
         })
     }
 
-    /// What an upstream said, whether it still holds or not.
-    pub(crate) async fn note(&self, key: &str) -> Option<Note> {
+    /// Reads a narinfo, also an expired one.
+    pub(crate) async fn narinfo(&self, key: &str) -> Option<CachedNarinfo> {
         let response = self.find(key).await?;
         let header = |name| response.headers().get(name).ok().flatten();
         let (upstream, until) = (header("X-Upstream")?, header("X-Until")?);
         let until_ms = until.parse().ok()?;
-        Some(Note {
+        Some(CachedNarinfo {
             body: bytes(response).await?,
             upstream,
             until_ms,
         })
     }
 
-    /// Keeps what an upstream said for `seconds`. That it can't be kept is no fault: it is asked again then.
-    pub(crate) async fn keep_note(&self, key: &str, note: &Note, seconds: u64) {
+    /// Stores a narinfo for `seconds`. Ignores errors: the worker asks the upstream again then.
+    pub(crate) async fn store_narinfo(&self, key: &str, narinfo: &CachedNarinfo, seconds: u64) {
         let (age, until) = (
             format!("public, max-age={seconds}"),
-            note.until_ms.to_string(),
+            narinfo.until_ms.to_string(),
         );
         let headers = [
             ("Cache-Control", age.as_str()),
-            ("X-Upstream", note.upstream.as_str()),
+            ("X-Upstream", narinfo.upstream.as_str()),
             ("X-Until", until.as_str()),
         ];
-        drop(self.keep(key, &note.body, &headers).await);
+        drop(self.store(key, &narinfo.body, &headers).await);
     }
 }
 
-/// What something is called in the cache.
-pub(crate) fn url(kind: &str, name: impl Display) -> String {
+/// Returns the key of an entry in the cache.
+pub(crate) fn cache_key(kind: &str, name: impl Display) -> String {
     format!("{BASE}/{kind}/{name}")
 }
 
@@ -151,32 +154,32 @@ async fn bytes(response: Response) -> Option<Bytes> {
     Some(Uint8Array::new(&buffer).to_vec().into())
 }
 
-/// The blocks of one fetch: those that the request has at hand, then those that are kept.
-pub(crate) struct Local {
+/// The local blocks of one fetch: those in the request's memory, then those in the runtime's cache.
+pub(crate) struct RequestBlocks {
     pub(crate) block_cache: Arc<BlockCache>,
-    /// Where blocks are kept too; without it none are.
-    pub(crate) kept: Option<Kept>,
+    /// The runtime's cache, if blocks are stored there.
+    pub(crate) runtime_cache: Option<RuntimeCache>,
 }
 
-impl LocalBlocks for Local {
+impl LocalBlocks for RequestBlocks {
     fn get(&self, cid: Cid) -> LocalBoxFuture<'static, Option<Bytes>> {
-        if let Some(data) = self.block_cache.here(&cid) {
+        if let Some(data) = self.block_cache.block(&cid) {
             return std::future::ready(Some(data)).boxed_local();
         }
-        match self.kept.clone() {
-            Some(kept) => async move { kept.block(&cid).await }.boxed_local(),
+        match self.runtime_cache.clone() {
+            Some(cache) => async move { cache.block(&cid).await }.boxed_local(),
             None => std::future::ready(None).boxed_local(),
         }
     }
 
-    fn put(&self, blocks: Vec<Block>) -> LocalBoxFuture<'static, Result<(), NotKept>> {
-        let kept = self.kept.clone();
+    fn put(&self, blocks: Vec<Block>) -> LocalBoxFuture<'static, Result<(), NotStored>> {
+        let cache = self.runtime_cache.clone();
         async move {
-            let Some(kept) = kept else {
+            let Some(cache) = cache else {
                 return Ok(());
             };
             for block in blocks {
-                kept.keep_block(block.cid(), block.data()).await?;
+                cache.store_block(block.cid(), block.data()).await?;
             }
             Ok(())
         }
