@@ -5,7 +5,7 @@ use crate::kubo::Repo;
 use crate::noise;
 use interplanar_core::block::Block;
 use interplanar_core::cid::{Cid, Version};
-use interplanar_core::unixfs::{Builder, LINKS, Profile};
+use interplanar_core::unixfs::{Builder, MAX_LINKS, Profile};
 
 /// Bytes and chunkers of the small files, in which every combination is built. Their nodes have at most [`SMALL_LINKS`] links.
 const SMALL: [(&str, usize); 6] = [
@@ -123,6 +123,6 @@ pub(super) fn build_with_kubo(dags: &mut Dags, repo: &Repo) {
 /// Chunker, bytes, links of a node at most, and whether every combination of leaves is built.
 fn combinations() -> impl Iterator<Item = (&'static str, usize, usize, bool)> {
     let small = SMALL.map(|(chunker, length)| (chunker, length, SMALL_LINKS, true));
-    let large = LARGE.map(|(chunker, length)| (chunker, length, LINKS, false));
+    let large = LARGE.map(|(chunker, length)| (chunker, length, MAX_LINKS, false));
     small.into_iter().chain(large)
 }

@@ -6,7 +6,7 @@ use crate::noise;
 use interplanar_core::block::Block;
 use interplanar_core::cid::{Cid, DAG_PB, RAW, Version};
 use interplanar_core::dag_pb::Node;
-use interplanar_core::unixfs::{LINKS, Profile};
+use interplanar_core::unixfs::{MAX_LINKS, Profile};
 
 /// Builds with our own builders.
 pub(super) fn build(dags: &mut Dags) {
@@ -15,7 +15,7 @@ pub(super) fn build(dags: &mut Dags) {
             chunk: 1024,
             cid_version,
             raw_leaves,
-            links: LINKS,
+            links: MAX_LINKS,
         };
         let root = files::store(dags, profile, &noise(20, 3072));
         let second = links(dags, &root)[1];
