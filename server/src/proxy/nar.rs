@@ -202,8 +202,15 @@ impl NarServer {
         sources: &[Source],
         cancel: &CancellationToken,
     ) -> Option<Delta> {
-        let (installed, prefer) = self.installed.as_ref()?;
-        let (index, source) = delta::source(known)?;
+        let whole = |why| tracing::debug!(target: delta::EXPLAIN, "{why}: fetching the whole item");
+        let Some((installed, prefer)) = self.installed.as_ref() else {
+            whole("no store is used for deltas");
+            return None;
+        };
+        let Some((index, source)) = delta::source(known) else {
+            whole("the narinfo has no chunk index");
+            return None;
+        };
         let is_wrong = {
             let wrong_sources = self
                 .wrong_sources
