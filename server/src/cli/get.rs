@@ -186,10 +186,9 @@ impl CompressedUnpacker {
     }
 
     fn finish(mut self) -> anyhow::Result<()> {
-        let decoder = self
-            .decoder
-            .as_mut()
-            .ok_or_else(|| anyhow!("the content is too short to be a NAR"))?;
+        let decoder = self.decoder.as_mut().ok_or_else(|| {
+            anyhow!("this is too short to be a NAR; use --output to save it as a file")
+        })?;
         loop {
             let done = decoder.finish(&mut self.out)?;
             self.unpacker.push(&self.out)?;

@@ -90,7 +90,10 @@ pub async fn run(args: Args, _context: Context) -> Result<(), Failure> {
 /// Opens the snapshots and the blocks of a cache folder, to read.
 fn open(cache: &Path) -> Result<(Snapshots, BlockStore), Failure> {
     let store = BlockStore::open_read_only(&cache.join("blocks")).map_err(|error| {
-        let what = format!("{} is not a cache folder of `interplanar publish`", cache.display());
+        let what = format!(
+            "{} is not a cache folder of `interplanar publish`",
+            cache.display()
+        );
         Failure::not_found(anyhow::Error::new(error).context(what))
     })?;
     Ok((Snapshots::open(cache, store.clone()), store))

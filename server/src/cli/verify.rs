@@ -40,9 +40,8 @@ pub async fn run(args: Args, _context: Context) -> Result<(), Failure> {
         }
         let access = Access::new(args.access.clone())?;
         let parsed = target.parse::<Target>();
-        let parsed = parsed.map_err(|error| {
-            Failure::usage(anyhow!("there is no file \"{target}\", and {error}"))
-        });
+        let parsed = parsed
+            .map_err(|error| Failure::usage(anyhow!("there is no file \"{target}\", and {error}")));
         match parsed? {
             Target::Ipfs(url) => {
                 let access = access.with_blocks()?;
@@ -94,15 +93,13 @@ fn narinfo(path: &str, access: &AccessArgs) -> Result<(), Failure> {
         .map_err(|error| Failure::verification(anyhow!("{path} is not a narinfo: {error}")))?;
     let keys =
         load_keys(access.guix_acl.as_deref(), &access.trusted_keys).map_err(Failure::usage)?;
-    let info = keys
-        .verify(Unverified::new(info))
-        .map_err(|error| {
-            let advice = match error {
-                TrustError::UnknownKey { .. } => "; if you trust it, name it with --trusted-key",
-                _ => "",
-            };
-            Failure::verification(anyhow!("{path}: {error}{advice}"))
-        })?;
+    let info = keys.verify(Unverified::new(info)).map_err(|error| {
+        let advice = match error {
+            TrustError::UnknownKey { .. } => "; if you trust it, name it with --trusted-key",
+            _ => "",
+        };
+        Failure::verification(anyhow!("{path}: {error}{advice}"))
+    })?;
     println!("{path}: {}, signed by {}", info.store_path(), signer(&info));
     Ok(())
 }

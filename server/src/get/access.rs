@@ -165,7 +165,8 @@ impl Access {
             ))),
             Found::Unreachable => Err(anyhow!(
                 "can't reach any upstream; check the network and the URLs of --upstream"
-            ).into()),
+            )
+            .into()),
         }
     }
 
@@ -225,10 +226,15 @@ pub(super) fn walk_error(url: &IpfsUrl, error: &UnixFsError) -> String {
     match error {
         UnixFsError::NotFound { index } => {
             let name = url.path.get(*index).map_or("", String::as_str);
-            format!("there is no \"{name}\" in {url}; list a directory with `interplanar ls`")
+            let mut folder = url.clone();
+            folder.path.truncate(*index);
+            format!("there is no \"{name}\" in {folder}; `interplanar ls` lists a directory")
         }
         UnixFsError::NotAFile { .. } => {
             format!("{url} is not a file; for a directory, use `interplanar get` or `ls`")
+        }
+        UnixFsError::NotADirectory { .. } => {
+            format!("{url} is not a directory; for a file, use `interplanar get` or `cat`")
         }
         error => format!("{url}: {error}"),
     }
@@ -240,11 +246,9 @@ pub(super) fn failure(error: FetchError) -> Failure {
         FetchError::NotFound { .. } | FetchError::NoGateways { .. } => {
             Failure::not_found(anyhow!("{error}; name other gateways with --gateway"))
         }
-        FetchError::Unavailable { .. } => {
-            Failure::from(anyhow!(
+        FetchError::Unavailable { .. } => Failure::from(anyhow!(
             "{error}; start a gateway, or name others with --gateway (-v shows what each answered)"
-        ))
-        }
+        )),
         _ => Failure::verification(error),
     }
 }

@@ -30,7 +30,10 @@ pub async fn fetch(
         let piece = piece.map_err(|error| match &error {
             FetchError::Walk(reason) => {
                 let reason = anyhow!(walk_error(url, reason));
-                Failure { error: reason, ..failure(error) }
+                Failure {
+                    error: reason,
+                    ..failure(error)
+                }
             }
             _ => failure(error),
         })?;

@@ -14,7 +14,9 @@ pub enum RestoreError {
     #[error("can't unpack to {0}: it already exists; name a new path")]
     Exists(PathBuf),
     /// The target has no last component, or its parent folder doesn't exist.
-    #[error("can't unpack to {0}: it has no name, or its folder doesn't exist; name a new path in an existing folder")]
+    #[error(
+        "can't unpack to {0}: it has no name, or its folder doesn't exist; name a new path in an existing folder"
+    )]
     Target(PathBuf),
     /// The operating system refused an access; `AlreadyExists` if two names in the archive are the
     /// same for the file system.

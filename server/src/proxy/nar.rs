@@ -204,7 +204,7 @@ impl NarServer {
     ) -> Option<Delta> {
         let whole = |why| tracing::debug!(target: delta::EXPLAIN, "{why}: fetching the whole item");
         let Some((installed, prefer)) = self.installed.as_ref() else {
-            whole("no store is used for deltas");
+            whole("nothing to reuse, because this machine has no store, or because of --no-delta");
             return None;
         };
         let Some((index, source)) = delta::source(known) else {

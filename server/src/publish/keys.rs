@@ -77,7 +77,9 @@ pub enum KeyError {
         key: KeyFile,
     },
     /// The two files of Guix's key don't belong together.
-    #[error("{public} is not the public key of {secret}; name both with --public-key and --private-key")]
+    #[error(
+        "{public} is not the public key of {secret}; name both with --public-key and --private-key"
+    )]
     Mismatch {
         /// The file of the public key.
         public: PathBuf,
@@ -147,8 +149,10 @@ impl Keys {
         let guix = match &texts.guix {
             None => None,
             Some([(public, public_text), (secret, secret_text)]) => {
-                let key = guix::SecretKey::parse(secret_text).map_err(malformed(secret, KeyFile::GuixSecret))?;
-                let half = guix::PublicKey::parse(public_text).map_err(malformed(public, KeyFile::GuixPublic))?;
+                let key = guix::SecretKey::parse(secret_text)
+                    .map_err(malformed(secret, KeyFile::GuixSecret))?;
+                let half = guix::PublicKey::parse(public_text)
+                    .map_err(malformed(public, KeyFile::GuixPublic))?;
                 if half != *key.public_key() {
                     let (public, secret) = (public.clone(), secret.clone());
                     return Err(KeyError::Mismatch { public, secret });
@@ -157,8 +161,9 @@ impl Keys {
             }
         };
         let nix = texts.nix.iter();
-        let nix =
-            nix.map(|(path, text)| nix::SecretKey::parse(text.trim()).map_err(malformed(path, KeyFile::NixSecret)));
+        let nix = nix.map(|(path, text)| {
+            nix::SecretKey::parse(text.trim()).map_err(malformed(path, KeyFile::NixSecret))
+        });
         Ok(Self {
             guix,
             nix: nix.collect::<Result<_, _>>()?,
