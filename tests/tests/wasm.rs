@@ -317,8 +317,11 @@ fn fetch_past_fault(fault: Fault, fetch: &HostileFetch, codes: &[&str]) {
 
 #[test]
 fn wrong_bytes_end_with_an_error_or_at_the_next_gateway() {
-    fetch_past_attack(Attack::WrongBytes, &file(600_000), &["GATEWAY_WRONG_HASH"]);
-    fetch_past_fault(Fault::Corrupt, &file(600_000), &["GATEWAY_WRONG_HASH"]);
+    let (file, codes) = (&file(600_000), &["GATEWAY_WRONG_HASH"]);
+    std::thread::scope(|scope| {
+        scope.spawn(|| fetch_past_attack(Attack::WrongBytes, file, codes));
+        scope.spawn(|| fetch_past_fault(Fault::Corrupt, file, codes));
+    });
 }
 
 #[test]
