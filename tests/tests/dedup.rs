@@ -2,7 +2,7 @@
 //! share blocks.
 
 use interplanar_core::cid::{self, Cid};
-use interplanar_core::dedup::{self, Body, Entry, Index, covering};
+use interplanar_core::dedup::{self, Index, IndexBody, PieceEntry, covering};
 use interplanar_core::hash::Sha256;
 use interplanar_core::narinfo::{Compression, NarInfo};
 use interplanar_tests::kubo::Kubo;
@@ -147,7 +147,7 @@ fn every_decoder_reads_the_nar_that_kubo_has() {
     // The chunk index leads to the blocks of each piece.
     let block = bytes(kubo.ipfs().args(["block", "get", &index.to_string()]));
     let index = Index::decode(&block).expect("an index");
-    let Body::Pieces(pieces) = index.body else {
+    let IndexBody::Pieces(pieces) = index.body else {
         panic!("few pieces");
     };
     for entry in covering(&pieces, 1_000_000..1_500_000) {
@@ -158,7 +158,7 @@ fn every_decoder_reads_the_nar_that_kubo_has() {
 }
 
 /// Returns the content of a piece from Kubo's blocks.
-fn piece(kubo: &Kubo, entry: &Entry) -> Vec<u8> {
+fn piece(kubo: &Kubo, entry: &PieceEntry) -> Vec<u8> {
     let leaf = |cid: Cid| bytes(kubo.ipfs().args(["block", "get", &cid.to_string()]));
     let compressed: Vec<u8> = entry.cids().flat_map(leaf).collect();
     entry.open(&compressed).expect("a piece")

@@ -2,7 +2,7 @@
 //! files are wrong.
 
 use interplanar_core::cid;
-use interplanar_core::dedup::{self, Body, Index};
+use interplanar_core::dedup::{self, Index, IndexBody};
 use interplanar_core::hash::Sha256;
 use interplanar_core::narinfo::NarInfo;
 use interplanar_tests::guix::Guix;
@@ -236,7 +236,7 @@ fn wrong_hints_and_lost_blocks_cost_a_retry_and_never_a_wrong_byte() {
         .output()
         .expect("it runs")
         .stdout;
-    let Body::Pieces(pieces) = Index::decode(&block).expect("an index").body else {
+    let IndexBody::Pieces(pieces) = Index::decode(&block).expect("an index").body else {
         panic!("few pieces");
     };
     let leaf = pieces

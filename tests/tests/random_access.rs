@@ -3,7 +3,7 @@
 
 use interplanar_core::block::Block;
 use interplanar_core::cid::Cid;
-use interplanar_core::dedup::{self, Body, Entry, Index, IndexBuilder};
+use interplanar_core::dedup::{self, Index, IndexBody, IndexBuilder, PieceEntry};
 use interplanar_core::hash::Sha256;
 use interplanar_tests::kubo::Kubo;
 use interplanar_tests::nix::Nix;
@@ -106,20 +106,20 @@ impl Cache {
     }
 
     /// Returns the chunk index and its pieces.
-    fn index(&self) -> (Index, Vec<Entry>) {
+    fn index(&self) -> (Index, Vec<PieceEntry>) {
         let mut lines = self.narinfo.lines();
         let root = lines.find_map(|line| line.strip_prefix("ChunkIndex: "));
         let mut get = self.kubo.ipfs();
         let block = get.args(["block", "get", root.expect("an index")]).output();
         let index = Index::decode(&block.expect("ipfs runs").stdout).expect("an index");
-        let Body::Pieces(pieces) = index.body.clone() else {
+        let IndexBody::Pieces(pieces) = index.body.clone() else {
             panic!("few pieces");
         };
         (index, pieces)
     }
 
     /// Adds an index of other pieces to Kubo, and returns its CID.
-    fn put_index(&self, index: &Index, pieces: Vec<Entry>) -> Cid {
+    fn put_index(&self, index: &Index, pieces: Vec<PieceEntry>) -> Cid {
         let (mut builder, mut blocks) = (IndexBuilder::new(index.parameters), vec![]);
         let mut sink = |block: Block| blocks.push(block);
         for piece in pieces {

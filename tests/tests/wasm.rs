@@ -6,7 +6,7 @@ use interplanar_core::block::Block;
 use interplanar_core::cid::Version;
 use interplanar_core::dag_pb::{Link, Node};
 use interplanar_core::hash::Sha256;
-use interplanar_core::unixfs::{Builder, Data, Kind, SIZE_262144_V1};
+use interplanar_core::unixfs::{Builder, Data, NodeType, SIZE_262144_V1};
 use interplanar_tests::block_gateway::{Attack, BlockGateway};
 use interplanar_tests::kubo::{Kubo, Repo};
 use interplanar_tests::relay::{Fault, Relay};
@@ -372,7 +372,7 @@ fn a_web_page_ends_with_an_error_or_at_the_next_gateway() {
 
 /// Returns a node with `count` links to one child.
 fn inner_node(child: &Block, size: u64, count: usize) -> Block {
-    let mut data = Data::new(Kind::File);
+    let mut data = Data::new(NodeType::File);
     data.blocksizes = vec![size; count];
     data.filesize = Some(size.saturating_mul(count as u64));
     let link = Link {

@@ -19,7 +19,7 @@ mod sets;
 mod tree;
 
 use interplanar_core::cid::Cid;
-use interplanar_core::dedup::{Body, Index, Parameters, Plan};
+use interplanar_core::dedup::{Index, IndexBody, Parameters, Plan};
 use interplanar_core::nar::{Event, Parser};
 use interplanar_server::bake::{Baker, Config, Record};
 use interplanar_server::store::{Item, Source};
@@ -194,15 +194,15 @@ fn files(mut nar: &[u8]) -> BTreeMap<Vec<u8>, Vec<u8>> {
 }
 
 /// Returns the pieces of an item, and the bytes of its chunk index.
-fn index(baker: &Baker, record: &Record) -> (Vec<interplanar_core::dedup::Entry>, u64) {
+fn index(baker: &Baker, record: &Record) -> (Vec<interplanar_core::dedup::PieceEntry>, u64) {
     let root = record.representations[0].index.expect("an index");
     let get = |cid: &Cid| baker.blocks().get(cid).expect("readable").expect("there");
     let block = get(&root);
     let mut length = block.len() as u64;
     let entries = match Index::decode(&block).expect("an index").body {
-        Body::Pieces(entries) => entries,
-        Body::Parts(parts) => {
-            let part = |part: &interplanar_core::dedup::Part| {
+        IndexBody::Pieces(entries) => entries,
+        IndexBody::Parts(parts) => {
+            let part = |part: &interplanar_core::dedup::IndexPart| {
                 let block = get(&part.cid);
                 length += block.len() as u64;
                 part.decode(&block).expect("a part")
