@@ -3,7 +3,7 @@
 
 use bytes::Bytes;
 use interplanar_core::block::Block;
-use interplanar_core::dedup::{IndexBody, Index, PieceMap, PieceLocation};
+use interplanar_core::dedup::{Index, IndexBody, PieceLocation, PieceMap};
 use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|data: &[u8]| {

@@ -1,7 +1,7 @@
 //! NARs, cut anywhere: a valid NAR is written back byte for byte, and `NarSkimmer` finds the same entries.
 #![no_main]
 
-use interplanar_core::nar::{Encoder, Listing, Parser, Restore, NarSkimmer};
+use interplanar_core::nar::{Encoder, Listing, NarSkimmer, Parser, Restore};
 use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|input: (u8, &[u8])| {
