@@ -13,7 +13,6 @@ run: ## Do the main job on real input: publish store items and install them thro
 
 test: peers lint ## Run every check that CI runs (as root: it starts real Guix, Nix and Kubo).
 	scripts/www
-	$(CARGO) build --quiet -p interplanar-server
 	scripts/test
 
 lint: targets ## Check format, spelling, dependencies, clippy, docs, other targets, fuzz/ and packages.

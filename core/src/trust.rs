@@ -85,7 +85,7 @@ pub enum TrustError {
 
 /// One signature of a narinfo and the result of its check.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Checked {
+pub struct CheckedSignature {
     /// The name of the Nix key, or the fingerprint of the Guix key; printable. Empty if the
     /// signature can't be parsed.
     pub signer: String,
@@ -102,7 +102,7 @@ pub struct TrustedKeys {
     pub nix: Vec<nix::PublicKey>,
 }
 
-impl Checked {
+impl CheckedSignature {
     fn malformed() -> Self {
         Self {
             signer: String::new(),
@@ -143,7 +143,10 @@ impl TrustedKeys {
 
     /// Checks every signature of a narinfo and returns each result: first Guix's, then Nix's in
     /// their order.
-    pub fn signatures<'a>(&'a self, info: &'a NarInfo) -> impl Iterator<Item = Checked> + 'a {
+    pub fn signatures<'a>(
+        &'a self,
+        info: &'a NarInfo,
+    ) -> impl Iterator<Item = CheckedSignature> + 'a {
         let guix = info.guix_signature().zip(info.signed_text());
         let guix = guix.map(|(value, text)| self.guix_result(value, text));
         let fingerprint = info.fingerprint();
@@ -152,9 +155,9 @@ impl TrustedKeys {
         guix.into_iter().chain(nix)
     }
 
-    fn guix_result(&self, value: &str, text: &str) -> Checked {
+    fn guix_result(&self, value: &str, text: &str) -> CheckedSignature {
         let Ok(signature) = guix::Signature::parse(value) else {
-            return Checked::malformed();
+            return CheckedSignature::malformed();
         };
         let signer = signature.key().fingerprint();
         let result = match self.guix.iter().find(|key| *key == signature.key()) {
@@ -167,12 +170,12 @@ impl TrustedKeys {
                     signer: signer.clone(),
                 }),
         };
-        Checked { signer, result }
+        CheckedSignature { signer, result }
     }
 
-    fn nix_result(&self, value: &str, fingerprint: &str) -> Checked {
+    fn nix_result(&self, value: &str, fingerprint: &str) -> CheckedSignature {
         let Ok(signature) = nix::Signature::parse(value) else {
-            return Checked::malformed();
+            return CheckedSignature::malformed();
         };
         let name = signature.name().chars();
         let signer: String = name.filter(|c| !c.is_control()).collect();
@@ -193,6 +196,6 @@ impl TrustedKeys {
             }
         };
         let result = check(signer.clone());
-        Checked { signer, result }
+        CheckedSignature { signer, result }
     }
 }

@@ -4,7 +4,7 @@
 use arbitrary::Arbitrary;
 use interplanar_core::unixfs::{Budget, Content, Entries, Resolver, Walker};
 use interplanar_fuzz::{Part, build, find};
-use interplanar_gateway::{Memory, answer};
+use interplanar_gateway::{MemoryBlocks, answer};
 use libfuzzer_sys::fuzz_target;
 
 #[derive(Debug, Arbitrary)]
@@ -87,7 +87,7 @@ fuzz_target!(|input: Input| {
         }
     }
 
-    let memory = Memory::default();
+    let memory = MemoryBlocks::default();
     for block in blocks {
         memory.put(block);
     }

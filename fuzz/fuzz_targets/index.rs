@@ -3,7 +3,7 @@
 
 use bytes::Bytes;
 use interplanar_core::block::Block;
-use interplanar_core::dedup::{Body, Index, PieceMap, Place};
+use interplanar_core::dedup::{Index, IndexBody, PieceLocation, PieceMap};
 use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|data: &[u8]| {
@@ -16,8 +16,8 @@ fuzz_target!(|data: &[u8]| {
     let mut at = 0;
     while at < index.nar_size {
         let end = match (map.place(at), &index.body) {
-            (Some(Place::Piece(piece)), _) => piece.end(),
-            (Some(Place::Part(cid)), Body::Parts(parts)) => {
+            (Some(PieceLocation::Piece(piece)), _) => piece.end(),
+            (Some(PieceLocation::Part(cid)), IndexBody::Parts(parts)) => {
                 let part = parts
                     .iter()
                     .find(|part| part.cid == cid && part.offset + part.length > at);

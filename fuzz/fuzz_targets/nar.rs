@@ -1,7 +1,7 @@
-//! NARs, cut anywhere: a valid NAR is written back byte for byte, and `Skim` finds the same entries.
+//! NARs, cut anywhere: a valid NAR is written back byte for byte, and `NarSkimmer` finds the same entries.
 #![no_main]
 
-use interplanar_core::nar::{Encoder, Listing, Parser, Restore, Skim};
+use interplanar_core::nar::{Encoder, Listing, NarSkimmer, Parser, Restore};
 use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|input: (u8, &[u8])| {
@@ -32,7 +32,7 @@ fuzz_target!(|input: (u8, &[u8])| {
     }
     if sound && parser.finish().is_ok() {
         assert_eq!(written, nar, "a NAR has one encoding");
-        let mut skim = Skim::new();
+        let mut skim = NarSkimmer::new();
         while !skim.is_done() {
             let at = usize::try_from(skim.position()).expect("inside");
             skim.push(&nar[at..]).expect("the same archive");

@@ -6,7 +6,7 @@ use interplanar_core::block::Block;
 use interplanar_core::cid::{self, Cid};
 use interplanar_core::dag_pb::{Link, Node};
 use interplanar_core::hash::Sha256;
-use interplanar_core::unixfs::{Data, Kind};
+use interplanar_core::unixfs::{Data, NodeType};
 
 /// One block. Its links lead to blocks before it.
 #[derive(Debug, Arbitrary)]
@@ -65,11 +65,11 @@ fn node(part: &Part, blocks: &[(Block, u64)]) -> (Vec<u8>, u64) {
     let nowhere = cid::of_sha256(cid::Version::V1, cid::RAW, &Sha256::of(b"nowhere"));
     let target = |at: u8| blocks.get(usize::from(at) % (blocks.len() + 1));
     let kinds = [
-        Kind::Raw,
-        Kind::Directory,
-        Kind::File,
-        Kind::Symlink,
-        Kind::HamtShard,
+        NodeType::Raw,
+        NodeType::Directory,
+        NodeType::File,
+        NodeType::Symlink,
+        NodeType::HamtShard,
     ];
     let mut unixfs = Data::new(kinds[usize::from(*kind) % kinds.len()]);
     unixfs.data = data.clone().map(Bytes::from);

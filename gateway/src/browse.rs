@@ -4,7 +4,7 @@ use bytes::Bytes;
 use http::StatusCode;
 use http::header::{CACHE_CONTROL, CONTENT_TYPE, ETAG, HeaderMap};
 use interplanar_core::cid::Cid;
-use interplanar_core::unixfs::Kind;
+use interplanar_core::unixfs::NodeType;
 
 use crate::answer::ContentRequest;
 use crate::content::{self, Plan, respond};
@@ -31,12 +31,12 @@ impl ContentRequest<'_> {
         let node = decode(&resolved.cid, &data)?;
         set_roots(out, resolved);
         match kind(&node) {
-            Some(Kind::Directory | Kind::HamtShard) => self.directory(resolved, out),
-            Some(Kind::Symlink) => self.symlink(resolved, &node, out),
-            Some(Kind::File | Kind::Raw) => {
+            Some(NodeType::Directory | NodeType::HamtShard) => self.directory(resolved, out),
+            Some(NodeType::Symlink) => self.symlink(resolved, &node, out),
+            Some(NodeType::File | NodeType::Raw) => {
                 self.file(&resolved.cid, &resolved.cid, self.path.name(), None, out)
             }
-            Some(Kind::Metadata) | None => Err(Refusal::malformed("UnixFS node").into()),
+            Some(NodeType::Metadata) | None => Err(Refusal::malformed("UnixFS node").into()),
         }
     }
 
@@ -164,7 +164,7 @@ impl ContentRequest<'_> {
             return Ok(None);
         };
         match kind(&decode(&index, &data)?) {
-            Some(Kind::File | Kind::Raw) => Ok(Some(index)),
+            Some(NodeType::File | NodeType::Raw) => Ok(Some(index)),
             _ => Err(
                 Refusal::new(StatusCode::UNPROCESSABLE_ENTITY, "index.html is not a file").into(),
             ),
@@ -173,9 +173,9 @@ impl ContentRequest<'_> {
 }
 
 /// Returns the UnixFS kind of a node.
-fn kind(node: &Node) -> Option<Kind> {
+fn kind(node: &Node) -> Option<NodeType> {
     match node {
-        Node::Raw => Some(Kind::Raw),
+        Node::Raw => Some(NodeType::Raw),
         Node::Pb(node) => node.unixfs.as_ref().map(|unixfs| unixfs.kind),
         Node::Document(_) => None,
     }

@@ -6,7 +6,7 @@ use std::collections::{HashSet, VecDeque};
 use bytes::Bytes;
 use interplanar_core::car;
 use interplanar_core::cid::{self, Cid};
-use interplanar_core::unixfs::Kind;
+use interplanar_core::unixfs::NodeType;
 
 use crate::car_query::{CarQuery, Scope};
 use crate::dag::{Dag, Node, PbNode, decode};
@@ -196,8 +196,8 @@ impl CarBody {
             return Ok(CarWalk::End);
         };
         match unixfs.kind {
-            Kind::HamtShard => Ok(CarWalk::Shards(vec![shards(node)?.into_iter()])),
-            Kind::File => {
+            NodeType::HamtShard => Ok(CarWalk::Shards(vec![shards(node)?.into_iter()])),
+            NodeType::File => {
                 let size = unixfs.filesize.unwrap_or(0);
                 let range = match self.query.bytes {
                     None => Some(0..size),
@@ -214,7 +214,9 @@ impl CarBody {
                 walk.next().transpose()?;
                 Ok(CarWalk::File(Box::new(walk)))
             }
-            Kind::Directory | Kind::Symlink | Kind::Raw | Kind::Metadata => Ok(CarWalk::End),
+            NodeType::Directory | NodeType::Symlink | NodeType::Raw | NodeType::Metadata => {
+                Ok(CarWalk::End)
+            }
         }
     }
 }

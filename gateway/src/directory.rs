@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use bytes::Bytes;
 use interplanar_core::cid::Cid;
-use interplanar_core::unixfs::Kind;
+use interplanar_core::unixfs::NodeType;
 
 use crate::dag::{Dag, Node, PbNode};
 use crate::hamt::{self, HamtEntry};
@@ -94,7 +94,7 @@ fn entries(node: &PbNode) -> Result<Vec<HamtEntry>, Refusal> {
     if node
         .unixfs
         .as_ref()
-        .is_some_and(|unixfs| unixfs.kind == Kind::HamtShard)
+        .is_some_and(|unixfs| unixfs.kind == NodeType::HamtShard)
     {
         return hamt::entries(node);
     }

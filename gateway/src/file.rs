@@ -6,7 +6,7 @@ use std::ops::Range;
 
 use bytes::Bytes;
 use interplanar_core::cid::Cid;
-use interplanar_core::unixfs::Kind;
+use interplanar_core::unixfs::NodeType;
 
 use crate::dag::{Dag, Node, decode};
 use crate::refusal::Refusal;
@@ -155,7 +155,7 @@ fn decode_block(cid: &Cid, data: &Bytes) -> Result<(Bytes, Vec<Cid>, Vec<u64>), 
         Node::Pb(node) => {
             let unixfs = node
                 .unixfs
-                .filter(|unixfs| matches!(unixfs.kind, Kind::File | Kind::Raw))
+                .filter(|unixfs| matches!(unixfs.kind, NodeType::File | NodeType::Raw))
                 .ok_or_else(|| Refusal::malformed("file"))?;
             let links = node.links.iter().map(|link| link.cid).collect();
             Ok((unixfs.data.unwrap_or_default(), links, unixfs.blocksizes))

@@ -6,7 +6,7 @@
 use bytes::Bytes;
 use interplanar_core::block::Block;
 use interplanar_core::cid::Cid;
-use interplanar_core::unixfs::{Budget, Kind, Resolver, UnixFsError};
+use interplanar_core::unixfs::{Budget, NodeType, Resolver, UnixFsError};
 
 use crate::dag::{Dag, PbNode};
 use crate::refusal::Refusal;
@@ -71,7 +71,7 @@ fn width(node: &PbNode) -> Result<usize, Refusal> {
     let unixfs = node
         .unixfs
         .as_ref()
-        .filter(|unixfs| unixfs.kind == Kind::HamtShard);
+        .filter(|unixfs| unixfs.kind == NodeType::HamtShard);
     let fanout = unixfs.and_then(|unixfs| unixfs.fanout).unwrap_or(0);
     if !fanout.is_power_of_two() || !(2..=MAX_FANOUT).contains(&fanout) {
         return Err(Refusal::malformed("directory shard"));

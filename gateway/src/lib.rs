@@ -26,9 +26,9 @@
 //! ```
 //!
 //! ```
-//! use interplanar_gateway::{Memory, answer};
+//! use interplanar_gateway::{MemoryBlocks, answer};
 //! let request = http::Request::get("/ipfs/bafkqaaa?format=raw").body(()).unwrap();
-//! let answer = answer(&Memory::default().share(), &request).unwrap();
+//! let answer = answer(&MemoryBlocks::default().share(), &request).unwrap();
 //! assert_eq!(answer.status(), 200);
 //! ```
 
@@ -65,7 +65,7 @@ pub use car::CarBody;
 pub use directory::Listing;
 pub use file::FileBody;
 pub use refusal::Refusal;
-pub use source::{BlockSource, Lookup, Memory};
+pub use source::{BlockSource, Lookup, MemoryBlocks};
 pub use stop::{Pending, Stop};
 
 /// A request. Request bodies are ignored.

@@ -5,7 +5,7 @@
 
 use bytes::Bytes;
 use interplanar_core::cid::Cid;
-use interplanar_core::unixfs::Kind;
+use interplanar_core::unixfs::NodeType;
 
 use crate::dag::{Dag, Node, PbNode, decode};
 use crate::document::Document;
@@ -118,9 +118,11 @@ fn look_up(dag: &Dag, visited: &mut Vec<Cid>, cid: &Cid, name: &[u8]) -> Result<
         Node::Pb(node) => node,
     };
     let found = match node.unixfs.as_ref().map(|unixfs| unixfs.kind) {
-        Some(Kind::File | Kind::Raw) => None,
-        Some(Kind::HamtShard) => hamt::find(dag, visited, cid, name)?,
-        Some(Kind::Directory | Kind::Symlink | Kind::Metadata) | None => link_named(&node, name),
+        Some(NodeType::File | NodeType::Raw) => None,
+        Some(NodeType::HamtShard) => hamt::find(dag, visited, cid, name)?,
+        Some(NodeType::Directory | NodeType::Symlink | NodeType::Metadata) | None => {
+            link_named(&node, name)
+        }
     };
     Ok(found.map_or(NameLookup::Missing, NameLookup::Link))
 }

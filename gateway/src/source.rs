@@ -41,11 +41,11 @@ pub trait BlockSource: Send + Sync {
 
 /// Blocks in memory, without a limit. For small DAGs and for tests.
 #[derive(Debug, Default)]
-pub struct Memory {
+pub struct MemoryBlocks {
     blocks: Mutex<HashMap<Cid, Bytes>>,
 }
 
-impl Memory {
+impl MemoryBlocks {
     /// Adds a block.
     pub fn put(&self, block: Block) {
         let (cid, data) = block.into_parts();
@@ -68,7 +68,7 @@ impl Memory {
     }
 }
 
-impl BlockSource for Memory {
+impl BlockSource for MemoryBlocks {
     fn get(&self, cid: &Cid) -> Lookup<Bytes> {
         let found = self.lock().get(cid).cloned();
         found.map_or(Lookup::Absent, Lookup::Here)

@@ -1,8 +1,11 @@
-//! `make bench-delta`: what it costs to know what installed items have, and to fetch the rest from 25 ms away.
+//! `make bench-delta`: the time to index installed items, to look pieces up, and to fetch the
+//! missing ones over a link with 25 ms of latency.
 //!
-//! Programs whose heads alone differ stand for a rebuild: many pieces of 2 KiB between megabytes that are here. It is timed against one CAR with as many leaves and
-//! bytes, from the same Kubo, by plain `curl`: on the line, from the first request to the last byte, and the programs with all that they do besides, which is putting
-//! a NAR of 66 MB together. Nothing here can fail a build.
+//! Programs that differ only in their first bytes stand for a rebuild: many missing pieces of 2 KiB
+//! between megabytes that are installed. `interplanar get` is timed against a plain `curl` of one
+//! CAR, from the same Kubo and with as many leaves and bytes. There are two figures: the time on
+//! the link, from the first request to the last byte; and the time of the whole program, which also
+//! assembles a NAR of 66 MB. No figure fails a build.
 
 use interplanar_core::dedup::{Cut, Cutter, Parameters, References};
 use interplanar_core::hash::Sha256;
@@ -13,11 +16,11 @@ use interplanar_server::store::{
     trees::{Tree, Trees},
 };
 use interplanar_tests::cache::publish;
-use interplanar_tests::far::Far;
 use interplanar_tests::guix::Guix;
 use interplanar_tests::kubo::Kubo;
 use interplanar_tests::program::{Program, narinfo};
 use interplanar_tests::relay::{Fault, Relay};
+use interplanar_tests::slow_link::SlowLink;
 use interplanar_tests::{noise, output};
 use std::process::Command;
 use std::sync::Arc;
@@ -26,16 +29,17 @@ use std::time::{Duration, Instant};
 
 const ROUNDS: usize = 5;
 const LATENCY: Duration = Duration::from_millis(25);
-/// Bytes per second of the lines.
+/// Bytes per second of the links.
 const RATES: [Option<u64>; 2] = [None, Some(20_000_000 / 8)];
-/// Programs of a rebuild, and their bytes.
+/// The number of programs of an item.
 const PROGRAMS: u64 = 500;
+/// Bytes of each program.
 const PROGRAM: usize = 128 << 10;
-/// What a linker changes at the front of each.
+/// Bytes at the start of each program that a rebuild changes.
 const HEAD: usize = 2 << 10;
 
 fn main() {
-    // `cargo test --benches` only asks whether this builds.
+    // `cargo test --benches` only checks that this builds.
     if !std::env::args().any(|argument| argument == "--bench") {
         return;
     }
@@ -43,7 +47,7 @@ fn main() {
     looking_up();
 }
 
-/// An installed item of 1 GiB: to index it, and to look its index up.
+/// Measures how fast an installed item of 1 GiB is indexed, and its pieces are looked up.
 fn looking_up() {
     let folder = tempfile::tempdir().expect("a folder");
     let path = folder.path().join("large-1.0");
@@ -55,11 +59,10 @@ fn looking_up() {
     let store: Arc<dyn Source> = Arc::new(Trees::open(&trees, "/gnu/store").expect("a store"));
     let item = store.items(None, 1).expect("items").remove(0);
     let parameters = Parameters::default();
-    let mut cutting = Cutting(Cutter::new(parameters, References::default()), Vec::new());
-    store.dump(&item, &mut cutting).expect("a NAR");
-    let wanted = cutting.1;
+    let mut collector = PieceCollector(Cutter::new(parameters, References::default()), Vec::new());
+    store.dump(&item, &mut collector).expect("a NAR");
+    let wanted = collector.1;
     let size = item.nar_size as f64;
-    // Another version of it, and what is in no way like it.
     let path = |name: &str| {
         let path = format!("/gnu/store/{}-{name}", "0".repeat(32));
         StorePath::parse(&path).expect("a path")
@@ -108,10 +111,10 @@ fn looking_up() {
     println!("look for as much that isn't there: {median:.1} ms, {worst:.1} ms at worst");
 }
 
-/// The pieces of a NAR.
-struct Cutting(Cutter, Vec<(Sha256, u32)>);
+/// Cuts a NAR into pieces, and collects their hashes and lengths.
+struct PieceCollector(Cutter, Vec<(Sha256, u32)>);
 
-impl std::io::Write for Cutting {
+impl std::io::Write for PieceCollector {
     fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
         let mut input = bytes;
         while let Some(cut) = self.0.push(&mut input).map_err(std::io::Error::other)? {
@@ -128,17 +131,17 @@ impl std::io::Write for Cutting {
     }
 }
 
-/// Machines, and what they have.
-struct Stage {
+/// The machines, servers and items of the fetches.
+struct Setup {
     kubo: Kubo,
     publish: Program,
     client: Guix,
     relay: Relay,
-    /// A version, its rebuild, and another version that shares nothing with them.
+    /// An item, its rebuild, and another version that shares nothing with them.
     items: Vec<String>,
 }
 
-impl Stage {
+impl Setup {
     fn new() -> Self {
         let (kubo, publisher, client) = (Kubo::start(), Guix::new(), Guix::new());
         let items = add(&publisher, &["1.0", "1.1", "2.0"]);
@@ -158,25 +161,26 @@ impl Stage {
         }
     }
 
-    /// Gets an item from far away, without kept blocks: the time of the program, and that on the line.
-    fn get(&self, far: &Far, item: &str, more: &[&str]) -> [Duration; 2] {
-        let kept = ["/var/cache/get/blocks", "/var/cache/get/fetched"];
-        output(self.client.root.command("rm").arg("-rf").args(kept));
+    /// Fetches an item over the link, without cached blocks. Returns the times of the program and
+    /// on the link.
+    fn get(&self, link: &SlowLink, item: &str, more: &[&str]) -> [Duration; 2] {
+        let cached = ["/var/cache/get/blocks", "/var/cache/get/fetched"];
+        output(self.client.root.command("rm").arg("-rf").args(cached));
         let mut get = self.client.root.command("interplanar");
         get.args(["get", item, "--output=/dev/null", "--quiet"])
-            // Remembers what the installed item is made of.
+            // Keeps the index of the installed item.
             .arg("--cache=/var/cache/get")
             .args([
                 format!("--upstream={}", self.publish.url),
-                format!("--gateway={}", far.url),
+                format!("--gateway={}", link.url),
             ])
             .args(more);
-        let _ = far.took();
+        let _ = link.transfer_time();
         let whole = timed(&mut get);
-        [whole, far.took()]
+        [whole, link.transfer_time()]
     }
 
-    /// A file of so many bytes in so many leaves, as one CAR, by plain `curl`.
+    /// Adds a file with so many bytes and leaves, and returns the path of its CAR.
     fn one_car(&self, bytes: u64, leaves: u64) -> String {
         let content = noise(77, usize::try_from(bytes).expect("few"));
         let file = self.kubo.repo().file("car", &content);
@@ -188,45 +192,47 @@ impl Stage {
     }
 }
 
-fn curl(far: &Far, path: &str) -> [Duration; 2] {
-    let _ = far.took();
-    let url = format!("{}{path}", far.url);
+/// Fetches a path with `curl`. Returns the times of the program and on the link.
+fn curl(link: &SlowLink, path: &str) -> [Duration; 2] {
+    let _ = link.transfer_time();
+    let url = format!("{}{path}", link.url);
     let whole = timed(Command::new("curl").args(["-sf", "-o", "/dev/null", &url]));
-    [whole, far.took()]
+    [whole, link.transfer_time()]
 }
 
-/// A rebuild from far away, against one CAR of the same bytes, and what shares nothing against a plain download.
+/// Fetches a rebuild against one CAR of the same bytes, and an item that shares nothing against a
+/// plain download.
 fn fetching() {
-    let stage = Stage::new();
+    let setup = Setup::new();
     for rate in RATES {
-        let far = Far::new(&stage.relay.url, LATENCY, rate);
+        let link = SlowLink::new(&setup.relay.url, LATENCY, rate);
         let name = rate.map_or("unlimited".to_owned(), |rate| {
             format!("{} Mbit/s", rate * 8 / 1_000_000)
         });
         println!("{} ms away, {name}:", LATENCY.as_millis());
         // Indexes the installed item.
-        stage.get(&far, &stage.items[1], &[]);
+        setup.get(&link, &setup.items[1], &[]);
         for prefer in ["balance", "bytes", "time"] {
-            rebuild(&stage, &far, &format!("--prefer={prefer}"));
+            rebuild(&setup, &link, &format!("--prefer={prefer}"));
         }
-        unshared(&stage, &far, rate);
+        unshared(&setup, &link, rate);
     }
 }
 
-fn rebuild(stage: &Stage, far: &Far, prefer: &str) {
-    let before = stage.relay.seen().len();
-    stage.get(far, &stage.items[1], &[prefer]);
-    let seen = stage.relay.seen().split_off(before);
+fn rebuild(setup: &Setup, link: &SlowLink, prefer: &str) {
+    let before = setup.relay.seen().len();
+    setup.get(link, &setup.items[1], &[prefer]);
+    let seen = setup.relay.seen().split_off(before);
     let bytes: u64 = seen.iter().map(|seen| seen.bytes).sum();
-    let car = stage.one_car(bytes, PROGRAMS);
+    let car = setup.one_car(bytes, PROGRAMS);
     let (mut ours, mut theirs) = ([vec![], vec![]], [vec![], vec![]]);
     for _ in 0..ROUNDS {
-        let times = stage.get(far, &stage.items[1], &[prefer]);
+        let times = setup.get(link, &setup.items[1], &[prefer]);
         times
             .into_iter()
             .zip(&mut ours)
             .for_each(|(one, all)| all.push(one));
-        let times = curl(far, &car);
+        let times = curl(link, &car);
         times
             .into_iter()
             .zip(&mut theirs)
@@ -235,7 +241,7 @@ fn rebuild(stage: &Stage, far: &Far, prefer: &str) {
     let median = |times: Vec<Duration>| summary(times).0;
     let ([program, line], [curl, car]) = (ours.map(median), theirs.map(median));
     println!(
-        "  a rebuild, {prefer}: {} KB in {} requests; on the line {:.2} of one CAR of the same bytes ({line:.0} and {car:.0} ms; wanted: 1.5), the programs {:.2} ({program:.0} and {curl:.0} ms)",
+        "  a rebuild, {prefer}: {} KB in {} requests; on the link {:.2} of one CAR of the same bytes ({line:.0} and {car:.0} ms; wanted: 1.5), the programs {:.2} ({program:.0} and {curl:.0} ms)",
         bytes / 1000,
         seen.len(),
         line / car,
@@ -243,12 +249,12 @@ fn rebuild(stage: &Stage, far: &Far, prefer: &str) {
     );
 }
 
-/// The index is fetched for nothing.
-fn unshared(stage: &Stage, far: &Far, rate: Option<u64>) {
+/// Fetches an item that shares nothing, so the chunk index is of no use.
+fn unshared(setup: &Setup, link: &SlowLink, rate: Option<u64>) {
     let (mut ours, mut plain) = (vec![], vec![]);
     for _ in 0..rate.map_or(ROUNDS, |_| 1) {
-        plain.push(stage.get(far, &stage.items[2], &["--no-delta"])[0]);
-        ours.push(stage.get(far, &stage.items[2], &[])[0]);
+        plain.push(setup.get(link, &setup.items[2], &["--no-delta"])[0]);
+        ours.push(setup.get(link, &setup.items[2], &[])[0]);
     }
     let ((ours, _), (plain, _)) = (summary(ours), summary(plain));
     println!(
@@ -257,7 +263,7 @@ fn unshared(stage: &Stage, far: &Far, rate: Option<u64>) {
     );
 }
 
-/// Adds versions of a package to the store.
+/// Adds versions of a package to the store, and returns their store paths.
 fn add(machine: &Guix, versions: &[&str]) -> Vec<String> {
     for (number, version) in (1..).zip(versions) {
         for program in 0..PROGRAMS {
@@ -302,7 +308,7 @@ fn millis(time: Duration) -> f64 {
     time.as_secs_f64() * 1000.0
 }
 
-/// Median and worst, in milliseconds.
+/// Returns the median and the maximum, in milliseconds.
 fn summary(mut times: Vec<Duration>) -> (f64, f64) {
     times.sort_unstable();
     let worst = times.last().copied().unwrap_or_default();

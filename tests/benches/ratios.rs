@@ -1,6 +1,8 @@
-//! `make bench`: what Interplanar costs, as ratios against a named program in the same run.
+//! `make bench`: throughput and memory of Interplanar, as ratios against a named program in the
+//! same run.
 //!
-//! Each line gives the median of several rounds, taken in turns so that noise hits both sides. Nothing here can fail a build.
+//! Each line has the median of several rounds. The programs take turns, so that noise hits both. No
+//! figure fails a build.
 
 use interplanar_tests::kubo::{Kubo, Repo};
 use interplanar_tests::output;
@@ -14,7 +16,7 @@ const ROUNDS: usize = 5;
 const MIB: u64 = 1 << 20;
 
 fn main() {
-    // `cargo test --benches` only asks whether this builds.
+    // `cargo test --benches` only checks that this builds.
     if !std::env::args().any(|argument| argument == "--bench") {
         return;
     }
@@ -25,7 +27,8 @@ fn main() {
     narinfos(folder.path());
 }
 
-/// Hash, chunk, build the DAG and store, without compression: against `ipfs add` of the same bytes.
+/// Publishes an item without compression (hash, chunk, build the DAG, store), against `ipfs add` of
+/// the same bytes.
 fn publishing(folder: &Path) {
     let tree = folder.join("published");
     std::fs::create_dir(&tree).expect("a folder");
@@ -42,7 +45,8 @@ fn publishing(folder: &Path) {
             folder.join(format!("cache-{round}")).display()
         );
         let tree = tree.to_str().expect("UTF-8");
-        // The tree is read once before it is served, to know its store path; an item of a store has its hash, so that doesn't count.
+        // `publish` reads the folder once to compute its store path. An item of a store has its
+        // hash already, so that time doesn't count.
         let program =
             Program::outside(&["publish", "--port=0", "--compression=none", &cache, tree]);
         let item = program.item();
@@ -65,7 +69,8 @@ fn publishing(folder: &Path) {
     );
 }
 
-/// A verified fetch from Kubo's gateway on loopback: against a plain `curl` of the same CID.
+/// Fetches and verifies a file from Kubo's gateway on loopback, against a plain `curl` of the same
+/// CID.
 fn fetching(folder: &Path) {
     let kubo = Kubo::start();
     let file = random_file(&folder.join("fetched"), 400 * MIB);
@@ -104,7 +109,7 @@ fn fetching(folder: &Path) {
     );
 }
 
-/// The memory of publish and proxy above idle, for an item of 1 GiB.
+/// Measures the memory of `publish` and `proxy` above idle, for an item of 1 GiB.
 fn memory(folder: &Path) {
     let tree = folder.join("large");
     std::fs::create_dir(&tree).expect("a folder");
@@ -163,7 +168,7 @@ fn memory(folder: &Path) {
     );
 }
 
-/// 200 clients that ask for one narinfo, against nginx with the same bytes in a file.
+/// Serves one narinfo to 200 clients, against nginx with the same bytes in a file.
 fn narinfos(folder: &Path) {
     let tree = folder.join("small");
     std::fs::create_dir(&tree).expect("a folder");
@@ -211,19 +216,19 @@ fn narinfos(folder: &Path) {
     );
 }
 
-/// Requests per second and failures of `wrk` with 200 connections.
+/// Runs `wrk` with 200 connections. Returns requests per second, and failures.
 fn load(url: &str) -> (u32, u32) {
-    let said = output(Command::new("wrk").args(["-t2", "-c200", "-d5s", "--timeout=10s", url]));
+    let report = output(Command::new("wrk").args(["-t2", "-c200", "-d5s", "--timeout=10s", url]));
     let number = |line: &str| {
         line.split(|c: char| !c.is_ascii_digit() && c != '.')
             .find_map(|word| word.parse::<f64>().ok())
     };
-    let rate = said
+    let rate = report
         .lines()
         .find(|line| line.starts_with("Requests/sec"))
         .and_then(number)
         .expect("wrk's rate");
-    let errors = said
+    let errors = report
         .lines()
         .filter(|line| line.contains("Socket errors") || line.contains("Non-2xx"))
         .flat_map(|line| {
@@ -234,7 +239,7 @@ fn load(url: &str) -> (u32, u32) {
     (rate as u32, errors)
 }
 
-/// A Nix key pair in `path` and `path.pub`; gives the path.
+/// Generates a Nix key pair in `path` and `path.pub`, and returns the path.
 fn nix_key(path: &Path) -> String {
     let root = interplanar_tests::nix::Nix::new();
     let public = root.key("bench-1");
@@ -243,7 +248,7 @@ fn nix_key(path: &Path) -> String {
     path.display().to_string()
 }
 
-/// MiB that the kernel counts for a process.
+/// Returns a field of `/proc/PID/status` of a process, in MiB.
 fn resident(program: &Program, field: &str) -> u64 {
     let status =
         std::fs::read_to_string(format!("/proc/{}/status", program.id())).expect("its status");
@@ -280,7 +285,7 @@ fn median<T: Ord + Copy>(mut figures: Vec<T>) -> T {
     figures[figures.len() / 2]
 }
 
-/// As [`wait_until`], for what may take minutes.
+/// As [`wait_until`], with ten minutes of patience.
 fn wait_until_long(mut ready: impl FnMut() -> bool) {
     let start = Instant::now();
     while !ready() {

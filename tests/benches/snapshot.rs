@@ -1,6 +1,8 @@
-//! `make bench-snapshot`: what one more item costs a snapshot of 100,000, as time, bytes and blocks, and against making the whole at once.
+//! `make bench-snapshot`: the time, bytes and blocks that one more item adds to a snapshot of
+//! 100,000 items, and the time against building the whole snapshot.
 //!
-//! Narinfos are generated and each item's NAR is one leaf: what is measured is the directory, not the baking. All is durable when the clock stops.
+//! Narinfos are generated, and each NAR is one leaf. So this measures the directory, not the
+//! baking. All blocks are durable when a time is taken.
 
 use interplanar_core::block::Block;
 use interplanar_core::hash::Sha256;
@@ -9,11 +11,11 @@ use interplanar_server::blocks::BlockStore;
 use std::time::{Duration, Instant};
 
 const ITEMS: u32 = 100_000;
-/// Items that are added one by one.
+/// The number of items that are added one by one.
 const MORE: u32 = 21;
 
 fn main() {
-    // `cargo test --benches` only asks whether this builds.
+    // `cargo test --benches` only checks that this builds.
     if !std::env::args().any(|argument| argument == "--bench") {
         return;
     }
@@ -72,6 +74,7 @@ fn millis(time: Duration) -> u128 {
     time.as_millis()
 }
 
+/// Returns the files beside the narinfos.
 fn changes() -> SnapshotChanges {
     SnapshotChanges {
         files: vec![("nix-cache-info", b"StoreDir: /gnu/store\n".to_vec())],
@@ -80,6 +83,7 @@ fn changes() -> SnapshotChanges {
     }
 }
 
+/// Makes an item, and stores its NAR.
 fn entry(blocks: &BlockStore, number: u32) -> SnapshotItem {
     let hash = Sha256::of(&number.to_le_bytes());
     let nix32 = hash.to_nix32();

@@ -1,14 +1,16 @@
-//! `make bench-web`: the npm package against a plain `fetch` and @helia/verified-fetch, as ratios in the same run.
+//! `make bench-web`: the npm package against a plain `fetch` and @helia/verified-fetch, as ratios
+//! in the same run.
 //!
-//! Each line gives the median of several rounds, taken in turns so that noise hits all sides; all sides are warm: some rounds before them are not
-//! counted, and what a side makes for itself (modules, nodes) is made outside of the time. Nothing here can fail a build.
-//! `scripts/bench-web node` measures one part: sizes, decoding, node, chromium or small.
+//! Each line has the median of several rounds. The programs take turns, so that noise hits all of
+//! them. The first rounds warm up and don't count; modules and nodes are made before the clock
+//! starts. No figure fails a build. `scripts/bench-web node` measures one part: sizes, decoding,
+//! node, chromium or small.
 
 use interplanar_core::decompress::{Decoder, Limits};
 use interplanar_core::narinfo::Compression;
-use interplanar_tests::far::Far;
 use interplanar_tests::kubo::{Kubo, Repo};
-use interplanar_tests::web::node;
+use interplanar_tests::slow_link::SlowLink;
+use interplanar_tests::web::run_script;
 use interplanar_tests::{checkout, output};
 use serde_json::{Value, json};
 use std::io::Read;
@@ -16,14 +18,16 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-/// Fresh processes, and the fetches of each that count and that warm it up.
+/// Processes of each kind.
 const ROUNDS: usize = 5;
+/// Fetches of a process that count.
 const COUNTED: usize = 3;
+/// Fetches of a process that warm it up.
 const WARM: usize = 2;
 const LATENCY: Duration = Duration::from_millis(25);
 
 fn main() {
-    // `cargo test --benches` only asks whether this builds.
+    // `cargo test --benches` only checks that this builds.
     if !std::env::args().any(|argument| argument == "--bench") {
         return;
     }
@@ -61,7 +65,7 @@ fn main() {
     }
 }
 
-/// The package with some features.
+/// Builds the package with some features, and returns its folder.
 fn build(folder: &Path, features: &str) -> PathBuf {
     let folder = folder.join(features);
     let mut build = Command::new(checkout().join("scripts/wasm"));
@@ -73,7 +77,7 @@ fn sizes(folder: &Path, full: &Path) {
     let fetcher = build(folder, "bindings");
     let zstd = build(folder, "zstd");
     let packages = [fetcher.as_path(), zstd.as_path(), full];
-    let scripts = node("sizes.mjs", &json!({ "packages": packages }));
+    let scripts = run_script("sizes.mjs", &json!({ "packages": packages }));
     let bytes = |of: &Value| of.as_f64().expect("bytes");
     let kb = |bytes: f64| bytes / 1000.0;
     println!(
@@ -100,14 +104,14 @@ fn sizes(folder: &Path, full: &Path) {
     }
 }
 
-/// Milliseconds and MiB of each way, in turns, so many processes each.
-fn measure(whats: &[&str], processes: usize, job: &Value) -> Vec<(f64, f64)> {
-    let mut all = vec![(Vec::new(), Vec::new()); whats.len()];
+/// Runs the ways of fetching in turns. Returns the median milliseconds and MiB of each.
+fn measure(ways: &[&str], processes: usize, job: &Value) -> Vec<(f64, f64)> {
+    let mut all = vec![(Vec::new(), Vec::new()); ways.len()];
     for _ in 0..processes {
-        for (what, (times, memory)) in whats.iter().zip(&mut all) {
+        for (way, (times, memory)) in ways.iter().zip(&mut all) {
             let mut job = job.clone();
-            job["what"] = json!(what);
-            let result = node("bench.mjs", &job);
+            job["what"] = json!(way);
+            let result = run_script("bench.mjs", &job);
             times.extend(numbers(&result["ms"]));
             memory.push(result["mib"].as_f64().expect("a number"));
         }
@@ -143,7 +147,7 @@ fn in_node(package: &Path, kubo: &Kubo, blocks: &str, cid: &str) {
 fn in_chromium(package: &Path, kubo: &Kubo, blocks: &str, cid: &str) {
     let job =
         json!({ "package": package, "gateway": kubo.gateway_url(), "cid": cid, "rounds": ROUNDS });
-    let result = node("chromium.mjs", &job);
+    let result = run_script("chromium.mjs", &job);
     let of = |name: &str| median(numbers(&result[name]));
     for what in ["ours", "theirs"] {
         println!(
@@ -159,7 +163,7 @@ fn in_chromium(package: &Path, kubo: &Kubo, blocks: &str, cid: &str) {
     );
 }
 
-/// A directory of 300 files of 4 KiB, and each of them.
+/// Adds a directory of 300 files of 4 KiB. Returns its CID and those of the files.
 fn small_files(repo: &Repo, n: usize) -> Value {
     let folder = repo.path().join(format!("files/small {n}"));
     std::fs::create_dir_all(&folder).expect("a folder");
@@ -176,14 +180,14 @@ fn small_files(repo: &Repo, n: usize) -> Value {
     json!({ "root": directory, "cids": cids })
 }
 
-/// Each set of files is another one: nobody has any of them already.
+/// Fetches many small files. Each process gets other files, so none is cached.
 fn many_small(package: &Path, kubo: &Kubo, sets: &[Value]) {
-    let far = Far::new(&kubo.gateway_url(), LATENCY, None).url;
-    let job = json!({ "package": package, "gateway": far, "sets": sets, "warm": WARM });
+    let distant = SlowLink::new(&kubo.gateway_url(), LATENCY, None).url;
+    let job = json!({ "package": package, "gateway": distant, "sets": sets, "warm": WARM });
     let mut whats = vec!["ours, as a tree", "plain", "ours", "theirs, session"];
     let mut measured = measure(&whats, ROUNDS, &job);
-    // It takes ten seconds for each set.
-    let few = json!({ "package": package, "gateway": far, "sets": &sets[..2], "warm": 1 });
+    // This way takes ten seconds for each set.
+    let few = json!({ "package": package, "gateway": distant, "sets": &sets[..2], "warm": 1 });
     let apart = "theirs, session, one after another";
     measured.extend(measure(&[apart], 1, &few));
     whats.push(apart);
@@ -197,10 +201,10 @@ fn many_small(package: &Path, kubo: &Kubo, sets: &[Value]) {
     }
 }
 
-/// Each decoder in WebAssembly against the same code natively.
+/// Measures each decoder in WebAssembly, against the same code as native code.
 fn decoding(folder: &Path, package: &Path) {
     let plain = folder.join("plain");
-    // What is found on every Debian, some 40 MB of program and text.
+    // Some 40 MB of programs and text that every Debian has.
     output(Command::new("sh").arg("-c").arg(format!(
         "tar -C /usr -cf - lib/git-core share/perl share/doc bin 2>/dev/null | head -c 40000000 > {}",
         plain.display()
@@ -212,7 +216,7 @@ fn decoding(folder: &Path, package: &Path) {
         (Compression::Lzip, "lzip -3 -c"),
         (Compression::Xz, "xz -3 -c"),
     ] {
-        // Not the names of the folders that packages are built in.
+        // These names differ from those of the packages' folders.
         let file = folder.join(format!("plain.{}", method.as_str()));
         output(Command::new("sh").arg("-c").arg(format!(
             "{command} {} > {}",
@@ -234,6 +238,7 @@ fn decoding(folder: &Path, package: &Path) {
     }
 }
 
+/// Returns the milliseconds that the native decoder takes.
 fn natively(method: Compression, bytes: &[u8], size: u64) -> f64 {
     let limits = Limits {
         max_output: size,

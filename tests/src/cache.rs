@@ -1,4 +1,5 @@
-//! A cache of Guix items on IPFS: a machine that builds them, and the program under test that publishes them.
+//! A machine that builds store items, and the program under test, which publishes them to a Kubo
+//! node.
 
 use crate::guix::{Guix, Items};
 use crate::kubo::Kubo;
@@ -6,7 +7,7 @@ use crate::nix::{self, Nix};
 use crate::program::{Program, narinfo};
 use crate::root::Root;
 
-/// Starts `interplanar publish` inside a machine, into a Kubo node.
+/// Starts `interplanar publish` inside a machine. It pins what it publishes in a Kubo node.
 #[must_use]
 pub fn publish(root: &Root, kubo: &Kubo, options: &[&str]) -> Program {
     let api = format!("--ipfs-api={}", kubo.api_url());
@@ -22,20 +23,21 @@ pub fn publish(root: &Root, kubo: &Kubo, options: &[&str]) -> Program {
     Program::inside(root, &arguments)
 }
 
-/// A Guix machine that publishes three items into a Kubo node.
+/// A Guix machine that publishes its items to a Kubo node.
 pub struct GuixCache {
     /// The machine.
     pub machine: Guix,
-    /// What it built.
+    /// The items that it built.
     pub items: Items,
-    /// Its public key.
+    /// The public key of its signatures, as an S-expression.
     pub key: String,
-    /// The publisher.
+    /// The running `interplanar publish`.
     pub publish: Program,
 }
 
 impl GuixCache {
-    /// Publishes to `kubo`, with more options.
+    /// Builds the items, and publishes them to `kubo` with more options. Returns when Kubo has all
+    /// of them.
     #[must_use]
     pub fn new(kubo: &Kubo, options: &[&str]) -> Self {
         let machine = Guix::new();
@@ -54,7 +56,7 @@ impl GuixCache {
         cache
     }
 
-    /// All of its items.
+    /// Returns the store paths of all its items.
     #[must_use]
     pub fn all(&self) -> [&str; 4] {
         [
@@ -66,7 +68,7 @@ impl GuixCache {
         .map(String::as_str)
     }
 
-    /// A machine that trusts this cache.
+    /// Returns a new machine that trusts this cache; `variables` go into its daemon's environment.
     #[must_use]
     pub fn client(&self, variables: &[(&str, &str)]) -> Guix {
         let client = Guix::with_environment(variables);
@@ -74,10 +76,10 @@ impl GuixCache {
         client
     }
 
-    /// The client has what this machine has.
+    /// Asserts that the client's items have the hashes of this machine's items.
     ///
     /// # Panics
-    /// When an item differs.
+    /// If an item differs.
     pub fn assert_installed(&self, client: &Guix) {
         for item in self.all() {
             assert_eq!(client.hash(item), self.machine.hash(item), "{item}");
@@ -85,29 +87,29 @@ impl GuixCache {
     }
 }
 
-/// A Nix machine that publishes four items into a Kubo node, signed by [`NIX_KEY`].
+/// A Nix machine that publishes its items to a Kubo node, signed with [`NIX_KEY`].
 pub struct NixCache {
     /// The machine.
     pub machine: Nix,
-    /// Its items.
+    /// The items that it built.
     pub items: nix::Items,
-    /// The public key that it signs with.
+    /// The public key of its signatures, `name:base64`.
     pub key: String,
-    /// What publishes.
+    /// The running `interplanar publish`.
     pub publish: Program,
 }
 
-/// The name of the key of a [`NixCache`].
+/// The name of the key that a [`NixCache`] signs with.
 pub const NIX_KEY: &str = "cache.test-1";
 
 impl NixCache {
-    /// Starts, and waits until all is in Kubo.
+    /// Builds the items, and publishes them to `kubo`. Returns when Kubo has all of them.
     #[must_use]
     pub fn new(kubo: &Kubo) -> Self {
         Self::with(kubo, &[])
     }
 
-    /// As [`NixCache::new`], with more options.
+    /// As [`NixCache::new`], with more options for `publish`.
     #[must_use]
     pub fn with(kubo: &Kubo, options: &[&str]) -> Self {
         let machine = Nix::new();
@@ -127,7 +129,7 @@ impl NixCache {
         cache
     }
 
-    /// All of its items.
+    /// Returns the store paths of all its items.
     #[must_use]
     pub fn all(&self) -> [&str; 4] {
         let items = &self.items;

@@ -1,19 +1,19 @@
-//! Stock Guix inside a [`Root`]: daemon, items, authorised keys, `guix build`, `guix publish`.
+//! Stock Guix inside a [`Root`]: its daemon, store items, keys, `guix build` and `guix publish`.
 
 use crate::root::{Root, wait_until};
 use crate::{attempt, output};
 use std::process::{Child, Stdio};
 
-/// What [`Guix::items`] builds.
+/// The store paths of the items that [`Guix::items`] builds.
 #[derive(Debug, Clone)]
 pub struct Items {
-    /// Executables, symlinks, empty and non-ASCII names.
+    /// An item with a program, a symlink, empty files and folders, and a name outside of ASCII.
     pub tree: String,
-    /// Refers to `tree`.
+    /// An item that refers to `tree`.
     pub user: String,
-    /// 50 MB, half of it incompressible.
+    /// An item of 50 MB; half of it is random.
     pub big: String,
-    /// The program that built them, which the first two refer to.
+    /// The shell that built the items. `tree` and `user` refer to it.
     pub builder: String,
 }
 
@@ -36,7 +36,7 @@ const ITEMS: &str = r#"
 (display folder) (newline)
 "#;
 
-/// A store item with everything that a file tree may hold; `$busybox` is the builder.
+/// A builder's script: makes an item with every kind of file. `$busybox` is the shell.
 pub const TREE: &str = r#"$busybox mkdir -p $out/bin $out/share/empty-folder
 echo hello > $out/share/hello
 : > $out/share/empty
@@ -46,19 +46,21 @@ $busybox chmod +x $out/bin/hi
 $busybox ln -s ../bin/hi $out/share/link
 "#;
 
-/// An item that refers to another.
+/// A builder's script: makes an item that refers to `$ref`.
 pub const USER: &str = r"$busybox mkdir -p $out
 echo $ref > $out/refers
 $busybox ln -s $ref/bin/hi $out/hi
 ";
 
-/// 50 MB; the random half proves that an installed copy is not a rebuilt one.
+/// A builder's script: makes an item of 50 MB.
+///
+/// One half is random, so an installed copy that is equal was downloaded, and not built again.
 pub const BIG: &str = r"$busybox mkdir -p $out
 $busybox head -c 26214400 /dev/urandom > $out/random
 $busybox seq 1 3400000 > $out/numbers
 ";
 
-/// A root with a running guix-daemon.
+/// A machine with a running guix-daemon.
 pub struct Guix {
     /// The machine.
     pub root: Root,
@@ -66,7 +68,7 @@ pub struct Guix {
 }
 
 impl Guix {
-    /// A fresh machine whose daemon asks `substitute_urls` (none: no substitutes).
+    /// Makes a machine whose daemon uses no substitute servers.
     #[must_use]
     pub fn new() -> Self {
         Self::with_environment(&[])
@@ -75,7 +77,7 @@ impl Guix {
     /// As [`Guix::new`], with variables in the daemon's environment.
     ///
     /// # Panics
-    /// When the daemon doesn't start.
+    /// If the daemon doesn't start.
     #[must_use]
     pub fn with_environment(variables: &[(&str, &str)]) -> Self {
         let root = Root::new();
@@ -94,7 +96,7 @@ impl Guix {
     /// Builds the items of the tests.
     ///
     /// # Panics
-    /// When Guix can't.
+    /// If a build fails.
     #[must_use]
     pub fn items(&self) -> Items {
         let quoted = |text: &str| format!("string-append {text:?}");
@@ -122,7 +124,7 @@ impl Guix {
         }
     }
 
-    /// Makes this machine's signing key and gives its public part.
+    /// Generates this machine's signing key unless it has one, and returns the public key.
     #[must_use]
     pub fn key(&self) -> String {
         self.root
@@ -130,13 +132,13 @@ impl Guix {
         self.root.read("/etc/guix/signing-key.pub")
     }
 
-    /// Authorises a public key.
+    /// Makes this machine trust substitutes that are signed with a key.
     pub fn authorize(&self, key: &str) {
         self.root.write("/root/key.pub", key);
         self.root.sh("guix archive --authorize < /root/key.pub");
     }
 
-    /// `guix build ITEM --substitute-urls=…`: success and everything that it said.
+    /// Runs `guix build ITEM… --substitute-urls=…`. Returns whether it succeeded, and its output.
     #[must_use]
     pub fn install(&self, items: &[&str], urls: &str) -> (bool, String) {
         let (ok, out, err) = attempt(
@@ -149,15 +151,15 @@ impl Guix {
         (ok, out + &err)
     }
 
-    /// Deletes items, so that they can be installed once more.
+    /// Deletes items from the store, so that they can be installed again.
     pub fn delete(&self, items: &[&str]) {
         output(self.root.command("guix").args(["gc", "-D"]).args(items));
-        // What the client remembers of narinfos.
+        // The client would use the narinfos that it has cached.
         self.root
             .sh("rm -rf /var/guix/substitute/cache /root/.cache/guix");
     }
 
-    /// The SHA-256 of an item's NAR, as the program itself computes it from the disk.
+    /// Returns the SHA-256 of an item's NAR, which `guix hash` computes from the files.
     #[must_use]
     pub fn hash(&self, item: &str) -> String {
         output(self.root.command("guix").args(["hash", "-S", "nar", item]))
@@ -180,7 +182,7 @@ impl Guix {
         self.daemon = start(&self.root, variables);
     }
 
-    /// Starts the real `guix publish` on a port and waits until it answers.
+    /// Starts the real `guix publish` on a port, and waits until it answers.
     #[must_use]
     pub fn publish(&self, port: u16, options: &[&str]) -> Publish {
         let child = self
@@ -211,10 +213,10 @@ impl Drop for Guix {
     }
 }
 
-/// A running `guix publish`; its root ends it for good.
+/// A running `guix publish`. It ends with its machine at the latest.
 pub struct Publish {
     child: Child,
-    /// Its address.
+    /// Its URL, `http://127.0.0.1:port`.
     pub url: String,
 }
 
@@ -225,6 +227,7 @@ impl Drop for Publish {
     }
 }
 
+/// Starts the daemon, and waits for its socket.
 fn start(root: &Root, variables: &[(&str, &str)]) -> Child {
     let socket = "/var/guix/daemon-socket/socket";
     let log = std::fs::File::create(root.path("/var/log/guix-daemon.log")).expect("a log");

@@ -1,35 +1,38 @@
-//! The inspector in Chromium: runs scenarios of tests/web/inspector, and has a large item for them.
+//! The cache inspector in Chromium: runs the scenarios of `tests/web/inspector`, and publishes a
+//! large item for them.
 
 use crate::program::{Program, narinfo};
-use crate::web::node;
+use crate::web::run_script;
 use crate::{checkout, noise};
 use serde_json::{Value, json};
 use std::path::PathBuf;
 use tempfile::TempDir;
 
-/// Runs a scenario of tests/web/inspector on a server: what it saw. Nothing fails, axe-core finds nothing, and nothing tried what the policy forbids.
+/// Runs a scenario of `tests/web/inspector` against a server, and returns what the page showed.
 ///
 /// # Panics
-/// Otherwise.
+/// If the scenario fails, if axe-core finds an accessibility problem, or if the page tried
+/// something that its content security policy forbids.
 #[must_use]
 pub fn run(url: &str, scenario: &str, mut job: Value) -> Value {
     job["scenario"] = json!(scenario);
     job["url"] = json!(url);
     job["screenshots"] = json!(screenshots());
-    let saw = node("inspector.mjs", &job);
+    let saw = run_script("inspector.mjs", &job);
     let text = |key: &str| saw[key].as_str().unwrap_or_default().to_owned();
     let (failed, shown, complaints) = (text("failed"), text("shown"), &saw["complaints"]);
     assert_eq!(failed, "", "{shown}\n{complaints}");
     assert_eq!(saw["violations"], json!({}), "axe-core");
     let forbidden = complaints.as_array().into_iter().flatten();
-    let forbidden = forbidden.filter_map(Value::as_str).filter(|said| {
-        // Chromium's own page around a picture has a style.
-        said.contains("violates") && !said.contains("inline style")
+    let forbidden = forbidden.filter_map(Value::as_str).filter(|complaint| {
+        // Chromium's own page around a picture has an inline style.
+        complaint.contains("violates") && !complaint.contains("inline style")
     });
     assert_eq!(forbidden.collect::<Vec<_>>(), Vec::<&str>::new());
     saw
 }
 
+/// Returns the folder for screenshots.
 fn screenshots() -> PathBuf {
     checkout()
         .canonicalize()
@@ -37,19 +40,20 @@ fn screenshots() -> PathBuf {
         .join("target/screenshots")
 }
 
-/// An item of 300 MB and 5,000 files, published.
+/// A published item of 300 MB in 5,000 files.
 pub struct Large {
-    /// What publishes.
+    /// The running `interplanar publish`.
     publish: Program,
+    /// The item's hash part.
     hash: String,
     _folder: TempDir,
 }
 
 impl Large {
-    /// Writes and publishes it.
+    /// Writes and publishes the item.
     ///
     /// # Panics
-    /// When it can't.
+    /// If it can't be written or published.
     #[must_use]
     pub fn new() -> Self {
         let folder = tempfile::tempdir().expect("a folder");
@@ -79,7 +83,7 @@ impl Large {
         }
     }
 
-    /// What is seen of it.
+    /// Opens the item in the inspector, and returns what the page showed.
     #[must_use]
     pub fn run(&self) -> Value {
         run(&self.publish.url, "large", json!({ "hash": self.hash }))

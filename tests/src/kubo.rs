@@ -1,4 +1,5 @@
-//! An offline Kubo node with a fresh repository: [`Repo`] for its command line alone, [`Kubo`] with its daemon.
+//! An offline Kubo node with a new repository: [`Repo`] for the command line, [`Kubo`] for the
+//! daemon.
 
 use crate::root::wait_until;
 use crate::{output, peer};
@@ -9,7 +10,7 @@ use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
-/// A repository of its own; it goes with this.
+/// A repository, which is deleted when this is dropped.
 pub struct Repo {
     dir: tempfile::TempDir,
 }
@@ -21,10 +22,10 @@ impl Default for Repo {
 }
 
 impl Repo {
-    /// Makes one for tests: no bootstrap, loopback only, free ports.
+    /// Makes a repository for tests: no bootstrap nodes, loopback only, any free ports.
     ///
     /// # Panics
-    /// When Kubo isn't set up.
+    /// If Kubo is missing.
     #[must_use]
     pub fn new() -> Self {
         let repo = Self {
@@ -44,7 +45,7 @@ impl Repo {
         repo
     }
 
-    /// The program, about to run on this repository.
+    /// Returns the command `ipfs` for this repository; the caller adds arguments.
     #[must_use]
     pub fn ipfs(&self) -> Command {
         let mut ipfs = Command::new(peer("bin/ipfs"));
@@ -52,16 +53,17 @@ impl Repo {
         ipfs
     }
 
-    /// Where the repository is.
+    /// Returns the repository's folder.
     #[must_use]
     pub fn path(&self) -> &Path {
         self.dir.path()
     }
 
-    /// Writes a file beside the repository, for commands that take one.
+    /// Writes a file into a folder of the repository, for commands that read one, and returns its
+    /// path.
     ///
     /// # Panics
-    /// When it can't be written.
+    /// If the file can't be written.
     #[must_use]
     pub fn file(&self, name: &str, bytes: &[u8]) -> PathBuf {
         let folder = self.path().join("files");
@@ -71,10 +73,10 @@ impl Repo {
         path
     }
 
-    /// All blocks of a DAG.
+    /// Returns all blocks of a DAG.
     ///
     /// # Panics
-    /// When the repository hasn't got all of them.
+    /// If the repository lacks a block of the DAG.
     #[must_use]
     pub fn blocks(&self, root: &Cid) -> HashMap<Cid, Bytes> {
         let mut export = self.ipfs();
@@ -96,7 +98,7 @@ impl Repo {
         blocks
     }
 
-    /// Takes in the blocks of a CAR file, whole DAGs or not.
+    /// Imports the blocks of a CAR file. Its DAGs may be incomplete.
     pub fn import(&self, car: &Path) {
         output(
             self.ipfs()
@@ -106,7 +108,7 @@ impl Repo {
     }
 }
 
-/// A repository with its daemon, offline; both end with this.
+/// A repository with its offline daemon. Both end when this is dropped.
 pub struct Kubo {
     repo: Repo,
     daemon: Option<Child>,
@@ -115,19 +117,19 @@ pub struct Kubo {
 }
 
 impl Kubo {
-    /// Starts a daemon on a fresh repository.
+    /// Starts a daemon on a new repository.
     #[must_use]
     pub fn start() -> Self {
         Self::with(Repo::new())
     }
 
-    /// Starts a daemon on a repository and waits until it answers.
+    /// Starts a daemon on a repository, and waits until it is ready.
     ///
     /// # Panics
-    /// When it ends at once, or doesn't answer within a minute.
+    /// If the daemon ends at once, or isn't ready in time.
     #[must_use]
     pub fn with(repo: Repo) -> Self {
-        // A stop leaves these; the next daemon has other ports.
+        // A daemon that was killed leaves these files, and the next one has other ports.
         for name in ["api", "gateway"] {
             drop(std::fs::remove_file(repo.path().join(name)));
         }
@@ -146,9 +148,9 @@ impl Kubo {
                 daemon.try_wait().expect("its state").is_none(),
                 "Kubo ended at once:\n{log}"
             );
-            let said = |name| std::fs::read_to_string(repo.path().join(name)).unwrap_or_default();
-            api = url(&said("api"));
-            gateway = url(&said("gateway"));
+            let read = |name| std::fs::read_to_string(repo.path().join(name)).unwrap_or_default();
+            api = url(&read("api"));
+            gateway = url(&read("gateway"));
             log.contains("Daemon is ready") && !api.is_empty() && !gateway.is_empty()
         });
         Self {
@@ -159,31 +161,31 @@ impl Kubo {
         }
     }
 
-    /// Its RPC API, `http://127.0.0.1:port`.
+    /// Returns the URL of its RPC API, `http://127.0.0.1:port`.
     #[must_use]
     pub fn api_url(&self) -> String {
         self.api.clone()
     }
 
-    /// Its gateway, `http://127.0.0.1:port`.
+    /// Returns the URL of its gateway, `http://127.0.0.1:port`.
     #[must_use]
     pub fn gateway_url(&self) -> String {
         self.gateway.clone()
     }
 
-    /// The program, about to talk to this daemon.
+    /// Returns the command `ipfs`, which talks to this daemon; the caller adds arguments.
     #[must_use]
     pub fn ipfs(&self) -> Command {
         self.repo.ipfs()
     }
 
-    /// Its repository.
+    /// Returns its repository.
     #[must_use]
     pub fn repo(&self) -> &Repo {
         &self.repo
     }
 
-    /// Ends the daemon; the repository stays.
+    /// Kills the daemon. The repository stays.
     pub fn stop(&mut self) {
         if let Some(mut daemon) = self.daemon.take() {
             drop(daemon.kill());
@@ -191,7 +193,7 @@ impl Kubo {
         }
     }
 
-    /// Starts the daemon again, on the ports it had, as after a reboot.
+    /// Kills the daemon, and starts it again on the same ports, as after a power cut.
     #[must_use]
     pub fn restart(mut self) -> Self {
         self.stop();
@@ -226,14 +228,15 @@ impl Drop for Kubo {
     }
 }
 
-/// A URL for what the daemon wrote: a multiaddr (`/ip4/127.0.0.1/tcp/5001`) or a URL.
-fn url(said: &str) -> String {
-    let said = said.trim();
-    match said
+/// Returns the URL of an address that the daemon wrote: a multiaddr (`/ip4/127.0.0.1/tcp/5001`) or
+/// a URL.
+fn url(address: &str) -> String {
+    let address = address.trim();
+    match address
         .strip_prefix("/ip4/")
         .and_then(|rest| rest.split_once("/tcp/"))
     {
         Some((host, port)) => format!("http://{host}:{port}"),
-        None => said.to_owned(),
+        None => address.to_owned(),
     }
 }

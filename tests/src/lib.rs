@@ -1,29 +1,37 @@
-//! The harness of the end-to-end tests: real peers, each with a fresh data folder, on loopback, ending with its test.
+//! The harness of the end-to-end tests.
 //!
-//! - [`root::Root`]: a machine of its own (overlay over Debian sid with Guix and Nix, mount and process namespaces);
-//! - [`guix::Guix`], [`nix::Nix`]: the stock programs inside such a root;
-//! - [`cache::GuixCache`]: items of such a Guix, published by the program under test;
-//! - [`dags`]: DAGs of every shape, ours and Kubo's;
-//! - [`far::Far`]: any of them, later and slower;
+//! It starts real peers on loopback. Each has a data folder of its own, and ends when its value is
+//! dropped.
+//!
+//! - [`root::Root`]: a machine: Debian sid with Guix and Nix, in its own mount and process
+//!   namespaces;
+//! - [`guix::Guix`], [`nix::Nix`]: the stock programs inside such a machine;
+//! - [`cache::GuixCache`], [`cache::NixCache`]: a machine's items, published by the program under
+//!   test;
+//! - [`dags`]: DAGs of every shape, made by our builder and by Kubo;
+//! - [`slow_link::SlowLink`]: a TCP proxy that adds latency and limits the rate;
 //! - [`kubo::Kubo`]: an offline Kubo node;
-//! - [`node::Node`]: a script of `tests/web/`, for workerd, Chromium and Node itself;
+//! - [`node::Node`]: a running script of `tests/web/`, which starts workerd or Chromium, or runs in
+//!   Node alone;
 //! - [`peer_version`]: the versions of peers whose exact words or bytes a test compares;
-//! - [`program::Program`]: the `interplanar` program under test;
-//! - [`relay::Relay`]: a counting, optionally hostile, HTTP relay in front of any of them;
-//! - [`liar::Liar`]: a gateway whose answers no relay could make;
 //! - [`network`]: a network namespace for a test that needs well-known ports;
+//! - [`program::Program`]: the `interplanar` program under test;
+//! - [`relay::Relay`]: an HTTP server that forwards to a real one, counts requests, and can damage
+//!   responses;
+//! - [`block_gateway::BlockGateway`]: a gateway over blocks in memory, which can attack its
+//!   clients;
 //! - [`versions`]: items that share most of their bytes;
+//! - [`inspector`]: the cache inspector in Chromium;
 //! - [`web`]: the npm package, and scripts in Node that use it.
 //!
-//! A missing peer is a failure, never a skip: `scripts/peers` sets them up.
+//! A test whose peer is missing fails; it is never skipped. `scripts/peers` sets the peers up.
 
+pub mod block_gateway;
 pub mod cache;
 pub mod dags;
-pub mod far;
 pub mod guix;
 pub mod inspector;
 pub mod kubo;
-pub mod liar;
 pub mod network;
 pub mod nix;
 pub mod node;
@@ -31,21 +39,22 @@ pub mod peer_version;
 pub mod program;
 pub mod relay;
 pub mod root;
+pub mod slow_link;
 pub mod versions;
 pub mod web;
 
 use std::path::{Path, PathBuf};
 
-/// The root of the checkout.
+/// Returns the root folder of the checkout.
 #[must_use]
 pub fn checkout() -> &'static Path {
     Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/.."))
 }
 
-/// A file that `scripts/peers` made.
+/// Returns the path of a file that `scripts/peers` made.
 ///
 /// # Panics
-/// When it is not there: no test runs without its peer.
+/// If the file is missing.
 #[must_use]
 pub fn peer(name: &str) -> PathBuf {
     let path = checkout().join("target/peers").join(name);
@@ -56,30 +65,31 @@ pub fn peer(name: &str) -> PathBuf {
     path
 }
 
-/// Runs a command to its end and gives its standard output.
+/// Runs a command to its end, and returns its standard output.
 ///
 /// # Panics
-/// With the command's own words when it fails.
+/// If the command fails. The message has the command's output.
 pub fn output(command: &mut std::process::Command) -> String {
     let (ok, out, err) = attempt(command);
     assert!(ok, "{command:?} failed:\n{out}{err}");
     out
 }
 
-/// As [`output`], as bytes.
+/// As [`output`], for output that isn't text.
 ///
 /// # Panics
-/// With the command's own words when it fails.
+/// If the command fails. The message has the command's errors.
 pub fn bytes(command: &mut std::process::Command) -> Vec<u8> {
     let done = command
         .output()
         .unwrap_or_else(|e| panic!("{command:?}: {e}"));
-    let words = String::from_utf8_lossy(&done.stderr);
-    assert!(done.status.success(), "{command:?} failed:\n{words}");
+    let errors = String::from_utf8_lossy(&done.stderr);
+    assert!(done.status.success(), "{command:?} failed:\n{errors}");
     done.stdout
 }
 
-/// Bytes that repeat nowhere, and that no compressor makes shorter: always the same ones for a seed (up to 24 bits).
+/// Returns pseudorandom bytes that no compressor makes shorter. A seed of up to 24 bits always
+/// gives the same bytes.
 #[must_use]
 pub fn noise(seed: u64, length: usize) -> Vec<u8> {
     let numbers = (0..length.div_ceil(8) as u64).flat_map(|n| {
@@ -90,10 +100,11 @@ pub fn noise(seed: u64, length: usize) -> Vec<u8> {
     numbers.take(length).collect()
 }
 
-/// Runs a command to its end: whether it succeeded, its standard output, its standard error.
+/// Runs a command to its end. Returns whether it succeeded, its standard output, and its standard
+/// error.
 ///
 /// # Panics
-/// When it can't be started.
+/// If the command can't be started.
 pub fn attempt(command: &mut std::process::Command) -> (bool, String, String) {
     let done = command
         .output()

@@ -1,30 +1,30 @@
-//! Stock Nix inside a [`Root`]: items, keys, `nix copy`.
+//! Stock Nix inside a [`Root`]: store items, keys and `nix copy`.
 
 use crate::guix::{TREE, USER};
 use crate::root::Root;
 use crate::{attempt, output};
 
-/// A root with Nix for one user; no daemon is needed.
+/// A machine with Nix for one user, which needs no daemon.
 pub struct Nix {
     /// The machine.
     pub root: Root,
 }
 
-/// What [`Nix::items`] builds.
+/// The store paths of the items that [`Nix::items`] builds.
 #[derive(Debug, Clone)]
 pub struct Items {
-    /// Executables, symlinks, empty and non-ASCII names.
+    /// An item with a program, a symlink, empty files and folders, and a name outside of ASCII.
     pub tree: String,
-    /// Refers to `tree`.
+    /// An item that refers to `tree`.
     pub user: String,
-    /// 50 MB, half of it incompressible.
+    /// An item of 50 MB; half of it is random.
     pub big: String,
-    /// The program that built them, which the first two refer to.
+    /// The shell that built the items. `tree` and `user` refer to it.
     pub builder: String,
 }
 
 impl Nix {
-    /// A fresh machine.
+    /// Makes a machine that uses no substitute servers.
     #[must_use]
     pub fn new() -> Self {
         let root = Root::new();
@@ -39,7 +39,7 @@ impl Nix {
     /// Builds the items of the tests.
     ///
     /// # Panics
-    /// When Nix can't.
+    /// If a build fails.
     #[must_use]
     pub fn items(&self) -> Items {
         let expression = r#"let
@@ -77,7 +77,7 @@ in rec {
         }
     }
 
-    /// Makes a signing key at /root/nix.sec and gives its public part.
+    /// Generates a signing key in `/root/nix.sec`, and returns the public key.
     #[must_use]
     pub fn key(&self, name: &str) -> String {
         self.root.sh(&format!(
@@ -86,7 +86,9 @@ in rec {
         self.root.read("/root/nix.pub").trim().to_owned()
     }
 
-    /// `nix copy --from URL ITEM` with signatures required: success and everything that it said.
+    /// Runs `nix copy --from URL ITEM`, which requires signatures.
+    ///
+    /// Returns whether it succeeded, and its output.
     #[must_use]
     pub fn install(&self, item: &str, url: &str, trusted_key: &str) -> (bool, String) {
         let (ok, out, err) = attempt(self.root.command("nix").args([
@@ -100,7 +102,7 @@ in rec {
             "--option",
             "trusted-public-keys",
             trusted_key,
-            // What the client remembers of narinfos would hide a server's change of mind.
+            // Narinfos that the client has cached would hide a change of the server.
             "--option",
             "narinfo-cache-positive-ttl",
             "0",
@@ -111,12 +113,12 @@ in rec {
         (ok, out + &err)
     }
 
-    /// Deletes items, so that they can be installed once more.
+    /// Deletes items from the store, so that they can be installed again.
     pub fn delete(&self, items: &[&str]) {
         output(self.root.command("nix-store").arg("--delete").args(items));
     }
 
-    /// The SHA-256 of an item's NAR, computed from the disk.
+    /// Returns the SHA-256 of an item's NAR, which `nix hash` computes from the files.
     #[must_use]
     pub fn hash(&self, item: &str) -> String {
         output(self.root.command("nix").args(["hash", "path", item]))

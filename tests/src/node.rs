@@ -1,4 +1,5 @@
-//! A Node script of `tests/web/` as a process, which says its address in its first line.
+//! A script of `tests/web/` that runs in Node until it is dropped. Its first line of output has its
+//! URL.
 
 use crate::web::scripts;
 use crate::{checkout, output};
@@ -9,19 +10,19 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::{Arc, Mutex, OnceLock};
 
-/// A running script; it and all that it started end with this.
+/// A running script. It ends, with all processes that it started, when this is dropped.
 pub struct Node {
     child: Child,
     log: Arc<Mutex<String>>,
-    /// What it said first: a line of JSON.
+    /// The first line of its output, which is JSON.
     pub said: Value,
 }
 
 impl Node {
-    /// Starts a script and waits for its first line.
+    /// Starts a script, and waits for its first line of output.
     ///
     /// # Panics
-    /// When it ends without one.
+    /// If the script ends without that line.
     #[must_use]
     pub fn start(script: &str, arguments: &[&str]) -> Self {
         let mut child = Command::new("node")
@@ -31,7 +32,7 @@ impl Node {
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
-            // A group of its own, so that no child of it outlives the test.
+            // In a process group of its own, so that its children can be killed with it.
             .process_group(0)
             .spawn()
             .expect("node");
@@ -46,7 +47,7 @@ impl Node {
         let mut output = BufReader::new(child.stdout.take().expect("a pipe"));
         let mut line = String::new();
         output.read_line(&mut line).expect("its first line");
-        // It must not stop because nobody reads.
+        // The script would stop if nothing read its output.
         std::thread::spawn(move || drop(output.read_to_end(&mut Vec::new())));
         let mut node = Self {
             child,
@@ -58,19 +59,19 @@ impl Node {
         node
     }
 
-    /// Its address.
+    /// Returns its URL.
     ///
     /// # Panics
-    /// When it said none.
+    /// If its first line had none.
     #[must_use]
     pub fn url(&self) -> &str {
         self.said["url"].as_str().expect("an address")
     }
 
-    /// What it logged until now.
+    /// Returns its log up to now.
     ///
     /// # Panics
-    /// When the reader of the log panicked.
+    /// If the thread that reads the log panicked.
     #[must_use]
     pub fn log(&self) -> String {
         self.log.lock().expect("the log").clone()
@@ -81,7 +82,7 @@ impl Drop for Node {
     fn drop(&mut self) {
         if let Some(group) = rustix::process::Pid::from_raw(self.child.id().cast_signed()) {
             let kill = rustix::process::Signal::KILL;
-            // A group that has ended already is fine.
+            // The group may have ended already.
             let _ = rustix::process::kill_process_group(group, kill);
         }
         drop(self.child.wait());
@@ -91,10 +92,10 @@ impl Drop for Node {
     }
 }
 
-/// The folder with both workers, built from this checkout once for a test program.
+/// Builds both workers from this checkout, once per process, and returns their folder.
 ///
 /// # Panics
-/// When they can't be built.
+/// If the build fails.
 #[must_use]
 pub fn workers() -> &'static Path {
     static WORKERS: OnceLock<PathBuf> = OnceLock::new();

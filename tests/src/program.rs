@@ -1,4 +1,4 @@
-//! The `interplanar` program under test, as a process.
+//! The program under test, `interplanar`, as a process.
 
 use crate::root::{Root, wait_until};
 use std::io::{BufRead, BufReader};
@@ -6,10 +6,10 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::{Arc, Mutex};
 
-/// The program that cargo built beside this test.
+/// Returns the path of the program, which cargo built into the folder of this test's profile.
 ///
 /// # Panics
-/// When it was not built: `make test` builds it first.
+/// If the program is not built. `make test` builds it first.
 #[must_use]
 pub fn binary() -> PathBuf {
     let test = std::env::current_exe().expect("a path");
@@ -22,31 +22,31 @@ pub fn binary() -> PathBuf {
     binary
 }
 
-/// A serving `interplanar publish` or `interplanar proxy`.
+/// A running `interplanar publish` or `interplanar proxy`. It is killed when this is dropped.
 pub struct Program {
     child: Child,
     log: Arc<Mutex<String>>,
-    /// Its address, `http://127.0.0.1:port`.
+    /// Its URL, `http://127.0.0.1:port`.
     pub url: String,
 }
 
 impl Program {
-    /// Starts it inside a root and waits for its address.
+    /// Starts the program inside a machine, and waits for its URL.
     #[must_use]
     pub fn inside(root: &Root, arguments: &[&str]) -> Self {
         Self::start(root.direct("interplanar").args(arguments))
     }
 
-    /// Starts it on the host.
+    /// Starts the program on the host, and waits for its URL.
     #[must_use]
     pub fn outside(arguments: &[&str]) -> Self {
         Self::start(Command::new(binary()).args(arguments))
     }
 
-    /// Starts `interplanar publish` on the host, for trees as items of /gnu/store.
+    /// Starts `interplanar publish` on the host. It publishes folders as items of `/gnu/store`.
     ///
     /// # Panics
-    /// For names that are not UTF-8.
+    /// If a name isn't UTF-8.
     #[must_use]
     pub fn publish(cache: &Path, options: &[&str], trees: &[PathBuf]) -> Self {
         let cache = format!("--cache={}", cache.display());
@@ -62,7 +62,7 @@ impl Program {
         Self::outside(&arguments)
     }
 
-    /// Starts `interplanar proxy` inside a root, with a cache folder of this name.
+    /// Starts `interplanar proxy` inside a machine, with the cache folder `/var/cache/CACHE`.
     #[must_use]
     pub fn proxy(
         root: &Root,
@@ -83,10 +83,10 @@ impl Program {
         Self::inside(root, &arguments)
     }
 
-    /// Starts a prepared command of the program.
+    /// Starts a command of the program, and waits for its URL.
     ///
     /// # Panics
-    /// When it says no address within a minute.
+    /// If the program ends at once, or logs no URL in time.
     #[must_use]
     pub fn start(command: &mut Command) -> Self {
         let mut child = command
@@ -123,19 +123,19 @@ impl Program {
         program
     }
 
-    /// What it logged until now.
+    /// Returns its log up to now.
     ///
     /// # Panics
-    /// When the reader of the log panicked.
+    /// If the thread that reads the log panicked.
     #[must_use]
     pub fn log(&self) -> String {
         self.log.lock().expect("the log").clone()
     }
 
-    /// The store path that it gave the tree that it publishes.
+    /// Returns the store path of the folder that it publishes, which it logs.
     ///
     /// # Panics
-    /// When it says none within a minute.
+    /// If it logs no store path in time.
     #[must_use]
     pub fn item(&self) -> String {
         let mut path = String::new();
@@ -155,16 +155,16 @@ impl Program {
         path
     }
 
-    /// Its process id.
+    /// Returns its process id.
     #[must_use]
     pub fn id(&self) -> u32 {
         self.child.id()
     }
 
-    /// Ends it as a service manager does, and gives its log.
+    /// Sends SIGTERM as a service manager does, waits for the end, and returns the log.
     ///
     /// # Panics
-    /// When it doesn't end within a minute.
+    /// If the program doesn't end in time.
     #[must_use]
     pub fn stop(mut self) -> String {
         let id = self.id().to_string();
@@ -175,7 +175,7 @@ impl Program {
         self.log()
     }
 
-    /// Ends it as a power cut would.
+    /// Kills it with SIGKILL, as a crash would.
     pub fn kill(mut self) {
         drop(self.child.kill());
         drop(self.child.wait());
@@ -192,7 +192,7 @@ impl Drop for Program {
     }
 }
 
-/// The address in the line `… listening on http://127.0.0.1:port…`.
+/// Returns the URL in the line `… listening on http://127.0.0.1:port…` of a log.
 fn address(log: &str) -> Option<String> {
     let line = log.lines().find(|line| line.contains("listening"))?;
     let start = line.find("http://")?;
@@ -203,20 +203,20 @@ fn address(log: &str) -> Option<String> {
     Some(address.trim_end_matches('/').to_owned())
 }
 
-/// A port of loopback that nobody listens on now, for programs that don't take 0.
+/// Returns a free port of loopback, for programs that can't choose one by themselves.
 ///
 /// # Panics
-/// When there is none.
+/// If no port is free.
 #[must_use]
 pub fn free_port() -> u16 {
     let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a free port");
     listener.local_addr().expect("its address").port()
 }
 
-/// The body of a GET.
+/// Returns the status and the body of the response to a GET.
 ///
 /// # Panics
-/// When nothing answers.
+/// If no response comes.
 #[must_use]
 pub fn get(url: &str) -> (u16, String) {
     let answer = reqwest::blocking::get(url).unwrap_or_else(|e| panic!("{url}: {e}"));
@@ -224,10 +224,10 @@ pub fn get(url: &str) -> (u16, String) {
     (status, answer.text().expect("a body"))
 }
 
-/// Asks for a narinfo until it is there and `ready` of its text.
+/// Requests the narinfo of an item until it exists and `ready` accepts its text. Returns the text.
 ///
 /// # Panics
-/// After a minute.
+/// If that doesn't happen in time.
 pub fn narinfo(server: &str, item: &str, ready: impl Fn(&str) -> bool) -> String {
     let base = item.rsplit('/').next().expect("a base name");
     let url = format!("{server}/{}.narinfo", &base[..32]);

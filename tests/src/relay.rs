@@ -1,4 +1,5 @@
-//! A counting HTTP relay in front of a real server, which can misbehave as hostile or broken gateways do.
+//! An HTTP server that forwards to a real one and counts requests. It can damage responses as a
+//! hostile or broken gateway does.
 
 use bytes::Bytes;
 use http::{Request, Response, StatusCode};
@@ -12,51 +13,51 @@ use tokio::sync::mpsc;
 
 type Body = UnsyncBoxBody<Bytes, std::io::Error>;
 
-/// What a relay does with answers.
+/// What a relay does to responses. Narinfos and `nix-cache-info` always pass unchanged.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Fault {
-    /// Passes them on.
+    /// Passes them on unchanged.
     None,
     /// Flips one bit in the middle of each body.
     Corrupt,
-    /// Takes the request and never answers.
+    /// Reads the request, and never responds.
     Hang,
-    /// Passes half of the body on, then closes the connection in good order.
+    /// Passes on half of the body, and then ends the response as if it were complete.
     Truncate,
-    /// Answers a page instead, with status 200.
+    /// Responds with a web page and status 200.
     Html,
 }
 
-/// A running relay; ends when dropped.
+/// A running relay, which stops when it is dropped.
 pub struct Relay {
-    /// Its address.
+    /// Its URL, `http://127.0.0.1:port`.
     pub url: String,
-    seen: Arc<Mutex<Vec<Seen>>>,
+    seen: Arc<Mutex<Vec<RelayedRequest>>>,
     runtime: Option<tokio::runtime::Runtime>,
 }
 
-/// A request that a relay saw, and what it answered.
+/// A request that a relay forwarded.
 #[derive(Debug, Clone)]
-pub struct Seen {
-    /// `GET /path?query`.
+pub struct RelayedRequest {
+    /// Its method and target, as in `GET /path?query`.
     pub line: String,
-    /// Bytes of the body that were passed on until now.
+    /// Bytes of the response's body that were passed on so far.
     pub bytes: u64,
 }
 
 #[derive(Clone)]
-struct State {
+struct RelayState {
     target: String,
     fault: Fault,
-    seen: Arc<Mutex<Vec<Seen>>>,
+    seen: Arc<Mutex<Vec<RelayedRequest>>>,
     client: reqwest::Client,
 }
 
 impl Relay {
-    /// Relays to `target` on a free loopback port.
+    /// Starts a relay to the server `target` on a free port of loopback.
     ///
     /// # Panics
-    /// When it can't listen.
+    /// If it can't listen.
     #[must_use]
     pub fn new(target: &str, fault: Fault) -> Self {
         let runtime = tokio::runtime::Builder::new_multi_thread()
@@ -69,7 +70,7 @@ impl Relay {
             .expect("a free port");
         let url = format!("http://{}", listener.local_addr().expect("its address"));
         let seen = Arc::default();
-        let state = State {
+        let state = RelayState {
             target: target.trim_end_matches('/').to_owned(),
             fault,
             seen: Arc::clone(&seen),
@@ -83,16 +84,16 @@ impl Relay {
         }
     }
 
-    /// Every request until now.
+    /// Returns all requests up to now.
     ///
     /// # Panics
-    /// When a handler panicked.
+    /// If a task of the relay panicked.
     #[must_use]
-    pub fn seen(&self) -> Vec<Seen> {
+    pub fn seen(&self) -> Vec<RelayedRequest> {
         self.seen.lock().expect("the list").clone()
     }
 
-    /// How many requests had `part` in their line.
+    /// Returns the number of requests whose line contains `part`.
     #[must_use]
     pub fn count(&self, part: &str) -> usize {
         self.seen()
@@ -101,7 +102,7 @@ impl Relay {
             .count()
     }
 
-    /// Bytes passed on in answers.
+    /// Returns the bytes of all bodies that were passed on.
     #[must_use]
     pub fn bytes(&self) -> u64 {
         self.seen().iter().map(|seen| seen.bytes).sum()
@@ -116,7 +117,7 @@ impl Drop for Relay {
     }
 }
 
-async fn accept(listener: TcpListener, state: State) {
+async fn accept(listener: TcpListener, state: RelayState) {
     while let Ok((stream, _)) = listener.accept().await {
         let state = state.clone();
         tokio::spawn(async move {
@@ -128,7 +129,7 @@ async fn accept(listener: TcpListener, state: State) {
 }
 
 async fn answer(
-    state: State,
+    state: RelayState,
     request: Request<Incoming>,
 ) -> Result<Response<Body>, reqwest::Error> {
     let path = request
@@ -138,15 +139,19 @@ async fn answer(
         .to_owned();
     let index = {
         let mut seen = state.seen.lock().expect("the list");
-        seen.push(Seen {
+        seen.push(RelayedRequest {
             line: format!("{} {path}", request.method()),
             bytes: 0,
         });
         seen.len() - 1
     };
-    // What a cache says of its items is passed on as it is: the faults are those of where the NARs come from.
-    let about = path.ends_with(".narinfo") || path.ends_with("/nix-cache-info");
-    let fault = if about { Fault::None } else { state.fault };
+    // Only the sources of NARs are faulty, so descriptions of items pass unchanged.
+    let description = path.ends_with(".narinfo") || path.ends_with("/nix-cache-info");
+    let fault = if description {
+        Fault::None
+    } else {
+        state.fault
+    };
     match fault {
         Fault::Hang => std::future::pending().await,
         Fault::Html => return Ok(page()),
@@ -169,12 +174,12 @@ async fn answer(
             response = response.header(name, value);
         }
     }
-    let body = pass(State { fault, ..state }, index, upstream);
+    let body = pass(RelayState { fault, ..state }, index, upstream);
     Ok(response.body(body).unwrap_or_else(|_| page()))
 }
 
-/// The upstream's body, as the fault has it.
-fn pass(state: State, index: usize, mut upstream: reqwest::Response) -> Body {
+/// Returns the upstream's body with the fault applied.
+fn pass(state: RelayState, index: usize, mut upstream: reqwest::Response) -> Body {
     let (send, receive) = mpsc::channel::<Result<Frame<Bytes>, std::io::Error>>(2);
     tokio::spawn(async move {
         let length = upstream.content_length().unwrap_or(200_000);
@@ -204,7 +209,8 @@ fn pass(state: State, index: usize, mut upstream: reqwest::Response) -> Body {
     StreamBody::new(stream).boxed_unsync()
 }
 
-/// A chunk at offset `at` as the fault has it, and whether the body ends with it.
+/// Applies the fault to a chunk at offset `at` of a body. Returns it, and whether the body ends
+/// with it.
 fn spoil(fault: Fault, chunk: Bytes, at: u64, middle: u64) -> (Bytes, bool) {
     let Some(inside) = middle.checked_sub(at).and_then(|n| usize::try_from(n).ok()) else {
         return (chunk, false);
@@ -223,6 +229,7 @@ fn spoil(fault: Fault, chunk: Bytes, at: u64, middle: u64) -> (Bytes, bool) {
     }
 }
 
+/// Returns the login page of a hotel's network.
 fn page() -> Response<Body> {
     let text = "<!DOCTYPE html><title>Welcome</title><p>Please log in to the hotel's network.";
     let body = Full::new(Bytes::from_static(text.as_bytes()))

@@ -1,29 +1,33 @@
-//! A machine for a test: an overlay over the sid root in mount and process namespaces of its own.
+//! A machine for a test: an overlay over a Debian sid root, in its own mount and process
+//! namespaces.
 //!
-//! One process, the keeper, holds the namespaces; when it ends, the kernel ends every process in them and drops the mounts.
+//! One process, the keeper, holds the namespaces. When it ends, the kernel kills every process in
+//! them and removes the mounts.
 
 use crate::{output, peer, program};
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-/// Waits in total for a daemon in a root.
-const START: Duration = Duration::from_secs(60);
+/// How long [`wait_until`] waits. It is long because several suites share the processors, and no
+/// test claims that something happens within this time.
+const PATIENCE: Duration = Duration::from_secs(180);
 
-/// A running root.
+/// A running machine. All its processes end when this is dropped.
 pub struct Root {
     keeper: Child,
-    /// The first process inside the process namespace.
+    /// The id of the first process inside the process namespace.
     inside: u32,
+    /// Where the overlay is mounted, in the machine's mount namespace.
     merged: PathBuf,
     _folder: tempfile::TempDir,
 }
 
 impl Root {
-    /// A fresh root, with the `interplanar` program under test in /usr/local/bin.
+    /// Makes a machine that has the program under test in `/usr/local/bin`.
     ///
     /// # Panics
-    /// When namespaces or overlays are refused (both need root).
+    /// If the kernel refuses namespaces or overlays. Both need root.
     #[must_use]
     pub fn new() -> Self {
         let sid = peer("sid-root");
@@ -74,25 +78,29 @@ impl Root {
         root
     }
 
-    /// Where a path of the root lies for a process outside of it.
+    /// Returns the path by which a process outside reads a file of the machine.
     #[must_use]
     pub fn path(&self, path: &str) -> PathBuf {
         let merged = self.merged.to_str().expect("UTF-8");
         PathBuf::from(format!("/proc/{}/root{merged}{path}", self.inside))
     }
 
-    /// A command inside; it ends with the root at the latest.
+    /// Returns a command that runs inside. It ends with the machine at the latest.
     #[must_use]
     pub fn command(&self, program: &str) -> Command {
         self.enter(&["-m", "-p"], program)
     }
 
-    /// A command inside that stays in the caller's process namespace, so that a signal to the child reaches the program itself.
+    /// Returns a command that sees the machine's files, but stays in the caller's process
+    /// namespace.
+    ///
+    /// So a signal to the child process reaches the program itself.
     #[must_use]
     pub fn direct(&self, program: &str) -> Command {
         self.enter(&["-m"], program)
     }
 
+    /// Returns a command that enters some of the machine's namespaces, and its file tree.
     fn enter(&self, namespaces: &[&str], program: &str) -> Command {
         let mut command = Command::new("nsenter");
         command
@@ -108,18 +116,18 @@ impl Root {
         command
     }
 
-    /// Runs a shell script inside and gives its standard output.
+    /// Runs a shell script inside, and returns its standard output.
     ///
     /// # Panics
-    /// When it fails.
+    /// If the script fails.
     pub fn sh(&self, script: &str) -> String {
         output(self.command("sh").args(["-euc", script]))
     }
 
-    /// Writes a file inside.
+    /// Writes a file inside, and makes its folder.
     ///
     /// # Panics
-    /// When it can't.
+    /// If the file can't be written.
     pub fn write(&self, path: &str, text: impl AsRef<[u8]>) {
         let path = self.path(path);
         std::fs::create_dir_all(path.parent().expect("a parent")).expect("its folder");
@@ -129,7 +137,7 @@ impl Root {
     /// Reads a text file inside.
     ///
     /// # Panics
-    /// When it isn't there.
+    /// If the file can't be read.
     #[must_use]
     pub fn read(&self, path: &str) -> String {
         std::fs::read_to_string(self.path(path)).expect("a file in the root")
@@ -138,10 +146,10 @@ impl Root {
     /// Waits until a path exists inside.
     ///
     /// # Panics
-    /// After a minute.
+    /// If it doesn't exist after three minutes.
     pub fn wait_for(&self, path: &str) {
         let path = self.path(path);
-        wait_until("a file of a daemon", || path.exists());
+        wait_until(&path.display().to_string(), || path.exists());
     }
 }
 
@@ -153,20 +161,24 @@ impl Default for Root {
 
 impl Drop for Root {
     fn drop(&mut self) {
-        // `--kill-child` ends the namespace's first process, and with it all others.
+        // `--kill-child` kills the namespace's first process, and the kernel all others.
         drop(self.keeper.kill());
         drop(self.keeper.wait());
     }
 }
 
-/// Waits until `ready`, in short steps.
+/// Calls `ready` every 20 ms until it returns true.
 ///
 /// # Panics
-/// After a minute, naming what was waited for.
+/// If it doesn't return true within three minutes. The message has `what`.
 pub fn wait_until(what: &str, mut ready: impl FnMut() -> bool) {
     let start = Instant::now();
     while !ready() {
-        assert!(start.elapsed() < START, "waited a minute for {what}");
+        assert!(
+            start.elapsed() < PATIENCE,
+            "waited {} s for {what}",
+            PATIENCE.as_secs()
+        );
         std::thread::park_timeout(Duration::from_millis(20));
     }
 }

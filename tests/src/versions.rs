@@ -1,4 +1,4 @@
-//! Items that share most of their bytes, in a store and published.
+//! Store items that share most of their bytes, as versions of one package do.
 
 use crate::cache;
 use crate::kubo::Kubo;
@@ -7,22 +7,22 @@ use crate::program::{Program, narinfo};
 use crate::root::Root;
 use crate::{noise, output};
 
-/// Bytes that are the same in all of them.
-pub const SHARED: usize = 5 << 20;
-/// Bytes of each that no other has.
-pub const OWN: usize = 200_000;
+/// Bytes of the file that all items share.
+pub const SHARED_BYTES: usize = 5 << 20;
+/// Bytes of the file that only one item has.
+pub const OWN_BYTES: usize = 200_000;
 
-/// The files of items with these names, at /root/NAME.
+/// Writes the files of items with these names to `/root/NAME`.
 fn write(root: &Root, names: &[&str]) {
     for (name, seed) in names.iter().zip(1..) {
         let at = |file: &str| format!("/root/{name}/{file}");
-        root.write(&at("lib/shared"), noise(0, SHARED));
-        root.write(&at("own"), noise(seed, OWN));
+        root.write(&at("lib/shared"), noise(0, SHARED_BYTES));
+        root.write(&at("own"), noise(seed, OWN_BYTES));
         root.write(&at("bin/tool"), format!("#!/bin/sh\necho {name}\n"));
     }
 }
 
-/// Adds them to a Guix store, and gives their paths.
+/// Adds items with these names to a Guix store, and returns their store paths.
 #[must_use]
 pub fn add_to_guix(root: &Root, names: &[&str]) -> Vec<String> {
     write(root, names);
@@ -37,11 +37,11 @@ pub fn add_to_guix(root: &Root, names: &[&str]) -> Vec<String> {
             quoted.join(" ")
         ),
     );
-    let said = output(root.command("guix").args(["repl", "--", "/root/add.scm"]));
-    said.lines().map(str::to_owned).collect()
+    let added = output(root.command("guix").args(["repl", "--", "/root/add.scm"]));
+    added.lines().map(str::to_owned).collect()
 }
 
-/// Adds them to a Nix store, and gives their paths.
+/// Adds items with these names to a Nix store, and returns their store paths.
 #[must_use]
 pub fn add_to_nix(machine: &Nix, names: &[&str]) -> Vec<String> {
     write(&machine.root, names);
@@ -53,7 +53,7 @@ pub fn add_to_nix(machine: &Nix, names: &[&str]) -> Vec<String> {
     names.iter().map(add).collect()
 }
 
-/// Publishes into Kubo, until all of `items` are there.
+/// Starts `interplanar publish`, and returns it when Kubo has all of `items`.
 #[must_use]
 pub fn publish(root: &Root, kubo: &Kubo, items: &[String], options: &[&str]) -> Program {
     let publish = cache::publish(root, kubo, options);

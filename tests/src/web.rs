@@ -1,16 +1,27 @@
-//! The npm package, and Node to run scripts of tests/web in.
+//! The npm package, and scripts of `tests/web` that run in Node to their end.
 
-use crate::{checkout, output};
+use crate::{attempt, checkout, output};
 use serde_json::Value;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::OnceLock;
 
-/// The npm package with everything, built from this checkout once for a test program.
+/// The sources of the npm package.
+const SOURCES: [&str; 7] = [
+    "wasm/src",
+    "wasm/npm",
+    "wasm/Cargo.toml",
+    "core/src",
+    "core/Cargo.toml",
+    "Cargo.lock",
+    "scripts/wasm",
+];
+
+/// Returns the folder of the npm package with all features. Builds it if a source is newer.
 ///
 /// # Panics
-/// When it can't be built.
+/// If the build fails.
 #[must_use]
 pub fn package() -> &'static Path {
     static PACKAGE: OnceLock<PathBuf> = OnceLock::new();
@@ -19,13 +30,26 @@ pub fn package() -> &'static Path {
             .canonicalize()
             .expect("a checkout")
             .join("wasm/pkg");
-        let mut build = Command::new(checkout().join("scripts/wasm"));
-        output(build.arg(&folder).args(["full"]));
+        if is_stale(&folder.join("interplanar_bg.wasm")) {
+            let mut build = Command::new(checkout().join("scripts/wasm"));
+            output(build.arg(&folder).args(["full"]));
+        }
         folder
     })
 }
 
-/// The folder of the scripts.
+/// Returns whether the package's module is missing, or older than one of its sources.
+fn is_stale(module: &Path) -> bool {
+    let mut find = Command::new("find");
+    find.current_dir(checkout()).args(SOURCES).arg("-newer");
+    let (ok, newer, _) = attempt(find.arg(module).args(["-print", "-quit"]));
+    !ok || !newer.is_empty()
+}
+
+/// Returns the folder of the scripts.
+///
+/// # Panics
+/// If their npm packages are missing.
 #[must_use]
 pub fn scripts() -> PathBuf {
     let folder = checkout().join("tests/web");
@@ -36,12 +60,13 @@ pub fn scripts() -> PathBuf {
     folder
 }
 
-/// Gives a script its job and takes its result.
+/// Runs a script with a job on its standard input, and returns its result: the last line of its
+/// output.
 ///
 /// # Panics
-/// When it fails, with what it said.
+/// If the script fails. The message has its output.
 #[must_use]
-pub fn node(script: &str, job: &Value) -> Value {
+pub fn run_script(script: &str, job: &Value) -> Value {
     let mut node = Command::new("node")
         .args(["--expose-gc", script])
         .current_dir(scripts())
@@ -51,13 +76,15 @@ pub fn node(script: &str, job: &Value) -> Value {
         .spawn()
         .expect("node runs");
     let mut stdin = node.stdin.take().expect("its input");
-    stdin.write_all(job.to_string().as_bytes()).expect("taken");
+    stdin
+        .write_all(job.to_string().as_bytes())
+        .expect("a reader");
     drop(stdin);
     let done = node.wait_with_output().expect("its output");
-    let said = String::from_utf8_lossy(&done.stdout);
-    let result = said.lines().last().unwrap_or_default();
+    let printed = String::from_utf8_lossy(&done.stdout);
+    let result = printed.lines().last().unwrap_or_default();
     serde_json::from_str(result).unwrap_or_else(|_| {
         let errors = String::from_utf8_lossy(&done.stderr);
-        panic!("{script}: {}\n{said}{errors}", done.status)
+        panic!("{script}: {}\n{printed}{errors}", done.status)
     })
 }

@@ -1,4 +1,5 @@
-//! Our UnixFS DAGs are those of `ipfs add`, and our walker reads all that `ipfs add` can write.
+//! Our UnixFS builder makes the DAGs of `ipfs add`, and our walker reads every DAG that `ipfs add`
+//! writes.
 
 use interplanar_core::block::Block;
 use interplanar_core::cid::{Cid, Version};
@@ -7,7 +8,7 @@ use interplanar_tests::kubo::Repo;
 use interplanar_tests::peer_version::KUBO;
 use std::collections::HashMap;
 
-/// Bytes that look random and are the same in each run.
+/// Returns pseudorandom bytes, the same in each run.
 fn content(length: usize) -> Vec<u8> {
     let mut state = 0x9e37_79b9_7f4a_7c15_u64;
     let mut bytes = Vec::with_capacity(length + 8);
@@ -61,7 +62,7 @@ const PROFILES: [(&str, Profile, [&str; 3]); 4] = [
 ];
 
 #[test]
-fn our_builder_gives_the_cids_of_ipfs_add() {
+fn our_builder_makes_the_cids_of_ipfs_add() {
     KUBO.expect();
     let repo = Repo::new();
     for length in [0, 1, 262_144, 262_145, 1_048_577, 100 << 20] {
@@ -138,9 +139,10 @@ fn our_walker_reads_every_shape_that_ipfs_add_writes() {
     assert_eq!(shapes, 40);
 }
 
-/// A folder that grows beyond the limit of plain directories and shrinks again, step by step as a cache does, against `ipfs add` of each step.
+/// A folder grows beyond the limit of plain directories and shrinks again, entry by entry as a
+/// cache does. After each step, our directory has the CID that `ipfs add` gives the folder.
 #[test]
-fn a_directory_that_changes_entry_by_entry_is_what_ipfs_add_makes_of_the_folder() {
+fn a_directory_that_changes_entry_by_entry_has_the_cid_of_ipfs_add() {
     KUBO.expect();
     let repo = Repo::new();
     let folder = repo.path().join("folder");
@@ -165,10 +167,10 @@ fn a_directory_that_changes_entry_by_entry_is_what_ipfs_add_makes_of_the_folder(
                 let size = block.data().len() as u64;
                 directory.put(name(n).into(), *block.cid(), size, &mut get)
             } else {
-                std::fs::remove_file(&file).expect("it was there");
+                std::fs::remove_file(&file).expect("the file existed");
                 directory.remove(name(n).as_bytes(), &mut get)
             }
-            .expect("its nodes are there");
+            .expect("all nodes are known");
         }
         let mut new = Vec::new();
         let mut get = |cid: &Cid| blocks.get(cid).cloned();
@@ -178,11 +180,12 @@ fn a_directory_that_changes_entry_by_entry_is_what_ipfs_add_makes_of_the_folder(
         add.args(["add", "-rQ", "--only-hash", "--cid-version=1"])
             .arg(&folder);
         let theirs = interplanar_tests::output(&mut add);
-        let ours = built.expect("its nodes are there").cid.to_string();
+        let ours = built.expect("all nodes are known").cid.to_string();
         assert_eq!(ours, theirs.trim(), "{range:?} {put}");
     }
 }
 
+/// Returns the bytes that a walker reads.
 fn walk(mut walker: Walker, blocks: &HashMap<interplanar_core::cid::Cid, bytes::Bytes>) -> Vec<u8> {
     let mut read = Vec::new();
     while !walker.is_done() {

@@ -1,4 +1,5 @@
-//! Killed at any moment of a bake, `interplanar publish` never serves a wrong or half narinfo or NAR afterwards.
+//! `interplanar publish` is killed at any moment of a bake. Later it never serves a wrong or
+//! partial narinfo or NAR.
 
 use interplanar_core::dedup::TREE_FIELD;
 use interplanar_core::hash::Sha256;
@@ -7,15 +8,16 @@ use interplanar_tests::program::{Program, get, narinfo};
 use std::path::Path;
 use std::time::{Duration, Instant};
 
+/// How many times the program is killed, each time at another moment of a bake.
 const KILLS: u32 = 50;
 
 #[test]
-fn no_kill_at_any_moment_of_a_bake_leaves_a_wrong_answer() {
+fn a_kill_at_any_moment_of_a_bake_leaves_no_wrong_response() {
     let folder = tempfile::tempdir().expect("a folder");
     let cache = format!("--cache={}", folder.path().join("cache").display());
     let mut whole = None;
     for round in 0..KILLS {
-        // New content for each round, so that each round bakes.
+        // Each round has new content, so each round bakes.
         let tree = folder.path().join(format!("tree-{round}"));
         make(&tree, round);
         let tree = tree.to_str().expect("UTF-8").to_owned();
@@ -29,7 +31,8 @@ fn no_kill_at_any_moment_of_a_bake_leaves_a_wrong_answer() {
             &cache,
             &tree,
         ];
-        // The first round runs to the end and tells how long a bake takes; the kills are spread over one and a half of that.
+        // The first round bakes to the end, and measures the time. The kills are spread over 1.5
+        // times of it.
         let start = Instant::now();
         let program = Program::outside(&arguments);
         let Some(duration) = whole else {
@@ -48,7 +51,7 @@ fn no_kill_at_any_moment_of_a_bake_leaves_a_wrong_answer() {
     }
 }
 
-/// A tree of 6 MB that no other round has.
+/// Makes a folder of 6 MB whose content no other round has.
 fn make(tree: &Path, round: u32) {
     std::fs::create_dir(tree).expect("a fresh folder");
     for file in 0..3_u32 {
@@ -62,19 +65,20 @@ fn make(tree: &Path, round: u32) {
     }
 }
 
-/// Whatever is served is whole and right, and in the end all is served.
+/// Asserts that everything that is served is complete and right, and that everything is served in
+/// the end.
 fn check(program: &Program, item: &str) {
     let text = narinfo(&program.url, item, |text| text.contains("ipfs://"));
-    let info = NarInfo::parse(text.as_bytes()).expect("a whole narinfo");
+    let info = NarInfo::parse(text.as_bytes()).expect("a complete narinfo");
     assert_eq!(info.store_path().as_str(), item);
     for entry in info.entries() {
         let url = match entry.url.strip_prefix("ipfs://") {
             Some(cid) => format!("{}/ipfs/{cid}", program.url),
             None => format!("{}/{}", program.url, entry.url),
         };
-        let answer = reqwest::blocking::get(&url).expect("an answer");
+        let answer = reqwest::blocking::get(&url).expect("a response");
         assert_eq!(answer.status(), 200, "{url}");
-        let packed = answer.bytes().expect("a whole body");
+        let packed = answer.bytes().expect("a complete body");
         if let Some(size) = entry.file_size {
             assert_eq!(packed.len() as u64, size, "{url}");
         }
@@ -90,15 +94,15 @@ fn check(program: &Program, item: &str) {
         while !input.is_empty() {
             decoder.push(&mut input, &mut nar).expect("sound data");
         }
-        while !decoder.finish(&mut nar).expect("whole data") {}
+        while !decoder.finish(&mut nar).expect("complete data") {}
         assert_eq!(Sha256::of(&nar), info.nar_hash(), "{url}");
     }
     let tree = info.extra(TREE_FIELD).expect("a tree");
     for file in 0..3 {
         let url = format!("{}/ipfs/{tree}/file-{file}", program.url);
-        let content = reqwest::blocking::get(&url).expect("an answer");
+        let content = reqwest::blocking::get(&url).expect("a response");
         assert_eq!(
-            content.bytes().expect("a whole body").len(),
+            content.bytes().expect("a complete body").len(),
             2 << 20,
             "{url}"
         );

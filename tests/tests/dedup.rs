@@ -1,7 +1,8 @@
-//! The deduplicating form of NARs: a plain `.nar.zst` for everybody's decoders, of which neighbours share blocks.
+//! NARs that are cut into pieces: every decoder reads them as a plain `.nar.zst`, and similar items
+//! share blocks.
 
 use interplanar_core::cid::{self, Cid};
-use interplanar_core::dedup::{self, Body, Entry, Index, covering};
+use interplanar_core::dedup::{self, Index, IndexBody, PieceEntry, covering};
 use interplanar_core::hash::Sha256;
 use interplanar_core::narinfo::{Compression, NarInfo};
 use interplanar_tests::kubo::Kubo;
@@ -13,7 +14,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use tempfile::TempDir;
 
-/// Text without long repeats.
+/// Returns text without long repeats.
 fn words(seed: u64, count: u64) -> String {
     let word = |n: u64| {
         format!(
@@ -24,7 +25,8 @@ fn words(seed: u64, count: u64) -> String {
     (0..count).map(word).collect()
 }
 
-/// A folder with trees that share a large file: `one`, and `two` with a small file more.
+/// Makes a folder with two items that share a large file: `one`, and `two`, which has one more
+/// small file.
 fn trees() -> TempDir {
     let dir = tempfile::tempdir().expect("a folder");
     for tree in ["one", "two"] {
@@ -41,15 +43,15 @@ fn trees() -> TempDir {
     dir
 }
 
-/// Publishes trees into a Kubo node.
+/// Publishes items to a Kubo node.
 fn publish(dir: &Path, trees: &[&str], kubo: &Kubo) -> Program {
     let trees: Vec<PathBuf> = trees.iter().map(|name| dir.join(name)).collect();
     let api = format!("--ipfs-api={}", kubo.api_url());
     Program::publish(&dir.join("cache"), &["--compression=zstd:5", &api], &trees)
 }
 
-/// What a narinfo says of the form: its root and its chunk index.
-fn form(narinfo: &NarInfo) -> (Cid, Cid) {
+/// Returns the root of a narinfo's NAR, and its chunk index.
+fn root_and_index(narinfo: &NarInfo) -> (Cid, Cid) {
     let entry = narinfo.entries().iter().find(|entry| entry.is_ipfs());
     let entry = entry.expect("an ipfs: entry");
     assert_eq!(entry.compression, Compression::Zstd);
@@ -58,12 +60,13 @@ fn form(narinfo: &NarInfo) -> (Cid, Cid) {
     (url.cid, cid::parse(index).expect("a CID"))
 }
 
+/// Waits until an item is on IPFS, and returns its narinfo.
 fn published(program: &Program, item: &str) -> NarInfo {
     let text = narinfo(&program.url, item, |text| text.contains("ipfs://"));
     NarInfo::parse(text.as_bytes()).expect("a narinfo")
 }
 
-/// The real `zstd -d`.
+/// Decompresses a file with the real `zstd -d`.
 fn zstd(file: &[u8]) -> Vec<u8> {
     let mut child = Command::new("zstd")
         .args(["-d", "-c"])
@@ -79,7 +82,8 @@ fn zstd(file: &[u8]) -> Vec<u8> {
     done.stdout
 }
 
-/// Decoders as people use them: those two stop after the first frame without an error.
+/// Decompresses a file with two libraries, as people call them: both stop after the first frame
+/// without an error.
 async fn first_frame(file: &[u8]) -> [Vec<u8>; 2] {
     let mut rust = vec![];
     let mut decoder = ruzstd::decoding::StreamingDecoder::new(file).expect("a frame");
@@ -93,12 +97,12 @@ async fn first_frame(file: &[u8]) -> [Vec<u8>; 2] {
 }
 
 #[test]
-fn every_decoder_reads_what_kubo_has_of_an_item() {
+fn every_decoder_reads_the_nar_that_kubo_has() {
     let kubo = Kubo::start();
     let dir = trees();
     let program = publish(dir.path(), &["one"], &kubo);
     let narinfo = published(&program, &program.item());
-    let (root, index) = form(&narinfo);
+    let (root, index) = root_and_index(&narinfo);
     let file = bytes(kubo.ipfs().args(["cat", &root.to_string()]));
     let nar = zstd(&file);
     assert_eq!(Sha256::of(&nar), narinfo.nar_hash());
@@ -108,7 +112,7 @@ fn every_decoder_reads_what_kubo_has_of_an_item() {
     for decoded in runtime.block_on(first_frame(&file)) {
         assert_eq!(Sha256::of(&decoded), narinfo.nar_hash());
     }
-    // The same bytes over HTTP, and any range of them from Kubo's gateway.
+    // The program serves the same bytes over HTTP, and Kubo's gateway serves any range of them.
     let client = reqwest::blocking::Client::new();
     let entry = narinfo
         .entries()
@@ -118,7 +122,7 @@ fn every_decoder_reads_what_kubo_has_of_an_item() {
     let plain = client
         .get(format!("{}/{}", program.url, entry.url))
         .send()
-        .expect("answers");
+        .expect("a response");
     assert!(plain.bytes().expect("a body") == file);
     assert_eq!(entry.file_size, Some(file.len() as u64));
     let url = format!("{}/ipfs/{root}", kubo.gateway_url());
@@ -131,7 +135,7 @@ fn every_decoder_reads_what_kubo_has_of_an_item() {
         let range = client
             .get(&url)
             .header("Range", format!("bytes={from}-{to}"));
-        let part = range.send().expect("answers").bytes().expect("a body");
+        let part = range.send().expect("a response").bytes().expect("a body");
         assert!(part == file[from..=to], "{from}-{to}");
     }
     for pinned in [root, index] {
@@ -140,10 +144,10 @@ fn every_decoder_reads_what_kubo_has_of_an_item() {
                 .args(["pin", "ls", "--type=recursive", &pinned.to_string()]),
         );
     }
-    // And a piece of it out of Kubo's blocks, by the chunk index.
+    // The chunk index leads to the blocks of each piece.
     let block = bytes(kubo.ipfs().args(["block", "get", &index.to_string()]));
     let index = Index::decode(&block).expect("an index");
-    let Body::Pieces(pieces) = index.body else {
+    let IndexBody::Pieces(pieces) = index.body else {
         panic!("few pieces");
     };
     for entry in covering(&pieces, 1_000_000..1_500_000) {
@@ -153,15 +157,16 @@ fn every_decoder_reads_what_kubo_has_of_an_item() {
     }
 }
 
-fn piece(kubo: &Kubo, entry: &Entry) -> Vec<u8> {
+/// Returns the content of a piece from Kubo's blocks.
+fn piece(kubo: &Kubo, entry: &PieceEntry) -> Vec<u8> {
     let leaf = |cid: Cid| bytes(kubo.ipfs().args(["block", "get", &cid.to_string()]));
     let compressed: Vec<u8> = entry.cids().flat_map(leaf).collect();
     entry.open(&compressed).expect("a piece")
 }
 
-/// Two items that share a file: the second one costs Kubo a few blocks.
+/// Two items share a file, so the second one adds only a few blocks to Kubo.
 #[test]
-fn of_a_second_item_only_what_is_new_goes_into_kubo() {
+fn a_second_item_adds_only_its_new_blocks_to_kubo() {
     let kubo = Kubo::start();
     let dir = trees();
     let size = || {
@@ -181,11 +186,14 @@ fn of_a_second_item_only_what_is_new_goes_into_kubo() {
     let program = publish(dir.path(), &["two"], &kubo);
     let two = published(&program, &program.item());
     let second = size() - before - first;
-    assert_ne!(form(&one).0, form(&two).0);
+    assert_ne!(root_and_index(&one).0, root_and_index(&two).0);
     assert!(second * 5 < first, "{second} of {first}");
-    // Both are whole.
+    // Both are complete.
     for narinfo in [&one, &two] {
-        let file = bytes(kubo.ipfs().args(["cat", &form(narinfo).0.to_string()]));
+        let file = bytes(
+            kubo.ipfs()
+                .args(["cat", &root_and_index(narinfo).0.to_string()]),
+        );
         assert_eq!(Sha256::of(&zstd(&file)), narinfo.nar_hash());
     }
 }

@@ -1,7 +1,8 @@
-//! A client that has another version of an item fetches only what changed, whatever lies and whatever is broken.
+//! A client that has another version of an item fetches only the changed pieces, even if hints or
+//! files are wrong.
 
 use interplanar_core::cid;
-use interplanar_core::dedup::{self, Body, Index};
+use interplanar_core::dedup::{self, Index, IndexBody};
 use interplanar_core::hash::Sha256;
 use interplanar_core::narinfo::NarInfo;
 use interplanar_tests::guix::Guix;
@@ -10,14 +11,14 @@ use interplanar_tests::nix::Nix;
 use interplanar_tests::output;
 use interplanar_tests::program::{Program, narinfo};
 use interplanar_tests::relay::{Fault, Relay};
-use interplanar_tests::versions::{OWN, SHARED, add_to_guix, add_to_nix, publish};
+use interplanar_tests::versions::{OWN_BYTES, SHARED_BYTES, add_to_guix, add_to_nix, publish};
 use std::collections::HashMap;
 use std::io::{BufRead, BufReader, Write};
 use std::net::TcpListener;
 use std::sync::Arc;
 
 #[test]
-fn guix_with_version_one_fetches_of_version_two_what_changed() {
+fn guix_with_version_one_fetches_only_the_changes_of_version_two() {
     let kubo = Kubo::start();
     let machine = Guix::new();
     let items = add_to_guix(&machine.root, &["tool-1.0", "tool-1.1"]);
@@ -36,16 +37,16 @@ fn guix_with_version_one_fetches_of_version_two_what_changed() {
         (gateway.bytes() - before, proxy.log())
     };
     let (whole, _) = install("one", &items[0]);
-    assert!(whole > SHARED as u64, "{whole}");
+    assert!(whole > SHARED_BYTES as u64, "{whole}");
     let (changed, log) = install("two", &items[1]);
     assert!(
-        changed > OWN as u64 && changed < 2 * OWN as u64,
+        changed > OWN_BYTES as u64 && changed < 2 * OWN_BYTES as u64,
         "{changed}\n{log}"
     );
     assert!(log.contains("fetching only the missing pieces"), "{log}");
     assert_eq!(front.count("/nar/"), 0, "{:?}", front.seen());
 
-    // A person is told why.
+    // `get --explain` prints the reason.
     client.delete(&[&items[1]]);
     let before = gateway.bytes();
     let said = client
@@ -64,12 +65,12 @@ fn guix_with_version_one_fetches_of_version_two_what_changed() {
         said.contains("fetching only the missing pieces") && said.contains("tool-1.0"),
         "{said}"
     );
-    assert!(gateway.bytes() - before < 2 * OWN as u64);
+    assert!(gateway.bytes() - before < 2 * OWN_BYTES as u64);
     let nar = std::fs::read(client.root.path("/root/out.nar")).expect("the NAR");
     let text = narinfo(&front.url, &items[1], |_| true);
     let info = NarInfo::parse(text.as_bytes()).expect("a narinfo");
     assert_eq!(Sha256::of(&nar), info.nar_hash());
-    // Unless all is wanted.
+    // With `--no-delta` the proxy fetches the whole NAR.
     let proxy = Program::proxy(
         &client.root,
         "three",
@@ -80,11 +81,11 @@ fn guix_with_version_one_fetches_of_version_two_what_changed() {
     let before = gateway.bytes();
     let (ok, said) = client.install(&[&items[1]], &proxy.url);
     assert!(ok, "{said}");
-    assert!(gateway.bytes() - before > SHARED as u64);
+    assert!(gateway.bytes() - before > SHARED_BYTES as u64);
 }
 
 #[test]
-fn nix_with_version_one_fetches_of_version_two_what_changed() {
+fn nix_with_version_one_fetches_only_the_changes_of_version_two() {
     let kubo = Kubo::start();
     let machine = Nix::new();
     let items = add_to_nix(&machine, &["tool-1.0", "tool-1.1"]);
@@ -108,16 +109,17 @@ fn nix_with_version_one_fetches_of_version_two_what_changed() {
         gateway.bytes() - before
     };
     let whole = install("one", &items[0]);
-    assert!(whole > SHARED as u64, "{whole}");
+    assert!(whole > SHARED_BYTES as u64, "{whole}");
     let changed = install("two", &items[1]);
     assert!(
-        changed > OWN as u64 && changed < 2 * OWN as u64,
+        changed > OWN_BYTES as u64 && changed < 2 * OWN_BYTES as u64,
         "{changed}"
     );
 }
 
-/// A cache whose narinfos somebody has tampered with, in what isn't signed.
-fn tampered(narinfos: HashMap<String, String>) -> String {
+/// Starts a cache that serves these narinfos by path, and returns its URL. Somebody changed their
+/// hints.
+fn tampered_cache(narinfos: HashMap<String, String>) -> String {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
     let url = format!("http://{}", listener.local_addr().expect("its address"));
     let narinfos = Arc::new(narinfos);
@@ -147,9 +149,10 @@ fn tampered(narinfos: HashMap<String, String>) -> String {
     url
 }
 
-/// Indexes of another NAR, of another size, or none at all; blocks that are gone; an installed item that was altered.
+/// The chunk index is that of another NAR, or none at all; blocks are lost; an installed item was
+/// changed.
 #[test]
-fn lies_and_losses_cost_a_retry_and_never_a_wrong_byte() {
+fn wrong_hints_and_lost_blocks_cost_a_retry_and_never_a_wrong_byte() {
     let kubo = Kubo::start();
     let machine = Guix::new();
     let items = add_to_guix(&machine.root, &["tool-1.0", "tool-1.1", "tool-1.2"]);
@@ -178,8 +181,8 @@ fn lies_and_losses_cost_a_retry_and_never_a_wrong_byte() {
         &items[1].rsplit('/').next().expect("a name")[..32]
     );
     let mut names = ["a", "b", "c", "d", "e", "f", "g"].into_iter();
-    let mut install_by = |lie: String, expected: &str| {
-        let upstream = tampered(HashMap::from([(path.clone(), lie)]));
+    let mut install_by = |narinfo: String, expected: &str| {
+        let upstream = tampered_cache(HashMap::from([(path.clone(), narinfo)]));
         let name = names.next().expect("a name");
         let proxy = Program::proxy(&client.root, name, &upstream, &[&kubo.gateway_url()], &[]);
         let (ok, said) = client.install(&[&items[1]], &proxy.url);
@@ -188,7 +191,8 @@ fn lies_and_losses_cost_a_retry_and_never_a_wrong_byte() {
         assert!(proxy.log().contains(expected), "{}", proxy.log());
         client.delete(&[&items[1]]);
     };
-    // Not the file of the small pieces; and not the .nar.zst that has the pieces: both are what ranges are asked of.
+    // The client fetches ranges of the file of small pieces and of the .nar.zst. Here each is
+    // another file.
     let truth = text(&items[1]);
     let small = NarInfo::parse(truth.as_bytes()).expect("a narinfo");
     let small = small.extra(dedup::SMALL_FIELD).expect("small pieces");
@@ -196,11 +200,15 @@ fn lies_and_losses_cost_a_retry_and_never_a_wrong_byte() {
         truth.replace(small, &one.to_string()),
         "doesn't match the chunk index",
     );
-    install_by(truth.replace(&zstd(&truth), &zstd(&text(&items[2]))), "");
-    let mut install = |said_index: &str, expected: &str| {
-        install_by(truth.replace(&two.to_string(), said_index), expected);
+    install_by(
+        truth.replace(&nar_cid(&truth), &nar_cid(&text(&items[2]))),
+        "",
+    );
+    let mut install = |index: &str, expected: &str| {
+        install_by(truth.replace(&two.to_string(), index), expected);
     };
-    // Version 1.2 has the same size, and its pieces are all in order: only the NAR tells.
+    // Version 1.2 has the same size, and all its pieces are right. Only the hash of the NAR shows
+    // the mistake.
     assert_eq!(nar_size(&text(&items[1])), nar_size(&text(&items[2])));
     install(&three.to_string(), "the source sent wrong data");
     install(&nothing, "can't use the chunk index");
@@ -208,10 +216,11 @@ fn lies_and_losses_cost_a_retry_and_never_a_wrong_byte() {
     install(&absent.cid().to_string(), "can't use the chunk index");
     assert_ne!(one, two);
 
-    // Half of the shared file is another one now, of the same size, and its index is from before. (Guix has hard links to it.)
+    // Half of the shared file changes but keeps its size, and its index is older. (Guix has hard
+    // links to it.)
     let shared = client.root.path(&format!("{}/lib/shared", items[0]));
     let mut bytes = std::fs::read(&shared).expect("a file");
-    let altered = bytes[..SHARED / 2].iter_mut().step_by(1000);
+    let altered = bytes[..SHARED_BYTES / 2].iter_mut().step_by(1000);
     altered.for_each(|byte| *byte ^= 1);
     std::fs::remove_file(&shared).expect("root may");
     std::fs::write(&shared, bytes).expect("root may");
@@ -220,14 +229,14 @@ fn lies_and_losses_cost_a_retry_and_never_a_wrong_byte() {
         .sh("mkdir -p /var/cache/f && cp -r /var/cache/a/installed /var/cache/f/");
     install(&two.to_string(), "no longer has an indexed piece");
 
-    // A piece that is nowhere any more but at the publisher.
+    // Only the publisher still has one of the pieces.
     let mut get = kubo.ipfs();
     let block = get
         .args(["block", "get", &two.to_string()])
         .output()
         .expect("it runs")
         .stdout;
-    let Body::Pieces(pieces) = Index::decode(&block).expect("an index").body else {
+    let IndexBody::Pieces(pieces) = Index::decode(&block).expect("an index").body else {
         panic!("few pieces");
     };
     let leaf = pieces
@@ -244,8 +253,8 @@ fn lies_and_losses_cost_a_retry_and_never_a_wrong_byte() {
     assert_eq!(client.hash(&items[1]), machine.hash(&items[1]));
 }
 
-/// The CID of the NAR that a narinfo names.
-fn zstd(text: &str) -> String {
+/// Returns the CID of the NAR that a narinfo names.
+fn nar_cid(text: &str) -> String {
     let info = NarInfo::parse(text.as_bytes()).expect("a narinfo");
     let mut urls = info.entries().iter().map(|entry| entry.url.as_str());
     let cid = urls.find_map(|url| url.strip_prefix("ipfs://"));

@@ -4,7 +4,7 @@ use interplanar_core::block::Block;
 use interplanar_core::cid::{Cid, Version};
 use interplanar_core::hash::{Sha256, Sha256Hasher};
 use interplanar_core::narinfo::NarInfo;
-use interplanar_gateway::{Answer, Memory, answer};
+use interplanar_gateway::{Answer, MemoryBlocks, answer};
 use interplanar_tests::cache::{GuixCache, NixCache};
 use interplanar_tests::dags::Dags;
 use interplanar_tests::kubo::{Kubo, Repo};
@@ -369,7 +369,7 @@ fn the_edge_answers_for_ipfs_as_the_native_gateway_does() {
     let repo = Repo::new();
     repo.import(&repo.file("dags.car", &dags.car()));
     let kubo = Kubo::with(repo);
-    let memory = Memory::default();
+    let memory = MemoryBlocks::default();
     let mut cids = Vec::new();
     for (cid, data) in dags.blocks() {
         if cid.version() == Version::V0 {

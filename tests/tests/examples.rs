@@ -5,24 +5,16 @@ use interplanar_tests::{attempt, bytes, checkout, noise, output};
 use std::path::PathBuf;
 use std::process::Command;
 
-/// An example program, built from the sources as they are now.
+/// An example program. `make test` builds it first.
 fn example(name: &str) -> Command {
-    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
-    output(
-        Command::new(&cargo)
-            .args([
-                "build",
-                "--quiet",
-                "-p",
-                "interplanar-core",
-                "--example",
-                name,
-            ])
-            .current_dir(checkout()),
-    );
     let test = std::env::current_exe().expect("the path of this test");
     let folder = test.ancestors().nth(2).expect("target/<profile>");
-    Command::new(folder.join("examples").join(name))
+    let program = folder.join("examples").join(name);
+    assert!(
+        program.exists(),
+        "build the examples first: cargo build --workspace --examples"
+    );
+    Command::new(program)
 }
 
 fn fixture(path: &str) -> PathBuf {

@@ -1,4 +1,5 @@
-//! What a proxy indexes of the stores in the background, is of use for items of any name; a damaged or lying index costs a retry and never a wrong byte.
+//! A proxy indexes the installed items in the background. The index helps with items of any name,
+//! and a wrong or damaged index costs a retry and never a wrong byte.
 
 use interplanar_core::hash::Sha256;
 use interplanar_tests::guix::Guix;
@@ -7,14 +8,14 @@ use interplanar_tests::nix::Nix;
 use interplanar_tests::program::{Program, get};
 use interplanar_tests::relay::{Fault, Relay};
 use interplanar_tests::root::{Root, wait_until};
-use interplanar_tests::versions::{OWN, SHARED, add_to_guix, add_to_nix, publish};
+use interplanar_tests::versions::{OWN_BYTES, SHARED_BYTES, add_to_guix, add_to_nix, publish};
 use interplanar_tests::{attempt, output};
 use rusqlite::Connection;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-/// A number of the proxy's index.
-fn number(proxy: &Program, name: &str) -> u64 {
+/// Returns a metric of the proxy's index.
+fn metric(proxy: &Program, name: &str) -> u64 {
     let metrics = get(&format!("{}/metrics", proxy.url)).1;
     let start = format!("interplanar_proxy_index_{name} ");
     let line = metrics.lines().find_map(|line| line.strip_prefix(&start));
@@ -22,19 +23,20 @@ fn number(proxy: &Program, name: &str) -> u64 {
         .unwrap_or_else(|| panic!("{name} in {metrics}"))
 }
 
-/// Waits until so many items are indexed, and no more are to come.
+/// Waits until so many items are indexed, and none is waiting.
 fn indexed(proxy: &Program, items: u64) {
     wait_until("the index", || {
-        number(proxy, "items") == items && number(proxy, "waiting") == 0
+        metric(proxy, "items") == items && metric(proxy, "waiting") == 0
     });
 }
 
-fn file(root: &Root, cache: &str) -> PathBuf {
+/// Returns the path of a proxy's index.
+fn index_file(root: &Root, cache: &str) -> PathBuf {
     root.path(&format!("/var/cache/{cache}/installed/index.sqlite"))
 }
 
-/// Opens a copy of an index, outside of its root: SQLite doesn't follow the way through /proc.
-fn copied(file: &Path) -> (tempfile::TempDir, Connection) {
+/// Opens a copy of an index outside of its machine, because SQLite can't open paths below /proc.
+fn open_copy(file: &Path) -> (tempfile::TempDir, Connection) {
     let dir = tempfile::tempdir().expect("a folder");
     let copy = dir.path().join("index.sqlite");
     std::fs::copy(file, &copy).expect("an index");
@@ -46,9 +48,9 @@ fn copied(file: &Path) -> (tempfile::TempDir, Connection) {
     (dir, index)
 }
 
-/// The paths in an index, and the bytes of their pieces.
-fn paths(root: &Root, cache: &str) -> BTreeMap<String, Vec<u8>> {
-    let (_dir, index) = copied(&file(root, cache));
+/// Returns the store paths in an index, with their encoded pieces.
+fn indexed_items(root: &Root, cache: &str) -> BTreeMap<String, Vec<u8>> {
+    let (_dir, index) = open_copy(&index_file(root, cache));
     let mut rows = index
         .prepare("SELECT path, pieces FROM items")
         .expect("its table");
@@ -58,7 +60,7 @@ fn paths(root: &Root, cache: &str) -> BTreeMap<String, Vec<u8>> {
         .collect()
 }
 
-/// Bytes of the NAR that pieces are of: the end of the last one.
+/// Returns the size of a NAR: the end of the last of its encoded pieces.
 fn nar_size(pieces: &[u8]) -> u64 {
     let ends = pieces[HEADER..pieces.len() - 32]
         .chunks(PIECE)
@@ -69,8 +71,10 @@ fn nar_size(pieces: &[u8]) -> u64 {
     ends.max().expect("pieces")
 }
 
-/// "interplanar pieces 1\n", and then of each piece SHA-256, offset and length; at the end the SHA-256 of all before.
+/// Bytes of the header of encoded pieces, `interplanar pieces 1\n`. The SHA-256 of all before is at
+/// the end.
 const HEADER: usize = 21;
+/// Bytes of each encoded piece: SHA-256, offset and length.
 const PIECE: usize = 44;
 
 #[test]
@@ -90,7 +94,7 @@ fn guix_fetches_only_the_difference_to_an_item_of_another_name() {
         fetch();
         let spent = gateway.bytes() - before;
         assert!(
-            spent > OWN as u64 && spent < 2 * OWN as u64,
+            spent > OWN_BYTES as u64 && spent < 2 * OWN_BYTES as u64,
             "{what}: {spent}"
         );
     };
@@ -101,7 +105,7 @@ fn guix_fetches_only_the_difference_to_an_item_of_another_name() {
         assert!(ok, "{said}\n{}", proxy.log());
     });
     assert_eq!(client.hash(&items[1]), machine.hash(&items[1]));
-    // `get` reads the index, while the proxy keeps it: the item is gone from it before long.
+    // `get` reads the index while the proxy updates it. The deleted item soon leaves it.
     indexed(&proxy, 2);
     client.delete(&[&items[1]]);
     spent("get", &|| {
@@ -115,14 +119,16 @@ fn guix_fetches_only_the_difference_to_an_item_of_another_name() {
         let (ok, _, said) = attempt(&mut get);
         assert!(ok && said.contains("tool-1.0"), "{said}");
     });
-    wait_until("that what Guix collected leaves the index", || {
-        number(&proxy, "items") == 1 && number(&proxy, "gone_total") == 1
+    wait_until("the deleted item leaves the index", || {
+        metric(&proxy, "items") == 1 && metric(&proxy, "gone_total") == 1
     });
     assert_eq!(
-        paths(&client.root, "one").into_keys().collect::<Vec<_>>(),
+        indexed_items(&client.root, "one")
+            .into_keys()
+            .collect::<Vec<_>>(),
         [items[0].clone()]
     );
-    // Where nothing is indexed nothing is found.
+    // Without an index, the proxy finds no pieces.
     let none = Program::proxy(
         &client.root,
         "none",
@@ -133,7 +139,7 @@ fn guix_fetches_only_the_difference_to_an_item_of_another_name() {
     let before = gateway.bytes();
     let (ok, said) = client.install(&[&items[1]], &none.url);
     assert!(ok, "{said}");
-    assert!(gateway.bytes() - before > SHARED as u64);
+    assert!(gateway.bytes() - before > SHARED_BYTES as u64);
     client.delete(&[&items[1]]);
 
     // The daemon's substituter reads the index too.
@@ -175,24 +181,26 @@ fn a_nix_store_that_appears_after_the_proxy_is_indexed_and_followed() {
         gateway.bytes() - before
     };
     let whole = install(&items[0]);
-    assert!(whole > SHARED as u64, "{whole}");
+    assert!(whole > SHARED_BYTES as u64, "{whole}");
     indexed(&proxy, 1);
     let changed = install(&items[1]);
     assert!(
-        changed > OWN as u64 && changed < 2 * OWN as u64,
+        changed > OWN_BYTES as u64 && changed < 2 * OWN_BYTES as u64,
         "{changed}"
     );
     indexed(&proxy, 2);
-    // What the collector removes leaves it, and is no help any more.
+    // Deleted items leave the index.
     client.delete(&[&items[0], &items[1]]);
-    wait_until("that both leave the index", || number(&proxy, "items") == 0);
-    assert_eq!(number(&proxy, "gone_total"), 2);
+    wait_until("both items leave the index", || {
+        metric(&proxy, "items") == 0
+    });
+    assert_eq!(metric(&proxy, "gone_total"), 2);
     let log = proxy.stop();
     assert!(log.contains("indexed all installed items"), "{log}");
 }
 
 #[test]
-fn an_index_that_lies_or_is_damaged_costs_a_retry_and_never_a_wrong_byte() {
+fn a_wrong_or_damaged_index_costs_a_retry_and_never_a_wrong_byte() {
     let kubo = Kubo::start();
     let machine = Guix::new();
     let items = add_to_guix(&machine.root, &["tool-1.0", "renamed-7"]);
@@ -210,14 +218,16 @@ fn an_index_that_lies_or_is_damaged_costs_a_retry_and_never_a_wrong_byte() {
     let proxy = start("good", &[]);
     indexed(&proxy, 1);
     drop(proxy.stop());
-    let (_, good) = paths(&client.root, "good").pop_first().expect("an item");
-    // Installs with the index of a proxy that stopped, after something was done to it.
-    let try_with = |cache: &str, spoil: &dyn Fn(&Path)| {
+    let (_, good) = indexed_items(&client.root, "good")
+        .pop_first()
+        .expect("an item");
+    // Damages the index of a stopped proxy, and installs with it.
+    let try_with = |cache: &str, damage: &dyn Fn(&Path)| {
         let copy = format!(
             "mkdir /var/cache/{cache} && cp -r /var/cache/good/installed /var/cache/{cache}/"
         );
         client.root.sh(&copy);
-        spoil(&file(&client.root, cache));
+        damage(&index_file(&client.root, cache));
         let proxy = start(cache, &["--no-index"]);
         let (ok, said) = client.install(&[&items[1]], &proxy.url);
         assert!(ok, "{cache}: {said}\n{}", proxy.log());
@@ -227,28 +237,28 @@ fn an_index_that_lies_or_is_damaged_costs_a_retry_and_never_a_wrong_byte() {
     };
     let log = try_with("same", &|_| ());
     assert!(log.contains("fetching only the missing pieces"), "{log}");
-    // The digest behind the pieces is right each time.
-    let lie = |cache: &str, lie: &dyn Fn(&mut [u8])| {
+    // Changes the pieces, and writes the right digest behind them.
+    let try_with_pieces = |cache: &str, change: &dyn Fn(&mut [u8])| {
         try_with(cache, &|file| {
             let mut pieces = good.clone();
             let end = pieces.len() - 32;
-            pieces[HEADER..end].chunks_mut(PIECE).for_each(lie);
+            pieces[HEADER..end].chunks_mut(PIECE).for_each(change);
             let digest = Sha256::of(&pieces[..end]);
             pieces[end..].copy_from_slice(digest.as_bytes());
-            let (dir, index) = copied(file);
+            let (dir, index) = open_copy(file);
             let update = index.execute("UPDATE items SET pieces = ?1", [&pieces]);
             assert_eq!(update, Ok(1));
             index.close().expect("it is written");
             std::fs::copy(dir.path().join("index.sqlite"), file).expect("room");
         })
     };
-    let log = lie("length", &|piece| piece[40] ^= 1);
+    let log = try_with_pieces("length", &|piece| piece[40] ^= 1);
     assert!(log.contains("installed items save too little"), "{log}");
-    let log = lie("hash", &|piece| piece[0] ^= 1);
+    let log = try_with_pieces("hash", &|piece| piece[0] ^= 1);
     assert!(log.contains("installed items save too little"), "{log}");
-    let log = lie("end", &|piece| piece[36] = 1);
+    let log = try_with_pieces("end", &|piece| piece[36] = 1);
     assert!(log.contains("installed items save too little"), "{log}");
-    let log = lie("offset", &|piece| piece[33] ^= 1);
+    let log = try_with_pieces("offset", &|piece| piece[33] ^= 1);
     assert!(log.contains("no longer has an indexed piece"), "{log}");
     for (cache, keep) in [("none", 0), ("start", 100), ("half", 12_000)] {
         try_with(cache, &|file| {
@@ -263,7 +273,7 @@ fn an_index_that_lies_or_is_damaged_costs_a_retry_and_never_a_wrong_byte() {
         std::fs::write(file, "no index at all").expect("room")
     });
 
-    // The item is altered after it was indexed. (Guix has hard links to it.)
+    // The item changes after it was indexed. (Guix has hard links to it.)
     let shared = client.root.path(&format!("{}/lib/shared", items[0]));
     let mut bytes = std::fs::read(&shared).expect("a file");
     bytes.iter_mut().step_by(1000).for_each(|byte| *byte ^= 1);
@@ -271,12 +281,12 @@ fn an_index_that_lies_or_is_damaged_costs_a_retry_and_never_a_wrong_byte() {
     std::fs::write(&shared, bytes).expect("root may");
     let log = try_with("altered", &|_| ());
     assert!(log.contains("no longer has an indexed piece"), "{log}");
-    // It has left the index with that.
-    assert_eq!(paths(&client.root, "altered").len(), 0);
+    // The proxy has removed the item from the index.
+    assert_eq!(indexed_items(&client.root, "altered").len(), 0);
 }
 
 #[test]
-fn a_killed_indexer_goes_on_where_it_was_and_keeps_its_bound() {
+fn a_killed_indexer_resumes_and_stays_below_its_size_limit() {
     const ITEMS: u64 = 12;
     let machine = Guix::new();
     let names: Vec<String> = (0..ITEMS)
@@ -290,40 +300,40 @@ fn a_killed_indexer_goes_on_where_it_was_and_keeps_its_bound() {
     let start =
         |options: &[&str]| Program::proxy(&machine.root, "one", &upstream.url, &[], options);
     let proxy = start(&[]);
-    wait_until("the first item", || number(&proxy, "items") > 0);
+    wait_until("the first item", || metric(&proxy, "items") > 0);
     proxy.kill();
-    let before = paths(&machine.root, "one");
+    let before = indexed_items(&machine.root, "one");
     assert!(!before.is_empty());
     let proxy = start(&[]);
     indexed(&proxy, ITEMS);
-    let all = paths(&machine.root, "one");
+    let all = indexed_items(&machine.root, "one");
     assert!(items.iter().all(|item| all.contains_key(item)));
     assert!(
         before
             .iter()
             .all(|(path, pieces)| all.get(path) == Some(pieces))
     );
-    // Only what was missing was cut.
+    // The indexer has read only the missing items.
     let size =
         |items: &BTreeMap<String, Vec<u8>>| items.values().map(|one| nar_size(one)).sum::<u64>();
     assert_eq!(
-        number(&proxy, "cut_bytes_total"),
+        metric(&proxy, "cut_bytes_total"),
         size(&all) - size(&before)
     );
     drop(proxy.stop());
 
-    // With less room some go, and none comes back.
+    // A smaller limit evicts some items, and none returns.
     let proxy = start(&["--index-size=36K"]);
-    wait_until("that some are gone", || {
-        number(&proxy, "waiting") == 0 && number(&proxy, "bytes") <= 36 << 10
+    wait_until("some items are evicted", || {
+        metric(&proxy, "waiting") == 0 && metric(&proxy, "bytes") <= 36 << 10
     });
-    wait_until("that it is said", || {
+    wait_until("a log line about the full index", || {
         proxy.log().contains("the index of installed items is full")
     });
-    let left = number(&proxy, "items");
+    let left = metric(&proxy, "items");
     assert!(left > 0 && left < ITEMS, "{left}");
     drop(proxy.stop());
-    let length = file(&machine.root, "one")
+    let length = index_file(&machine.root, "one")
         .metadata()
         .expect("an index")
         .len();
@@ -331,6 +341,6 @@ fn a_killed_indexer_goes_on_where_it_was_and_keeps_its_bound() {
     let mut collect = machine.root.command("guix");
     output(collect.args(["gc", "-D"]).args(&items));
     let proxy = start(&[]);
-    wait_until("that all are gone", || number(&proxy, "items") == 0);
-    assert_eq!(number(&proxy, "gone_total"), left);
+    wait_until("the index is empty", || metric(&proxy, "items") == 0);
+    assert_eq!(metric(&proxy, "gone_total"), left);
 }

@@ -1,4 +1,4 @@
-//! Our client of Kubo's API against the real Kubo.
+//! Our client of Kubo's RPC API, against the real Kubo.
 
 use bytes::Bytes;
 use futures_util::stream;
@@ -9,8 +9,8 @@ use interplanar_server::kubo::{Kubo as Client, KuboError};
 use interplanar_tests::kubo::Kubo;
 use std::io;
 
-/// Content without repeats, piece by piece.
-fn piece(index: u64) -> Bytes {
+/// Returns 100,000 bytes without repeats.
+fn chunk(index: u64) -> Bytes {
     let mut state = index.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
     let words = (0..100_003 / 8).flat_map(|_| {
         state ^= state << 13;
@@ -21,20 +21,21 @@ fn piece(index: u64) -> Bytes {
     words.collect::<Vec<u8>>().into()
 }
 
-fn pieces(count: u64) -> impl Iterator<Item = Bytes> + Send + 'static {
-    (0..count).map(piece)
+/// Returns the chunks of a file.
+fn chunks(count: u64) -> impl Iterator<Item = Bytes> + Send + 'static {
+    (0..count).map(chunk)
 }
 
 #[tokio::test]
-async fn what_is_streamed_into_kubo_has_the_cid_of_our_builder_and_is_pinned() {
+async fn a_streamed_file_has_the_cid_of_our_builder_and_is_pinned() {
     let kubo = Kubo::start();
     let client = Client::new(&kubo.api_url()).expect("a URL");
-    assert_eq!(client.version().await.expect("answers"), "0.43.0");
+    assert_eq!(client.version().await.expect("a response"), "0.43.0");
     assert!(
         client
             .id()
             .await
-            .expect("answers")
+            .expect("a response")
             .agent
             .starts_with("kubo/0.43.0")
     );
@@ -45,49 +46,49 @@ async fn what_is_streamed_into_kubo_has_the_cid_of_our_builder_and_is_pinned() {
     ] {
         let mut builder = Builder::new(profile);
         let mut leaf = None;
-        for piece in pieces(count) {
-            builder.push(&piece, &mut |block| leaf = leaf.take().or(Some(block)));
+        for chunk in chunks(count) {
+            builder.push(&chunk, &mut |block| leaf = leaf.take().or(Some(block)));
         }
         let built = builder.finish(&mut |block| leaf = leaf.take().or(Some(block)));
-        let (mut last, mut heard) = (0, 0);
+        let (mut last, mut reports) = (0, 0);
         let progress = |bytes| {
-            assert!(bytes >= last, "progress goes on");
-            (last, heard) = (bytes, heard + 1);
+            assert!(bytes >= last, "progress never decreases");
+            (last, reports) = (bytes, reports + 1);
         };
-        let data = stream::iter(pieces(count).map(io::Result::Ok));
+        let data = stream::iter(chunks(count).map(io::Result::Ok));
         let added = client
             .add(data, &profile, "item.nar.zst", progress)
             .await
             .expect("added");
         assert_eq!((added.cid, added.size), (built.cid, built.dag_size));
-        assert!(count == 0 || heard > 0);
-        assert!(client.is_pinned(&added.cid).await.expect("answers"));
+        assert!(count == 0 || reports > 0);
+        assert!(client.is_pinned(&added.cid).await.expect("a response"));
         let leaf = leaf.expect("a block");
         assert_eq!(
-            client.block_get(leaf.cid()).await.expect("answers"),
+            client.block_get(leaf.cid()).await.expect("a response"),
             Some(leaf.clone())
         );
         let size = leaf.data().len() as u64;
         assert_eq!(
-            client.block_stat(leaf.cid()).await.expect("answers"),
+            client.block_stat(leaf.cid()).await.expect("a response"),
             Some(size)
         );
-        assert!(client.pin_rm(&added.cid).await.expect("answers"));
-        assert!(!client.pin_rm(&added.cid).await.expect("answers"));
-        assert!(!client.is_pinned(&added.cid).await.expect("answers"));
+        assert!(client.pin_rm(&added.cid).await.expect("a response"));
+        assert!(!client.pin_rm(&added.cid).await.expect("a response"));
+        assert!(!client.is_pinned(&added.cid).await.expect("a response"));
     }
     let absent = *interplanar_core::block::Block::raw("nobody has this".into()).cid();
-    assert_eq!(client.block_get(&absent).await.expect("answers"), None);
-    assert_eq!(client.block_stat(&absent).await.expect("answers"), None);
+    assert_eq!(client.block_get(&absent).await.expect("a response"), None);
+    assert_eq!(client.block_stat(&absent).await.expect("a response"), None);
 }
 
 #[tokio::test]
-async fn a_source_that_fails_midway_pins_nothing_and_says_why() {
+async fn a_source_that_fails_midway_pins_nothing_and_gives_the_reason() {
     let kubo = Kubo::start();
     let client = Client::new(&kubo.api_url()).expect("a URL");
     let pins = || interplanar_tests::output(kubo.ipfs().args(["pin", "ls", "--type=recursive"]));
     let before = pins();
-    let failing = pieces(50)
+    let failing = chunks(50)
         .map(io::Result::Ok)
         .chain([Err(io::Error::other("the item is gone"))]);
     let failed = client
@@ -101,14 +102,14 @@ async fn a_source_that_fails_midway_pins_nothing_and_says_why() {
 }
 
 #[tokio::test]
-async fn a_kubo_that_is_down_or_refuses_is_named() {
+async fn a_kubo_that_is_down_or_refuses_gives_a_clear_error() {
     let mut kubo = Kubo::start();
     let client = Client::new(&kubo.api_url()).expect("a URL");
     let unknown = Profile {
         chunk: 0,
         ..unixfs::SIZE_1048576_V1
     };
-    let data = stream::iter(pieces(3).map(io::Result::Ok));
+    let data = stream::iter(chunks(3).map(io::Result::Ok));
     let refused = client
         .add(data, &unknown, "x", |_| {})
         .await
@@ -123,20 +124,20 @@ async fn a_kubo_that_is_down_or_refuses_is_named() {
         .to_string();
     assert!(wrong.contains("is this the API's address"), "{wrong}");
     kubo.stop();
-    let data = stream::iter(pieces(3).map(io::Result::Ok));
+    let data = stream::iter(chunks(3).map(io::Result::Ok));
     let down = client
         .add(data, &unixfs::SIZE_1048576_V1, "x", |_| {})
         .await
-        .expect_err("nobody listens");
+        .expect_err("no server");
     assert!(
         down.is_temporary() && down.to_string().contains("is `ipfs daemon` running?"),
         "{down}"
     );
 }
 
-/// A DAG of which the node has a part already: only the rest goes in, and all of it is pinned.
+/// The node has a part of a DAG. The client imports only the rest, and pins all of it.
 #[tokio::test]
-async fn only_blocks_that_are_lacking_are_imported_and_the_roots_are_pinned() {
+async fn only_missing_blocks_are_imported_and_the_roots_are_pinned() {
     let kubo = Kubo::start();
     let client = Client::new(&kubo.api_url()).expect("a URL");
     let profile = Profile {
@@ -145,8 +146,8 @@ async fn only_blocks_that_are_lacking_are_imported_and_the_roots_are_pinned() {
     };
     let mut builder = Builder::new(profile);
     let mut blocks = vec![];
-    for piece in pieces(30) {
-        builder.push(&piece, &mut |block| blocks.push(block));
+    for chunk in chunks(30) {
+        builder.push(&chunk, &mut |block| blocks.push(block));
     }
     let built = builder.finish(&mut |block| blocks.push(block));
     let cids: Vec<Cid> = blocks.iter().map(|block| *block.cid()).collect();
@@ -159,17 +160,17 @@ async fn only_blocks_that_are_lacking_are_imported_and_the_roots_are_pinned() {
         stream::iter(car)
     };
     assert_eq!(client.lacking(&cids).await, Ok(cids.clone()));
-    // Without some blocks the root can't be pinned, which is an error and not a search in the network.
+    // Kubo can't pin a root without all blocks. That is an error; Kubo doesn't search the network.
     let part = client
         .dag_import(car(0, 100))
         .await
         .expect_err("blocks are missing");
     assert!(matches!(&part, KuboError::Api { .. }), "{part}");
-    assert!(!client.is_pinned(&built.cid).await.expect("answers"));
+    assert!(!client.is_pinned(&built.cid).await.expect("a response"));
     assert_eq!(client.lacking(&cids).await, Ok(cids[100..].to_vec()));
     let rest = client.dag_import(car(100, blocks.len())).await;
     assert_eq!(rest, Ok(vec![built.cid]));
-    assert!(client.is_pinned(&built.cid).await.expect("answers"));
+    assert!(client.is_pinned(&built.cid).await.expect("a response"));
     assert_eq!(client.lacking(&cids).await, Ok(vec![]));
     let failing = stream::iter([Err(io::Error::other("the block is gone"))]);
     let failed = client.dag_import(failing).await;

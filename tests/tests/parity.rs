@@ -1,28 +1,31 @@
-//! `interplanar publish` answers as the real `guix publish` does on the same store, request by request.
+//! `interplanar publish` responds as the real `guix publish` does on the same store, request by
+//! request.
 
 use interplanar_tests::guix::{Guix, Items};
 use interplanar_tests::peer_version::GUIX;
 use interplanar_tests::program::{Program, free_port, narinfo};
 use reqwest::blocking::{Client, Response};
 
-/// Headers that a client acts on.
-const HEADERS: [&str; 4] = [
+/// The headers that clients use.
+const COMPARED_HEADERS: [&str; 4] = [
     "content-type",
     "cache-control",
     "content-disposition",
     "x-baking",
 ];
 
-/// An answer in the form in which the two are compared.
+/// The parts of a response that must be equal.
 #[derive(Debug, PartialEq)]
-struct Answer {
+struct Comparable {
     status: u16,
     headers: Vec<(&'static str, Option<String>)>,
     body: Vec<u8>,
 }
 
-fn ask(client: &Client, server: &str, path: &str) -> Answer {
-    // guix publish says no length for a NAR made on the fly: its end is the connection's.
+/// Sends a GET, and returns the comparable parts of the response.
+fn request(client: &Client, server: &str, path: &str) -> Comparable {
+    // guix publish sends no length for a NAR that it makes on the fly. The end of the connection
+    // ends it.
     let response = client
         .get(format!("{server}{path}"))
         .header("connection", "close")
@@ -37,17 +40,18 @@ fn ask(client: &Client, server: &str, path: &str) -> Answer {
         _ if path.ends_with(".narinfo") && status == 200 => {
             common(&String::from_utf8_lossy(&body)).into_bytes()
         }
-        // The two introduce themselves by different names.
+        // The two programs have different names on this page.
         "/" => Vec::new(),
         _ => decoded(path, body),
     };
-    Answer {
+    Comparable {
         status,
         headers,
         body,
     }
 }
 
+/// Returns the status and the compared headers.
 fn head(response: &Response) -> (u16, Vec<(&'static str, Option<String>)>) {
     let header = |name: &str| {
         response
@@ -58,11 +62,17 @@ fn head(response: &Response) -> (u16, Vec<(&'static str, Option<String>)>) {
     };
     (
         response.status().as_u16(),
-        HEADERS.iter().map(|name| (*name, header(name))).collect(),
+        COMPARED_HEADERS
+            .iter()
+            .map(|name| (*name, header(name)))
+            .collect(),
     )
 }
 
-/// A narinfo without what may differ: the entries over IPFS. The signature is the same, since its nonce is RFC 6979's.
+/// Returns a narinfo without the lines that may differ: the entries over IPFS, and compressed
+/// sizes.
+///
+/// The signatures are equal, because RFC 6979 derives their nonces from the text.
 fn common(narinfo: &str) -> String {
     let mut kept = String::new();
     let mut over_ipfs = false;
@@ -70,7 +80,7 @@ fn common(narinfo: &str) -> String {
         if let Some(url) = line.strip_prefix("URL: ") {
             over_ipfs = url.starts_with("ipfs:");
         }
-        // Compressed by another library: the sizes differ by some bytes.
+        // Another library compresses, so sizes differ by some bytes.
         if !over_ipfs && !line.starts_with("FileSize: ") {
             kept.push_str(line);
             kept.push('\n');
@@ -79,7 +89,7 @@ fn common(narinfo: &str) -> String {
     kept
 }
 
-/// The NAR inside, since two libraries may compress the same NAR to different bytes.
+/// Returns the NAR in a body, because two libraries compress the same NAR to different bytes.
 fn decoded(path: &str, body: Vec<u8>) -> Vec<u8> {
     use interplanar_core::decompress::{Decoder, Limits};
     use interplanar_core::narinfo::Compression;
@@ -112,7 +122,7 @@ fn decoded(path: &str, body: Vec<u8>) -> Vec<u8> {
     }
 }
 
-/// Every kind of request, good and bad.
+/// Returns the paths of every kind of request, good and bad.
 fn requests(items: &Items, methods: &[&str]) -> Vec<String> {
     let base = |item: &str| item.rsplit('/').next().expect("a base name").to_owned();
     let mut paths: Vec<String> = [
@@ -143,6 +153,7 @@ fn requests(items: &Items, methods: &[&str]) -> Vec<String> {
     paths
 }
 
+/// Asserts that both servers respond alike to all paths.
 fn compare(theirs: &str, ours: &str, paths: &[String]) {
     let client = Client::builder()
         .redirect(reqwest::redirect::Policy::none())
@@ -150,7 +161,7 @@ fn compare(theirs: &str, ours: &str, paths: &[String]) {
         .expect("a client");
     let mut differences = Vec::new();
     for path in paths {
-        let (expected, got) = (ask(&client, theirs, path), ask(&client, ours, path));
+        let (expected, got) = (request(&client, theirs, path), request(&client, ours, path));
         if expected != got {
             differences.push(format!(
                 "GET {path}\n  guix publish: {}\n  interplanar:  {}",
@@ -168,14 +179,15 @@ fn compare(theirs: &str, ours: &str, paths: &[String]) {
     );
 }
 
-fn show(answer: &Answer) -> String {
+/// Returns a readable form of a response.
+fn show(answer: &Comparable) -> String {
     let body = String::from_utf8_lossy(&answer.body);
     let body: String = body.chars().take(900).collect();
     format!("{} {:?}\n    {body:?}", answer.status, answer.headers)
 }
 
 #[test]
-fn answers_without_a_cache_are_those_of_guix_publish() {
+fn responses_without_a_cache_are_those_of_guix_publish() {
     GUIX.expect();
     let machine = Guix::new();
     let items = machine.items();
@@ -199,7 +211,7 @@ fn answers_without_a_cache_are_those_of_guix_publish() {
 }
 
 #[test]
-fn answers_with_a_cache_are_those_of_guix_publish() {
+fn responses_with_a_cache_are_those_of_guix_publish() {
     GUIX.expect();
     let machine = Guix::new();
     let items = machine.items();
@@ -227,13 +239,14 @@ fn answers_with_a_cache_are_those_of_guix_publish() {
     }
     compare(&theirs.url, &ours.url, &requests(&items, &["gzip", "zstd"]));
 
-    // Above the bypass threshold an item that is not baked is absent, and said to be baking.
+    // An item above the bypass threshold is absent until it is baked, and the response says that it
+    // bakes.
     let base = items.big.rsplit('/').next().expect("a base name");
     let client = Client::new();
     let path = format!("/{}.narinfo", &base[..32]);
     let (expected, got) = (
-        ask(&client, &theirs.url, &path),
-        ask(&client, &ours.url, &path),
+        request(&client, &theirs.url, &path),
+        request(&client, &ours.url, &path),
     );
     assert_eq!(
         (expected.status, expected.headers),

@@ -1,4 +1,4 @@
-//! The commands for people, against a real Kubo.
+//! The commands for people (`get`, `cat`, `ls`, `verify`, `add`), against a real Kubo.
 
 use interplanar_tests::kubo::Kubo;
 use interplanar_tests::program::{Program, binary, narinfo};
@@ -7,17 +7,19 @@ use interplanar_tests::{attempt, output};
 use std::path::Path;
 use std::process::Command;
 
+/// Returns a command of the program under test.
 fn interplanar(arguments: &[&str]) -> Command {
     let mut command = Command::new(binary());
     command.args(arguments);
     command
 }
 
+/// Runs a command, and returns its exit code.
 fn exit_code(command: &mut Command) -> Option<i32> {
     command.output().expect("the program runs").status.code()
 }
 
-/// A folder with a large file, a small one, an executable, a link and a folder.
+/// Makes a folder with a large file, a symlink, and a folder with a small file.
 fn tree(folder: &Path) -> std::path::PathBuf {
     let tree = folder.join("tree");
     std::fs::create_dir_all(tree.join("sub")).expect("a folder");
@@ -31,7 +33,7 @@ fn tree(folder: &Path) -> std::path::PathBuf {
 }
 
 #[test]
-fn what_kubo_has_is_fetched_listed_and_verified_past_a_liar() {
+fn files_and_folders_are_fetched_listed_and_verified_past_a_corrupt_gateway() {
     let folder = tempfile::tempdir().expect("a folder");
     let tree = tree(folder.path());
     let kubo = Kubo::start();
@@ -47,9 +49,9 @@ fn what_kubo_has_is_fetched_listed_and_verified_past_a_liar() {
         .arg(&tree),
     );
     let url = format!("ipfs://{}", root.trim());
-    let liar = Relay::new(&kubo.gateway_url(), Fault::Corrupt);
+    let corrupt = Relay::new(&kubo.gateway_url(), Fault::Corrupt);
     let gateways = [
-        format!("--gateway={}", liar.url),
+        format!("--gateway={}", corrupt.url),
         format!("--gateway={}", kubo.gateway_url()),
     ];
     let run = |arguments: &[&str]| {
@@ -88,11 +90,11 @@ fn what_kubo_has_is_fetched_listed_and_verified_past_a_liar() {
         output(Command::new("diff").arg("-r").arg(&tree).arg(&whole)),
         ""
     );
-    a_folder_comes_by_one_request(&kubo, &tree, root.trim(), folder.path());
+    a_folder_takes_one_request(&kubo, &tree, root.trim(), folder.path());
     let said = output(&mut run(&["verify", &format!("{url}/large")]));
     assert!(said.contains(": verified "), "{said}");
 
-    // Nobody has it; the liar alone; no target.
+    // No gateway has the CID; only the corrupt gateway is left; the target is no CID.
     assert_eq!(
         exit_code(&mut run(&[
             "get",
@@ -107,11 +109,11 @@ fn what_kubo_has_is_fetched_listed_and_verified_past_a_liar() {
     assert_eq!(exit_code(&mut run(&["get", "nonsense"])), Some(2));
 }
 
-/// And not by one for each of its files.
-fn a_folder_comes_by_one_request(kubo: &Kubo, tree: &Path, root: &str, folder: &Path) {
+/// A folder is fetched with one request for its root and one for a CAR, not with one per file.
+fn a_folder_takes_one_request(kubo: &Kubo, tree: &Path, root: &str, folder: &Path) {
     let counted = Relay::new(&kubo.gateway_url(), Fault::None);
     let target = folder.join("counted");
-    let said = output(
+    let report = output(
         interplanar(&["get", root, "--json", "--output"])
             .arg(&target)
             .arg(format!("--gateway={}", counted.url)),
@@ -120,13 +122,12 @@ fn a_folder_comes_by_one_request(kubo: &Kubo, tree: &Path, root: &str, folder: &
         output(Command::new("diff").arg("-r").arg(tree).arg(&target)),
         ""
     );
-    let said: serde_json::Value = serde_json::from_str(&said).expect("JSON");
-    assert!(said["entries"].as_u64() > Some(4), "{said}");
+    let report: serde_json::Value = serde_json::from_str(&report).expect("JSON");
+    assert!(report["entries"].as_u64() > Some(4), "{report}");
     assert!(
-        said["networkBytes"].as_u64() >= said["bytes"].as_u64(),
-        "{said}"
+        report["networkBytes"].as_u64() >= report["bytes"].as_u64(),
+        "{report}"
     );
-    // Its root, to see what it is, and a CAR with all of it.
     assert_eq!(counted.count("dag-scope=all"), 1, "{:?}", counted.seen());
     assert_eq!(counted.count("/ipfs/"), 2, "{:?}", counted.seen());
 }
@@ -160,7 +161,7 @@ fn added_files_and_folders_have_the_cids_of_ipfs_add() {
 }
 
 #[test]
-fn store_items_are_fetched_listed_and_verified_by_their_narinfo() {
+fn store_items_are_fetched_listed_and_verified_with_their_narinfo() {
     let folder = tempfile::tempdir().expect("a folder");
     let tree = tree(folder.path());
     let nix = interplanar_tests::nix::Nix::new();
@@ -208,7 +209,7 @@ fn store_items_are_fetched_listed_and_verified_by_their_narinfo() {
         Some(4)
     );
 
-    // A narinfo that was altered.
+    // Somebody changed the narinfo.
     let text = narinfo(&publish.url, &item, |_| true).replace("NarSize: ", "NarSize: 1");
     let altered = folder.path().join("altered.narinfo");
     std::fs::write(&altered, text).expect("a file");

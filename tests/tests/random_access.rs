@@ -1,8 +1,9 @@
-//! `interplanar cat` and `ls` of a store item fetch what has the file, and not the item.
+//! `interplanar cat` and `ls` of a store item fetch only the blocks that they need, not the whole
+//! item.
 
 use interplanar_core::block::Block;
 use interplanar_core::cid::Cid;
-use interplanar_core::dedup::{self, Body, Entry, Index, IndexBuilder};
+use interplanar_core::dedup::{self, Index, IndexBody, IndexBuilder, PieceEntry};
 use interplanar_core::hash::Sha256;
 use interplanar_tests::kubo::Kubo;
 use interplanar_tests::nix::Nix;
@@ -15,6 +16,7 @@ use std::net::TcpListener;
 use std::process::{Command, Output};
 use tempfile::TempDir;
 
+/// Bytes of each large file.
 const LARGE: usize = 21_000_000;
 
 /// An item of 64 MB on IPFS: three large files and a few hundred small ones.
@@ -23,7 +25,7 @@ struct Cache {
     kubo: Kubo,
     _publish: Program,
     item: String,
-    /// The narinfo with all that it says.
+    /// The narinfo with all its fields.
     narinfo: String,
     key: String,
 }
@@ -64,7 +66,7 @@ impl Cache {
         let item = publish.item();
         let all = |text: &str| text.contains("ChunkIndex: ") && text.contains("Tree: ");
         let narinfo = narinfo(&publish.url, &item, all);
-        // Entries that lead to where they are, whoever serves the narinfo.
+        // Absolute URLs, so that another server can serve this narinfo.
         let narinfo = narinfo.replace("URL: nar/", &format!("URL: {}/nar/", publish.url));
         Self {
             dir,
@@ -76,7 +78,7 @@ impl Cache {
         }
     }
 
-    /// The narinfo without some fields.
+    /// Returns the narinfo without some fields.
     fn without(&self, fields: &[&str]) -> String {
         let has = |line: &&str| {
             !fields
@@ -87,6 +89,7 @@ impl Cache {
         lines.map(|line| format!("{line}\n")).collect()
     }
 
+    /// Runs the program with an upstream and a gateway.
     fn run(&self, upstream: &str, gateway: &str, arguments: &[&str]) -> Output {
         let mut command = Command::new(binary());
         command.args(arguments).args([
@@ -97,25 +100,26 @@ impl Cache {
         command.output().expect("the program runs")
     }
 
+    /// Returns the content of a file of the item.
     fn file(&self, path: &str) -> Vec<u8> {
         fs::read(self.dir.path().join("item").join(path)).expect("a file")
     }
 
-    /// The root of the chunk index, and what it says.
-    fn index(&self) -> (Index, Vec<Entry>) {
+    /// Returns the chunk index and its pieces.
+    fn index(&self) -> (Index, Vec<PieceEntry>) {
         let mut lines = self.narinfo.lines();
         let root = lines.find_map(|line| line.strip_prefix("ChunkIndex: "));
         let mut get = self.kubo.ipfs();
         let block = get.args(["block", "get", root.expect("an index")]).output();
         let index = Index::decode(&block.expect("ipfs runs").stdout).expect("an index");
-        let Body::Pieces(pieces) = index.body.clone() else {
+        let IndexBody::Pieces(pieces) = index.body.clone() else {
             panic!("few pieces");
         };
         (index, pieces)
     }
 
-    /// Has Kubo take an index of these pieces.
-    fn put(&self, index: &Index, pieces: Vec<Entry>) -> Cid {
+    /// Adds an index of other pieces to Kubo, and returns its CID.
+    fn put_index(&self, index: &Index, pieces: Vec<PieceEntry>) -> Cid {
         let (mut builder, mut blocks) = (IndexBuilder::new(index.parameters), vec![]);
         let mut sink = |block: Block| blocks.push(block);
         for piece in pieces {
@@ -132,7 +136,7 @@ impl Cache {
     }
 }
 
-/// An upstream that answers this narinfo to whatever is asked.
+/// Starts an upstream that responds with this narinfo to every request, and returns its URL.
 fn upstream(narinfo: String) -> String {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
     let url = format!("http://{}", listener.local_addr().expect("its address"));
@@ -148,19 +152,20 @@ fn upstream(narinfo: String) -> String {
             let length = narinfo.len();
             let head =
                 format!("HTTP/1.1 200 OK\r\nContent-Length: {length}\r\nConnection: close\r\n\r\n");
-            // A client that has gone is none of ours.
+            // The client may have closed the connection.
             drop(stream.write_all((head + &narinfo).as_bytes()));
         }
     });
     url
 }
 
-fn said(output: &Output) -> String {
+/// Returns what a command wrote to standard error.
+fn errors(output: &Output) -> String {
     String::from_utf8_lossy(&output.stderr).into_owned()
 }
 
 #[test]
-fn one_small_file_of_a_large_item_costs_an_index_and_a_few_pieces() {
+fn one_small_file_of_a_large_item_takes_an_index_and_a_few_pieces() {
     let cache = Cache::new();
     let (_, pieces) = cache.index();
     let framing = pieces.iter().filter(|piece| piece.compressed < 100_000);
@@ -171,11 +176,11 @@ fn one_small_file_of_a_large_item_costs_an_index_and_a_few_pieces() {
     let fetch = |upstream: &str, arguments: &[&str]| {
         let gateway = Relay::new(&cache.kubo.gateway_url(), Fault::None);
         let done = cache.run(upstream, &gateway.url, arguments);
-        assert!(done.status.success(), "{}", said(&done));
-        (done.stdout.clone(), gateway.bytes(), said(&done))
+        assert!(done.status.success(), "{}", errors(&done));
+        (done.stdout.clone(), gateway.bytes(), errors(&done))
     };
     let inside = format!("{}/share/zażółć", cache.item);
-    // The last file: all the framing is before it. The first costs less.
+    // The last file is the worst case: all framing is before it. The first one takes fewer bytes.
     let (content, transferred, told) = fetch(&of_index, &["cat", &inside]);
     assert_eq!(content, b"last");
     assert!(transferred < 300_000, "{transferred}");
@@ -190,17 +195,17 @@ fn one_small_file_of_a_large_item_costs_an_index_and_a_few_pieces() {
     assert_eq!(content, b"last");
     assert!(by_path < 40_000, "{by_path}");
     assert!(told.contains("verified against"), "{told}");
-    // Without an index, out of the plain NAR.
+    // Without an index, the file comes from the plain NAR.
     let of_plain = upstream(cache.without(&["Tree", "ChunkIndex"]));
     let (content, transferred, told) = fetch(&of_plain, &["cat", &inside]);
     assert_eq!(content, b"last");
     assert!(transferred < 700_000, "{transferred}");
     assert!(told.contains("verified against"), "{told}");
-    // A large one, of many pieces, and no other.
+    // A large file takes its own pieces, and no others.
     for upstream in [&of_index, &of_tree, &of_plain] {
         let (content, transferred, _) = fetch(upstream, &["cat", &cache.item, "lib/large-1"]);
         assert!(content == cache.file("lib/large-1"));
-        // The engine begins a CAR before it takes a plain file.
+        // The fetch engine requests a CAR before it requests a plain file.
         assert!(transferred < LARGE as u64 + (4 << 20), "{transferred}");
     }
     let (listed, transferred, _) = fetch(&of_index, &["ls", &cache.item, "--json"]);
@@ -214,7 +219,7 @@ fn one_small_file_of_a_large_item_costs_an_index_and_a_few_pieces() {
         told.contains("signed NarHash") && !told.contains("--whole"),
         "{told}"
     );
-    // What isn't there, and what is no file.
+    // These paths don't exist, or are no files.
     for path in ["bin/bar", "bin/link", "bin", "bin/foo/x"] {
         let done = cache.run(
             &of_index,
@@ -225,17 +230,17 @@ fn one_small_file_of_a_large_item_costs_an_index_and_a_few_pieces() {
             (done.status.code(), done.stdout.len()),
             (Some(4), 0),
             "{path}: {}",
-            said(&done)
+            errors(&done)
         );
     }
 }
 
 #[test]
-fn an_index_that_lies_costs_the_whole_nar_or_an_error_and_no_wrong_byte() {
+fn a_wrong_index_costs_the_whole_nar_or_an_error_and_no_wrong_byte() {
     let cache = Cache::new();
     let (index, pieces) = cache.index();
     let gateway = cache.kubo.gateway_url();
-    // Without the other hints, so that only the whole NAR is left.
+    // Without the other hints, only the whole NAR is left.
     let text = cache.without(&["Tree", dedup::FIELD]);
     let plain = text
         .find("URL: ipfs://")
@@ -254,21 +259,24 @@ fn an_index_that_lies_costs_the_whole_nar_or_an_error_and_no_wrong_byte() {
     let mut short = pieces.clone();
     short.pop();
     let absent = Block::raw("nobody has this".into()).cid().to_string();
-    let lies = [wrong_hash, swapped, other_lengths, short]
-        .map(|pieces| cache.put(&index, pieces).to_string());
+    let wrong_indexes = [wrong_hash, swapped, other_lengths, short]
+        .map(|pieces| cache.put_index(&index, pieces).to_string());
     let last_file = format!("{}/share/zażółć", cache.item);
-    for lie in lies.iter().chain([&absent, &"nonsense".to_owned()]) {
-        let upstream = upstream(narinfo(lie));
+    for index in wrong_indexes
+        .iter()
+        .chain([&absent, &"nonsense".to_owned()])
+    {
+        let upstream = upstream(narinfo(index));
         let done = cache.run(&upstream, &gateway, &["cat", &last_file]);
-        assert!(done.status.success(), "{lie}: {}", said(&done));
-        assert_eq!(done.stdout, b"last", "{lie}");
+        assert!(done.status.success(), "{index}: {}", errors(&done));
+        assert_eq!(done.stdout, b"last", "{index}");
         assert!(
-            said(&done).contains("has the signed NarHash"),
+            errors(&done).contains("has the signed NarHash"),
             "{}",
-            said(&done)
+            errors(&done)
         );
     }
-    // Another file in place of the plain NAR, which the whole NAR is looked for in as well.
+    // Another file replaces the plain NAR, which the client also tries for the whole NAR.
     let other = cache.kubo.repo().file("other", &noise(9, 3_000_000));
     let mut add = cache.kubo.ipfs();
     let other = output(add.args(["add", "-Q", "--cid-version=1"]).arg(other));
@@ -281,16 +289,16 @@ fn an_index_that_lies_costs_the_whole_nar_or_an_error_and_no_wrong_byte() {
         true => format!("URL: ipfs://{}\n", other.trim()),
         false => format!("{line}\n"),
     });
-    let lying = upstream(lines.collect());
-    let done = cache.run(&lying, &gateway, &["cat", &last_file]);
-    let shown = said(&done);
+    let wrong_nar = upstream(lines.collect());
+    let done = cache.run(&wrong_nar, &gateway, &["cat", &last_file]);
+    let shown = errors(&done);
     assert_eq!(
         (done.status.code(), done.stdout.len()),
         (Some(3), 0),
         "{shown}"
     );
     assert!(shown.contains("something other than the NAR"), "{shown}");
-    // The file's second piece is another one: its first bytes are out by then.
+    // The file's second piece is wrong. By then, the first bytes of the file are already written.
     let large = noise(1, LARGE);
     let first = pieces
         .iter()
@@ -298,12 +306,12 @@ fn an_index_that_lies_costs_the_whole_nar_or_an_error_and_no_wrong_byte() {
         .expect("a large piece");
     let mut late = pieces;
     late[first + 2].plain = Sha256::of(b"another piece");
-    let upstream = upstream(narinfo(&cache.put(&index, late).to_string()));
+    let upstream = upstream(narinfo(&cache.put_index(&index, late).to_string()));
     let done = cache.run(&upstream, &gateway, &["cat", &cache.item, "lib/large-0"]);
-    assert_eq!(done.status.code(), Some(3), "{}", said(&done));
-    assert!(said(&done).contains("chunk index"), "{}", said(&done));
+    assert_eq!(done.status.code(), Some(3), "{}", errors(&done));
+    assert!(errors(&done).contains("chunk index"), "{}", errors(&done));
     assert!(!done.stdout.is_empty() && noise(0, LARGE).starts_with(&done.stdout));
-    // Who wants no hint gets none.
+    // With `--whole`, the client uses no hints.
     let done = cache.run(
         &upstream,
         &gateway,
@@ -312,6 +320,6 @@ fn an_index_that_lies_costs_the_whole_nar_or_an_error_and_no_wrong_byte() {
     assert!(
         done.status.success() && done.stdout == large,
         "{}",
-        said(&done)
+        errors(&done)
     );
 }

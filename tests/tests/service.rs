@@ -1,4 +1,5 @@
-//! The service worker in a real Chromium: a page asks it, it asks Kubo's gateway and a cache of substitutes.
+//! The service worker in a real Chromium: it fetches for pages from Kubo's gateway and from a
+//! cache.
 
 use interplanar_core::hash::Sha256;
 use interplanar_core::narinfo::NarInfo;
@@ -7,16 +8,17 @@ use interplanar_tests::kubo::Kubo;
 use interplanar_tests::node::workers;
 use interplanar_tests::program::{get, narinfo};
 use interplanar_tests::relay::{Fault, Relay};
-use interplanar_tests::web::node;
+use interplanar_tests::web::run_script;
 use interplanar_tests::{noise, output};
 use serde_json::{Value, json};
 use std::path::Path;
 
+/// Bytes of the large file.
 const LARGE: usize = 20_000_000;
-/// A gateway that isn't there.
-const NOBODY: &str = "http://127.0.0.1:9";
+/// The URL of a gateway where no server listens.
+const ABSENT: &str = "http://127.0.0.1:9";
 
-/// Adds a file or a folder to Kubo; its CID.
+/// Adds a file or a folder to Kubo, and returns its CID.
 fn add(kubo: &Kubo, path: &Path, options: &[&str]) -> String {
     let mut add = kubo.ipfs();
     add.args(["add", "-Qr", "--cid-version=1"])
@@ -25,17 +27,19 @@ fn add(kubo: &Kubo, path: &Path, options: &[&str]) -> String {
     output(&mut add).trim().to_owned()
 }
 
+/// Returns the SHA-256 of bytes in base 16.
 fn hex(bytes: &[u8]) -> String {
     Sha256::of(bytes).to_hex()
 }
 
+/// Runs a scenario in Chromium, and returns what the pages got.
 fn run(mut job: Value) -> Value {
     job["workers"] = json!(workers());
-    node("service.mjs", &job)
+    run_script("service.mjs", &job)
 }
 
-/// What stands in an answer, for comparison.
-fn gave(saw: &Value, name: &str) -> (u64, String) {
+/// Returns the status and the SHA-256 of a response.
+fn status_and_hash(saw: &Value, name: &str) -> (u64, String) {
     let answer = &saw[name];
     let status = answer["status"]
         .as_u64()
@@ -46,6 +50,7 @@ fn gave(saw: &Value, name: &str) -> (u64, String) {
     )
 }
 
+/// Returns the links of a page.
 fn links(saw: &Value, name: &str) -> Vec<String> {
     let links = saw[name]["links"]
         .as_array()
@@ -57,7 +62,7 @@ fn links(saw: &Value, name: &str) -> Vec<String> {
 }
 
 #[test]
-fn files_ranges_and_directories_reach_pages_verified_and_stay_when_the_network_goes() {
+fn pages_get_verified_files_ranges_and_directories_also_offline() {
     let folder = tempfile::tempdir().expect("a folder");
     let at = |name: &str| folder.path().join(name);
     let large = noise(0, LARGE);
@@ -113,7 +118,7 @@ fn files_ranges_and_directories_reach_pages_verified_and_stay_when_the_network_g
         "twoTabs": [format!("/ipfs/{big}"), format!("/ipfs/{small}")],
         "badSettings": { "GATEWAYS": "nonsense" },
         "offline": {
-            "settings": { "GATEWAYS": NOBODY },
+            "settings": { "GATEWAYS": ABSENT },
             "ask": { "offline small": format!("/ipfs/{small}"), "offline large": format!("/ipfs/{big}") },
             "open": { "offline directory": format!("/ipfs/{site}/") },
         },
@@ -121,34 +126,38 @@ fn files_ranges_and_directories_reach_pages_verified_and_stay_when_the_network_g
         "kill": true,
     }));
 
-    assert_eq!(gave(&saw, "small"), (200, hex(b"a small text\n")), "{saw}");
+    assert_eq!(
+        status_and_hash(&saw, "small"),
+        (200, hex(b"a small text\n")),
+        "{saw}"
+    );
     assert_eq!(
         saw["small"]["headers"]["content-type"],
         "text/plain; charset=utf-8"
     );
     assert_eq!(saw["small"]["headers"]["etag"], format!("\"{small}\""));
-    assert_eq!(gave(&saw, "not modified").0, 304);
+    assert_eq!(status_and_hash(&saw, "not modified").0, 304);
     assert_eq!(
         (
-            gave(&saw, "head").0,
+            status_and_hash(&saw, "head").0,
             &saw["head"]["headers"]["content-length"]
         ),
         (200, &json!(LARGE.to_string()))
     );
     assert_eq!(
-        gave(&saw, "range"),
+        status_and_hash(&saw, "range"),
         (206, hex(&large[10_000_000..10_001_000]))
     );
     let range = format!("bytes 10000000-10000999/{LARGE}");
     assert_eq!(saw["range"]["headers"]["content-range"], range);
-    assert_eq!(gave(&saw, "large"), (200, hex(&large)));
-    assert_eq!(gave(&saw, "raw"), (200, hex(b"a small text\n")));
+    assert_eq!(status_and_hash(&saw, "large"), (200, hex(&large)));
+    assert_eq!(status_and_hash(&saw, "raw"), (200, hex(b"a small text\n")));
     assert_eq!(
         saw["raw"]["headers"]["content-type"],
         "application/vnd.ipld.raw"
     );
-    assert_eq!(gave(&saw, "in shards"), (200, hex(b"77\n")));
-    assert_eq!(gave(&saw, "nowhere").0, 404);
+    assert_eq!(status_and_hash(&saw, "in shards"), (200, hex(b"77\n")));
+    assert_eq!(status_and_hash(&saw, "nowhere").0, 404);
 
     let directory = links(&saw, "directory");
     assert!(
@@ -168,7 +177,8 @@ fn files_ranges_and_directories_reach_pages_verified_and_stay_when_the_network_g
         .filter(|link| link.starts_with("./file"))
         .count();
     assert_eq!(shards, 400);
-    // What a stranger wrote runs, but as a site of its own: it can't read what this origin keeps.
+    // A page from IPFS runs its script, but in an origin of its own: it can't read this origin's
+    // storage.
     assert_eq!(
         (&saw["page"]["title"], &saw["page"]["storage"]),
         (&json!("ran"), &json!("SecurityError"))
@@ -178,24 +188,30 @@ fn files_ranges_and_directories_reach_pages_verified_and_stay_when_the_network_g
         (&json!("ran"), &json!(format!("/ipfs/{site}/page.html")))
     );
 
-    assert_eq!(gave(&saw, "firstTab"), (200, hex(&large)));
-    assert_eq!(gave(&saw, "secondTab"), (200, hex(b"a small text\n")));
+    assert_eq!(status_and_hash(&saw, "firstTab"), (200, hex(&large)));
+    assert_eq!(
+        status_and_hash(&saw, "secondTab"),
+        (200, hex(b"a small text\n"))
+    );
     assert_eq!(saw["secondSettings"]["GATEWAYS"], gateway.url);
     assert!(
         saw["badSettings"]
             .as_str()
-            .is_some_and(|said| said.contains("GATEWAYS")),
+            .is_some_and(|error| error.contains("GATEWAYS")),
         "{saw}"
     );
 
-    assert_eq!(gave(&saw, "offline small"), (200, hex(b"a small text\n")));
-    assert_eq!(gave(&saw, "offline large"), (200, hex(&large)));
+    assert_eq!(
+        status_and_hash(&saw, "offline small"),
+        (200, hex(b"a small text\n"))
+    );
+    assert_eq!(status_and_hash(&saw, "offline large"), (200, hex(&large)));
     assert!(links(&saw, "offline directory").contains(&"./page.html".to_owned()));
 
     assert_eq!(saw["beforeUpdate"], saw["version"]);
     assert_eq!(saw["afterUpdate"]["build"], "next-build");
     assert_eq!(
-        gave(&saw, "afterUpdateAsked"),
+        status_and_hash(&saw, "afterUpdateAsked"),
         (200, hex(b"a small text\n"))
     );
     assert_eq!(saw["programs"], json!(["?next-build"]));
@@ -203,11 +219,11 @@ fn files_ranges_and_directories_reach_pages_verified_and_stay_when_the_network_g
         saw["afterKill"],
         json!({ "registrations": 0, "caches": [] })
     );
-    assert_eq!(gave(&saw, "networkAfterKill").0, 404);
+    assert_eq!(status_and_hash(&saw, "networkAfterKill").0, 404);
 }
 
 #[test]
-fn a_range_costs_little_more_than_itself() {
+fn a_range_takes_little_more_than_its_own_bytes() {
     let folder = tempfile::tempdir().expect("a folder");
     let path = folder.path().join("large.bin");
     let large = noise(0, LARGE);
@@ -220,14 +236,14 @@ fn a_range_costs_little_more_than_itself() {
         "ask": { "range": { "path": format!("/ipfs/{big}?filename=large.bin"), "headers": { "Range": "bytes=15000000-15000099" }, "method": "GET" } },
     }));
     assert_eq!(
-        gave(&saw, "range"),
+        status_and_hash(&saw, "range"),
         (206, hex(&large[15_000_000..15_000_100]))
     );
     assert!(gateway.bytes() < 2_000_000, "{:?}", gateway.seen());
 }
 
 #[test]
-fn a_corrupted_block_is_a_page_that_says_so_and_the_next_gateway_is_asked() {
+fn a_corrupt_block_gives_an_error_page_or_comes_from_the_next_gateway() {
     let folder = tempfile::tempdir().expect("a folder");
     let path = folder.path().join("file");
     let content = noise(0, 3_000_000);
@@ -249,17 +265,17 @@ fn a_corrupted_block_is_a_page_that_says_so_and_the_next_gateway_is_asked() {
             .is_some_and(|text| text.contains(&cid)),
         "{saw}"
     );
-    assert_eq!(gave(&saw, "program").0, 502);
+    assert_eq!(status_and_hash(&saw, "program").0, 502);
     let both = format!("{} {}", corrupt.url, honest.url);
     let saw = run(json!({
         "settings": { "GATEWAYS": both, "LOCAL_GATEWAY": "none" },
-        "ask": { "mended": { "path": format!("/ipfs/{cid}"), "headers": {}, "method": "GET" } },
+        "ask": { "repaired": { "path": format!("/ipfs/{cid}"), "headers": {}, "method": "GET" } },
     }));
-    assert_eq!(gave(&saw, "mended"), (200, hex(&content)));
+    assert_eq!(status_and_hash(&saw, "repaired"), (200, hex(&content)));
 }
 
 #[test]
-fn a_gateway_of_this_machine_is_preferred_if_it_answers() {
+fn a_gateway_on_this_machine_is_preferred_if_it_answers() {
     let folder = tempfile::tempdir().expect("a folder");
     let path = folder.path().join("file");
     std::fs::write(&path, "found\n").expect("a file");
@@ -267,12 +283,12 @@ fn a_gateway_of_this_machine_is_preferred_if_it_answers() {
     let cid = add(&kubo, &path, &[]);
     let local = Relay::new(&kubo.gateway_url(), Fault::None);
     let other = Relay::new(&kubo.gateway_url(), Fault::None);
-    for (local_gateway, asked) in [(local.url.as_str(), &local), (NOBODY, &other)] {
+    for (local_gateway, asked) in [(local.url.as_str(), &local), (ABSENT, &other)] {
         let saw = run(json!({
             "settings": { "GATEWAYS": other.url, "LOCAL_GATEWAY": local_gateway },
             "ask": { "file": { "path": format!("/ipfs/{cid}"), "headers": {}, "method": "GET" } },
         }));
-        assert_eq!(gave(&saw, "file"), (200, hex(b"found\n")));
+        assert_eq!(status_and_hash(&saw, "file"), (200, hex(b"found\n")));
         assert!(asked.count(&cid) > 0, "{:?}", asked.seen());
     }
     assert_eq!(
@@ -286,7 +302,7 @@ fn a_gateway_of_this_machine_is_preferred_if_it_answers() {
 }
 
 #[test]
-fn a_store_items_narinfo_nar_and_tree_come_verified_over_kubo() {
+fn pages_get_the_verified_narinfo_nar_and_listing_of_a_store_item() {
     let kubo = Kubo::start();
     let cache = NixCache::new(&kubo);
     let NixCache {
@@ -312,7 +328,7 @@ fn a_store_items_narinfo_nar_and_tree_come_verified_over_kubo() {
             "info": ask("/nix-cache-info"),
         },
         "offline": {
-            "settings": { "GATEWAYS": NOBODY },
+            "settings": { "GATEWAYS": ABSENT },
             "ask": { "offline nar": nar, "offline tree": format!("/{hash_part}.ls") },
             "open": {},
         },
@@ -320,11 +336,14 @@ fn a_store_items_narinfo_nar_and_tree_come_verified_over_kubo() {
     let rewritten = saw["narinfo"]["text"].as_str().expect("a narinfo");
     let rewritten = NarInfo::parse(rewritten.as_bytes()).expect("a narinfo");
     assert_eq!(format!("/{}", rewritten.entries()[0].url), nar);
-    assert_eq!(gave(&saw, "nar"), (200, info.nar_hash().to_hex()));
+    assert_eq!(
+        status_and_hash(&saw, "nar"),
+        (200, info.nar_hash().to_hex())
+    );
     assert_eq!(
         front.count("/nar/"),
         0,
-        "the NAR came from IPFS: {:?}",
+        "the NAR comes from IPFS: {:?}",
         front.seen()
     );
     let (_, listed) = get(&format!("{}/{hash_part}.ls", publish.url));
@@ -336,14 +355,26 @@ fn a_store_items_narinfo_nar_and_tree_come_verified_over_kubo() {
             .as_str()
             .is_some_and(|text| text.contains("StoreDir: /nix/store"))
     );
-    assert_eq!(gave(&saw, "offline nar"), (200, info.nar_hash().to_hex()));
-    assert_eq!(gave(&saw, "offline tree"), gave(&saw, "tree"));
-
-    // With another key it is as if it were not there.
-    let mut strangers = settings;
-    strangers["TRUSTED_KEYS"] = json!("cache.test-1:AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=");
-    let saw = run(
-        json!({ "settings": strangers, "ask": { "narinfo": ask(&format!("/{hash_part}.narinfo")), "nar": ask(&nar) } }),
+    assert_eq!(
+        status_and_hash(&saw, "offline nar"),
+        (200, info.nar_hash().to_hex())
     );
-    assert_eq!((gave(&saw, "narinfo").0, gave(&saw, "nar").0), (404, 404));
+    assert_eq!(
+        status_and_hash(&saw, "offline tree"),
+        status_and_hash(&saw, "tree")
+    );
+
+    // With another trusted key, the item isn't found.
+    let mut untrusting = settings;
+    untrusting["TRUSTED_KEYS"] = json!("cache.test-1:AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=");
+    let saw = run(
+        json!({ "settings": untrusting, "ask": { "narinfo": ask(&format!("/{hash_part}.narinfo")), "nar": ask(&nar) } }),
+    );
+    assert_eq!(
+        (
+            status_and_hash(&saw, "narinfo").0,
+            status_and_hash(&saw, "nar").0
+        ),
+        (404, 404)
+    );
 }

@@ -1,4 +1,4 @@
-//! Space of a cache folder, told and given back: `du`, `gc` and `fsck`, with a real Kubo.
+//! Disk usage of a cache folder: `du`, `gc` and `fsck`, with a real Kubo.
 
 use interplanar_tests::kubo::Kubo;
 use interplanar_tests::output;
@@ -8,24 +8,27 @@ use std::path::Path;
 use std::process::Command;
 use std::time::{Duration, SystemTime};
 
+/// Returns a command of the program under test.
 fn interplanar(arguments: &[&str]) -> Command {
     let mut command = Command::new(binary());
     command.args(arguments);
     command
 }
 
+/// Runs the program with `--json`, and returns its report.
 fn json(arguments: &[&str]) -> Value {
-    let said = output(interplanar(arguments).arg("--json"));
-    serde_json::from_str(&said).expect("one document")
+    let report = output(interplanar(arguments).arg("--json"));
+    serde_json::from_str(&report).expect("one document")
 }
 
+/// Returns the CIDs that Kubo has pinned.
 fn pins(kubo: &Kubo) -> Vec<String> {
     let mut list = kubo.ipfs();
-    let said = output(list.args(["pin", "ls", "--type=recursive", "-q"]));
-    said.lines().map(str::to_owned).collect()
+    let listed = output(list.args(["pin", "ls", "--type=recursive", "-q"]));
+    listed.lines().map(str::to_owned).collect()
 }
 
-/// Publishes trees into Kubo until all are there, and gives their store paths.
+/// Publishes folders to Kubo, and returns their store paths when Kubo has all of them.
 fn publish(cache: &str, kubo: &Kubo, trees: &[&Path]) -> Vec<String> {
     let api = format!("--ipfs-api={}", kubo.api_url());
     let cache_flag = format!("--cache={cache}");
@@ -55,7 +58,7 @@ fn publish(cache: &str, kubo: &Kubo, trees: &[&Path]) -> Vec<String> {
         let path = word
             .and_then(|word| word.split('=').next_back())
             .expect("its store path");
-        // Each form is pinned on its own, so it has all when both are said.
+        // The NAR and the tree are pinned separately; the narinfo names both when both are pinned.
         let all = |text: &str| text.contains("ChunkIndex: ") && text.contains("Tree: ");
         narinfo(&program.url, path, all);
         paths.push(path.to_owned());
@@ -63,13 +66,14 @@ fn publish(cache: &str, kubo: &Kubo, trees: &[&Path]) -> Vec<String> {
     paths
 }
 
+/// Returns the hash part of a store path.
 fn hash_part(path: &str) -> &str {
     let base = path.rsplit('/').next().expect("a base name");
     &base[..32]
 }
 
 #[test]
-fn what_nobody_asks_for_goes_with_its_pins_and_nothing_else() {
+fn gc_deletes_unused_items_with_their_pins_and_nothing_else() {
     let folder = tempfile::tempdir().expect("a folder");
     let cache = folder.path().join("cache");
     let cache = cache.to_str().expect("UTF-8");
@@ -109,7 +113,7 @@ fn what_nobody_asks_for_goes_with_its_pins_and_nothing_else() {
         .expect("an older time");
     let would = json(&["gc", "--cache", cache, "--unused-for=30d", "--dry-run"]);
     assert_eq!(would["wouldGo"][0], items[0]);
-    // It is pinned, and nobody said where.
+    // The item is pinned, and without the API's address `gc` can't unpin it.
     let refused = interplanar(&["gc", "--cache", cache, "--unused-for=30d"])
         .output()
         .expect("the program runs");
@@ -123,7 +127,7 @@ fn what_nobody_asks_for_goes_with_its_pins_and_nothing_else() {
     assert!(now.contains(&stranger.trim().to_owned()));
     assert!(now.len() < pinned && now.len() > before.len(), "{now:?}");
 
-    // The other one is whole, here and in Kubo.
+    // The other item is complete, in the cache folder and in Kubo.
     let checked = json(&["fsck", "--cache", cache]);
     assert_eq!(
         (&checked["wrong"], &checked["lost"][0]),
@@ -149,7 +153,7 @@ fn what_nobody_asks_for_goes_with_its_pins_and_nothing_else() {
     let from_kubo = cat.args(["cat", cid]).output().expect("ipfs runs").stdout;
     let nar = zstd::decode_all(&from_kubo[..]).expect("a zstd frame");
     assert!(nar.windows(1000).any(|window| window == &shared[..1000]));
-    // Its tree as well.
+    // So is its tree.
     let tree = text
         .lines()
         .find_map(|line| line.strip_prefix("Tree: "))

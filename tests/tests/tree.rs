@@ -1,4 +1,5 @@
-//! `--publish-tree`: an item as a folder on IPFS whose files have the CIDs of `ipfs add`, over the blocks of its plain NAR.
+//! `--publish-tree`: an item is also a folder on IPFS. Its files have the CIDs of `ipfs add`, and
+//! share the blocks of the plain NAR.
 
 use interplanar_core::cid::{self, Cid};
 use interplanar_core::dedup::TREE_FIELD;
@@ -9,7 +10,7 @@ use interplanar_tests::kubo::{Kubo, Repo};
 use interplanar_tests::nix::Nix;
 use interplanar_tests::program::{Program, binary, get, narinfo};
 use interplanar_tests::relay::{Fault, Relay};
-use interplanar_tests::web::node;
+use interplanar_tests::web::run_script;
 use interplanar_tests::{bytes, noise, output};
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
@@ -19,7 +20,7 @@ use std::path::Path;
 use std::process::Command;
 use tempfile::TempDir;
 
-/// The options that give files the CIDs that they have in a tree.
+/// The options of `ipfs add` that make the CIDs of a tree.
 const ADD: [&str; 4] = [
     "add",
     "--cid-version=1",
@@ -27,13 +28,14 @@ const ADD: [&str; 4] = [
     "--chunker=size-1048576",
 ];
 
-/// Folders of Debian's Guile: as small files as programs have.
+/// Folders of Debian's Guile, with small files as programs have them.
 const REAL: [&str; 2] = [
     "usr/share/guile/3.0/ice-9",
     "usr/lib/x86_64-linux-gnu/guile/3.0/ccache/ice-9",
 ];
 
-/// A folder with files of every kind of length, a program, links, odd names and a folder that is sharded.
+/// Makes an item with files of many lengths, a program, symlinks, odd names and a folder that needs
+/// sharding.
 fn folder() -> TempDir {
     let dir = tempfile::tempdir().expect("a folder");
     let root = dir.path().join("item");
@@ -76,7 +78,8 @@ fn start(dir: &Path, kubo: &Kubo, options: &[&str]) -> Program {
     Program::publish(&dir.join("cache"), &options, &[dir.join("item")])
 }
 
-/// The narinfo when all is in Kubo, the plain NAR's root, and the tree's.
+/// Waits until Kubo has the item. Returns the narinfo, the root of the plain NAR, and the root of
+/// the tree.
 fn published(program: &Program, item: &str) -> (NarInfo, Cid, Cid) {
     let text = narinfo(&program.url, item, |text| text.contains("Tree: "));
     let narinfo = NarInfo::parse(text.as_bytes()).expect("a narinfo");
@@ -87,12 +90,13 @@ fn published(program: &Program, item: &str) -> (NarInfo, Cid, Cid) {
     (narinfo, url.cid, tree)
 }
 
-/// What `ipfs add -r --only-hash` says of a folder: the CID of every path below it; the folder's own path is empty.
+/// Returns the CID of every path of a folder, as `ipfs add -r --only-hash` prints them. The
+/// folder's own path is empty.
 fn added(folder: &Path) -> BTreeMap<String, String> {
     let repo = Repo::new();
     let mut add = repo.ipfs();
     add.args(ADD).args(["-r", "--hidden", "--only-hash"]);
-    let said = output(add.arg(folder));
+    let printed = output(add.arg(folder));
     let name = folder
         .file_name()
         .and_then(|name| name.to_str())
@@ -102,14 +106,14 @@ fn added(folder: &Path) -> BTreeMap<String, String> {
         let path = path.strip_prefix(name)?.trim_start_matches('/');
         Some((path.to_owned(), cid.to_owned()))
     };
-    said.lines().filter_map(entry).collect()
+    printed.lines().filter_map(entry).collect()
 }
 
-/// The CIDs of a `.ls` file by path.
+/// Returns the CIDs of a `.ls` file by path.
 fn listed(listing: &Value) -> BTreeMap<String, String> {
     let mut all = BTreeMap::new();
-    let mut open = vec![(String::new(), &listing["root"])];
-    while let Some((path, node)) = open.pop() {
+    let mut pending = vec![(String::new(), &listing["root"])];
+    while let Some((path, node)) = pending.pop() {
         let cid = node["cid"].as_str().expect("a CID").to_owned();
         let prefix = if path.is_empty() {
             String::new()
@@ -117,7 +121,7 @@ fn listed(listing: &Value) -> BTreeMap<String, String> {
             format!("{path}/")
         };
         for (name, node) in node["entries"].as_object().into_iter().flatten() {
-            open.push((format!("{prefix}{name}"), node));
+            pending.push((format!("{prefix}{name}"), node));
         }
         all.insert(path, cid);
     }
@@ -137,7 +141,7 @@ fn kubo_has_the_nar_and_every_file_under_the_cid_of_ipfs_add() {
     let base = item.rsplit('/').next().expect("a base name");
     let client = reqwest::blocking::Client::new();
     let served = client.get(format!("{}/nar/{base}", program.url)).send();
-    assert!(served.expect("answers").bytes().expect("a body") == plain);
+    assert!(served.expect("a response").bytes().expect("a body") == plain);
 
     let (status, listing) = get(&format!("{}/{}.ls", program.url, &base[..32]));
     assert_eq!(status, 200);
@@ -150,14 +154,14 @@ fn kubo_has_the_nar_and_every_file_under_the_cid_of_ipfs_add() {
         .filter(|(path, cid)| listed.get(*path) != Some(*cid))
         .collect();
     assert!(wrong.is_empty(), "{wrong:?}");
-    // What is in the one is in the other.
+    // No path is in only one of them.
     assert_eq!(listed.len(), added.len());
 
     for pinned in [nar, tree] {
         let mut list = kubo.ipfs();
         output(list.args(["pin", "ls", "--type=recursive", &pinned.to_string()]));
     }
-    // Ranges of both views, of which some cross from a file into framing.
+    // Ranges of the NAR and of a file. Some cross from a file's content into framing.
     let url = format!("{}/ipfs", kubo.gateway_url());
     let file = noise(3_500_000, 3_500_000);
     for (path, whole, from, to) in [
@@ -173,7 +177,7 @@ fn kubo_has_the_nar_and_every_file_under_the_cid_of_ipfs_add() {
     ] {
         let range = format!("bytes={from}-{to}");
         let part = client.get(format!("{url}/{path}")).header("Range", range);
-        let part = part.send().expect("answers").bytes().expect("a body");
+        let part = part.send().expect("a response").bytes().expect("a body");
         assert!(part == whole[from..=to], "{path} {from}-{to}");
     }
 }
@@ -189,15 +193,15 @@ fn a_tree_is_browsed_in_kubos_gateway_in_helia_and_by_hand() {
     let html = client
         .get(format!("{url}/share/data/"))
         .header("Accept", "text/html");
-    let html = html.send().expect("answers").text().expect("a page");
+    let html = html.send().expect("a response").text().expect("a page");
     for name in ["3500000", "4096", "4095"] {
         assert!(html.contains(&format!(">{name}</a>")), "{name}: {html}");
     }
-    // A CAR of all of it makes a whole copy.
+    // A CAR of the tree makes a complete copy.
     let car = client
         .get(format!("{url}?format=car"))
         .send()
-        .expect("answers");
+        .expect("a response");
     let path = dir.path().join("tree.car");
     fs::write(&path, car.bytes().expect("a CAR")).expect("a file");
     let repo = Repo::new();
@@ -214,7 +218,7 @@ fn a_tree_is_browsed_in_kubos_gateway_in_helia_and_by_hand() {
 
     let files = ["bin/program", "share/data/3500000", "share/zażółć ☃/plain"];
     let job = json!({ "gateway": kubo.gateway_url(), "root": tree.to_string(), "files": files });
-    let seen = node("unixfs.mjs", &job);
+    let seen = run_script("unixfs.mjs", &job);
     let mut added = added(&dir.path().join("item"));
     added.remove("");
     let entries: BTreeMap<String, String> =
@@ -229,7 +233,7 @@ fn a_tree_is_browsed_in_kubos_gateway_in_helia_and_by_hand() {
         );
     }
 
-    // And by our own commands.
+    // Our own commands read it too.
     let gateway = format!("--gateway={}", kubo.gateway_url());
     let interplanar =
         |arguments: &[&str]| bytes(Command::new(binary()).args(arguments).arg(&gateway));
@@ -247,9 +251,9 @@ fn a_tree_is_browsed_in_kubos_gateway_in_helia_and_by_hand() {
     );
 }
 
-/// Blocks of the tree that the NAR hasn't.
+/// The tree has some blocks that the NAR lacks.
 #[test]
-fn a_tree_adds_at_most_a_twentieth_to_its_nar() {
+fn a_tree_adds_at_most_5_percent_to_its_nar() {
     let kubo = Kubo::start();
     let dir = tempfile::tempdir().expect("a folder");
     let copied = dir.path().join("item");
@@ -281,9 +285,9 @@ fn a_tree_adds_at_most_a_twentieth_to_its_nar() {
     );
 }
 
-/// A short NAR is one block, and the same one with a tree as without.
+/// A short NAR is one block, which is the same with and without a tree.
 #[test]
-fn a_file_that_was_published_plain_gets_its_tree_later() {
+fn an_item_that_was_published_without_a_tree_gets_it_later() {
     let kubo = Kubo::start();
     let dir = tempfile::tempdir().expect("a folder");
     fs::write(dir.path().join("item"), "hello\n").expect("a file");
@@ -302,14 +306,14 @@ fn a_file_that_was_published_plain_gets_its_tree_later() {
     let (_, nar, tree) = published(&program, &item);
     drop(program);
     assert!(text.contains(&nar.to_string()), "{text}");
-    // As `echo hello | ipfs add --cid-version=1` says it.
+    // The CID that `echo hello | ipfs add --cid-version=1` prints.
     let expected = "bafkreicysg23kiwv34eg2d7qweipxwosdo2py4ldv42nbauguluen5v6am";
     assert_eq!(tree.to_string(), expected);
     assert_eq!(bytes(kubo.ipfs().args(["cat", expected])), b"hello\n");
     let now = pins();
     let new: Vec<_> = now.difference(&before).cloned().collect();
     assert_eq!(new.len(), 2, "{new:?}");
-    // All of it goes with the item.
+    // `gc` unpins both with the item.
     let cache = format!("--cache={}", dir.path().join("cache").display());
     let api = format!("--ipfs-api={}", kubo.api_url());
     let gc = ["gc", &cache, &api, "--unused-for=0s", "--keep-for=0s"];
@@ -318,7 +322,7 @@ fn a_file_that_was_published_plain_gets_its_tree_later() {
 }
 
 #[test]
-fn stock_guix_installs_beside_a_tree() {
+fn stock_guix_installs_an_item_with_a_tree() {
     let kubo = Kubo::start();
     let cache = GuixCache::new(&kubo, &["--publish-tree"]);
     for item in cache.all() {
@@ -333,7 +337,7 @@ fn stock_guix_installs_beside_a_tree() {
 }
 
 #[test]
-fn stock_nix_installs_beside_a_tree() {
+fn stock_nix_installs_an_item_with_a_tree() {
     let kubo = Kubo::start();
     let cache = NixCache::with(&kubo, &["--publish-tree"]);
     let client = Nix::new();

@@ -1,4 +1,5 @@
-//! What may go wrong while the deduplicating form is published: two bakes at once, a full disk, a Kubo that dies, and a collector under load.
+//! Failures while items are published: concurrent bakes, a full disk, a Kubo that dies, and garbage
+//! collection under load.
 
 use interplanar_core::cid::IpfsUrl;
 use interplanar_core::dedup::TREE_FIELD;
@@ -13,7 +14,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-/// Trees of so many bytes each, which share half of them.
+/// Makes folders of `length` bytes each. All share one half of their bytes.
 fn trees(folder: &Path, count: u64, length: usize) -> Vec<String> {
     let shared = noise(0, length / 2);
     let tree = |n: u64| {
@@ -32,7 +33,7 @@ fn publish(cache: &Path, more: &[&str], trees: &[String]) -> Program {
     Program::publish(cache, &options, &trees)
 }
 
-/// The store paths of trees, which the log tells by their names.
+/// Returns the store paths of folders, which the program logs.
 fn items(program: &Program, trees: &[String]) -> Vec<String> {
     let item = |tree: &String| {
         let name = format!("-{}", tree.rsplit('/').next().unwrap_or_default());
@@ -49,7 +50,7 @@ fn items(program: &Program, trees: &[String]) -> Vec<String> {
     trees.iter().map(item).collect()
 }
 
-/// Fetches every NAR that a narinfo names, and compares it with what is signed.
+/// Fetches every NAR that a narinfo names, and asserts that it has the signed hash.
 fn check(program: &Program, text: &str) {
     let info = NarInfo::parse(text.as_bytes()).expect("a narinfo");
     for entry in info.entries() {
@@ -69,7 +70,7 @@ fn check(program: &Program, text: &str) {
         assert_eq!(Sha256::of(&nar), info.nar_hash(), "{url}");
     }
     if let Some(tree) = info.extra(TREE_FIELD) {
-        // A block that is missing breaks the answer off.
+        // A missing block would break off the response.
         let url = format!("{}/ipfs/{tree}?format=car", program.url);
         let answer = reqwest::blocking::get(&url).expect("an answer");
         assert_eq!(answer.status(), 200, "{url} of\n{text}");
@@ -78,7 +79,7 @@ fn check(program: &Program, text: &str) {
     }
 }
 
-/// A file system of its own, in memory.
+/// A file system in memory, which is unmounted when this is dropped.
 struct Tmpfs(PathBuf);
 
 impl Tmpfs {
@@ -113,21 +114,22 @@ impl Tmpfs {
 
 impl Drop for Tmpfs {
     fn drop(&mut self) {
-        // What still writes there ends with its test.
+        // A program may still write to it; it ends with its test.
         drop(Command::new("umount").arg("--lazy").arg(&self.0).status());
     }
 }
 
-/// Bytes run out, then files do: what was baked is served, what can't be is not promised, and the space comes back.
+/// First the bytes run out, and then the files. Baked items are served, no narinfo promises more,
+/// and a failed bake frees its space.
 #[test]
-fn on_a_full_disk_nothing_half_is_served_and_its_space_comes_back() {
+fn on_a_full_disk_no_partial_item_is_served_and_its_space_is_freed() {
     let folder = tempfile::tempdir().expect("a folder");
     let small = trees(folder.path(), 2, 4 << 20);
     let large = folder.path().join("large");
     fs::create_dir(&large).expect("a folder");
     fs::write(large.join("file"), noise(9, 60 << 20)).expect("a file");
     let large = large.display().to_string();
-    // A bake leaves 64 MiB alone.
+    // A bake keeps 64 MiB of the disk free.
     let disk = Tmpfs::new(folder.path().join("disk"), "size=112m");
     let cache = disk.0.join("cache");
 
@@ -138,11 +140,11 @@ fn on_a_full_disk_nothing_half_is_served_and_its_space_comes_back() {
     check(&program, &baked);
     let used = disk.df("used");
     narinfo_status(&program, &paths[1]);
-    wait_until("a word about the disk", || {
+    wait_until("a log line about the disk", || {
         program.log().contains("are free")
     });
-    // A pack and the index of the blocks, which had grown.
-    wait_until("its space", || disk.df("used") < used + 2048);
+    // The pack and the index of the blocks had grown.
+    wait_until("freed space", || disk.df("used") < used + 2048);
     let (status, text) = narinfo_status(&program, &paths[1]);
     assert!(
         status == 404 || !text.contains("ipfs://"),
@@ -154,7 +156,8 @@ fn on_a_full_disk_nothing_half_is_served_and_its_space_comes_back() {
     );
     drop(program);
 
-    // No file can be made any more, though there are bytes. Trees are baked as soon as they are named, so the second one is named when it is so.
+    // There is space, but no room for new files. `publish` bakes folders when it starts, so the
+    // second folder is passed only now.
     disk.limit(&format!("nr_inodes={}", disk.df("iused") + 1));
     let program = publish(&cache, &[], &small);
     let paths = items(&program, &small);
@@ -176,14 +179,15 @@ fn on_a_full_disk_nothing_half_is_served_and_its_space_comes_back() {
     }
 }
 
+/// Requests the narinfo of an item once.
 fn narinfo_status(program: &Program, item: &str) -> (u16, String) {
     let base = item.rsplit('/').next().expect("a base name");
     get(&format!("{}/{}.narinfo", program.url, &base[..32]))
 }
 
-/// It dies with the import under way, and comes back as after a power cut.
+/// Kubo is killed during an import, and restarts as after a power cut.
 #[test]
-fn a_kubo_that_dies_in_an_import_gets_all_of_it_when_it_is_back() {
+fn a_kubo_that_dies_in_an_import_gets_all_items_after_its_restart() {
     let folder = tempfile::tempdir().expect("a folder");
     let trees = trees(folder.path(), 3, 48 << 20);
     let mut kubo = Kubo::start();
@@ -195,12 +199,12 @@ fn a_kubo_that_dies_in_an_import_gets_all_of_it_when_it_is_back() {
     for path in &paths {
         narinfo_status(&program, path);
     }
-    // Blocks have come in, but not all.
+    // Kubo has some blocks, but not all.
     wait_until("the import", || blocks(&kubo) > before + (4 << 20));
     kubo.stop();
     let at_death = blocks(&kubo);
     for path in &paths {
-        // Over HTTP everything is there all the same.
+        // HTTP clients notice nothing.
         check(
             &program,
             &narinfo(&program.url, path, |text| text.contains("FileSize")),
@@ -208,7 +212,7 @@ fn a_kubo_that_dies_in_an_import_gets_all_of_it_when_it_is_back() {
     }
     assert!(
         !program.log().contains("ERROR"),
-        "Kubo that is away is no error of an item"
+        "an item has no error while Kubo is down"
     );
     let kubo = kubo.restart();
     for path in &paths {
@@ -235,10 +239,13 @@ fn a_kubo_that_dies_in_an_import_gets_all_of_it_when_it_is_back() {
         assert!(cat.expect("ipfs runs").wait().expect("it ends").success());
         assert_eq!(Sha256::of(&nar), info.nar_hash());
     }
-    assert!(blocks(&kubo) > at_death, "it died in the middle");
+    assert!(
+        blocks(&kubo) > at_death,
+        "Kubo had all blocks already when it was killed"
+    );
 }
 
-/// Bytes of the files below a folder.
+/// Returns the bytes of all files below a folder.
 fn size(folder: &Path) -> u64 {
     let entries = fs::read_dir(folder).into_iter().flatten().flatten();
     let sizes = entries.map(|entry| match entry.metadata() {
@@ -249,9 +256,10 @@ fn size(folder: &Path) -> u64 {
     sizes.sum()
 }
 
-/// Everything that nobody asks for goes at once, while many ask: no narinfo leads to a NAR that isn't whole.
+/// The program deletes items as soon as no client requests them, while four clients request others.
+/// No narinfo leads to an incomplete NAR.
 #[test]
-fn no_narinfo_leads_to_what_the_collector_takes() {
+fn no_narinfo_leads_to_a_deleted_nar() {
     let folder = tempfile::tempdir().expect("a folder");
     let trees = trees(folder.path(), 12, 1 << 20);
     let cache = folder.path().join("cache");
@@ -262,15 +270,15 @@ fn no_narinfo_leads_to_what_the_collector_takes() {
     );
     let paths = items(&program, &trees);
     let start = Instant::now();
-    // Those who ask look at a few items at a time, so that the others age.
-    let asking = |who: u64| {
+    // The clients request a few items at a time, so the others age.
+    let request = |client: u64| {
         let mut baked = 0;
         for turn in 0_u64.. {
             let elapsed = start.elapsed();
             if elapsed > Duration::from_secs(30) {
                 break;
             }
-            let at = (elapsed.as_secs() / 2 + turn % 2 + who % 2) as usize % paths.len();
+            let at = (elapsed.as_secs() / 2 + turn % 2 + client % 2) as usize % paths.len();
             let (status, text) = narinfo_status(&program, &paths[at]);
             if status == 200 {
                 check(&program, &text);
@@ -280,7 +288,9 @@ fn no_narinfo_leads_to_what_the_collector_takes() {
         baked
     };
     let baked: u64 = std::thread::scope(|scope| {
-        let threads: Vec<_> = (0..4).map(|who| scope.spawn(move || asking(who))).collect();
+        let threads: Vec<_> = (0..4)
+            .map(|client| scope.spawn(move || request(client)))
+            .collect();
         let counts = threads
             .into_iter()
             .map(|thread| thread.join().expect("no panic"));
@@ -295,9 +305,9 @@ fn no_narinfo_leads_to_what_the_collector_takes() {
     assert!(!log.contains("ERROR"), "{log}");
 }
 
-/// Two that share most of what they have, at the same time.
+/// Items that share half of their bytes are baked at the same time.
 #[test]
-fn two_bakes_at_once_share_their_blocks_and_both_are_whole() {
+fn concurrent_bakes_share_blocks_and_every_item_is_complete() {
     let folder = tempfile::tempdir().expect("a folder");
     let trees = trees(folder.path(), 4, 8 << 20);
     let cache = folder.path().join("cache");
@@ -317,6 +327,6 @@ fn two_bakes_at_once_share_their_blocks_and_both_are_whole() {
     let stored = size(&cache.join("blocks"));
     assert!(
         stored < (4 + 4 * 4 + 4) << 20,
-        "the shared half is there once: {stored}"
+        "the shared half is stored once: {stored}"
     );
 }

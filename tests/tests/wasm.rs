@@ -1,24 +1,25 @@
-//! The npm package in Node: as @helia/verified-fetch has it where that does right, and unharmed by hostile gateways.
+//! The npm package in Node: it gives the content that @helia/verified-fetch gives, and survives
+//! hostile gateways.
 
 use bytes::Bytes;
 use interplanar_core::block::Block;
 use interplanar_core::cid::Version;
 use interplanar_core::dag_pb::{Link, Node};
 use interplanar_core::hash::Sha256;
-use interplanar_core::unixfs::{Builder, Data, Kind, SIZE_262144_V1};
+use interplanar_core::unixfs::{Builder, Data, NodeType, SIZE_262144_V1};
+use interplanar_tests::block_gateway::{Attack, BlockGateway};
 use interplanar_tests::kubo::{Kubo, Repo};
-use interplanar_tests::liar::{Liar, Lie};
 use interplanar_tests::relay::{Fault, Relay};
-use interplanar_tests::web::{node, package};
+use interplanar_tests::web::{package, run_script};
 use interplanar_tests::{attempt, checkout, output, peer};
 use serde_json::{Value, json};
 use std::process::Command;
 
-// Beside this file is another test of that name.
+// `tests/tree.rs` is another suite.
 #[path = "wasm/tree.rs"]
 mod tree;
 
-/// Content without repeats.
+/// Returns bytes without repeats.
 fn content(length: usize, seed: u64) -> Vec<u8> {
     let mut state = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
     let words = (0..length.div_ceil(8)).flat_map(|_| {
@@ -30,6 +31,7 @@ fn content(length: usize, seed: u64) -> Vec<u8> {
     words.take(length).collect()
 }
 
+/// Adds a file to Kubo, and returns its CID.
 fn add(repo: &Repo, name: &str, bytes: &[u8], options: &[&str]) -> String {
     let file = repo.file(name, bytes);
     let mut add = repo.ipfs();
@@ -38,7 +40,7 @@ fn add(repo: &Repo, name: &str, bytes: &[u8], options: &[&str]) -> String {
         .to_owned()
 }
 
-/// A sharded directory of many small files, and one among them.
+/// Adds a sharded directory of 300 small files, and returns its CID.
 fn hamt(repo: &Repo) -> String {
     output(
         repo.ipfs()
@@ -55,10 +57,11 @@ fn hamt(repo: &Repo) -> String {
     output(&mut add).trim().to_owned()
 }
 
+/// The name of a case in which @helia/verified-fetch may fail.
 const MANY: &str = "a tree of two levels";
 
 #[test]
-fn what_verified_fetch_gives_is_given_and_where_it_errs_we_err() {
+fn content_and_errors_are_those_of_verified_fetch() {
     let repo = Repo::new();
     let large = content(5_000_000, 1);
     let small = content(1000, 2);
@@ -123,22 +126,25 @@ fn what_verified_fetch_gives_is_given_and_where_it_errs_we_err() {
     }
     let list: Vec<&Value> = cases.iter().map(|(_, case)| case).collect();
     let job = json!({ "package": package(), "gateway": kubo.gateway_url(), "cases": list });
-    let results = node("parity.mjs", &job);
+    let results = run_script("parity.mjs", &job);
     for ((name, case), result) in cases.iter().zip(results.as_array().expect("a list")) {
         let (ours, theirs) = (&result["ours"], &result["theirs"]);
         if case["fails"].is_null() {
             assert!(ours["sha256"].is_string(), "{name}: {ours}");
-            // Hundreds of blocks at once may be more than it can ask a gateway for.
+            // @helia/verified-fetch may fail to fetch hundreds of blocks at once.
             let too_many = name.starts_with(MANY) && theirs["error"].is_array();
             assert!(too_many || ours == theirs, "{name}: {ours}, but {theirs}");
         } else {
             assert!(ours["error"].is_array(), "{name}: {ours}");
-            assert!(theirs["error"].is_array(), "{name}: theirs gives {theirs}");
+            assert!(
+                theirs["error"].is_array(),
+                "{name}: theirs has no error: {theirs}"
+            );
         }
     }
 }
 
-/// Runs wasm/tests in a runtime; says what it said.
+/// Runs the tests of `wasm/tests` in a runtime, and returns the output.
 fn wasm_pack(arguments: &[&str]) -> String {
     let path = std::env::var("PATH").unwrap_or_default();
     let peers = peer("bin").canonicalize().expect("a folder");
@@ -150,7 +156,7 @@ fn wasm_pack(arguments: &[&str]) -> String {
         .args(arguments)
         .args(["wasm", "--test", "runtime", "--test", "panics"]);
     if arguments.contains(&"--chrome") {
-        // What is for any runtime would be left out in a browser.
+        // Otherwise the tests for any runtime would not run in a browser.
         test.env("WASM_BINDGEN_USE_BROWSER", "1");
     }
     let (ok, out, err) = attempt(&mut test);
@@ -159,35 +165,36 @@ fn wasm_pack(arguments: &[&str]) -> String {
 }
 
 #[test]
-fn the_package_does_in_node_and_in_chromium_what_it_does_natively() {
+fn the_packages_own_tests_pass_in_node_and_in_chromium() {
     for arguments in [&["--node"][..], &["--headless", "--chrome"]] {
-        let said = wasm_pack(arguments);
+        let report = wasm_pack(arguments);
         assert!(
-            said.contains("test result: ok. 8 passed; 0 failed"),
-            "{said}"
+            report.contains("test result: ok. 8 passed; 0 failed"),
+            "{report}"
         );
         assert!(
-            said.contains("test result: ok. 1 passed; 0 failed"),
-            "{said}"
+            report.contains("test result: ok. 1 passed; 0 failed"),
+            "{report}"
         );
     }
 }
 
-/// What is fetched past hostile gateways.
-struct Wanted {
-    /// The root first.
+/// A DAG that is fetched many times past hostile gateways.
+struct HostileFetch {
+    /// The blocks of the DAG; the root is the first.
     blocks: Vec<Block>,
-    /// Of what is to come.
+    /// The SHA-256 of the content, in base 16.
     sha256: String,
-    /// By `fetchTree`.
+    /// Whether `fetchTree` fetches it, and not `fetchIpfs`.
     tree: bool,
     repetitions: u64,
-    /// How many at a time: what each takes for a moment adds up to what WebAssembly's memory stays at.
+    /// The number of concurrent fetches. WebAssembly's memory never shrinks, so it stays at their
+    /// common maximum.
     side_by_side: u64,
 }
 
-/// A file of some blocks.
-fn file(length: usize) -> Wanted {
+/// Returns a file of some blocks.
+fn file(length: usize) -> HostileFetch {
     let bytes = content(length, 3);
     let mut blocks = Vec::new();
     let mut builder = Builder::new(SIZE_262144_V1);
@@ -195,7 +202,7 @@ fn file(length: usize) -> Wanted {
     let root = builder.finish(&mut |block| blocks.push(block)).cid;
     blocks.rotate_right(1);
     assert_eq!(*blocks[0].cid(), root);
-    Wanted {
+    HostileFetch {
         blocks,
         sha256: Sha256::of(&bytes).to_hex(),
         tree: false,
@@ -204,33 +211,40 @@ fn file(length: usize) -> Wanted {
     }
 }
 
-/// What is tried, and how often.
-fn job(wanted: &Wanted, hostile: &str, honest: Option<&str>, options: &Value) -> Value {
+/// Returns the job for `hostile.mjs`.
+fn job(fetch: &HostileFetch, hostile: &str, honest: Option<&str>, options: &Value) -> Value {
     json!({
         "package": package(),
         "hostile": hostile,
         "honest": honest,
-        "url": format!("ipfs://{}", wanted.blocks[0].cid()),
-        "tree": wanted.tree,
-        "repetitions": wanted.repetitions,
-        "sideBySide": wanted.side_by_side,
+        "url": format!("ipfs://{}", fetch.blocks[0].cid()),
+        "tree": fetch.tree,
+        "repetitions": fetch.repetitions,
+        "sideBySide": fetch.side_by_side,
         "options": options,
     })
 }
 
+/// Fetches past a hostile gateway.
 const REPETITIONS: u64 = 1000;
 
-/// Whoever sends lies is found out at once; whoever sends nothing, or a drip, only by waiting.
+/// Milliseconds after which the next gateway is asked, and a part of the limits for a silent
+/// gateway. A gateway that sends wrong bytes is detected at once; one that sends nothing, or a
+/// drip, only after a wait.
 const QUICK: u64 = 30;
 
-/// The least that there is, so that what floods it does so soon.
+/// The smallest `maxBuffer` that is allowed, so that a flood soon reaches it.
 const MAX_BUFFER: u64 = 4 << 20;
 
-/// Most bytes by which the memories may grow in the second half of the repetitions. WebAssembly's never shrinks, so it grows to what all that are under
-/// way at once hold at their worst moment, a piece of a body of 1 MiB each (11 MB were seen); a leak of one block of 256 KiB in each repetition would be 130 MB.
+/// The bytes by which each memory may grow in the second half of the repetitions.
+///
+/// WebAssembly's memory never shrinks. So it grows to the maximum of all concurrent fetches, each
+/// of which holds a piece of a body of 1 MiB (11 MB were measured). A leak of one block of 256 KiB
+/// per fetch would add 130 MB.
 const MOST_GROWTH: f64 = 32_000_000.0;
 
-/// Nothing of the second half of the repetitions stays: a fetch that did would hold a reference at least, and blocks of some hundred KiB.
+/// Asserts that no fetch of the second half of the repetitions stays in memory. Each would hold a
+/// reference at least, and blocks of some hundred KiB.
 fn assert_nothing_leaks(what: &str, result: &Value) {
     let references = result["references"].as_i64().expect("a number");
     assert!(references < 50, "{what}: references grew: {result}");
@@ -240,27 +254,40 @@ fn assert_nothing_leaks(what: &str, result: &Value) {
     }
 }
 
-/// Past a hostile gateway to an honest one, and to it alone, which is an error that tells what the gateway did.
-fn past(what: &str, wanted: &Wanted, hostile: &str, honest: &str, codes: &[&str]) {
+/// Fetches from a hostile gateway beside an honest one, and from the hostile one alone. Both mostly
+/// wait, so they run side by side.
+fn fetch_past(what: &str, fetch: &HostileFetch, hostile: &str, honest: &str, codes: &[&str]) {
+    std::thread::scope(|scope| {
+        scope.spawn(|| fetch_beside_honest(what, fetch, hostile, honest));
+        scope.spawn(|| fetch_from_hostile_alone(what, fetch, hostile, codes));
+    });
+}
+
+/// Asserts that each fetch gives the content, which comes from the honest gateway.
+fn fetch_beside_honest(what: &str, fetch: &HostileFetch, hostile: &str, honest: &str) {
     let options = json!({ "raceAfterMs": QUICK, "patienceMs": 0, "maxBuffer": MAX_BUFFER });
-    let result = node("hostile.mjs", &job(wanted, hostile, Some(honest), &options));
+    let result = run_script("hostile.mjs", &job(fetch, hostile, Some(honest), &options));
     assert_eq!(
         result["outcomes"],
-        json!({ &wanted.sha256: wanted.repetitions }),
+        json!({ &fetch.sha256: fetch.repetitions }),
         "{what}: {result}"
     );
     assert_ne!(
         result["faults"],
         json!({}),
-        "{what}: the hostile one was not asked"
+        "{what}: no request went to the hostile gateway"
     );
     assert_nothing_leaks(what, &result);
+}
+
+/// Asserts that each fetch fails, and that the errors name what the gateway did: one of the codes.
+fn fetch_from_hostile_alone(what: &str, fetch: &HostileFetch, hostile: &str, codes: &[&str]) {
     let waits = what == "Hang" || what == "Drip";
     let limit = if waits { 4 * QUICK } else { 30_000 };
     let options = json!({
         "stallMs": limit, "requestTimeoutMs": limit, "patienceMs": 0, "maxBuffer": MAX_BUFFER,
     });
-    let result = node("hostile.mjs", &job(wanted, hostile, None, &options));
+    let result = run_script("hostile.mjs", &job(fetch, hostile, None, &options));
     for outcome in result["outcomes"].as_object().expect("outcomes").keys() {
         let cause = outcome.starts_with("FETCH_UNAVAILABLE GATEWAY_");
         assert!(cause, "{what}: {result}");
@@ -271,32 +298,36 @@ fn past(what: &str, wanted: &Wanted, hostile: &str, honest: &str, codes: &[&str]
     assert_nothing_leaks(what, &result);
 }
 
-/// A gateway that lies, beside an honest one and alone.
-fn lied_to(lie: Lie, wanted: &Wanted, codes: &[&str]) {
-    let honest = Liar::new(&wanted.blocks, Lie::None);
-    let hostile = Liar::new(&wanted.blocks, lie);
-    let what = format!("{lie:?}");
-    past(&what, wanted, &hostile.url, &honest.url, codes);
+/// Fetches from a gateway that attacks, beside an honest one and alone.
+fn fetch_past_attack(attack: Attack, fetch: &HostileFetch, codes: &[&str]) {
+    let honest = BlockGateway::new(&fetch.blocks, Attack::None);
+    let hostile = BlockGateway::new(&fetch.blocks, attack);
+    let what = format!("{attack:?}");
+    fetch_past(&what, fetch, &hostile.url, &honest.url, codes);
 }
 
-/// An honest gateway behind something that spoils its answers.
-fn spoiled_by(fault: Fault, wanted: &Wanted, codes: &[&str]) {
-    let honest = Liar::new(&wanted.blocks, Lie::None);
+/// Fetches from a gateway behind a relay that damages its responses, beside an honest one and
+/// alone.
+fn fetch_past_fault(fault: Fault, fetch: &HostileFetch, codes: &[&str]) {
+    let honest = BlockGateway::new(&fetch.blocks, Attack::None);
     let hostile = Relay::new(&honest.url, fault);
     let what = format!("{fault:?}");
-    past(&what, wanted, &hostile.url, &honest.url, codes);
+    fetch_past(&what, fetch, &hostile.url, &honest.url, codes);
 }
 
 #[test]
 fn wrong_bytes_end_with_an_error_or_at_the_next_gateway() {
-    lied_to(Lie::WrongBytes, &file(600_000), &["GATEWAY_WRONG_HASH"]);
-    spoiled_by(Fault::Corrupt, &file(600_000), &["GATEWAY_WRONG_HASH"]);
+    let (file, codes) = (&file(600_000), &["GATEWAY_WRONG_HASH"]);
+    std::thread::scope(|scope| {
+        scope.spawn(|| fetch_past_attack(Attack::WrongBytes, file, codes));
+        scope.spawn(|| fetch_past_fault(Fault::Corrupt, file, codes));
+    });
 }
 
 #[test]
 fn extra_blocks_end_with_an_error_or_at_the_next_gateway() {
-    lied_to(
-        Lie::Strangers,
+    fetch_past_attack(
+        Attack::UnrequestedBlocks,
         &file(600_000),
         &["GATEWAY_UNASKED", "GATEWAY_TOO_LARGE"],
     );
@@ -304,13 +335,13 @@ fn extra_blocks_end_with_an_error_or_at_the_next_gateway() {
 
 #[test]
 fn oversize_blocks_end_with_an_error_or_at_the_next_gateway() {
-    lied_to(Lie::Oversize, &file(600_000), &["GATEWAY_TOO_LARGE"]);
+    fetch_past_attack(Attack::Oversize, &file(600_000), &["GATEWAY_TOO_LARGE"]);
 }
 
 #[test]
 fn a_drip_without_end_ends_with_an_error_or_at_the_next_gateway() {
-    lied_to(
-        Lie::Drip,
+    fetch_past_attack(
+        Attack::Drip,
         &file(600_000),
         &["GATEWAY_TOO_SLOW", "GATEWAY_STALLED"],
     );
@@ -318,12 +349,12 @@ fn a_drip_without_end_ends_with_an_error_or_at_the_next_gateway() {
 
 #[test]
 fn silence_ends_with_an_error_or_at_the_next_gateway() {
-    spoiled_by(Fault::Hang, &file(600_000), &["GATEWAY_STALLED"]);
+    fetch_past_fault(Fault::Hang, &file(600_000), &["GATEWAY_STALLED"]);
 }
 
 #[test]
 fn truncation_ends_with_an_error_or_at_the_next_gateway() {
-    spoiled_by(
+    fetch_past_fault(
         Fault::Truncate,
         &file(600_000),
         &["GATEWAY_WRONG_HASH", "GATEWAY_TRUNCATED"],
@@ -331,17 +362,17 @@ fn truncation_ends_with_an_error_or_at_the_next_gateway() {
 }
 
 #[test]
-fn a_page_ends_with_an_error_or_at_the_next_gateway() {
-    spoiled_by(
+fn a_web_page_ends_with_an_error_or_at_the_next_gateway() {
+    fetch_past_fault(
         Fault::Html,
         &file(600_000),
         &["GATEWAY_NOT_CAR", "GATEWAY_NOT_BLOCK"],
     );
 }
 
-/// A node over children of this size each.
-fn inner(child: &Block, size: u64, count: usize) -> Block {
-    let mut data = Data::new(Kind::File);
+/// Returns a node with `count` links to one child.
+fn inner_node(child: &Block, size: u64, count: usize) -> Block {
+    let mut data = Data::new(NodeType::File);
     data.blocksizes = vec![size; count];
     data.filesize = Some(size.saturating_mul(count as u64));
     let link = Link {
@@ -357,31 +388,31 @@ fn inner(child: &Block, size: u64, count: usize) -> Block {
 }
 
 #[test]
-fn a_dag_that_lies_or_is_a_bomb_is_an_error_with_a_code() {
+fn a_dag_with_wrong_sizes_or_a_bomb_is_an_error_with_a_code() {
     let leaf = Block::raw(content(1000, 4).into());
-    let lying = vec![inner(&leaf, 10, 3), leaf.clone()];
-    // Eight blocks, 174^7 times the leaf.
+    let wrong_sizes = vec![inner_node(&leaf, 10, 3), leaf.clone()];
+    // Eight blocks whose content is 174^7 times the leaf.
     let mut bomb = vec![leaf];
     let mut size = 1000;
     for _ in 0..7 {
-        let node = inner(&bomb[0], size, 174);
+        let node = inner_node(&bomb[0], size, 174);
         size = size.saturating_mul(174);
         bomb.insert(0, node);
     }
     for (what, blocks, code) in [
-        ("sizes that lie", lying, "FETCH_WALK UNIXFS_SIZES"),
+        ("wrong sizes", wrong_sizes, "FETCH_WALK UNIXFS_SIZES"),
         ("a bomb", bomb, "FETCH_WALK UNIXFS_BUDGET_OUTPUT"),
     ] {
-        let gateway = Liar::new(&blocks, Lie::None);
+        let gateway = BlockGateway::new(&blocks, Attack::None);
         let options = json!({ "maxBytes": 500_000 });
-        let wanted = Wanted {
+        let fetch = HostileFetch {
             blocks,
-            // Each may take some MiB for a moment.
+            // Each fetch may take some MiB for a moment.
             side_by_side: 2,
             ..file(0)
         };
-        let job = job(&wanted, &gateway.url, None, &options);
-        let result = node("hostile.mjs", &job);
+        let job = job(&fetch, &gateway.url, None, &options);
+        let result = run_script("hostile.mjs", &job);
         assert_eq!(
             result["outcomes"],
             json!({ code: REPETITIONS }),

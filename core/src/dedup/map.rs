@@ -1,11 +1,11 @@
 //! Finds the piece that holds a byte of a NAR. Loads only the needed parts of the chunk index.
 //!
 //! ```
-//! use interplanar_core::dedup::{Entry, IndexBuilder, Parameters, Place, PieceMap};
+//! use interplanar_core::dedup::{PieceEntry, IndexBuilder, Parameters, PieceLocation, PieceMap};
 //! use interplanar_core::hash::Sha256;
 //! let mut blocks = vec![];
 //! let mut index = IndexBuilder::new(Parameters::default());
-//! let piece = Entry {
+//! let piece = PieceEntry {
 //!     offset: 0,
 //!     length: 100,
 //!     compressed: 50,
@@ -15,13 +15,13 @@
 //! index.add(piece.clone(), &mut |block| blocks.push(block));
 //! index.finish(&mut |block| blocks.push(block));
 //! let map = PieceMap::new(blocks.last().unwrap(), 100).unwrap();
-//! assert_eq!(map.place(99), Some(Place::Piece(&piece)));
+//! assert_eq!(map.place(99), Some(PieceLocation::Piece(&piece)));
 //! assert_eq!(map.place(100), None);
 //! // The index must be of a NAR with the signed size.
 //! assert!(PieceMap::new(blocks.last().unwrap(), 101).is_err());
 //! ```
 
-use super::index::{Body, Entry, Index, IndexError, Part};
+use super::index::{Index, IndexBody, IndexError, IndexPart, PieceEntry};
 use super::plan::{covering, parts_covering};
 use crate::block::Block;
 use crate::cid::Cid;
@@ -31,16 +31,16 @@ use alloc::vec::Vec;
 /// memory.
 #[derive(Debug, Clone)]
 pub struct PieceMap {
-    parts: Vec<Part>,
+    parts: Vec<IndexPart>,
     /// All pieces, or those of the part that was loaded last.
-    pieces: Vec<Entry>,
+    pieces: Vec<PieceEntry>,
 }
 
 /// The location of a byte of a NAR.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Place<'a> {
+pub enum PieceLocation<'a> {
     /// The byte is in this piece.
-    Piece(&'a Entry),
+    Piece(&'a PieceEntry),
     /// The byte is in a piece of this part of the index, which must be loaded first.
     Part(Cid),
 }
@@ -53,21 +53,21 @@ impl PieceMap {
     pub fn new(root: &Block, nar_size: u64) -> Result<Self, IndexError> {
         let index = Index::of_nar(root.data(), nar_size)?;
         let (parts, pieces) = match index.body {
-            Body::Pieces(pieces) => (Vec::new(), pieces),
-            Body::Parts(parts) => (parts, Vec::new()),
+            IndexBody::Pieces(pieces) => (Vec::new(), pieces),
+            IndexBody::Parts(parts) => (parts, Vec::new()),
         };
         Ok(Self { parts, pieces })
     }
 
     /// Returns the location of the byte at an offset. Returns `None` after the end.
     #[must_use]
-    pub fn place(&self, at: u64) -> Option<Place<'_>> {
+    pub fn place(&self, at: u64) -> Option<PieceLocation<'_>> {
         let range = at..at.saturating_add(1);
         if let [piece] = covering(&self.pieces, range.clone()) {
-            return Some(Place::Piece(piece));
+            return Some(PieceLocation::Piece(piece));
         }
         let part = parts_covering(&self.parts, range).first()?;
-        Some(Place::Part(part.cid))
+        Some(PieceLocation::Part(part.cid))
     }
 
     /// Loads a part in place of the loaded one. Ignores a block that is not a part of this index.
@@ -97,7 +97,7 @@ mod tests {
         let count = MAX_PIECES as u64 + 10;
         for n in 0..count {
             let digest = Sha256::of(&n.to_le_bytes());
-            let piece = Entry {
+            let piece = PieceEntry {
                 offset: 0,
                 length: 3,
                 compressed: 2,
@@ -111,11 +111,11 @@ mod tests {
         let mut loaded = 0;
         // Forward and back.
         for at in [0, 3, 3 * count - 1, 4] {
-            if let Some(Place::Part(cid)) = map.place(at) {
+            if let Some(PieceLocation::Part(cid)) = map.place(at) {
                 map.load(&blocks[&cid]).unwrap();
                 loaded += 1;
             }
-            let Some(Place::Piece(piece)) = map.place(at) else {
+            let Some(PieceLocation::Piece(piece)) = map.place(at) else {
                 panic!("a piece at {at}");
             };
             assert_eq!(piece.offset, at / 3 * 3);
@@ -124,7 +124,7 @@ mod tests {
         assert_eq!((loaded, map.place(3 * count)), (3, None));
         // A block that is not a part changes nothing.
         map.load(&Block::raw("".into())).unwrap();
-        assert!(matches!(map.place(0), Some(Place::Piece(_))));
+        assert!(matches!(map.place(0), Some(PieceLocation::Piece(_))));
         assert_eq!(
             PieceMap::new(&blocks[&root], 7).unwrap_err(),
             IndexError::Size {

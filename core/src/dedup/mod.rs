@@ -45,11 +45,12 @@ pub use cut::{
 };
 pub use dag::{Dag, MAX_LEAF, MAX_NESTED, MIN_DIRECTORY, leaves};
 pub use index::{
-    Body, Entry, Index, IndexBuilder, IndexError, MAX_COMPRESSED, MAX_PARTS, MAX_PIECES, Part,
+    Index, IndexBody, IndexBuilder, IndexError, IndexPart, MAX_COMPRESSED, MAX_PARTS, MAX_PIECES,
+    PieceEntry,
 };
-pub use map::{PieceMap, Place};
-pub use plan::{Missing, Plan, Way, covering, parts_covering};
+pub use map::{PieceLocation, PieceMap};
+pub use plan::{Missing, PieceSource, Plan, covering, parts_covering};
 pub use route::{Ask, Estimate, Form, Forms, MAX_RANGE, Prefer, Route};
 pub use scan::{MAX_HASHES, ReferenceError, ReferenceMatch, References};
 pub use small::{MAX_SMALL, SMALL_FIELD, SmallPieces};
-pub use tree::{MIN_TREE_FILE, TREE_FIELD, Tree, TreeBuilder, TreeError};
+pub use tree::{BuiltTree, MIN_TREE_FILE, TREE_FIELD, TreeBuilder, TreeError};

@@ -1,9 +1,9 @@
 //! Which pieces cover a range of the NAR, and which of them must be fetched.
 //!
 //! ```
-//! use interplanar_core::dedup::{Entry, Plan, Way, covering};
+//! use interplanar_core::dedup::{PieceEntry, Plan, PieceSource, covering};
 //! use interplanar_core::hash::Sha256;
-//! let piece = |offset, name: &[u8]| Entry {
+//! let piece = |offset, name: &[u8]| PieceEntry {
 //!     offset,
 //!     length: 100,
 //!     compressed: 50,
@@ -14,13 +14,13 @@
 //! let wanted = covering(&pieces, 50..150);
 //! let old = Sha256::of(b"old");
 //! let plan = Plan::new(wanted, |plain| *plain == old, |_| false);
-//! assert_eq!(plan.ways, [Way::Plain, Way::Fetch]);
+//! assert_eq!(plan.sources, [PieceSource::Plain, PieceSource::Fetch]);
 //! assert_eq!((plan.fetch.len(), plan.bytes), (1, 50));
 //! ```
 
 use super::dag::MAX_LEAF;
 use super::frame;
-use super::index::{Entry, Part};
+use super::index::{IndexPart, PieceEntry};
 use super::small::SmallPieces;
 use crate::cid::Cid;
 use crate::hash::Sha256;
@@ -30,14 +30,14 @@ use core::ops::Range;
 
 /// Returns those of consecutive pieces that hold bytes of a range of the NAR.
 #[must_use]
-pub fn covering(pieces: &[Entry], range: Range<u64>) -> &[Entry] {
+pub fn covering(pieces: &[PieceEntry], range: Range<u64>) -> &[PieceEntry] {
     overlapping(pieces, range, |piece| (piece.offset, piece.end()))
 }
 
 /// Returns those parts of an index whose pieces hold bytes of a range of the NAR.
 #[must_use]
-pub fn parts_covering(parts: &[Part], range: Range<u64>) -> &[Part] {
-    let end = |part: &Part| part.offset.saturating_add(part.length);
+pub fn parts_covering(parts: &[IndexPart], range: Range<u64>) -> &[IndexPart] {
+    let end = |part: &IndexPart| part.offset.saturating_add(part.length);
     overlapping(parts, range, |part| (part.offset, end(part)))
 }
 
@@ -52,7 +52,7 @@ fn overlapping<T>(all: &[T], range: Range<u64>, extent: impl Fn(&T) -> (u64, u64
 
 /// The source of a piece.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Way {
+pub enum PieceSource {
     /// This machine has its bytes: in a store item, or in an earlier piece of the same NAR.
     Plain,
     /// This machine has all its leaves.
@@ -78,7 +78,7 @@ pub struct Missing {
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Plan {
     /// The source of each piece, in order.
-    pub ways: Vec<Way>,
+    pub sources: Vec<PieceSource>,
     /// Leaves to fetch, in the order of the NAR, each once.
     pub fetch: Vec<Missing>,
     /// Bytes of the leaves to fetch.
@@ -95,7 +95,7 @@ impl Plan {
     /// Plans the pieces. Asks for each piece whether its bytes exist here, and otherwise for each
     /// of its leaves whether the block does.
     pub fn new(
-        pieces: &[Entry],
+        pieces: &[PieceEntry],
         mut has_plain: impl FnMut(&Sha256) -> bool,
         mut has_block: impl FnMut(&Cid) -> bool,
     ) -> Self {
@@ -109,11 +109,11 @@ impl Plan {
             // A NAR may contain the same piece twice.
             let again = !planned.insert(piece.plain);
             let way = if again || has_plain(&piece.plain) {
-                Way::Plain
+                PieceSource::Plain
             } else {
                 plan.leaves(piece, &at, &mut fetched, &mut has_block)
             };
-            plan.ways.push(way);
+            plan.sources.push(way);
             let length = u64::from(piece.compressed);
             at.offset = at.offset.saturating_add(length);
             if SmallPieces::has(piece) {
@@ -125,12 +125,12 @@ impl Plan {
 
     fn leaves(
         &mut self,
-        piece: &Entry,
+        piece: &PieceEntry,
         at: &PieceOffsets,
         fetched: &mut BTreeSet<Sha256>,
         has_block: &mut impl FnMut(&Cid) -> bool,
-    ) -> Way {
-        let mut way = Way::Blocks;
+    ) -> PieceSource {
+        let mut way = PieceSource::Blocks;
         let mut left = u64::from(piece.compressed);
         for (digest, cid) in piece.leaves.iter().zip(piece.cids()) {
             let length = left.min(MAX_LEAF as u64);
@@ -139,7 +139,7 @@ impl Plan {
             if has_block(&cid) {
                 continue;
             }
-            way = Way::Fetch;
+            way = PieceSource::Fetch;
             if fetched.insert(*digest) {
                 self.fetch.push(Missing {
                     cid,
@@ -159,10 +159,10 @@ mod tests {
     use super::*;
     use std::vec;
 
-    fn piece(offset: u64, length: u32, name: &[u8], compressed: u32) -> Entry {
+    fn piece(offset: u64, length: u32, name: &[u8], compressed: u32) -> PieceEntry {
         let leaves =
             (0..compressed.div_ceil(1 << 20)).map(|n| Sha256::of(&[name, &[n as u8]].concat()));
-        Entry {
+        PieceEntry {
             offset,
             length,
             compressed,
@@ -183,12 +183,12 @@ mod tests {
                 let touched = pieces
                     .iter()
                     .filter(|piece| (start..end).any(|at| piece.offset <= at && at < piece.end()));
-                let touched: Vec<&Entry> = touched.collect();
-                let found: Vec<&Entry> = covering(&pieces, start..end).iter().collect();
+                let touched: Vec<&PieceEntry> = touched.collect();
+                let found: Vec<&PieceEntry> = covering(&pieces, start..end).iter().collect();
                 assert_eq!(found, touched, "{start}..{end}");
             }
         }
-        let part = |offset, length| Part {
+        let part = |offset, length| IndexPart {
             cid: pieces[0].cids().next().unwrap(),
             offset,
             length,
@@ -219,8 +219,8 @@ mod tests {
             |plain| *plain == installed,
             |cid| here.contains(cid),
         );
-        use Way::{Blocks, Fetch, Plain};
-        assert_eq!(plan.ways, [Fetch, Fetch, Plain, Plain, Blocks]);
+        use PieceSource::{Blocks, Fetch, Plain};
+        assert_eq!(plan.sources, [Fetch, Fetch, Plain, Plain, Blocks]);
         let expected = vec![
             Missing {
                 cid: large.cids().nth(1).unwrap(),

@@ -12,9 +12,9 @@
 //! the index before it requests the file.
 //!
 //! ```
-//! use interplanar_core::dedup::{Entry, MAX_SMALL, SmallPieces};
+//! use interplanar_core::dedup::{PieceEntry, MAX_SMALL, SmallPieces};
 //! use interplanar_core::hash::Sha256;
-//! let piece = |compressed, name: &[u8]| Entry {
+//! let piece = |compressed, name: &[u8]| PieceEntry {
 //!     offset: 0,
 //!     length: compressed,
 //!     compressed,
@@ -28,7 +28,7 @@
 //! assert_eq!(SmallPieces::of(&pieces[..2]), None);
 //! ```
 
-use super::index::Entry;
+use super::index::PieceEntry;
 use crate::block::Block;
 use crate::cid::Version;
 use crate::unixfs::{Built, Layout, MAX_LINKS};
@@ -60,12 +60,12 @@ impl Default for SmallPieces {
 impl SmallPieces {
     /// Returns whether the file holds this piece.
     #[must_use]
-    pub fn has(piece: &Entry) -> bool {
+    pub fn has(piece: &PieceEntry) -> bool {
         piece.compressed <= MAX_SMALL
     }
 
     /// Adds the next piece of the NAR, if it is small. Sends full nodes to `sink`.
-    pub fn add(&mut self, piece: &Entry, sink: &mut impl FnMut(Block)) {
+    pub fn add(&mut self, piece: &PieceEntry, sink: &mut impl FnMut(Block)) {
         if !Self::has(piece) {
             return;
         }
@@ -93,7 +93,7 @@ impl SmallPieces {
 
     /// Computes the root of the file from all pieces of a NAR.
     #[must_use]
-    pub fn of(pieces: &[Entry]) -> Option<Built> {
+    pub fn of(pieces: &[PieceEntry]) -> Option<Built> {
         let mut small = Self::default();
         for piece in pieces {
             small.add(piece, &mut drop);
@@ -126,7 +126,7 @@ mod tests {
             if length <= MAX_SMALL as usize {
                 expected.extend_from_slice(&bytes);
             }
-            pieces.push(Entry {
+            pieces.push(PieceEntry {
                 offset: 0,
                 length: length as u32,
                 compressed: length as u32,

@@ -42,7 +42,7 @@ struct Baked {
     nar: Vec<u8>,
     file: Built,
     blocks: HashMap<Cid, Block>,
-    entries: Vec<Entry>,
+    entries: Vec<PieceEntry>,
 }
 
 fn bake(hashes: [&str; 2], parameters: Parameters) -> Baked {
@@ -60,7 +60,7 @@ fn bake(hashes: [&str; 2], parameters: Parameters) -> Baked {
                 let leaves = leaves(compressed.into());
                 dag.add(&leaves, &mut sink);
                 let digests = leaves.iter().map(|leaf| Sha256::of(leaf.data()));
-                let entry = Entry {
+                let entry = PieceEntry {
                     offset: piece.offset,
                     length: piece.data.len() as u32,
                     compressed: length,
@@ -74,7 +74,7 @@ fn bake(hashes: [&str; 2], parameters: Parameters) -> Baked {
     }
     let file = dag.finish(&mut sink);
     let root = index.finish(&mut sink);
-    let Body::Pieces(entries) = Index::decode(blocks[&root].data()).unwrap().body else {
+    let IndexBody::Pieces(entries) = Index::decode(blocks[&root].data()).unwrap().body else {
         panic!("few pieces")
     };
     Baked {
@@ -150,9 +150,9 @@ fn an_update_fetches_what_changed() {
         all.bytes
     );
     let changed = from_store
-        .ways
+        .sources
         .iter()
-        .filter(|way| **way == Way::Fetch)
+        .filter(|way| **way == PieceSource::Fetch)
         .count();
     assert!(
         0 < changed && changed < new.entries.len(),

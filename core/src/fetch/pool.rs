@@ -7,7 +7,7 @@
 use super::Fault;
 use super::fault::Severity;
 use super::gateway::Gateway;
-use super::line::{Line, UNKNOWN_LATENCY_MS, UNKNOWN_RATE};
+use super::link_speed::{LinkSpeed, UNKNOWN_LATENCY_MS, UNKNOWN_RATE};
 use alloc::string::String;
 use alloc::vec::Vec;
 
@@ -145,11 +145,11 @@ impl GatewayPool {
 
     /// Returns the measured latency and rate of the best gateway.
     #[must_use]
-    pub fn line(&self) -> Line {
+    pub fn line(&self) -> LinkSpeed {
         let best = (0..self.len()).min_by_key(|gateway| self.score(*gateway));
         let best = best.and_then(|gateway| self.gateways.get(gateway));
-        best.map_or_else(Line::default, |state| {
-            Line::new(state.latency_ms, state.rate)
+        best.map_or_else(LinkSpeed::default, |state| {
+            LinkSpeed::new(state.latency_ms, state.rate)
         })
     }
 
@@ -263,17 +263,17 @@ mod tests {
     fn the_line_has_the_latency_and_rate_of_the_best_gateway() {
         let gateways = ["http://near", "http://far"].map(|url| Gateway::parse(url).unwrap());
         let mut pool = GatewayPool::new([], Policy::default());
-        assert_eq!(pool.line(), Line::default());
+        assert_eq!(pool.line(), LinkSpeed::default());
         pool.gateways = GatewayPool::new(gateways, Policy::default()).gateways;
-        assert_eq!(pool.line(), Line::default());
+        assert_eq!(pool.line(), LinkSpeed::default());
         pool.first_byte(1, 25);
         pool.finished(1, 10_000_000, 500);
-        assert_eq!(pool.line(), Line::new(Some(25), Some(20_000_000)));
+        assert_eq!(pool.line(), LinkSpeed::new(Some(25), Some(20_000_000)));
         // Short answers don't update the rate.
         pool.first_byte(0, 5);
         pool.finished(0, 100, 500);
-        assert_eq!(pool.line(), Line::new(Some(25), Some(20_000_000)));
+        assert_eq!(pool.line(), LinkSpeed::new(Some(25), Some(20_000_000)));
         pool.finished(0, 30_000_000, 500);
-        assert_eq!(pool.line(), Line::new(Some(5), Some(60_000_000)));
+        assert_eq!(pool.line(), LinkSpeed::new(Some(5), Some(60_000_000)));
     }
 }

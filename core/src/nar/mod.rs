@@ -3,7 +3,7 @@
 //! - [`Parser`]: turns pushed bytes into [`Event`]s. File data is a slice of the input.
 //! - [`Encoder`]: turns events into bytes, so that `encode ∘ parse` is the identity.
 //! - [`Listing`]: the tree with the offset of each file, and Nix's `.ls` files.
-//! - [`Skim`]: builds a listing without reading the contents of files.
+//! - [`NarSkimmer`]: builds a listing without reading the contents of files.
 //! - [`Restore`]: lists what to create, in order, to unpack an archive.
 //!
 //! The grammar is in the source of `wire`. Restrictions: names have 1–255 bytes without `/` and
@@ -38,6 +38,6 @@ pub use encode::Encoder;
 pub use error::NarError;
 pub use listing::{ListEntry, Listing, MAX_ENTRIES, Node};
 pub use parse::{Event, Parser};
-pub use restore::{Restore, Step};
-pub use skim::Skim;
+pub use restore::{Restore, RestoreStep};
+pub use skim::NarSkimmer;
 pub use wire::{MAX_DEPTH, MAX_NAME, MAX_TARGET};

@@ -6,7 +6,7 @@ use alloc::vec::Vec;
 /// One step of unpacking. Paths are relative to the destination of the archive's root, which has
 /// the empty path. The parser has checked every name in a path, so no path leads outside.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Step<'a> {
+pub enum RestoreStep<'a> {
     /// Create a directory. Its content follows.
     CreateDirectory {
         /// Path of the directory.
@@ -45,12 +45,12 @@ pub enum Step<'a> {
 /// Turns events into steps.
 ///
 /// ```
-/// use interplanar_core::nar::{Event, Restore, Step};
+/// use interplanar_core::nar::{Event, Restore, RestoreStep};
 /// let mut restore = Restore::new();
-/// assert_eq!(restore.step(Event::DirectoryStart), Some(Step::CreateDirectory { path: b"" }));
+/// assert_eq!(restore.step(Event::DirectoryStart), Some(RestoreStep::CreateDirectory { path: b"" }));
 /// assert_eq!(restore.step(Event::EntryStart { name: b"a" }), None);
 /// let step = restore.step(Event::Symlink { target: b"b" });
-/// assert_eq!(step, Some(Step::Symlink { path: b"a", target: b"b" }));
+/// assert_eq!(step, Some(RestoreStep::Symlink { path: b"a", target: b"b" }));
 /// ```
 #[derive(Debug, Clone, Default)]
 pub struct Restore {
@@ -67,7 +67,7 @@ impl Restore {
     }
 
     /// Returns the step for an event; some events need none.
-    pub fn step<'a>(&'a mut self, event: Event<'a>) -> Option<Step<'a>> {
+    pub fn step<'a>(&'a mut self, event: Event<'a>) -> Option<RestoreStep<'a>> {
         match event {
             Event::EntryStart { name } => {
                 self.parents.push(self.path.len());
@@ -81,18 +81,18 @@ impl Restore {
                 self.path.truncate(self.parents.pop().unwrap_or(0));
                 None
             }
-            Event::DirectoryStart => Some(Step::CreateDirectory { path: &self.path }),
-            Event::DirectoryEnd => Some(Step::FinishDirectory { path: &self.path }),
+            Event::DirectoryStart => Some(RestoreStep::CreateDirectory { path: &self.path }),
+            Event::DirectoryEnd => Some(RestoreStep::FinishDirectory { path: &self.path }),
             Event::FileStart {
                 executable, size, ..
-            } => Some(Step::CreateFile {
+            } => Some(RestoreStep::CreateFile {
                 path: &self.path,
                 executable,
                 size,
             }),
-            Event::FileData(bytes) => Some(Step::Write(bytes)),
-            Event::FileEnd => Some(Step::FinishFile { path: &self.path }),
-            Event::Symlink { target } => Some(Step::Symlink {
+            Event::FileData(bytes) => Some(RestoreStep::Write(bytes)),
+            Event::FileEnd => Some(RestoreStep::FinishFile { path: &self.path }),
+            Event::Symlink { target } => Some(RestoreStep::Symlink {
                 path: &self.path,
                 target,
             }),

@@ -1,11 +1,11 @@
 //! Lists an archive without reading the contents of its files.
 //!
-//! The lengths of the files are the only way to find the next entry in a NAR. So [`Skim`] says
+//! The lengths of the files are the only way to find the next entry in a NAR. So [`NarSkimmer`] says
 //! which byte it needs next. A caller that has the archive in pieces fetches only those with
 //! framing and skips the others.
 //!
 //! ```
-//! use interplanar_core::nar::{Encoder, Event, Skim};
+//! use interplanar_core::nar::{Encoder, Event, NarSkimmer};
 //! let events = [
 //!     Event::FileStart { executable: false, size: 8000, offset: 0 },
 //!     Event::FileData(&[0; 8000]),
@@ -16,7 +16,7 @@
 //! for event in events {
 //!     encoder.write(event, &mut nar).unwrap();
 //! }
-//! let mut skim = Skim::new();
+//! let mut skim = NarSkimmer::new();
 //! skim.push(&nar[..100]).unwrap();
 //! assert_eq!(skim.position(), 8096);
 //! skim.push(&nar[8096..]).unwrap();
@@ -27,12 +27,12 @@ use super::{Event, Listing, NarError, Parser};
 
 /// Lists one archive.
 #[derive(Debug, Clone, Default)]
-pub struct Skim {
+pub struct NarSkimmer {
     parser: Parser,
     listing: Listing,
 }
 
-impl Skim {
+impl NarSkimmer {
     /// Creates a lister that expects the start of an archive.
     #[must_use]
     pub fn new() -> Self {

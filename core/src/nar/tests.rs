@@ -307,16 +307,16 @@ fn a_restore_plan_has_whole_paths() {
         steps.extend(restore.step(event).map(|step| format!("{step:?}")));
     }
     let expected = [
-        Step::CreateDirectory { path: b"" },
-        Step::Symlink {
+        RestoreStep::CreateDirectory { path: b"" },
+        RestoreStep::Symlink {
             path: b"a",
             target: b"t",
         },
-        Step::Symlink {
+        RestoreStep::Symlink {
             path: b"b",
             target: b"t",
         },
-        Step::FinishDirectory { path: b"" },
+        RestoreStep::FinishDirectory { path: b"" },
     ];
     assert_eq!(steps, expected.map(|step| format!("{step:?}")));
 }
@@ -329,7 +329,7 @@ fn a_skim_gives_the_whole_listing_however_the_archive_is_split() {
             listing.push(event).unwrap();
         }
         for step in [1, 3, 100, 4096, nar.len()] {
-            let (mut skim, mut read) = (Skim::new(), 0);
+            let (mut skim, mut read) = (NarSkimmer::new(), 0);
             while !skim.is_done() {
                 let at = usize::try_from(skim.position()).unwrap();
                 let end = nar.len().min((at / step + 1) * step);
@@ -346,10 +346,10 @@ fn a_skim_gives_the_whole_listing_however_the_archive_is_split() {
 #[test]
 fn a_skim_of_half_an_archive_is_not_done_and_of_a_malformed_one_fails() {
     let nar = nars().swap_remove(0);
-    let mut skim = Skim::new();
+    let mut skim = NarSkimmer::new();
     skim.push(&nar[..100]).unwrap();
     assert!(!skim.is_done());
-    let mut skim = Skim::new();
+    let mut skim = NarSkimmer::new();
     let error = skim.push(&[1; 100]);
     assert!(
         matches!(error, Err(NarError::Token { at: 0, .. })),

@@ -6,7 +6,7 @@
 //! memory.
 
 use super::layout::{self, Layout};
-use super::{Data, Kind};
+use super::{Data, NodeType};
 use crate::block::Block;
 use crate::cid::{Cid, Version};
 use alloc::vec::Vec;
@@ -123,7 +123,7 @@ impl Builder {
             let data = Data {
                 data: (!data.is_empty()).then_some(data),
                 filesize: Some(size),
-                ..Data::new(Kind::File)
+                ..Data::new(NodeType::File)
             };
             layout::node(Vec::new(), data, self.profile.cid_version)
         };

@@ -21,7 +21,7 @@ use bytes::Bytes;
 
 /// The type of a node.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Kind {
+pub enum NodeType {
     /// Plain bytes, in leaves of old DAGs.
     Raw,
     /// A directory whose links are its entries.
@@ -36,7 +36,7 @@ pub enum Kind {
     HamtShard,
 }
 
-impl Kind {
+impl NodeType {
     fn from_number(number: u64) -> Option<Self> {
         Some(match number {
             0 => Self::Raw,
@@ -65,7 +65,7 @@ impl Kind {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Data {
     /// Type of the node.
-    pub kind: Kind,
+    pub kind: NodeType,
     /// File content in this node, target of a symlink, or bit field of a shard.
     pub data: Option<Bytes>,
     /// Bytes of content in this node and below it.
@@ -81,7 +81,7 @@ pub struct Data {
 impl Data {
     /// Creates a message with a type and no other fields.
     #[must_use]
-    pub fn new(kind: Kind) -> Self {
+    pub fn new(kind: NodeType) -> Self {
         Self {
             kind,
             data: None,
@@ -99,7 +99,7 @@ impl Data {
     /// have.
     pub fn decode(message: &Bytes) -> Result<Self, UnixFsError> {
         let mut kind = None;
-        let mut decoded = Self::new(Kind::Raw);
+        let mut decoded = Self::new(NodeType::Raw);
         let mut fields = Fields::new(message);
         while let Some((number, value)) = fields
             .next()
@@ -107,8 +107,9 @@ impl Data {
         {
             match (number, value) {
                 (1, Value::Varint(number)) => {
-                    kind =
-                        Some(Kind::from_number(number).ok_or(UnixFsError::UnknownKind { number })?);
+                    kind = Some(
+                        NodeType::from_number(number).ok_or(UnixFsError::UnknownKind { number })?,
+                    );
                 }
                 (2, Value::Bytes(data)) => decoded.data = Some(data),
                 (3, Value::Varint(size)) => decoded.filesize = Some(size),
@@ -170,7 +171,7 @@ mod tests {
             blocksizes: vec![1, 299],
             hash_type: Some(0x22),
             fanout: Some(256),
-            ..Data::new(Kind::File)
+            ..Data::new(NodeType::File)
         };
         assert_eq!(Data::decode(&message.encode()), Ok(message));
     }

@@ -1,7 +1,7 @@
 //! The directory builder: turns entries into the blocks of `ipfs add -r`. It shards large
 //! directories as Kubo does.
 
-use super::{Built, Data, Kind, UnixFsError, hamt};
+use super::{Built, Data, NodeType, UnixFsError, hamt};
 use crate::block::Block;
 use crate::cid::{Cid, Version};
 use crate::dag_pb::{Link, Node};
@@ -57,7 +57,12 @@ impl DirectoryBuilder {
             .into_iter()
             .map(|(name, (cid, tsize))| Link { cid, name, tsize })
             .collect();
-        Ok(node(links, Data::new(Kind::Directory), self.version, sink))
+        Ok(node(
+            links,
+            Data::new(NodeType::Directory),
+            self.version,
+            sink,
+        ))
     }
 
     fn shards(self, sink: &mut impl FnMut(Block)) -> Result<Built, UnixFsError> {
@@ -173,7 +178,7 @@ pub(super) fn shard(
         data: Some(Bytes::copy_from_slice(bits)),
         hash_type: Some(hamt::MURMUR3),
         fanout: Some(u64::from(FANOUT)),
-        ..Data::new(Kind::HamtShard)
+        ..Data::new(NodeType::HamtShard)
     };
     Ok(node(links, data, version, sink))
 }

@@ -3,7 +3,7 @@
 //!
 //! The layout is Kubo's. It keeps one group of links for each level in memory.
 
-use super::{Built, Data, Kind};
+use super::{Built, Data, NodeType};
 use crate::block::Block;
 use crate::cid::Version;
 use crate::dag_pb::{Link, Node};
@@ -102,7 +102,7 @@ impl Layout {
         let data = Data {
             filesize: Some(size),
             blocksizes,
-            ..Data::new(Kind::File)
+            ..Data::new(NodeType::File)
         };
         let block = node(links.collect(), data, self.version);
         let dag_size = below.saturating_add(block.data().len() as u64);

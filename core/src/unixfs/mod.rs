@@ -30,7 +30,7 @@ pub use build::{
     Builder, Built, MAX_LINKS, Profile, SIZE_262144_V0, SIZE_262144_V1, SIZE_1048576_V0,
     SIZE_1048576_V1,
 };
-pub use data::{Data, Kind};
+pub use data::{Data, NodeType};
 pub use directory::{DirectoryBuilder, MAX_PLAIN_DIRECTORY};
 pub use edit::{Directory, DirectoryError};
 pub use entries::{DirEntry, Entries};
@@ -78,13 +78,13 @@ pub enum UnixFsError {
     #[error("expected a file")]
     NotAFile {
         /// Type of the node.
-        kind: Kind,
+        kind: NodeType,
     },
     /// A node is not a directory where a directory is expected.
     #[error("expected a directory")]
     NotADirectory {
         /// Type of the node.
-        kind: Kind,
+        kind: NodeType,
     },
     /// A shard uses another hash, has an impossible fanout, or has a link without a slot.
     #[error("malformed directory shard")]

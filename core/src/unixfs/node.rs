@@ -1,6 +1,6 @@
 //! The UnixFS view of a block.
 
-use super::{Data, Kind, UnixFsError};
+use super::{Data, NodeType, UnixFsError};
 use crate::block::Block;
 use crate::cid::{Cid, DAG_PB, RAW};
 use crate::dag_pb::{Link, Node};
@@ -60,9 +60,9 @@ impl Content {
 
     fn of(links: Vec<Link>, data: Data) -> Result<Self, UnixFsError> {
         match data.kind {
-            Kind::File | Kind::Raw => file(links, data),
-            Kind::Directory => Ok(Self::Directory(links)),
-            Kind::HamtShard => {
+            NodeType::File | NodeType::Raw => file(links, data),
+            NodeType::Directory => Ok(Self::Directory(links)),
+            NodeType::HamtShard => {
                 let fanout = data
                     .fanout
                     .filter(|n| n.is_power_of_two() && (2..=MAX_FANOUT).contains(n));
@@ -74,8 +74,8 @@ impl Content {
                 }
                 Ok(Self::Shard { fanout, links })
             }
-            Kind::Symlink => Ok(Self::Symlink(data.data.unwrap_or_default())),
-            Kind::Metadata => Err(UnixFsError::UnknownKind { number: 3 }),
+            NodeType::Symlink => Ok(Self::Symlink(data.data.unwrap_or_default())),
+            NodeType::Metadata => Err(UnixFsError::UnknownKind { number: 3 }),
         }
     }
 
@@ -91,13 +91,13 @@ impl Content {
 
     /// Returns the type of the node.
     #[must_use]
-    pub fn kind(&self) -> Kind {
+    pub fn kind(&self) -> NodeType {
         match self {
-            Self::Raw(_) => Kind::Raw,
-            Self::File { .. } => Kind::File,
-            Self::Directory(_) => Kind::Directory,
-            Self::Shard { .. } => Kind::HamtShard,
-            Self::Symlink(_) => Kind::Symlink,
+            Self::Raw(_) => NodeType::Raw,
+            Self::File { .. } => NodeType::File,
+            Self::Directory(_) => NodeType::Directory,
+            Self::Shard { .. } => NodeType::HamtShard,
+            Self::Symlink(_) => NodeType::Symlink,
         }
     }
 }

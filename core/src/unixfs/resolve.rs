@@ -16,7 +16,7 @@
 //! assert_eq!(resolver.resolved().unwrap().cid, *file.cid());
 //! ```
 
-use super::{Budget, Content, Kind, UnixFsError, hamt};
+use super::{Budget, Content, NodeType, UnixFsError, hamt};
 use crate::block::Block;
 use crate::cid::{self, Cid};
 use crate::dag_pb::Link;
@@ -165,6 +165,6 @@ fn find_in_shard(
 }
 
 /// Returns whether a node of this type has entries.
-pub(super) fn is_directory(kind: Kind) -> bool {
-    matches!(kind, Kind::Directory | Kind::HamtShard)
+pub(super) fn is_directory(kind: NodeType) -> bool {
+    matches!(kind, NodeType::Directory | NodeType::HamtShard)
 }

@@ -1,6 +1,6 @@
 //! Symbolic links, with the CIDs of `ipfs add`.
 
-use super::{Built, Data, Kind};
+use super::{Built, Data, NodeType};
 use crate::block::Block;
 use crate::cid::Version;
 use crate::dag_pb::Node;
@@ -11,7 +11,7 @@ use bytes::Bytes;
 pub fn symlink(target: &[u8], version: Version, sink: &mut impl FnMut(Block)) -> Built {
     let data = Data {
         data: Some(Bytes::copy_from_slice(target)),
-        ..Data::new(Kind::Symlink)
+        ..Data::new(NodeType::Symlink)
     };
     let node = Node {
         links: Vec::new(),

@@ -208,7 +208,7 @@ fn file(links: &[(Cid, u64)], filesize: u64, data: Option<&'static str>) -> Bloc
         filesize: Some(filesize),
         blocksizes,
         data: data.map(Bytes::from),
-        ..Data::new(Kind::File)
+        ..Data::new(NodeType::File)
     };
     let links = links
         .iter()
@@ -294,7 +294,7 @@ fn wrong_sizes_are_errors() {
     );
     let no_size = Data {
         filesize: Some(4),
-        ..Data::new(Kind::File)
+        ..Data::new(NodeType::File)
     };
     let link = Link {
         cid: *leaf.cid(),
@@ -377,7 +377,7 @@ fn other_nodes_than_files_are_refused() {
     let directory = Block::dag_pb(
         Node {
             links: vec![],
-            data: Some(Data::new(Kind::Directory).encode()),
+            data: Some(Data::new(NodeType::Directory).encode()),
         }
         .encode(),
         Version::V1,
@@ -386,7 +386,7 @@ fn other_nodes_than_files_are_refused() {
     assert_eq!(
         walker.push(directory),
         Err(UnixFsError::NotAFile {
-            kind: Kind::Directory
+            kind: NodeType::Directory
         })
     );
     let cbor = Cid::new_v1(0x71, *Block::raw("x".into()).cid().hash());

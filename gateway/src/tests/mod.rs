@@ -10,7 +10,7 @@ use interplanar_core::car::{Item, Reader};
 use interplanar_core::cid::{Cid, Version};
 use interplanar_core::unixfs::{Builder, DirectoryBuilder, SIZE_262144_V1};
 
-use crate::{BlockSource, Body, Lookup, Memory, Request, Stop, answer, headers, owns};
+use crate::{BlockSource, Body, Lookup, MemoryBlocks, Request, Stop, answer, headers, owns};
 
 mod pending;
 mod shapes;
@@ -18,7 +18,7 @@ mod shapes;
 /// Blocks in memory. Records what is read.
 #[derive(Default)]
 struct Counted {
-    blocks: Memory,
+    blocks: MemoryBlocks,
     reads: Mutex<Vec<Cid>>,
 }
 
@@ -265,7 +265,7 @@ fn a_missing_block_is_a_404_or_ends_the_body_early() {
 #[test]
 fn a_bomb_without_duplicates_costs_its_blocks() {
     use interplanar_core::dag_pb::{Link, Node};
-    use interplanar_core::unixfs::{Data, Kind};
+    use interplanar_core::unixfs::{Data, NodeType};
     let memory = Arc::new(Counted::default());
     let mut cid = memory.file(&content(100));
     let mut size = 100_u64;
@@ -278,7 +278,7 @@ fn a_bomb_without_duplicates_costs_its_blocks() {
         let data = Data {
             filesize: Some(size * 2),
             blocksizes: vec![size, size],
-            ..Data::new(Kind::File)
+            ..Data::new(NodeType::File)
         };
         let node = Node {
             links: vec![link(), link()],
@@ -303,7 +303,7 @@ fn a_bomb_without_duplicates_costs_its_blocks() {
 
 #[test]
 fn other_methods_are_rejected_and_options_is_answered() {
-    let source = Memory::default().share();
+    let source = MemoryBlocks::default().share();
     for (method, status) in [("OPTIONS", 200), ("POST", 405), ("PUT", 405)] {
         let request = http::Request::builder()
             .method(method)

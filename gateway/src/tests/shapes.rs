@@ -10,7 +10,7 @@ use interplanar_core::cid::{self, Cid, DAG_PB, Version};
 use interplanar_core::dag_pb::{Link, Node};
 use interplanar_core::hash::Sha256;
 use interplanar_core::unixfs::{
-    Builder, Built, Data, DirectoryBuilder, Kind, Profile, SIZE_262144_V1, symlink,
+    Builder, Built, Data, DirectoryBuilder, NodeType, Profile, SIZE_262144_V1, symlink,
 };
 
 /// Codecs of documents that core has no builder for.
@@ -150,7 +150,10 @@ impl Shapes {
         let entries: Vec<(&[u8], Cid)> = names.iter().map(|name| (name.as_bytes(), leaf)).collect();
         let root = self.directory(Version::V1, &entries);
         let data = Node::decode(&self.blocks[&root]).unwrap().data;
-        assert_eq!(Data::decode(&data.unwrap()).unwrap().kind, Kind::HamtShard);
+        assert_eq!(
+            Data::decode(&data.unwrap()).unwrap().kind,
+            NodeType::HamtShard
+        );
 
         let mut node = Node::decode(&self.blocks[&root]).unwrap();
         let absent = Block::dag_pb(Bytes::from_static(b"absent"), Version::V1);

@@ -7,7 +7,7 @@ use bytes::Bytes;
 use interplanar_core::block::Block;
 use interplanar_core::car;
 use interplanar_core::cid::{self, Cid};
-use interplanar_core::dedup::{Body, Index};
+use interplanar_core::dedup::{Index, IndexBody};
 use interplanar_core::unixfs::Content as Node;
 
 use super::Baker;
@@ -80,7 +80,7 @@ pub(crate) fn children(block: &Block) -> io::Result<Vec<Cid>> {
         // A part of a chunk index has no links, and doesn't decode as an index.
         let parts = match Index::decode(block.data()) {
             Ok(Index {
-                body: Body::Parts(parts),
+                body: IndexBody::Parts(parts),
                 ..
             }) => parts,
             _ => Vec::new(),

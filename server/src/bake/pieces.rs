@@ -7,7 +7,8 @@ use std::sync::Arc;
 
 use interplanar_core::cid::Cid;
 use interplanar_core::dedup::{
-    Cut, Cutter, Dag, Entry, IndexBuilder, MAX_PIECE, Parameters, References, SmallPieces, frame,
+    Cut, Cutter, Dag, IndexBuilder, MAX_PIECE, Parameters, PieceEntry, References, SmallPieces,
+    frame,
 };
 use interplanar_core::hash::{Sha256, Sha256Hasher};
 use interplanar_core::store_path::HASH_PART;
@@ -162,7 +163,7 @@ impl PiecesEncoder {
                 .map(Sha256::from_bytes)
                 .unwrap_or_else(|_| Sha256::of(leaf.data()))
         };
-        let entry = Entry {
+        let entry = PieceEntry {
             offset: 0,
             length: piece.length,
             compressed: piece.compressed,

@@ -3,7 +3,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use interplanar_core::decompress::{Decoder, Limits};
-use interplanar_core::dedup::{Body, Entry, Index, SmallPieces, frame};
+use interplanar_core::dedup::{Index, IndexBody, PieceEntry, SmallPieces, frame};
 use interplanar_core::hash::Sha256;
 use interplanar_core::nar::Listing;
 use interplanar_core::narinfo::Compression;
@@ -108,14 +108,14 @@ async fn every_compressor_keeps_the_nar_and_makes_the_same_cids_again() {
 }
 
 /// Returns the pieces of an item from its chunk index.
-fn pieces(baker: &Baker, baked: &Baked) -> Vec<Entry> {
+fn pieces(baker: &Baker, baked: &Baked) -> Vec<PieceEntry> {
     let one = baked.record.representation(Compression::Zstd).unwrap();
     let index = baker.blocks().get(&one.index.unwrap()).unwrap().unwrap();
     let index = Index::decode(&index).unwrap();
     assert_eq!(index.nar_size, baked.record.item.nar_size);
     match index.body {
-        Body::Pieces(pieces) => pieces,
-        Body::Parts(_) => panic!("few pieces"),
+        IndexBody::Pieces(pieces) => pieces,
+        IndexBody::Parts(_) => panic!("few pieces"),
     }
 }
 
@@ -152,7 +152,7 @@ async fn the_small_pieces_are_in_a_second_file() {
     let baked = baker.bake(item).await.unwrap();
     let all = pieces(&baker, &baked);
     let small = all.iter().filter(|piece| SmallPieces::has(piece));
-    let leaf = |piece: &Entry| baker.blocks().get(&piece.cids().next()?).ok()?;
+    let leaf = |piece: &PieceEntry| baker.blocks().get(&piece.cids().next()?).ok()?;
     let expected: Vec<u8> = small.filter_map(leaf).flatten().collect();
     let [one, whole] = &baked.record.representations[..] else {
         panic!("two forms");

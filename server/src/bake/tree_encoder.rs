@@ -32,7 +32,7 @@ impl TreeEncoder {
         self.batch.write_if_full()
     }
 
-    pub(super) fn finish(mut self, item: &Item) -> Result<dedup::Tree, BakeError> {
+    pub(super) fn finish(mut self, item: &Item) -> Result<dedup::BuiltTree, BakeError> {
         let batch = &mut self.batch;
         let tree = self
             .builder

@@ -10,7 +10,7 @@ use bytes::Bytes;
 use futures_util::StreamExt as _;
 use futures_util::stream::FuturesOrdered;
 use interplanar_core::cid::Cid;
-use interplanar_core::dedup::{Entry, PieceMap, Place};
+use interplanar_core::dedup::{PieceEntry, PieceLocation, PieceMap};
 use std::ops::Range;
 use tokio::task::block_in_place;
 
@@ -89,15 +89,15 @@ impl<'a> IndexedNar<'a> {
         rest_of(fetched, offset).ok_or_else(|| mismatch("a piece has another offset"))
     }
 
-    async fn entry(&mut self, offset: u64) -> Result<Entry, Failure> {
+    async fn entry(&mut self, offset: u64) -> Result<PieceEntry, Failure> {
         let part = match self.map.place(offset) {
-            Some(Place::Piece(entry)) => return Ok(entry.clone()),
-            Some(Place::Part(cid)) => self.access.block(&cid).await?,
+            Some(PieceLocation::Piece(entry)) => return Ok(entry.clone()),
+            Some(PieceLocation::Part(cid)) => self.access.block(&cid).await?,
             None => return Err(mismatch("the NAR reaches beyond its pieces")),
         };
         self.map.load(&part).map_err(mismatch)?;
         match self.map.place(offset) {
-            Some(Place::Piece(entry)) => Ok(entry.clone()),
+            Some(PieceLocation::Piece(entry)) => Ok(entry.clone()),
             _ => Err(mismatch("a part of it lacks pieces")),
         }
     }
@@ -110,7 +110,7 @@ fn rest_of((start, piece): &(u64, Bytes), offset: u64) -> Option<Bytes> {
 }
 
 /// Fetches and decompresses a piece. Returns it with its offset.
-async fn fetch(access: &Access, entry: Entry) -> Result<(u64, Bytes), Failure> {
+async fn fetch(access: &Access, entry: PieceEntry) -> Result<(u64, Bytes), Failure> {
     let mut compressed = Vec::new();
     for cid in entry.cids() {
         compressed.extend_from_slice(access.block(&cid).await?.data());

@@ -89,7 +89,8 @@ pub async fn file(
                 }
                 continue;
             }
-            if let Some(interplanar_core::nar::Step::CreateFile { path, .. }) = restore.step(event)
+            if let Some(interplanar_core::nar::RestoreStep::CreateFile { path, .. }) =
+                restore.step(event)
             {
                 inside = path == wanted;
                 found |= inside;

@@ -13,7 +13,7 @@ use anyhow::anyhow;
 use bytes::Bytes;
 use interplanar_core::cid::{self, Cid, IpfsUrl};
 use interplanar_core::dedup;
-use interplanar_core::nar::{ListEntry, Listing, Node, Skim};
+use interplanar_core::nar::{ListEntry, Listing, NarSkimmer, Node};
 use interplanar_core::narinfo::Compression;
 use std::ops::Range;
 use tokio::task::block_in_place;
@@ -159,8 +159,8 @@ impl<'a> PartialNar<'a> {
     }
 
     /// Reads framing to the end of the NAR, or until `enough` accepts the list.
-    async fn skim(&mut self, enough: impl Fn(&Listing) -> bool) -> Result<Skim, Failure> {
-        let mut skim = Skim::new();
+    async fn skim(&mut self, enough: impl Fn(&Listing) -> bool) -> Result<NarSkimmer, Failure> {
+        let mut skim = NarSkimmer::new();
         while !skim.is_done() && !enough(skim.listing()) {
             let bytes = self.bytes_at(skim.position()).await?;
             block_in_place(|| skim.push(&bytes)).map_err(mismatch)?;

@@ -22,7 +22,7 @@
 
 use std::path::Path;
 
-use interplanar_core::nar::{Parser, Restore, Step};
+use interplanar_core::nar::{Parser, Restore, RestoreStep};
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt as _;
 
@@ -84,16 +84,22 @@ impl Unpacker {
             let tree = &mut self.tree;
             let path = |path| Path::new(OsStr::from_bytes(path));
             match self.restore.step(event) {
-                Some(Step::CreateDirectory { path: at }) => tree.create_directory(path(at))?,
-                Some(Step::FinishDirectory { path: at }) => tree.finish_directory(path(at))?,
-                Some(Step::CreateFile {
+                Some(RestoreStep::CreateDirectory { path: at }) => {
+                    tree.create_directory(path(at))?
+                }
+                Some(RestoreStep::FinishDirectory { path: at }) => {
+                    tree.finish_directory(path(at))?
+                }
+                Some(RestoreStep::CreateFile {
                     path: at,
                     executable,
                     ..
                 }) => tree.create_file(path(at), executable)?,
-                Some(Step::Write(data)) => tree.write(data)?,
-                Some(Step::FinishFile { .. }) => tree.finish_file()?,
-                Some(Step::Symlink { path: at, target }) => tree.symlink(path(at), target)?,
+                Some(RestoreStep::Write(data)) => tree.write(data)?,
+                Some(RestoreStep::FinishFile { .. }) => tree.finish_file()?,
+                Some(RestoreStep::Symlink { path: at, target }) => {
+                    tree.symlink(path(at), target)?
+                }
                 None => {}
             }
         }

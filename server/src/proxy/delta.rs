@@ -19,8 +19,10 @@ use bytes::Bytes;
 use futures_util::stream::{BoxStream, StreamExt as _};
 use interplanar_core::block::Block;
 use interplanar_core::cid::{self, Cid, IpfsUrl};
-use interplanar_core::dedup::{self, Body, Entry, Estimate, Index, Plan, Prefer, Route, Way};
-use interplanar_core::fetch::{ByteRange, GatewayPool, Line, Options};
+use interplanar_core::dedup::{
+    self, Estimate, Index, IndexBody, PieceEntry, PieceSource, Plan, Prefer, Route,
+};
+use interplanar_core::fetch::{ByteRange, GatewayPool, LinkSpeed, Options};
 use interplanar_core::hash::Sha256;
 use interplanar_core::install::{Known, Place, Source};
 use interplanar_core::narinfo::Compression;
@@ -44,8 +46,8 @@ pub const EXPLAIN: &str = "interplanar_server::explain";
 pub(super) struct Delta {
     /// The chunk index as a source of the NAR.
     pub(super) source: Source,
-    entries: Vec<Entry>,
-    ways: Vec<Way>,
+    entries: Vec<PieceEntry>,
+    piece_sources: Vec<PieceSource>,
     sources: PieceSources,
 }
 
@@ -143,7 +145,7 @@ impl Delta {
             item,
             installed = from,
             pieces = entries.len(),
-            reused = plan.ways.iter().filter(|way| **way != Way::Fetch).count(),
+            reused = plan.sources.iter().filter(|way| **way != PieceSource::Fetch).count(),
             fetch_bytes = plan.bytes,
             requests = route.estimate.requests(),
             ranges = route.estimate.ranges,
@@ -160,7 +162,7 @@ impl Delta {
         worth.then(|| Self {
             source,
             entries,
-            ways: plan.ways,
+            piece_sources: plan.sources,
             sources: PieceSources {
                 prefetch: Prefetch::new(&blocks, files, route, &plan.fetch),
                 readers: installed_pieces
@@ -180,7 +182,7 @@ impl Delta {
         let ready = Arc::new(Semaphore::new(MAX_READY));
         let fetching = self.sources.prefetch.begin();
         let sources = Arc::new(self.sources);
-        let pieces = self.entries.into_iter().zip(self.ways);
+        let pieces = self.entries.into_iter().zip(self.piece_sources);
         let pieces = futures_util::stream::iter(pieces).map(move |(entry, way)| {
             let (sources, ready) = (Arc::clone(&sources), Arc::clone(&ready));
             async move {
@@ -203,13 +205,13 @@ impl Delta {
 
 impl BlockFetcher {
     /// Fetches the chunk index with all its pieces.
-    async fn index(&self, root: Cid, nar_size: u64) -> Result<(Index, Vec<Entry>), String> {
+    async fn index(&self, root: Cid, nar_size: u64) -> Result<(Index, Vec<PieceEntry>), String> {
         let block = self.block(root).await?;
         let mut index = Index::of_nar(&block, nar_size).map_err(|error| error.to_string())?;
-        let body = std::mem::replace(&mut index.body, Body::Parts(Vec::new()));
+        let body = std::mem::replace(&mut index.body, IndexBody::Parts(Vec::new()));
         let parts = match body {
-            Body::Pieces(pieces) => return Ok((index, pieces)),
-            Body::Parts(parts) => parts,
+            IndexBody::Pieces(pieces) => return Ok((index, pieces)),
+            IndexBody::Parts(parts) => parts,
         };
         let count: u64 = parts.iter().map(|part| u64::from(part.pieces)).sum();
         if count > MAX_PIECES as u64 {
@@ -286,13 +288,13 @@ impl BlockFetcher {
         self.store.has(cid)
     }
 
-    fn line(&self) -> Line {
+    fn line(&self) -> LinkSpeed {
         let gateways = self.gateways.lock();
         gateways.unwrap_or_else(PoisonError::into_inner).line()
     }
 
     /// Returns a piece if all its leaves are stored.
-    async fn stored_piece(self: &Arc<Self>, entry: &Entry) -> Option<Bytes> {
+    async fn stored_piece(self: &Arc<Self>, entry: &PieceEntry) -> Option<Bytes> {
         let (blocks, entry) = (Arc::clone(self), entry.clone());
         let read = tokio::task::spawn_blocking(move || {
             let mut compressed = Vec::new();
@@ -309,8 +311,8 @@ impl BlockFetcher {
 impl PieceSources {
     /// Returns a verified piece: from an installed item, else from stored blocks, else from
     /// gateways.
-    async fn piece(self: &Arc<Self>, entry: Entry, way: Way) -> Result<Bytes, String> {
-        if way == Way::Plain
+    async fn piece(self: &Arc<Self>, entry: PieceEntry, way: PieceSource) -> Result<Bytes, String> {
+        if way == PieceSource::Plain
             && let Some(location) = self.installed_pieces.find(&entry.plain)
             && let Some(piece) = self.installed(location, &entry).await
         {
@@ -331,7 +333,11 @@ impl PieceSources {
         plain.map(Bytes::from).map_err(|error| error.to_string())
     }
 
-    async fn installed(self: &Arc<Self>, location: PieceLocation, entry: &Entry) -> Option<Bytes> {
+    async fn installed(
+        self: &Arc<Self>,
+        location: PieceLocation,
+        entry: &PieceEntry,
+    ) -> Option<Bytes> {
         let mut slot = self.readers.get(location.item)?.lock().await;
         let mut reader = slot.take()?;
         let expected = entry.plain;

@@ -16,7 +16,7 @@ use futures_util::future::{BoxFuture, Shared};
 use futures_util::stream::StreamExt as _;
 use interplanar_core::cid::{Cid, IpfsUrl};
 use interplanar_core::dedup::{
-    Ask, Entry, Form, Forms, Missing, Route, SMALL_FIELD, SmallPieces, frame,
+    Ask, Form, Forms, Missing, PieceEntry, Route, SMALL_FIELD, SmallPieces, frame,
 };
 use interplanar_core::narinfo::{Compression, NarInfo};
 use std::collections::HashMap;
@@ -43,7 +43,7 @@ pub(super) struct RangeFiles {
 
 impl RangeFiles {
     /// Finds the files that a narinfo names, for a NAR with these pieces.
-    pub(super) fn of(narinfo: &NarInfo, pieces: &[Entry]) -> Self {
+    pub(super) fn of(narinfo: &NarInfo, pieces: &[PieceEntry]) -> Self {
         let compressed: u64 = pieces.iter().map(|piece| u64::from(piece.compressed)).sum();
         let size = compressed + (frame::HEADER.len() + frame::TAIL.len()) as u64;
         let mut entries = narinfo.entries().iter();

@@ -1,4 +1,5 @@
-//! `make bench-dedup`: what the deduplicating form costs and saves, as ratios against the real `zstd` of the same level on the same NARs.
+//! `make bench-dedup`: bytes and time of NARs that are cut into pieces, as ratios against the real
+//! `zstd` of the same level on the same NARs.
 //!
 //! | column | the client holds | and fetches |
 //! |---|---|---|
@@ -7,28 +8,30 @@
 //! | rebuild | the old packages | the same with other hashes of their references |
 //! | elsewhere | the old packages | one item that has all their files |
 //!
-//! Debian packages have no references, so some are written into their programs and scripts: that rebuild is synthetic, the ones of the second table are real.
-//! The line "tree" is what `--publish-tree` adds to the plain NARs of the old packages: blocks that only the folders have.
-//! Bytes are leaves that the client lacks, and the chunk index. "both" is what a store takes for the old packages and the rebuilt ones.
+//! Debian packages have no references, so some are written into their programs and scripts. That
+//! rebuild is synthetic; those of the first table are real. The line "tree" has the blocks that
+//! `--publish-tree` adds to the plain NARs of the old packages. Bytes are the leaves that the
+//! client lacks, and the chunk index. The column "both" has the bytes that a block store takes for
+//! the old packages and the rebuilt ones.
 
 mod rebuilds;
 mod sets;
 mod tree;
 
 use interplanar_core::cid::Cid;
-use interplanar_core::dedup::{Body, Index, Parameters, Plan};
+use interplanar_core::dedup::{Index, IndexBody, Parameters, Plan};
 use interplanar_core::nar::{Event, Parser};
 use interplanar_server::bake::{Baker, Config, Record};
 use interplanar_server::store::{Item, Source};
 use interplanar_tests::checkout;
-use sets::{Sets, Whole, compressed};
+use sets::{Compressed, Sets, compressed};
 use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 use std::time::Instant;
 
 fn main() {
     let mut arguments = std::env::args().skip(1);
-    // `cargo test --benches` only asks whether this builds.
+    // `cargo test --benches` only checks that this builds.
     if !arguments.any(|argument| argument == "--bench") {
         return;
     }
@@ -73,7 +76,7 @@ fn main() {
     }
 }
 
-/// A baker of items in memory, and what it runs in.
+/// A baker of items in memory, and its runtime.
 struct BakeBench {
     baker: Baker,
     runtime: tokio::runtime::Runtime,
@@ -102,15 +105,16 @@ impl BakeBench {
         baked.expect("baked").record.clone()
     }
 
-    /// What somebody who has some leaves fetches for an item: leaves and the chunk index.
+    /// Returns the bytes that a client with some leaves fetches for an item: missing leaves and the
+    /// chunk index.
     fn lacking(&self, item: &Item, held: &HashSet<Cid>) -> u64 {
         let (entries, length) = index(&self.baker, &self.bake(item));
         Plan::new(&entries, |_| false, |cid: &Cid| held.contains(cid)).bytes + length
     }
 }
 
-/// Bakes all sets and prints what comes of it.
-fn row(name: &str, level: u32, cut: Parameters, sets: &Arc<Sets>, zstd: &Whole) {
+/// Bakes all sets with these parameters, and prints a row.
+fn row(name: &str, level: u32, cut: Parameters, sets: &Arc<Sets>, zstd: &Compressed) {
     let bench = BakeBench::new(sets, level, cut);
     let start = Instant::now();
     let old: Vec<Record> = sets.old.iter().map(|item| bench.bake(item)).collect();
@@ -136,7 +140,8 @@ fn row(name: &str, level: u32, cut: Parameters, sets: &Arc<Sets>, zstd: &Whole) 
     );
 }
 
-/// What fetching a real rebuild takes, against its whole NAR and against the files that changed.
+/// Prints the bytes that a real rebuild takes, against its whole NAR and against the files that
+/// changed.
 fn rebuild(pair: &rebuilds::Pair, level: u32) {
     let mut sets = Sets::default();
     let mut add = |built: &rebuilds::Built| {
@@ -172,7 +177,7 @@ fn rebuild(pair: &rebuilds::Pair, level: u32) {
     );
 }
 
-/// The files of a NAR by their paths.
+/// Returns the files of a NAR by their paths.
 fn files(mut nar: &[u8]) -> BTreeMap<Vec<u8>, Vec<u8>> {
     let (mut files, mut parser) = (BTreeMap::new(), Parser::new());
     let (mut path, mut data) = (vec![], vec![]);
@@ -188,16 +193,16 @@ fn files(mut nar: &[u8]) -> BTreeMap<Vec<u8>, Vec<u8>> {
     files
 }
 
-/// The pieces of an item and the length of its chunk index.
-fn index(baker: &Baker, record: &Record) -> (Vec<interplanar_core::dedup::Entry>, u64) {
+/// Returns the pieces of an item, and the bytes of its chunk index.
+fn index(baker: &Baker, record: &Record) -> (Vec<interplanar_core::dedup::PieceEntry>, u64) {
     let root = record.representations[0].index.expect("an index");
     let get = |cid: &Cid| baker.blocks().get(cid).expect("readable").expect("there");
     let block = get(&root);
     let mut length = block.len() as u64;
     let entries = match Index::decode(&block).expect("an index").body {
-        Body::Pieces(entries) => entries,
-        Body::Parts(parts) => {
-            let part = |part: &interplanar_core::dedup::Part| {
+        IndexBody::Pieces(entries) => entries,
+        IndexBody::Parts(parts) => {
+            let part = |part: &interplanar_core::dedup::IndexPart| {
                 let block = get(&part.cid);
                 length += block.len() as u64;
                 part.decode(&block).expect("a part")

@@ -1,13 +1,15 @@
-//! Real rebuilds: small programs built twice by the real Guix and by the real Nix, the second time with another dependency.
+//! Real rebuilds: the real Guix and the real Nix build small programs twice, the second time with
+//! another dependency.
 //!
-//! | package | what it holds of its dependency |
+//! | package | what refers to its dependency |
 //! |---|---|
 //! | sqlite | RUNPATH of a library and of a program |
 //! | zstd | the path as data in a program, and RUNPATH |
-//! | scripts | first lines and bodies of 300 scripts, .pc files; beside them 2 MB of text without |
+//! | scripts | first lines and bodies of 300 scripts, .pc files; 2 MB of text don't refer to it |
 //!
-//! Their own hashes change as well, and with them the build IDs. The sources are those of crates that this workspace builds with anyway; the compiler is
-//! Debian's, in an overlay that is gone afterwards. What came of it is kept under the data folder.
+//! Their own hashes change too, and so do the build IDs. The sources come from crates that this
+//! workspace uses anyway. The compiler is Debian's, in an overlay that is deleted afterwards. The
+//! data folder keeps the results.
 
 use interplanar_server::nar_dump;
 use interplanar_tests::guix::Guix;
@@ -18,7 +20,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-/// What is built, after `dep`.
+/// The packages, which are built after `dep`.
 const PACKAGES: [&str; 3] = ["sqlite", "zstd", "scripts"];
 
 const DEP: &str = r#"export PATH=/usr/bin
@@ -92,21 +94,21 @@ const NIX: &str = r#"let
 in builtins.concatMap (version: map (name: make name (make "dep" version)) [ @@PACKAGES@@ ]) [ "1" "2" ]
 "#;
 
-/// An item as one of the two built it.
+/// An item that Guix or Nix built.
 pub(crate) struct Built {
     pub(crate) store_path: String,
     pub(crate) references: Vec<String>,
     pub(crate) nar: Vec<u8>,
 }
 
-/// A package, and the same built with another dependency.
+/// A package, and its rebuild with another dependency.
 pub(crate) struct Pair {
     pub(crate) name: String,
     pub(crate) old: Built,
     pub(crate) new: Built,
 }
 
-/// Builds what isn't under `data` yet.
+/// Builds the packages that `data` lacks, and returns all.
 pub(crate) fn all(data: &Path) -> Vec<Pair> {
     let (guix, nix) = (data.join("guix"), data.join("nix"));
     if !guix.exists() {
@@ -127,7 +129,7 @@ pub(crate) fn all(data: &Path) -> Vec<Pair> {
     ["guix", "nix"].into_iter().flat_map(pair).collect()
 }
 
-/// The sources of C code in crates of this workspace.
+/// Returns the sources of C code in crates that this workspace uses.
 fn sources() -> Vec<(PathBuf, &'static str)> {
     let said = output(Command::new(env!("CARGO")).args(["metadata", "--format-version=1"]));
     let metadata: serde_json::Value = serde_json::from_str(&said).expect("JSON");

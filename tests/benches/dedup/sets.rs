@@ -1,4 +1,4 @@
-//! Items to bake, and their NARs: a store that lies in memory.
+//! A store in memory: items to bake, and their NARs.
 
 use interplanar_core::hash::Sha256;
 use interplanar_core::nix_base32;
@@ -14,8 +14,8 @@ use std::time::{Duration, Instant};
 /// References of each item.
 const REFERENCES: usize = 5;
 
-/// What a program makes of the old packages.
-pub(crate) struct Whole {
+/// The bytes and the time of a program that compressed the old packages.
+pub(crate) struct Compressed {
     pub(crate) bytes: u64,
     pub(crate) time: Duration,
 }
@@ -61,7 +61,7 @@ impl Sets {
         sets
     }
 
-    /// An item of a generation of references, which are written into its NAR.
+    /// Adds an item, and writes references of a generation into its NAR.
     fn item(&mut self, name: &str, set: &str, generation: char, mut nar: Vec<u8>) -> Item {
         let hashes: Vec<String> = (0..REFERENCES)
             .map(|n| hash(&format!("{generation}{n}")))
@@ -72,7 +72,7 @@ impl Sets {
         self.add(&path, references.collect(), nar)
     }
 
-    /// Adds an item as it is.
+    /// Adds an item with an unchanged NAR.
     pub(crate) fn add(&mut self, path: &str, references: Vec<String>, nar: Vec<u8>) -> Item {
         let item = Item {
             store_path: StorePath::parse(path).expect("a store path"),
@@ -97,19 +97,19 @@ impl Sets {
         self.old.iter().map(|item| item.nar_size).sum()
     }
 
-    /// Items through a real program, one by one.
-    pub(crate) fn compress(&self, items: &[Item], program: &str, level: u32) -> Whole {
+    /// Compresses items one by one with a real program.
+    pub(crate) fn compress(&self, items: &[Item], program: &str, level: u32) -> Compressed {
         let start = Instant::now();
         let bytes = items
             .iter()
             .map(|item| compressed(self.nar(item), program, level));
         let bytes = bytes.sum();
         let time = start.elapsed();
-        Whole { bytes, time }
+        Compressed { bytes, time }
     }
 }
 
-/// How many bytes a real program makes of some.
+/// Returns the bytes to which a real program compresses `plain`.
 pub(crate) fn compressed(plain: &[u8], program: &str, level: u32) -> u64 {
     let mut child = Command::new(program)
         .args([&format!("-{level}"), "-c"])
@@ -157,12 +157,13 @@ fn dump(path: &Path) -> Vec<u8> {
     nar
 }
 
-/// A hash part.
+/// Returns a hash part that depends on a seed.
 fn hash(seed: &str) -> String {
     nix_base32::encode(&Sha256::of(seed.as_bytes()).as_bytes()[..20])
 }
 
-/// Writes references where builds have them: the interpreter and the search path of programs, the first line of scripts.
+/// Writes references where builds have them: in the interpreter and the search path of programs,
+/// and in the first line of scripts.
 fn refer(nar: &mut [u8], hashes: &[String]) {
     let write = |nar: &mut [u8], place: usize, n: usize| {
         nar[place..place + 32].copy_from_slice(hashes[n % hashes.len()].as_bytes());

@@ -1,4 +1,4 @@
-//! What folders add to plain NARs.
+//! The bytes that trees add to plain NARs.
 
 use super::sets::Sets;
 use interplanar_core::block::Block;
@@ -7,7 +7,7 @@ use interplanar_core::dedup::TreeBuilder;
 use interplanar_core::unixfs::Content;
 use std::collections::{HashMap, HashSet};
 
-/// Prints the bytes of the old packages' trees that their NARs haven't.
+/// Prints the bytes of the old packages' trees that their NARs lack.
 pub(crate) fn report(sets: &Sets) {
     let (mut nars, mut added, mut blocks, mut worst) = (0, 0, 0, 0.0_f64);
     for item in &sets.old {
@@ -26,7 +26,7 @@ pub(crate) fn report(sets: &Sets) {
     );
 }
 
-/// All blocks, and the root of the NAR.
+/// Returns all blocks, and the root of the NAR.
 fn build(nar: &[u8]) -> (HashMap<Cid, Block>, Cid) {
     let mut all = HashMap::new();
     let mut sink = |block: Block| drop(all.insert(*block.cid(), block));
@@ -36,7 +36,7 @@ fn build(nar: &[u8]) -> (HashMap<Cid, Block>, Cid) {
     (all, tree.nar.cid)
 }
 
-/// The blocks of a file.
+/// Returns the CIDs of a file's blocks.
 fn below(root: Cid, all: &HashMap<Cid, Block>) -> HashSet<Cid> {
     let (mut found, mut open) = (HashSet::new(), vec![root]);
     while let Some(cid) = open.pop() {

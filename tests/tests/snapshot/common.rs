@@ -1,4 +1,4 @@
-//! Snapshots, what they hold, and caches that make them.
+//! Caches that publish snapshots, and functions that inspect them.
 
 use interplanar_tests::kubo::Kubo;
 use interplanar_tests::program::{Program, binary, get};
@@ -8,16 +8,17 @@ use std::collections::HashSet;
 use std::path::PathBuf;
 use std::process::Command;
 
+/// The options of `publish` for a snapshot after each change.
 pub(crate) const SNAPSHOT: [&str; 2] = ["--snapshot", "--snapshot-interval=1s"];
 
-/// The name that a log says.
+/// Returns the last IPNS name in a log.
 pub(crate) fn name(log: &str) -> Option<String> {
     let start = log.rfind("k51")?;
     let name = log[start..].chars().take_while(char::is_ascii_alphanumeric);
     Some(name.collect())
 }
 
-/// Waits until all of `items` are under the name, and gives it.
+/// Waits until the snapshot under the IPNS name has all of `items`, and returns the name.
 pub(crate) fn published(publish: &Program, kubo: &Kubo, items: &[&str]) -> String {
     let mut found = String::new();
     wait_until("the snapshot", || {
@@ -31,25 +32,28 @@ pub(crate) fn published(publish: &Program, kubo: &Kubo, items: &[&str]) -> Strin
     found
 }
 
+/// Returns the hash part of a store path.
 pub(crate) fn hash_part(item: &str) -> &str {
     &item.rsplit('/').next().expect("a base name")[..32]
 }
 
+/// Returns whether the cache at a URL has the narinfo of an item.
 pub(crate) fn has(base: &str, item: &str) -> bool {
     get(&format!("{base}/{}.narinfo", hash_part(item))).0 == 200
 }
 
+/// Runs the program. Returns whether it succeeded, its standard output, and its standard error.
 pub(crate) fn interplanar(arguments: &[&str]) -> (bool, String, String) {
     attempt(Command::new(binary()).args(arguments))
 }
 
-/// A cache folder on the host that publishes trees.
-pub(crate) struct Trees {
+/// A cache folder on the host that publishes folders as items.
+pub(crate) struct FolderCache {
     pub(crate) dir: tempfile::TempDir,
     api: String,
 }
 
-impl Trees {
+impl FolderCache {
     pub(crate) fn new(kubo: &Kubo) -> Self {
         Self {
             dir: tempfile::tempdir().expect("a folder"),
@@ -57,22 +61,23 @@ impl Trees {
         }
     }
 
+    /// Returns the cache folder.
     pub(crate) fn cache(&self) -> PathBuf {
         self.dir.path().join("cache")
     }
 
-    /// A small tree, and its path.
-    pub(crate) fn tree(&self, number: u32) -> String {
+    /// Makes a small folder, and returns its path.
+    pub(crate) fn folder(&self, number: u32) -> String {
         let tree = self.dir.path().join(format!("tree-{number}"));
         std::fs::create_dir_all(&tree).expect("a folder");
         std::fs::write(tree.join("file"), format!("{number}\n").repeat(1000)).expect("a file");
         tree.to_str().expect("UTF-8").to_owned()
     }
 
-    /// Publishes the trees of these numbers, with more options.
+    /// Publishes the folders of these numbers, with more options.
     pub(crate) fn publish(&self, numbers: std::ops::Range<u32>, options: &[&str]) -> Program {
         let cache = format!("--cache={}", self.cache().display());
-        let trees: Vec<String> = numbers.map(|number| self.tree(number)).collect();
+        let trees: Vec<String> = numbers.map(|number| self.folder(number)).collect();
         let mut arguments = vec![
             "publish",
             "--port=0",
@@ -88,13 +93,13 @@ impl Trees {
         Program::outside(&arguments)
     }
 
-    /// Waits until the snapshot that is published has so many items, and gives its root.
+    /// Waits until the published snapshot has so many items, and returns its root.
     pub(crate) fn root(&self, items: usize) -> String {
         let mut root = String::new();
         wait_until("the snapshot", || {
             let cache = format!("--cache={}", self.cache().display());
-            let (ok, said, _) = interplanar(&["snapshot", "show", "--json", &cache]);
-            let shown: serde_json::Value = serde_json::from_str(&said).unwrap_or_default();
+            let (ok, report, _) = interplanar(&["snapshot", "show", "--json", &cache]);
+            let shown: serde_json::Value = serde_json::from_str(&report).unwrap_or_default();
             root = shown["root"].as_str().unwrap_or_default().to_owned();
             ok && shown["items"] == items && shown["name"].is_string()
         });
@@ -102,13 +107,15 @@ impl Trees {
     }
 }
 
+/// Returns the CIDs of all blocks of a DAG.
 pub(crate) fn refs(kubo: &Kubo, root: &str) -> HashSet<String> {
-    let said = output(kubo.ipfs().args(["refs", "-r", "-u", root]));
-    let all = said.lines().map(str::to_owned);
+    let listed = output(kubo.ipfs().args(["refs", "-r", "-u", root]));
+    let all = listed.lines().map(str::to_owned);
     all.chain([root.to_owned()]).collect()
 }
 
+/// Returns the CIDs that Kubo has pinned.
 pub(crate) fn pins(kubo: &Kubo) -> HashSet<String> {
-    let said = output(kubo.ipfs().args(["pin", "ls", "--type=recursive", "-q"]));
-    said.lines().map(str::to_owned).collect()
+    let listed = output(kubo.ipfs().args(["pin", "ls", "--type=recursive", "-q"]));
+    listed.lines().map(str::to_owned).collect()
 }

@@ -15,12 +15,12 @@ fn an_exported_snapshot_installs_from_another_kubo_and_from_the_embedded_store()
     let kubo = Kubo::start();
     let cache = NixCache::with(&kubo, &SNAPSHOT);
     published(&cache.publish, &kubo, &cache.all());
-    // While publish runs, and twice the same.
+    // Exports while `publish` runs. Two exports are equal.
     let export = |file: &str| {
         let mut export = cache.machine.root.command("interplanar");
         export.args(["snapshot", "export", "--cache=/var/cache/publish", "--json"]);
-        let said = output(export.arg(file));
-        serde_json::from_str::<serde_json::Value>(&said).expect("JSON")
+        let report = output(export.arg(file));
+        serde_json::from_str::<serde_json::Value>(&report).expect("JSON")
     };
     let root = export("/root/cache.car")["root"].clone();
     let root = root.as_str().expect("a root").to_owned();
@@ -30,7 +30,7 @@ fn an_exported_snapshot_installs_from_another_kubo_and_from_the_embedded_store()
         std::fs::read(path).expect("an exported file")
     };
     assert!(inside(&root) == inside("cache"));
-    // Into a pipe: what is said goes to standard error.
+    // Exports into a pipe; messages go to standard error.
     let mut piped = cache.machine.root.command("interplanar");
     piped.args(["snapshot", "export", "--cache=/var/cache/publish", "-"]);
     assert!(bytes(&mut piped) == inside("cache"));
@@ -65,7 +65,7 @@ fn an_exported_snapshot_installs_from_another_kubo_and_from_the_embedded_store()
         assert!(ok, "{said}");
         assert_eq!(client.hash(&items.user), machine.hash(&items.user));
     }
-    // And through a proxy that knows the root.
+    // A proxy that knows the root installs from it too.
     let client = Nix::new();
     let trusted = format!("--trusted-key={key}");
     let upstream = format!("ipfs://{root}");
@@ -82,7 +82,7 @@ fn an_exported_snapshot_installs_from_another_kubo_and_from_the_embedded_store()
 }
 
 #[test]
-fn a_car_that_is_no_whole_snapshot_leaves_nothing() {
+fn a_car_that_is_no_complete_snapshot_is_refused_and_leaves_no_files() {
     let dir = tempfile::tempdir().expect("a folder");
     let repo = Repo::new();
     let folder = repo.path().join("folder");
@@ -122,7 +122,7 @@ fn a_car_that_is_no_whole_snapshot_leaves_nothing() {
         (write(&blocks, true), "hash"),
         (write(&blocks[1..], false), "missing"),
     ];
-    // Each is written over the one before: check them in turn.
+    // All cases have the same path, so each is written again before it is imported.
     let contents = [
         (blocks[..blocks.len() - 1].to_vec(), false),
         (stray, false),

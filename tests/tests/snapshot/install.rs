@@ -1,4 +1,4 @@
-//! Stock clients, and ours, from a name while publish is stopped.
+//! Stock clients and ours install from an IPNS name while `publish` is stopped.
 
 use super::common::{SNAPSHOT, has, hash_part, name, published};
 use interplanar_core::hash::Sha256;
@@ -19,7 +19,7 @@ fn guix_installs_from_the_name_while_publish_is_stopped() {
     let client = cache.client(&[]);
     let name = published(&cache.publish, &kubo, &cache.all());
     let url = format!("{}/ipns/{name}", kubo.gateway_url());
-    // Nothing that a stock client doesn't understand.
+    // The narinfos have only entries that a stock client understands.
     let text = get(&format!("{url}/{}.narinfo", hash_part(&cache.items.tree))).1;
     assert!(
         !text.contains("ipfs:") && text.contains("\nURL: nar/zstd/"),
@@ -27,7 +27,7 @@ fn guix_installs_from_the_name_while_publish_is_stopped() {
     );
     assert_eq!(get(&format!("{url}/signing-key.pub")).1, cache.key);
     output(Command::new("kill").arg(cache.publish.id().to_string()));
-    wait_until("nobody listens", || {
+    wait_until("the end of publish", || {
         TcpStream::connect(cache.publish.url.trim_start_matches("http://")).is_err()
     });
 
@@ -39,7 +39,7 @@ fn guix_installs_from_the_name_while_publish_is_stopped() {
 #[test]
 fn nix_installs_from_the_name_and_the_proxy_reads_it_too_while_publish_is_stopped() {
     let kubo = Kubo::start();
-    // What the first snapshot hasn't is not published before the end.
+    // Items that the first snapshot lacks are published when `publish` ends.
     let cache = NixCache::with(&kubo, &["--snapshot", "--snapshot-interval=3600s"]);
     let all = cache.all().map(str::to_owned);
     let NixCache {
@@ -60,7 +60,7 @@ fn nix_installs_from_the_name_and_the_proxy_reads_it_too_while_publish_is_stoppe
         assert!(ok, "{said}");
         assert_eq!(client.hash(item), machine.hash(item));
     }
-    // And verified, block by block, by a proxy that knows nothing but the name.
+    // A proxy that knows only the name verifies each block.
     let client = Nix::new();
     let trusted = format!("--trusted-key={key}");
     let upstream = format!("ipns://{name}");
@@ -83,7 +83,7 @@ fn nix_installs_from_the_name_and_the_proxy_reads_it_too_while_publish_is_stoppe
         assert!(ok, "{said}\n{}", proxy.log());
         assert_eq!(client.hash(item), machine.hash(item));
     }
-    // By hand as well.
+    // `get` reads the name too.
     let mut get_one = client.root.command("interplanar");
     get_one.args(["get", &items.user, "--output=/root/user.nar"]);
     get_one.args([

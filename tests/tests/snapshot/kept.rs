@@ -1,6 +1,6 @@
-//! What becomes of snapshots as items come, Kubo goes and processes are killed.
+//! Snapshots while items are added, Kubo is down or loses data, and processes are killed.
 
-use super::common::{Trees, hash_part, interplanar, name, pins, refs};
+use super::common::{FolderCache, hash_part, interplanar, name, pins, refs};
 use interplanar_core::narinfo::NarInfo;
 use interplanar_tests::kubo::Kubo;
 use interplanar_tests::program::{Program, get};
@@ -8,50 +8,51 @@ use interplanar_tests::root::wait_until;
 use interplanar_tests::{attempt, output};
 
 #[test]
-fn one_more_item_shares_all_but_a_few_blocks_and_old_snapshots_are_unpinned_and_nothing_else() {
+fn one_more_item_adds_a_few_blocks_and_only_old_snapshots_are_unpinned() {
     let kubo = Kubo::start();
-    let foreign = kubo.repo().file("foreign", b"of somebody else");
+    let foreign = kubo.repo().file("foreign", b"pinned by somebody else");
     let foreign = output(
         kubo.ipfs()
             .args(["add", "-Q", "--cid-version=1"])
             .arg(foreign),
     );
-    let trees = Trees::new(&kubo);
-    let publish = trees.publish(0..60, &["--ttl=3600s"]);
-    let before = trees.root(60);
+    let folders = FolderCache::new(&kubo);
+    let publish = folders.publish(0..60, &["--ttl=3600s"]);
+    let before = folders.root(60);
     drop(publish.stop());
-    let publish = trees.publish(0..61, &["--ttl=3600s"]);
-    let after = trees.root(61);
+    let publish = folders.publish(0..61, &["--ttl=3600s"]);
+    let after = folders.root(61);
     let (old, new) = (refs(&kubo, &before), refs(&kubo, &after));
     let added = new.difference(&old).count();
-    // Root, folder of NARs, that of the method, a narinfo, and the root and a piece or two of the NAR.
+    // The root, the folder of NARs, the folder of the method, a narinfo, and the root and few
+    // pieces of the NAR.
     assert!((4..=10).contains(&added), "{added} of {}", new.len());
     let pinned = pins(&kubo);
     assert!(pinned.contains(&before) && pinned.contains(&after));
     let log = publish.stop();
 
-    // Once their time is over they are unpinned.
-    let publish = trees.publish(0..62, &["--ttl=1s"]);
-    let last = trees.root(62);
-    let state = trees.cache().join("snapshot.json");
-    let state = std::fs::read_to_string(state).expect("the state");
+    // Expired snapshots are unpinned.
+    let publish = folders.publish(0..62, &["--ttl=1s"]);
+    let last = folders.root(62);
+    let state = folders.cache().join("snapshot.json");
+    let state = std::fs::read_to_string(state).expect("the record of snapshots");
     assert!(state.contains(&last), "{state}");
     drop(publish.stop());
-    let publish = trees.publish(0..63, &["--ttl=1s"]);
-    let newest = trees.root(63);
-    wait_until("the last but one is unpinned", || {
+    let publish = folders.publish(0..63, &["--ttl=1s"]);
+    let newest = folders.root(63);
+    wait_until("the last snapshot but one is unpinned", || {
         !pins(&kubo).contains(&last)
     });
     let pinned = pins(&kubo);
     assert!(pinned.contains(&newest), "{log}");
-    // Those of before are promised for an hour, and others are not ours.
+    // The older snapshots stay for an hour, and `publish` never unpins other pins.
     assert!(
         pinned.contains(&before) && pinned.contains(foreign.trim()),
         "{}",
         publish.log()
     );
-    // What is left here is whole.
-    let cache = format!("--cache={}", trees.cache().display());
+    // The cache folder is sound.
+    let cache = format!("--cache={}", folders.cache().display());
     drop(publish.stop());
     let (ok, said, err) = interplanar(&["fsck", &cache]);
     assert!(ok, "{said}{err}");
@@ -59,31 +60,31 @@ fn one_more_item_shares_all_but_a_few_blocks_and_old_snapshots_are_unpinned_and_
 }
 
 #[test]
-fn a_kubo_that_lost_everything_gets_everything_anew() {
+fn a_kubo_that_lost_all_blocks_gets_them_again() {
     let kubo = Kubo::start();
-    let trees = Trees::new(&kubo);
-    let publish = trees.publish(0..5, &[]);
-    let before = trees.root(5);
+    let folders = FolderCache::new(&kubo);
+    let publish = folders.publish(0..5, &[]);
+    let before = folders.root(5);
     drop(publish.stop());
     for pin in pins(&kubo) {
         output(kubo.ipfs().args(["pin", "rm", &pin]));
     }
     output(kubo.ipfs().args(["repo", "gc", "-q"]));
     let (there, ..) = attempt(kubo.ipfs().args(["block", "stat", &before]));
-    assert!(!there, "Kubo has forgotten it");
-    // All but the sixth count as published there.
-    let publish = trees.publish(0..6, &[]);
-    let after = trees.root(6);
+    assert!(!there, "Kubo still has the snapshot");
+    // Our records say that Kubo has all items but the sixth.
+    let publish = folders.publish(0..6, &[]);
+    let after = folders.root(6);
     assert!(pins(&kubo).contains(&after));
     assert!(refs(&kubo, &after).len() > 6 * 3, "{}", publish.log());
 }
 
 #[test]
-fn without_kubo_the_cache_folder_keeps_it_and_serves_it() {
+fn without_kubo_the_cache_folder_keeps_and_serves_the_snapshot() {
     let kubo = Kubo::start();
-    let trees = Trees::new(&kubo);
-    let cache = format!("--cache={}", trees.cache().display());
-    let tree = trees.tree(1);
+    let folders = FolderCache::new(&kubo);
+    let cache = format!("--cache={}", folders.cache().display());
+    let tree = folders.folder(1);
     let publish = Program::outside(&[
         "publish",
         "--port=0",
@@ -128,7 +129,7 @@ fn without_kubo_the_cache_folder_keeps_it_and_serves_it() {
         usage["snapshots"].as_u64() > Some(500) && usage["other"] == 0,
         "{usage}"
     );
-    // What goes from the cache goes from the snapshot.
+    // An item that is deleted from the cache leaves the snapshot.
     let (ok, said, err) = interplanar(&["gc", &cache, "--max-size=0", "--keep-for=0s"]);
     assert!(ok && said.contains(&item), "{said}{err}");
     let (ok, said, _) = interplanar(&["snapshot", "show", "--json", &cache]);
@@ -136,12 +137,12 @@ fn without_kubo_the_cache_folder_keeps_it_and_serves_it() {
 }
 
 #[test]
-fn killed_in_the_middle_it_goes_on_with_a_whole_snapshot() {
+fn a_killed_publish_resumes_with_a_complete_snapshot() {
     let kubo = Kubo::start();
-    let trees = Trees::new(&kubo);
+    let folders = FolderCache::new(&kubo);
     for round in 1..8_u32 {
-        let publish = trees.publish(0..round * 4, &[]);
-        // At another moment of the work in each round.
+        let publish = folders.publish(0..round * 4, &[]);
+        // Each round kills at another moment of the work.
         let sign = [
             "listening",
             "baked",
@@ -152,13 +153,13 @@ fn killed_in_the_middle_it_goes_on_with_a_whole_snapshot() {
         let sign = sign[round as usize % sign.len()];
         wait_until(sign, || publish.log().contains(sign));
         publish.kill();
-        let cache = format!("--cache={}", trees.cache().display());
-        // What is said to be there is whole, here and in Kubo.
+        let cache = format!("--cache={}", folders.cache().display());
+        // The snapshot that `show` reports is complete, in the cache folder and in Kubo.
         let (ok, said, err) = interplanar(&["snapshot", "show", "--json", &cache]);
         if ok {
             let shown: serde_json::Value = serde_json::from_str(&said).expect("JSON");
             let root = shown["root"].as_str().expect("a root").to_owned();
-            let car = trees.dir.path().join("killed.car");
+            let car = folders.dir.path().join("killed.car");
             let (ok, said, err) =
                 interplanar(&["snapshot", "export", &cache, car.to_str().expect("UTF-8")]);
             assert!(ok, "{said}{err}");
@@ -173,29 +174,29 @@ fn killed_in_the_middle_it_goes_on_with_a_whole_snapshot() {
             );
         }
     }
-    let publish = trees.publish(0..32, &[]);
-    let root = trees.root(32);
+    let publish = folders.publish(0..32, &[]);
+    let root = folders.root(32);
     refs(&kubo, &root);
     let log = publish.stop();
-    // Every item is in it, each once.
+    // The snapshot has every item once.
     let listed = output(kubo.ipfs().args(["ls", "--size=false", &root]));
     assert_eq!(listed.matches(".narinfo").count(), 32, "{listed}\n{log}");
 }
 
 #[test]
-fn while_kubo_is_down_the_snapshot_waits_and_it_is_published_when_it_is_back() {
+fn a_snapshot_that_was_made_while_kubo_was_down_is_published_later() {
     let mut kubo = Kubo::start();
-    let trees = Trees::new(&kubo);
-    let publish = trees.publish(0..2, &[]);
-    let before = trees.root(2);
+    let folders = FolderCache::new(&kubo);
+    let publish = folders.publish(0..2, &[]);
+    let before = folders.root(2);
     drop(publish.stop());
     kubo.stop();
-    let publish = trees.publish(0..4, &[]);
-    wait_until("that Kubo is away is said", || {
+    let publish = folders.publish(0..4, &[]);
+    wait_until("a log line about Kubo", || {
         publish.log().contains("Kubo is unreachable")
     });
     let kubo = kubo.restart();
-    let after = trees.root(4);
+    let after = folders.root(4);
     assert_ne!(before, after);
     let name = name(&publish.log()).expect("a name");
     let resolved = get(&format!(

@@ -1,4 +1,5 @@
-//! A cache without a server: what `publish --snapshot` leaves on IPFS is a substitute server, whoever runs or doesn't.
+//! A cache without a server: clients install from the snapshot that `publish --snapshot` left on
+//! IPFS.
 
 mod common;
 mod files;

@@ -1,4 +1,4 @@
-//! IPNS records that somebody forged or held back.
+//! Forged IPNS records, and old ones.
 
 use super::common::{SNAPSHOT, has, hash_part, published};
 use interplanar_core::ipns::{Name, Record};
@@ -12,33 +12,36 @@ use std::net::{TcpListener, TcpStream};
 use std::path::Path;
 use std::sync::{Arc, Mutex};
 
-/// In front of a gateway: answers for records with what it was told to, and passes the rest on.
-struct Records {
+/// A gateway in front of a real one. It responds with a chosen IPNS record, and forwards all other
+/// requests.
+struct RecordGateway {
     url: String,
     record: Arc<Mutex<Vec<u8>>>,
 }
 
-impl Records {
+impl RecordGateway {
     fn new(gateway: &str, record: Vec<u8>) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
         let url = format!("http://{}", listener.local_addr().expect("its address"));
         let record = Arc::new(Mutex::new(record));
-        let (gateway, told) = (gateway.to_owned(), Arc::clone(&record));
+        let (gateway, shared) = (gateway.to_owned(), Arc::clone(&record));
         std::thread::spawn(move || {
             for stream in listener.incoming().map_while(Result::ok) {
-                let (gateway, told) = (gateway.clone(), Arc::clone(&told));
-                std::thread::spawn(move || answer(stream, &gateway, &told));
+                let (gateway, record) = (gateway.clone(), Arc::clone(&shared));
+                std::thread::spawn(move || respond(stream, &gateway, &record));
             }
         });
         Self { url, record }
     }
 
-    fn tell(&self, record: Vec<u8>) {
+    /// Sets the record of later responses.
+    fn set_record(&self, record: Vec<u8>) {
         *self.record.lock().expect("not poisoned") = record;
     }
 }
 
-fn answer(mut stream: TcpStream, gateway: &str, record: &Mutex<Vec<u8>>) {
+/// Responds to one request.
+fn respond(mut stream: TcpStream, gateway: &str, record: &Mutex<Vec<u8>>) {
     let (mut head, mut byte) = (Vec::new(), [0]);
     while !head.ends_with(b"\r\n\r\n") && stream.read_exact(&mut byte).is_ok() {
         head.push(byte[0]);
@@ -83,6 +86,7 @@ fn answer(mut stream: TcpStream, gateway: &str, record: &Mutex<Vec<u8>>) {
     );
 }
 
+/// Returns the record that Kubo has for a name.
 fn record(kubo: &Kubo, name: &str) -> Vec<u8> {
     let url = format!("{}/ipns/{name}?format=ipns-record", kubo.gateway_url());
     let answer = reqwest::blocking::get(url).expect("an answer");
@@ -109,7 +113,7 @@ fn a_forged_record_is_refused_and_so_is_an_old_one() {
     let sequence = |bytes: &[u8]| Record::verify(&key, bytes).expect("Kubo's").sequence();
     assert!(sequence(&new) > sequence(&old));
 
-    let gateway = Records::new(&kubo.gateway_url(), new.clone());
+    let gateway = RecordGateway::new(&kubo.gateway_url(), new.clone());
     let client = Nix::new();
     let proxy = || {
         Program::inside(
@@ -127,7 +131,7 @@ fn a_forged_record_is_refused_and_so_is_an_old_one() {
     let mut forged = new.clone();
     let at = forged.len() - 200;
     forged[at] ^= 1;
-    gateway.tell(forged.clone());
+    gateway.set_record(forged.clone());
     let refused = proxy();
     assert_eq!(
         get(&format!("{}/{}.narinfo", refused.url, hash_part(more))).0,
@@ -138,13 +142,13 @@ fn a_forged_record_is_refused_and_so_is_an_old_one() {
     });
     refused.kill();
 
-    gateway.tell(new);
+    gateway.set_record(new);
     let first = proxy();
     assert!(has(&first.url, more), "{}", first.log());
     first.kill();
-    // Neither an old record nor a forged one takes back what was seen, a restart between or not.
+    // The proxy keeps the newest record over restarts, and refuses the old and the forged one.
     for record in [old, forged] {
-        gateway.tell(record);
+        gateway.set_record(record);
         let again = proxy();
         assert!(has(&again.url, more), "{}", again.log());
         wait_until("the refusal in the log", || {

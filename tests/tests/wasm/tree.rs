@@ -1,27 +1,28 @@
-//! Directories with all that is below them, in Node, in Chromium and in workerd.
+//! Whole directories, in Node, in Chromium and in workerd.
 
-use super::{Wanted, add, content, hamt, job, lied_to, spoiled_by};
+use super::{HostileFetch, add, content, fetch_past_attack, fetch_past_fault, hamt, job};
 use interplanar_core::block::Block;
 use interplanar_core::cid::{Cid, Version};
 use interplanar_core::hash::Sha256;
 use interplanar_core::unixfs::{Builder, DirectoryBuilder, SIZE_262144_V1};
+use interplanar_tests::block_gateway::{Attack, BlockGateway};
 use interplanar_tests::kubo::{Kubo, Repo};
-use interplanar_tests::liar::{Liar, Lie};
 use interplanar_tests::output;
 use interplanar_tests::relay::{Fault, Relay};
-use interplanar_tests::web::{node, package};
+use interplanar_tests::web::{package, run_script};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::path::Path;
 
-/// What there is, by path: what `fetchTree` is to say of it, without its CID.
-type Expected = BTreeMap<String, Value>;
+/// The entries that `fetchTree` must give, by path and without their CIDs.
+type ExpectedEntries = BTreeMap<String, Value>;
 
-fn expect(expected: &mut Expected, path: &str, what: Value) {
+fn expect(expected: &mut ExpectedEntries, path: &str, what: Value) {
     expected.insert(path.to_owned(), what);
 }
 
-fn write(folder: &Path, path: &str, bytes: &[u8], expected: &mut Expected) {
+/// Writes a file, and the entry for it.
+fn write(folder: &Path, path: &str, bytes: &[u8], expected: &mut ExpectedEntries) {
     let file = folder.join(path);
     std::fs::create_dir_all(file.parent().expect("a folder")).expect("a folder");
     std::fs::write(file, bytes).expect("a file");
@@ -30,10 +31,11 @@ fn write(folder: &Path, path: &str, bytes: &[u8], expected: &mut Expected) {
     expect(expected, path, entry);
 }
 
-/// Files of many sizes, equal ones, empty ones, a link and directories in directories.
-fn folder(repo: &Repo) -> (String, Expected) {
+/// Adds a directory with files of many sizes, equal files, an empty folder, a symlink and folders
+/// in folders.
+fn folder(repo: &Repo) -> (String, ExpectedEntries) {
     let folder = repo.path().join("mixed");
-    let mut expected = Expected::new();
+    let mut expected = ExpectedEntries::new();
     for n in 0..40 {
         let path = format!("many/of them/file {n:02}");
         write(&folder, &path, &content(n * 1000, 5), &mut expected);
@@ -53,9 +55,9 @@ fn folder(repo: &Repo) -> (String, Expected) {
     (output(&mut add).trim().to_owned(), expected)
 }
 
-/// The shards of `hamt`.
-fn shards() -> Expected {
-    let mut expected = Expected::new();
+/// Returns the entries of [`hamt`].
+fn shards() -> ExpectedEntries {
+    let mut expected = ExpectedEntries::new();
     expect(&mut expected, "", json!({ "type": "directory" }));
     for index in 0..300 {
         let text = format!("the content of file {index}\n");
@@ -66,9 +68,10 @@ fn shards() -> Expected {
     expected
 }
 
-/// The entries by path; each comes once, with a CID.
-fn by_path(result: &Value) -> Expected {
-    let mut entries = Expected::new();
+/// Returns the entries of a result by path. Asserts that each has a CID, and that no path occurs
+/// twice.
+fn by_path(result: &Value) -> ExpectedEntries {
+    let mut entries = ExpectedEntries::new();
     for entry in result["entries"].as_array().expect("a list") {
         let mut entry = entry.as_object().expect("an entry").clone();
         let path = entry.remove("path").expect("a path");
@@ -81,7 +84,7 @@ fn by_path(result: &Value) -> Expected {
 }
 
 #[test]
-fn a_directory_comes_whole_in_one_request_in_node_and_in_chromium() {
+fn a_whole_directory_takes_one_request_in_node_and_in_chromium() {
     let repo = Repo::new();
     let (mixed, entries) = folder(&repo);
     let sharded = hamt(&repo);
@@ -91,12 +94,12 @@ fn a_directory_comes_whole_in_one_request_in_node_and_in_chromium() {
             let relay = Relay::new(&kubo.gateway_url(), Fault::None);
             let url = format!("ipfs://{root}");
             let job = json!({ "package": package(), "gateway": relay.url, "url": url, "chromium": chromium });
-            let result = node("tree.mjs", &job);
+            let result = run_script("tree.mjs", &job);
             assert_eq!(result["error"], Value::Null, "{result}");
             assert_eq!(by_path(&result), *expected, "chromium: {chromium}");
             assert_eq!(result["entries"][0]["cid"], json!(root));
             assert_eq!(result["stopped"], json!("enough"));
-            // One for each of the two fetches.
+            // The script fetches twice, with one request each.
             let lines: Vec<String> = relay.seen().into_iter().map(|seen| seen.line).collect();
             assert!(lines.len() <= 2, "{lines:?}");
             assert!(lines.iter().all(|line| line.contains("dag-scope=all")));
@@ -104,11 +107,11 @@ fn a_directory_comes_whole_in_one_request_in_node_and_in_chromium() {
     }
 }
 
-/// A directory of 32 files of 2 MiB; all of their content.
-fn much(repo: &Repo, seed: u64) -> (String, Vec<u8>) {
+/// Adds a directory of 32 files of 2 MiB. Returns its CID, and the content of all files.
+fn large_directory(repo: &Repo, seed: u64) -> (String, Vec<u8>) {
     let (files, each) = (32, 2 << 20);
     let all = content(files * each, seed);
-    let folder = repo.path().join(format!("much {seed}"));
+    let folder = repo.path().join(format!("large {seed}"));
     std::fs::create_dir(&folder).expect("a folder");
     for (n, bytes) in all.chunks(each).enumerate() {
         std::fs::write(folder.join(format!("{n:02}")), bytes).expect("a file");
@@ -119,16 +122,17 @@ fn much(repo: &Repo, seed: u64) -> (String, Vec<u8>) {
 }
 
 #[test]
-fn a_tree_that_nobody_reads_is_not_fetched_on_until_somebody_does() {
+fn a_tree_that_is_not_read_is_not_fetched_further() {
     let repo = Repo::new();
-    let ((paused, all), (other, _)) = (much(&repo, 11), much(&repo, 12));
+    let ((paused, all), (other, _)) = (large_directory(&repo, 11), large_directory(&repo, 12));
     let kubo = Kubo::with(repo);
     let job = json!({ "package": package(), "gateway": kubo.gateway_url(), "paused": paused, "other": other });
-    let result = node("pressure.mjs", &job);
+    let result = run_script("pressure.mjs", &job);
     assert_eq!(result["files"], json!(32), "{result}");
     assert_eq!(result["bytes"], json!(all.len()), "{result}");
     assert_eq!(result["sha256"], json!(Sha256::of(&all).to_hex()));
-    // The fetch holds 4 MiB, the stream and the connections some more; of 64 MiB another tree came all the same meanwhile.
+    // The paused fetch holds 4 MiB; the stream and the connections hold some more. Meanwhile
+    // another tree of 64 MiB is fetched.
     let taken = result["taken"].as_u64().expect("a number");
     assert!(taken < all.len() as u64 / 2, "{result}");
     let sent = result["all"].as_u64().expect("a number");
@@ -153,9 +157,10 @@ fn the_package_fetches_in_workerd() {
         "entries": entries.len(),
         "error": "CID_URL",
     });
-    assert_eq!(node("package-workerd.mjs", &job), expected);
+    assert_eq!(run_script("package-workerd.mjs", &job), expected);
 }
 
+/// Builds a directory, and inserts its blocks before the others.
 fn directory(entries: &[(&str, Cid)], blocks: &mut Vec<Block>) -> Cid {
     let mut directory = DirectoryBuilder::new(Version::V1);
     for (name, cid) in entries {
@@ -165,8 +170,8 @@ fn directory(entries: &[(&str, Cid)], blocks: &mut Vec<Block>) -> Cid {
     built.expect("a directory").cid
 }
 
-/// A directory of three files, one of them in a directory of its own.
-fn tree() -> Wanted {
+/// Returns a directory of three files, one of them in a folder.
+fn tree() -> HostileFetch {
     let (mut blocks, mut flat, mut files) = (Vec::new(), Vec::new(), Vec::new());
     flat.extend_from_slice(b"directory \n");
     for (path, length, seed) in [("a", 300_000, 7), ("b", 1000, 8), ("c/d", 20_000, 9)] {
@@ -187,7 +192,7 @@ fn tree() -> Wanted {
         &[("a", files[0]), ("b", files[1]), ("c", below)],
         &mut blocks,
     );
-    Wanted {
+    HostileFetch {
         blocks,
         sha256: Sha256::of(&flat).to_hex(),
         tree: true,
@@ -197,19 +202,34 @@ fn tree() -> Wanted {
 }
 
 #[test]
-fn a_tree_past_a_hostile_gateway_is_whole_and_from_it_alone_an_error() {
-    let tree = tree();
-    lied_to(Lie::WrongBytes, &tree, &["GATEWAY_WRONG_HASH"]);
-    let unasked = ["GATEWAY_UNASKED", "GATEWAY_TOO_LARGE"];
-    lied_to(Lie::Strangers, &tree, &unasked);
-    lied_to(Lie::Oversize, &tree, &["GATEWAY_TOO_LARGE"]);
-    let slow = ["GATEWAY_TOO_SLOW", "GATEWAY_STALLED"];
-    lied_to(Lie::Drip, &tree, &slow);
-    spoiled_by(Fault::Hang, &tree, &["GATEWAY_STALLED"]);
-    let short = ["GATEWAY_WRONG_HASH", "GATEWAY_TRUNCATED"];
-    spoiled_by(Fault::Truncate, &tree, &short);
-    let page = ["GATEWAY_NOT_CAR", "GATEWAY_NOT_BLOCK"];
-    spoiled_by(Fault::Html, &tree, &page);
+fn a_tree_past_a_hostile_gateway_is_complete_and_from_it_alone_an_error() {
+    let tree = &tree();
+    let attacks: [(Attack, &[&str]); 4] = [
+        (Attack::WrongBytes, &["GATEWAY_WRONG_HASH"]),
+        (
+            Attack::UnrequestedBlocks,
+            &["GATEWAY_UNASKED", "GATEWAY_TOO_LARGE"],
+        ),
+        (Attack::Oversize, &["GATEWAY_TOO_LARGE"]),
+        (Attack::Drip, &["GATEWAY_TOO_SLOW", "GATEWAY_STALLED"]),
+    ];
+    let faults: [(Fault, &[&str]); 3] = [
+        (Fault::Hang, &["GATEWAY_STALLED"]),
+        (
+            Fault::Truncate,
+            &["GATEWAY_WRONG_HASH", "GATEWAY_TRUNCATED"],
+        ),
+        (Fault::Html, &["GATEWAY_NOT_CAR", "GATEWAY_NOT_BLOCK"]),
+    ];
+    // The fetches mostly wait, so they run side by side.
+    std::thread::scope(|scope| {
+        for (attack, codes) in attacks {
+            scope.spawn(move || fetch_past_attack(attack, tree, codes));
+        }
+        for (fault, codes) in faults {
+            scope.spawn(move || fetch_past_fault(fault, tree, codes));
+        }
+    });
 }
 
 #[test]
@@ -217,7 +237,7 @@ fn a_tree_that_is_a_bomb_or_leads_elsewhere_is_an_error_with_a_code() {
     let mut bomb = vec![Block::raw("leaf".into())];
     let mut root = *bomb[0].cid();
     let names: Vec<String> = (0..10).map(|n| n.to_string()).collect();
-    // Ten directories, each ten times in the one above it.
+    // Ten levels of directories; each directory has the same child ten times.
     for _ in 0..10 {
         let entries: Vec<(&str, Cid)> = names.iter().map(|name| (name.as_str(), root)).collect();
         root = directory(&entries, &mut bomb);
@@ -229,16 +249,16 @@ fn a_tree_that_is_a_bomb_or_leads_elsewhere_is_an_error_with_a_code() {
         ("a bomb", bomb, "FETCH_WALK UNIXFS_BUDGET_BLOCKS"),
         ("a name that leads up", escape, "FETCH_WALK UNIXFS_NAME"),
     ] {
-        let gateway = Liar::new(&blocks, Lie::None);
+        let gateway = BlockGateway::new(&blocks, Attack::None);
         let options = json!({ "maxBlocks": 2000 });
-        let wanted = Wanted {
+        let fetch = HostileFetch {
             blocks,
             sha256: String::new(),
             tree: true,
             repetitions: 20,
             side_by_side: 2,
         };
-        let result = node("hostile.mjs", &job(&wanted, &gateway.url, None, &options));
+        let result = run_script("hostile.mjs", &job(&fetch, &gateway.url, None, &options));
         assert_eq!(result["outcomes"], json!({ code: 20 }), "{what}: {result}");
     }
 }

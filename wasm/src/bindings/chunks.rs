@@ -4,7 +4,7 @@ use super::error::{js, make};
 use bytes::Bytes;
 use interplanar_core::block::Block;
 use interplanar_core::cid;
-use interplanar_core::dedup::{Body, Entry, Index, Part, covering, parts_covering};
+use interplanar_core::dedup::{Index, IndexBody, IndexPart, PieceEntry, covering, parts_covering};
 use js_sys::Uint8Array;
 use serde::Serialize;
 use std::collections::BTreeMap;
@@ -25,9 +25,9 @@ extern "C" {
 pub struct ChunkIndex {
     nar_size: u64,
     /// Blocks that list pieces; empty if the root block lists them itself.
-    parts: Vec<Part>,
+    parts: Vec<IndexPart>,
     /// Pieces that were read, by the offset of the first piece of their block.
-    read: BTreeMap<u64, Vec<Entry>>,
+    read: BTreeMap<u64, Vec<PieceEntry>>,
 }
 
 #[derive(Serialize)]
@@ -55,8 +55,8 @@ impl ChunkIndex {
         let block = verified(cid, block)?;
         let index = Index::decode(block.data()).map_err(malformed)?;
         let (parts, read) = match index.body {
-            Body::Pieces(pieces) => (Vec::new(), BTreeMap::from([(0, pieces)])),
-            Body::Parts(parts) => (parts, BTreeMap::new()),
+            IndexBody::Pieces(pieces) => (Vec::new(), BTreeMap::from([(0, pieces)])),
+            IndexBody::Parts(parts) => (parts, BTreeMap::new()),
         };
         Ok(Self {
             nar_size: index.nar_size,

@@ -2,14 +2,14 @@
 
 use super::error::js;
 use super::nar::{NarEntries, entries};
-use interplanar_core::nar::Skim;
+use interplanar_core::nar::NarSkimmer;
 use wasm_bindgen::prelude::*;
 
 /// Lists one NAR, and skips the content of its files. `position` says which byte it needs next.
 #[wasm_bindgen]
 #[derive(Default)]
 pub struct NarSkim {
-    skim: Skim,
+    skim: NarSkimmer,
 }
 
 #[wasm_bindgen]

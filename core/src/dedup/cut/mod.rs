@@ -139,7 +139,7 @@ pub struct Cutter {
 
 /// The part of an event that matters to the cutter.
 enum CutterEvent {
-    Entry { name: u64 },
+    EntryStart { name: u64 },
     File { size: u64, offset: u64 },
     Data,
     Enter,
@@ -151,7 +151,7 @@ enum CutterEvent {
 impl CutterEvent {
     fn of(event: Event<'_>) -> Self {
         match event {
-            Event::EntryStart { name } => Self::Entry {
+            Event::EntryStart { name } => Self::EntryStart {
                 name: name.len() as u64,
             },
             Event::FileStart { size, offset, .. } => Self::File { size, offset },
@@ -231,7 +231,7 @@ impl Cutter {
             bytes: &self.held,
         };
         match (step, &mut self.space) {
-            (CutterEvent::Entry { name }, Space::Group(group)) => {
+            (CutterEvent::EntryStart { name }, Space::Group(group)) => {
                 let before = BEFORE_NAME.saturating_add(name.next_multiple_of(8));
                 group.boundary(at.saturating_sub(before), rules, &window, cuts);
             }

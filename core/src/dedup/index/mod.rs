@@ -19,12 +19,12 @@
 //! the fetched pieces shows whether they are those of the NAR.
 //!
 //! ```
-//! use interplanar_core::dedup::{Body, Entry, Index, IndexBuilder, Parameters};
+//! use interplanar_core::dedup::{IndexBody, PieceEntry, Index, IndexBuilder, Parameters};
 //! use interplanar_core::hash::Sha256;
 //! let mut builder = IndexBuilder::new(Parameters::LARGE);
 //! let mut blocks = vec![];
 //! let leaf = Sha256::of(b"compressed");
-//! let piece = Entry {
+//! let piece = PieceEntry {
 //!     offset: 0,
 //!     length: 96,
 //!     compressed: 40,
@@ -35,7 +35,7 @@
 //! let root = builder.finish(&mut |block| blocks.push(block));
 //! let index = Index::decode(blocks[0].data()).unwrap();
 //! assert_eq!((index.nar_size, *blocks[0].cid()), (96, root));
-//! let Body::Pieces(pieces) = index.body else { panic!() };
+//! let IndexBody::Pieces(pieces) = index.body else { panic!() };
 //! assert_eq!(pieces[0].leaves, [leaf]);
 //! ```
 
@@ -67,7 +67,7 @@ pub const MAX_COMPRESSED: u32 = MAX_PIECE + MAX_PIECE / 256;
 
 /// A piece, as the index describes it.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Entry {
+pub struct PieceEntry {
     /// Offset at which it starts in the NAR.
     pub offset: u64,
     /// Its bytes in the NAR: 1 to [`MAX_PIECE`].
@@ -80,7 +80,7 @@ pub struct Entry {
     pub leaves: Vec<Sha256>,
 }
 
-impl Entry {
+impl PieceEntry {
     /// Returns the CIDs of its leaves.
     pub fn cids(&self) -> impl Iterator<Item = Cid> {
         let cid = |digest| cid::of_sha256(Version::V1, cid::RAW, digest);
@@ -106,7 +106,7 @@ impl Entry {
 
 /// A block of pieces.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Part {
+pub struct IndexPart {
     /// CID of the block.
     pub cid: Cid,
     /// Offset at which its first piece starts in the NAR.
@@ -125,16 +125,16 @@ pub struct Index {
     /// Bytes of the NAR: the sum over all pieces.
     pub nar_size: u64,
     /// The pieces, or the blocks that hold them.
-    pub body: Body,
+    pub body: IndexBody,
 }
 
 /// The content of a root block.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Body {
+pub enum IndexBody {
     /// All pieces.
-    Pieces(Vec<Entry>),
-    /// Blocks of pieces, for [`Part::decode`].
-    Parts(Vec<Part>),
+    Pieces(Vec<PieceEntry>),
+    /// Blocks of pieces, for [`IndexPart::decode`].
+    Parts(Vec<IndexPart>),
 }
 
 /// Returns the number of leaves of a piece with this many compressed bytes.

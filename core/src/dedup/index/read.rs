@@ -1,8 +1,8 @@
 //! The decoder of chunk indexes.
 
 use super::{
-    Body, Entry, Index, IndexError, MAX_COMPRESSED, MAX_PARTS, MAX_PIECE, MAX_PIECES, Part,
-    VERSION, leaves,
+    Index, IndexBody, IndexError, IndexPart, MAX_COMPRESSED, MAX_PARTS, MAX_PIECE, MAX_PIECES,
+    PieceEntry, VERSION, leaves,
 };
 use crate::dag_cbor::{Reader, Unexpected};
 use crate::dedup::cut::{Parameters, Sizes};
@@ -29,11 +29,11 @@ impl Index {
         let (body, size) = match cbor.text(wrong.expected)? {
             b"pieces" => {
                 let (pieces, size) = pieces(&mut cbor, 0)?;
-                (Body::Pieces(pieces), size)
+                (IndexBody::Pieces(pieces), size)
             }
             b"parts" => {
                 let (parts, size) = parts(&mut cbor)?;
-                (Body::Parts(parts), size)
+                (IndexBody::Parts(parts), size)
             }
             _ => return Err(wrong.into()),
         };
@@ -64,13 +64,13 @@ impl Index {
     }
 }
 
-impl Part {
+impl IndexPart {
     /// Decodes the block of this part.
     ///
     /// # Errors
     /// [`IndexError`] unless the block is the canonical form of pieces with the number and length
     /// of this part.
-    pub fn decode(&self, block: &[u8]) -> Result<Vec<Entry>, IndexError> {
+    pub fn decode(&self, block: &[u8]) -> Result<Vec<PieceEntry>, IndexError> {
         let mut cbor = Reader::new(block);
         let (pieces, end) = pieces(&mut cbor, self.offset)?;
         cbor.end("the end of the block")?;
@@ -112,7 +112,7 @@ fn parameters(cbor: &mut Reader<'_>) -> Result<Parameters, IndexError> {
 }
 
 /// Reads pieces that start at `offset` in the NAR. Returns them and the offset of their end.
-fn pieces(cbor: &mut Reader<'_>, offset: u64) -> Result<(Vec<Entry>, u64), IndexError> {
+fn pieces(cbor: &mut Reader<'_>, offset: u64) -> Result<(Vec<PieceEntry>, u64), IndexError> {
     let count = cbor.array("a list of pieces")?;
     if count > MAX_PIECES as u64 {
         return Err(IndexError::Count { count });
@@ -129,7 +129,7 @@ fn pieces(cbor: &mut Reader<'_>, offset: u64) -> Result<(Vec<Entry>, u64), Index
     Ok((pieces, offset))
 }
 
-fn piece(cbor: &mut Reader<'_>, offset: u64, index: usize) -> Result<Entry, IndexError> {
+fn piece(cbor: &mut Reader<'_>, offset: u64, index: usize) -> Result<PieceEntry, IndexError> {
     const SHAPE: &str = "a list of two lengths, a digest and leaves";
     let shape = cbor.wrong(SHAPE);
     if cbor.array(SHAPE)? != 4 {
@@ -152,7 +152,7 @@ fn piece(cbor: &mut Reader<'_>, offset: u64, index: usize) -> Result<Entry, Inde
     if digests.len() != leaves(compressed) {
         return Err(IndexError::Piece { index });
     }
-    Ok(Entry {
+    Ok(PieceEntry {
         offset,
         length,
         compressed,
@@ -167,7 +167,7 @@ fn digest(bytes: &[u8], wrong: Unexpected) -> Result<Sha256, Unexpected> {
 }
 
 /// Reads all parts. Returns them and the number of their bytes in the NAR.
-fn parts(cbor: &mut Reader<'_>) -> Result<(Vec<Part>, u64), IndexError> {
+fn parts(cbor: &mut Reader<'_>) -> Result<(Vec<IndexPart>, u64), IndexError> {
     const SHAPE: &str = "a list of a link and two numbers";
     let count = cbor.array("a list of parts")?;
     if count > MAX_PARTS as u64 {
@@ -186,7 +186,7 @@ fn parts(cbor: &mut Reader<'_>) -> Result<(Vec<Part>, u64), IndexError> {
             .ok()
             .filter(|_| (1..=MAX_PIECES as u64).contains(&count))
             .ok_or(IndexError::Count { count })?;
-        parts.push(Part {
+        parts.push(IndexPart {
             cid,
             offset,
             length,

@@ -5,9 +5,9 @@ use crate::dedup::cut::Sizes;
 use std::format;
 use std::vec;
 
-fn piece(n: u32, compressed: u32) -> Entry {
+fn piece(n: u32, compressed: u32) -> PieceEntry {
     let leaf = |part: usize| Sha256::of(format!("{n} {part}").as_bytes());
-    Entry {
+    PieceEntry {
         offset: 0,
         length: n % MAX_PIECE + 1,
         compressed,
@@ -16,11 +16,11 @@ fn piece(n: u32, compressed: u32) -> Entry {
     }
 }
 
-fn build(pieces: impl IntoIterator<Item = Entry>) -> (Vec<Block>, Cid, Vec<Entry>) {
+fn build(pieces: impl IntoIterator<Item = PieceEntry>) -> (Vec<Block>, Cid, Vec<PieceEntry>) {
     let (mut blocks, mut all, mut offset) = (vec![], vec![], 0);
     let mut builder = IndexBuilder::new(Parameters::SMALL);
     for piece in pieces {
-        all.push(Entry {
+        all.push(PieceEntry {
             offset,
             ..piece.clone()
         });
@@ -31,11 +31,11 @@ fn build(pieces: impl IntoIterator<Item = Entry>) -> (Vec<Block>, Cid, Vec<Entry
     (blocks, root, all)
 }
 
-fn read(blocks: &[Block]) -> Vec<Entry> {
+fn read(blocks: &[Block]) -> Vec<PieceEntry> {
     let (root, parts) = blocks.split_last().unwrap();
     match Index::decode(root.data()).unwrap().body {
-        Body::Pieces(pieces) => pieces,
-        Body::Parts(all) => {
+        IndexBody::Pieces(pieces) => pieces,
+        IndexBody::Parts(all) => {
             assert!(
                 all.iter()
                     .map(|part| &part.cid)
@@ -64,7 +64,7 @@ fn an_index_of_any_length_reads_back() {
         assert_eq!(blocks.last().map(Block::cid), Some(&root));
         assert_eq!(read(&blocks), all);
         let index = Index::decode(blocks.last().unwrap().data()).unwrap();
-        assert_eq!(index.nar_size, all.last().map_or(0, Entry::end));
+        assert_eq!(index.nar_size, all.last().map_or(0, PieceEntry::end));
         assert_eq!(index.parameters, Parameters::SMALL);
         assert_eq!(*index.encode().cid(), root);
     }
@@ -72,7 +72,7 @@ fn an_index_of_any_length_reads_back() {
 
 #[test]
 fn no_block_is_longer_than_a_leaf() {
-    let longest = Entry {
+    let longest = PieceEntry {
         length: MAX_PIECE,
         ..piece(1, MAX_COMPRESSED)
     };
@@ -179,12 +179,12 @@ fn contradictory_numbers_are_errors() {
 #[test]
 fn contradictory_parts_are_errors() {
     let (blocks, _, _) = build((0..5000).map(|n| piece(n, 7)));
-    let Body::Parts(parts) = Index::decode(blocks[2].data()).unwrap().body else {
+    let IndexBody::Parts(parts) = Index::decode(blocks[2].data()).unwrap().body else {
         panic!("parts")
     };
     let (part, block) = (parts[1], blocks[1].data());
     assert!(part.decode(block).is_ok());
-    let longer = Part {
+    let longer = IndexPart {
         length: part.length + 1,
         ..part
     };
@@ -196,12 +196,12 @@ fn contradictory_parts_are_errors() {
             expected: pieces + 1
         })
     );
-    let fewer = Part {
+    let fewer = IndexPart {
         pieces: part.pieces - 1,
         ..part
     };
     assert_eq!(fewer.decode(block), Err(IndexError::Count { count: 904 }));
-    let beyond = Part {
+    let beyond = IndexPart {
         offset: u64::MAX - 10,
         ..part
     };
@@ -212,7 +212,7 @@ fn contradictory_parts_are_errors() {
     let root = |count: u32| Index {
         parameters: Parameters::LARGE,
         nar_size: u64::MAX,
-        body: Body::Parts(vec![Part {
+        body: IndexBody::Parts(vec![IndexPart {
             length: u64::MAX,
             pieces: count,
             ..part
@@ -226,8 +226,8 @@ fn contradictory_parts_are_errors() {
         assert_eq!(Index::decode(root(count).encode().data()), Err(error));
     }
     let mut twice = root(1);
-    twice.body = Body::Parts(vec![
-        Part {
+    twice.body = IndexBody::Parts(vec![
+        IndexPart {
             length: u64::MAX,
             ..part
         };
@@ -279,7 +279,7 @@ fn each_index_has_a_single_form() {
 fn no_memory_is_allocated_for_claimed_lengths() {
     let mut bytes = vec![];
     put_array(4096, &mut bytes);
-    let part = Part {
+    let part = IndexPart {
         cid: *Block::raw("x".into()).cid(),
         offset: 0,
         length: 1,

@@ -1,6 +1,6 @@
 //! The encoder and builder of chunk indexes.
 
-use super::{Body, Entry, Index, MAX_PIECES, Part, VERSION};
+use super::{Index, IndexBody, IndexPart, MAX_PIECES, PieceEntry, VERSION};
 use crate::block::Block;
 use crate::cid::Cid;
 use crate::dag_cbor::{put_array, put_bytes, put_link, put_map, put_text, put_uint};
@@ -18,11 +18,11 @@ impl Index {
         put_text(b"size", &mut out);
         put_uint(self.nar_size, &mut out);
         match &self.body {
-            Body::Pieces(pieces) => {
+            IndexBody::Pieces(pieces) => {
                 put_text(b"pieces", &mut out);
                 put_pieces(pieces, &mut out);
             }
-            Body::Parts(parts) => {
+            IndexBody::Parts(parts) => {
                 put_text(b"parts", &mut out);
                 put_array(parts.len(), &mut out);
                 for part in parts {
@@ -56,7 +56,7 @@ fn put_parameters(parameters: &Parameters, out: &mut Vec<u8>) {
     }
 }
 
-fn put_pieces(pieces: &[Entry], out: &mut Vec<u8>) {
+fn put_pieces(pieces: &[PieceEntry], out: &mut Vec<u8>) {
     put_array(pieces.len(), out);
     let mut leaves = Vec::new();
     for piece in pieces {
@@ -76,8 +76,8 @@ fn put_pieces(pieces: &[Entry], out: &mut Vec<u8>) {
 pub struct IndexBuilder {
     parameters: Parameters,
     /// Pieces that are in no part yet.
-    pieces: Vec<Entry>,
-    parts: Vec<Part>,
+    pieces: Vec<PieceEntry>,
+    parts: Vec<IndexPart>,
     /// Offset at which the next piece starts in the NAR.
     offset: u64,
 }
@@ -96,13 +96,13 @@ impl IndexBuilder {
 
     /// Adds the next piece of the NAR. Sets its `offset` from the pieces before it. Sends full
     /// parts to `sink`.
-    pub fn add(&mut self, piece: Entry, sink: &mut impl FnMut(Block)) {
+    pub fn add(&mut self, piece: PieceEntry, sink: &mut impl FnMut(Block)) {
         if self.pieces.len() >= MAX_PIECES {
             self.finish_part(sink);
         }
         let offset = self.offset;
         self.offset = offset.saturating_add(u64::from(piece.length));
-        self.pieces.push(Entry { offset, ..piece });
+        self.pieces.push(PieceEntry { offset, ..piece });
     }
 
     /// Ends the index. Sends the last blocks to `sink`, the root last.
@@ -111,9 +111,9 @@ impl IndexBuilder {
             self.finish_part(sink);
         }
         let body = if self.parts.is_empty() {
-            Body::Pieces(self.pieces)
+            IndexBody::Pieces(self.pieces)
         } else {
-            Body::Parts(self.parts)
+            IndexBody::Parts(self.parts)
         };
         let root = Index {
             parameters: self.parameters,
@@ -134,7 +134,7 @@ impl IndexBuilder {
         let mut out = Vec::new();
         put_pieces(&pieces, &mut out);
         let block = Block::dag_cbor(out.into());
-        self.parts.push(Part {
+        self.parts.push(IndexPart {
             cid: *block.cid(),
             offset: first.offset,
             length: last.end().saturating_sub(first.offset),

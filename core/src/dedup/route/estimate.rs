@@ -2,7 +2,7 @@
 
 use super::Route;
 use super::ranges::{LEAVES_AT_ONCE, NODES_BYTES, RANGES_AT_ONCE, REQUEST_BYTES};
-use crate::fetch::Line;
+use crate::fetch::LinkSpeed;
 use alloc::vec::Vec;
 use core::cmp::Reverse;
 
@@ -77,7 +77,7 @@ impl Estimate {
     /// Returns the time on a line in microseconds: the round trips that don't run in parallel, and
     /// the transfer of the bytes.
     #[must_use]
-    pub fn time_us(&self, line: &Line) -> u64 {
+    pub fn time_us(&self, line: &LinkSpeed) -> u64 {
         // A common denominator for the shares of both types of requests.
         const ONE: u64 = LEAVES_AT_ONCE * RANGES_AT_ONCE;
         let leaves = self.leaves.saturating_mul(RANGES_AT_ONCE);
@@ -96,7 +96,7 @@ impl Estimate {
 impl Prefer {
     /// Chooses the best of several routes to the same leaves. Of equal ones it takes the one with
     /// the fewest requests.
-    pub(super) fn choose(self, routes: Vec<Route>, line: &Line) -> Route {
+    pub(super) fn choose(self, routes: Vec<Route>, line: &LinkSpeed) -> Route {
         let least = routes.iter().map(|route| route.estimate.bytes).min();
         let spare = match self {
             Self::Bytes => 0,
@@ -119,7 +119,7 @@ impl Prefer {
 
     /// Returns whether a delta is better than downloading the whole file, which has `whole` bytes.
     #[must_use]
-    pub fn is_worth(self, delta: &Estimate, whole: u64, line: &Line) -> bool {
+    pub fn is_worth(self, delta: &Estimate, whole: u64, line: &LinkSpeed) -> bool {
         let whole = Estimate::whole(whole);
         let (delta_time, whole_time) = (delta.time_us(line), whole.time_us(line));
         match self {

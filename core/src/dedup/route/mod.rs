@@ -4,7 +4,7 @@
 //! missing leaves, in order
 //!   ─► groups: all of the .nar.zst │ small pieces from their own file, others from the .nar.zst
 //!   ─► ranges::cut of each group, at several prices of a request ─► requests: leaf │ range
-//!   ─► Prefer::choose, by bytes and time on this Line ─► Route
+//!   ─► Prefer::choose, by bytes and time on this LinkSpeed ─► Route
 //!   ─► Prefer::is_worth, in comparison with the whole
 //! ```
 //! A round trip costs as much as the bytes that could be transferred in its time. If the gap
@@ -12,13 +12,13 @@
 //! requests; it includes the gap. The route with the lowest estimate is chosen. The sizes in an
 //! estimate are exact, but the measurements of the line may be wrong.
 //!
-//! The measurements in a [`Line`] are of an untrusted server, but they are bounded. Whatever they
+//! The measurements in a [`LinkSpeed`] are of an untrusted server, but they are bounded. Whatever they
 //! are, each missing leaf is in exactly one request.
 //!
 //! ```
 //! use interplanar_core::cid::{self, RAW, Version};
 //! use interplanar_core::dedup::{Ask, Form, Forms, Missing, Prefer, Route};
-//! use interplanar_core::fetch::Line;
+//! use interplanar_core::fetch::LinkSpeed;
 //! use interplanar_core::hash::Sha256;
 //! let leaf = |offset| Missing {
 //!     cid: cid::of_sha256(Version::V1, RAW, &Sha256::of(b"leaf")),
@@ -29,7 +29,7 @@
 //! // The heads of a hundred programs, 50 KB apart, and one leaf far away.
 //! let mut missing: Vec<Missing> = (0..100).map(|n| leaf(n * 52_000)).collect();
 //! missing.push(leaf(1 << 30));
-//! let line = Line::new(Some(300), Some(50 << 20));
+//! let line = LinkSpeed::new(Some(300), Some(50 << 20));
 //! let forms = Forms { frame: true, small: false };
 //! let quick = Route::new(&missing, forms, &line, Prefer::Time);
 //! let leaves = (0..100).collect();
@@ -49,7 +49,7 @@ pub use estimate::{Estimate, Prefer};
 pub use ranges::MAX_RANGE;
 
 use super::plan::Missing;
-use crate::fetch::Line;
+use crate::fetch::LinkSpeed;
 use alloc::vec::Vec;
 use ranges::{LeafPosition, Prices, RequestPart};
 
@@ -113,7 +113,7 @@ impl Route {
     /// Chooses the best route. The leaves must be in the order of the NAR, as in
     /// [`Plan::fetch`](super::Plan::fetch).
     #[must_use]
-    pub fn new(missing: &[Missing], forms: Forms, line: &Line, prefer: Prefer) -> Self {
+    pub fn new(missing: &[Missing], forms: Forms, line: &LinkSpeed, prefer: Prefer) -> Self {
         let mut routes = Vec::new();
         for groups in groupings(missing, forms) {
             for prices in Prices::candidates(line) {

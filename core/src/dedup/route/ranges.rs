@@ -7,7 +7,7 @@
 //! Each leaf is requested alone, or is the end of a range so far. For both cases the cheaper
 //! predecessor is kept, so time and memory are linear.
 
-use crate::fetch::Line;
+use crate::fetch::LinkSpeed;
 use alloc::vec::Vec;
 
 /// Price of a request without its round trip, in bytes: the headers of both sides and the work of a
@@ -62,7 +62,7 @@ impl Prices {
 
     /// Returns candidates from one extreme to the other. If everything fits into one round trip,
     /// fewer requests save no time. So the line's own price isn't always the best.
-    pub(super) fn candidates(line: &Line) -> Vec<Self> {
+    pub(super) fn candidates(line: &LinkSpeed) -> Vec<Self> {
         let round_trip = line.round_trip_bytes();
         let between = (0..HALVES).map(|halves| Self::of(round_trip >> halves));
         let mut all = Vec::from([Self::BYTES, Self::LEAVES, Self::ONE]);

@@ -129,9 +129,9 @@ const LINES: [(u64, u64); 7] = [
     (u64::MAX, u64::MAX),
 ];
 
-fn lines() -> impl Iterator<Item = Line> {
-    let measured = LINES.map(|(latency, rate)| Line::new(Some(latency), Some(rate)));
-    measured.into_iter().chain([Line::default()])
+fn lines() -> impl Iterator<Item = LinkSpeed> {
+    let measured = LINES.map(|(latency, rate)| LinkSpeed::new(Some(latency), Some(rate)));
+    measured.into_iter().chain([LinkSpeed::default()])
 }
 
 const FORMS: [Forms; 4] = [
@@ -153,7 +153,7 @@ const FORMS: [Forms; 4] = [
     },
 ];
 
-fn cases(mut check: impl FnMut(&[Missing], Forms, &Line)) {
+fn cases(mut check: impl FnMut(&[Missing], Forms, &LinkSpeed)) {
     for (seed, (pieces, percent)) in (1..).zip([
         (0, 50),
         (1, 100),
@@ -257,7 +257,7 @@ fn a_rebuild_is_one_request_if_the_small_pieces_are_a_file() {
         small: true,
     };
     for (_, rate) in LINES {
-        let line = Line::new(Some(25), Some(rate));
+        let line = LinkSpeed::new(Some(25), Some(rate));
         for prefer in [Prefer::Balance, Prefer::Bytes, Prefer::Time] {
             let route = Route::new(&missing, all, &line, prefer);
             let one = Ask::Range {
@@ -276,7 +276,7 @@ fn a_rebuild_is_one_request_if_the_small_pieces_are_a_file() {
         frame: true,
         small: false,
     };
-    let fast = Line::new(Some(25), Some(400 << 20));
+    let fast = LinkSpeed::new(Some(25), Some(400 << 20));
     let of = |prefer| Route::new(&missing, frame, &fast, prefer).estimate;
     assert_eq!(of(Prefer::Bytes).leaves, 500);
     assert!(of(Prefer::Time).bytes > 20 * bytes);
@@ -292,8 +292,8 @@ fn the_whole_is_fetched_if_a_delta_saves_little() {
         bytes,
     };
     let (near, far) = (
-        Line::new(Some(1), Some(10_000_000)),
-        Line::new(Some(2_000), Some(10_000_000)),
+        LinkSpeed::new(Some(1), Some(10_000_000)),
+        LinkSpeed::new(Some(2_000), Some(10_000_000)),
     );
     let fits = |prefer: Prefer, rest, line| prefer.is_worth(&rest, whole, line);
     use Prefer::{Balance, Bytes, Time};

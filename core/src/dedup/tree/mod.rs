@@ -54,9 +54,9 @@ use alloc::vec::Vec;
 use directories::Directories;
 use run::Run;
 
-/// The narinfo field that holds the CID of the tree: `Tree: bafy…`. It follows the signed fields.
+/// The narinfo field that holds the CID of the tree: `BuiltTree: bafy…`. It follows the signed fields.
 /// Like every CID it is a hint.
-pub const TREE_FIELD: &str = "Tree";
+pub const TREE_FIELD: &str = "BuiltTree";
 /// Files with fewer bytes are in a run together with the framing. The tree has a second copy of
 /// them (docs/design.md).
 pub const MIN_TREE_FILE: u64 = 4096;
@@ -75,7 +75,7 @@ pub enum TreeError {
 
 /// The result of building a tree.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Tree {
+pub struct BuiltTree {
     /// The plain NAR as a UnixFS file.
     pub nar: Built,
     /// The item: a directory, file or symbolic link.
@@ -127,7 +127,7 @@ impl TreeBuilder {
     ///
     /// # Errors
     /// [`TreeError`] if the NAR has not ended.
-    pub fn finish(mut self, sink: &mut impl FnMut(Block)) -> Result<Tree, TreeError> {
+    pub fn finish(mut self, sink: &mut impl FnMut(Block)) -> Result<BuiltTree, TreeError> {
         self.parser.finish()?;
         self.views.flush(sink);
         let unfinished = TreeError::Nar(NarError::Truncated {
@@ -136,7 +136,7 @@ impl TreeBuilder {
         let nar = self.views.nar.finish(sink);
         let (root, cids) = self.views.directories.finish().unzip();
         match (nar, root, cids) {
-            (Some(nar), Some(root), Some(cids)) => Ok(Tree { nar, root, cids }),
+            (Some(nar), Some(root), Some(cids)) => Ok(BuiltTree { nar, root, cids }),
             _ => Err(unfinished),
         }
     }

@@ -55,7 +55,7 @@ fn nar(shift: usize) -> Vec<u8> {
     nar
 }
 
-fn build(nar: &[u8], step: usize) -> (Tree, Blocks) {
+fn build(nar: &[u8], step: usize) -> (BuiltTree, Blocks) {
     let (mut builder, mut blocks) = (TreeBuilder::new(), Blocks::new());
     let mut sink = |block: Block| drop(blocks.insert(*block.cid(), block));
     for bytes in nar.chunks(step) {

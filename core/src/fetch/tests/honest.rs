@@ -4,7 +4,7 @@ use super::super::*;
 use super::network::{Blocks, Network, Outcome, Script, build, noise, url_of};
 use crate::cid::{Cid, IpfsUrl};
 use crate::unixfs::{
-    Budget, DirectoryBuilder, Kind, Profile, SIZE_262144_V0, SIZE_262144_V1, SIZE_1048576_V1,
+    Budget, DirectoryBuilder, NodeType, Profile, SIZE_262144_V0, SIZE_262144_V1, SIZE_1048576_V1,
     UnixFsError,
 };
 use alloc::vec;
@@ -198,7 +198,7 @@ fn one_car_resolves_the_path_and_contains_the_file() {
 
     let outcome = network.fetch(&url_of(inner.cid), Options::default());
     let error = UnixFsError::NotAFile {
-        kind: Kind::Directory,
+        kind: NodeType::Directory,
     };
     assert_eq!(outcome.result, Err(FetchError::Walk(error)));
 }

@@ -1,13 +1,13 @@
 //! Latency and rate of the connection to a gateway, as measured.
 //!
 //! ```
-//! use interplanar_core::fetch::Line;
-//! let line = Line::new(Some(25), Some(2_500_000));
+//! use interplanar_core::fetch::LinkSpeed;
+//! let line = LinkSpeed::new(Some(25), Some(2_500_000));
 //! assert_eq!(line.round_trip_bytes(), 62_500);
 //! assert_eq!(line.time_us(1, 2_500_000), 1_025_000);
 //! // Unknown values get defaults, and measured ones are clamped.
-//! assert_eq!(Line::new(None, None), Line::new(Some(100), Some(8 << 20)));
-//! assert_eq!(Line::new(Some(0), Some(0)).time_us(1, 0), 1_000);
+//! assert_eq!(LinkSpeed::new(None, None), LinkSpeed::new(Some(100), Some(8 << 20)));
+//! assert_eq!(LinkSpeed::new(Some(0), Some(0)).time_us(1, 0), 1_000);
 //! ```
 
 use core::ops::RangeInclusive;
@@ -23,18 +23,18 @@ pub const RATES: RangeInclusive<u64> = 16 << 10..=1 << 30;
 
 /// A round trip time and a rate, both within bounds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Line {
+pub struct LinkSpeed {
     round_trip_ms: u64,
     rate: u64,
 }
 
-impl Default for Line {
+impl Default for LinkSpeed {
     fn default() -> Self {
         Self::new(None, None)
     }
 }
 
-impl Line {
+impl LinkSpeed {
     /// Makes a value from the milliseconds between a request and the first byte of its answer, and
     /// from the bytes per second after that.
     #[must_use]

@@ -1,4 +1,5 @@
-//! A gateway that holds blocks and hands them out as a hostile one would: what no relay in front of an honest one can make.
+//! A gateway over blocks in memory. It can attack its clients in ways that a
+//! [`Relay`](crate::relay::Relay) in front of an honest gateway can't.
 
 use bytes::Bytes;
 use http::{Request, Response};
@@ -18,41 +19,42 @@ use tokio::sync::mpsc;
 
 type Body = UnsyncBoxBody<Bytes, Infallible>;
 
-/// How it answers.
+/// What a gateway responds with.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Lie {
-    /// As it should.
+pub enum Attack {
+    /// The requested blocks: the gateway is honest.
     None,
-    /// With other bytes under the right CIDs.
+    /// Other bytes under the right CIDs.
     WrongBytes,
-    /// With blocks that nobody asked for, without an end.
-    Strangers,
-    /// With a block that claims a gigabyte, and bytes without an end.
+    /// An endless stream of blocks that nobody requested.
+    UnrequestedBlocks,
+    /// A block that claims to have a gigabyte, and an endless stream of bytes.
     Oversize,
-    /// With one byte at a time, without an end.
+    /// One byte at a time, and no end.
     Drip,
 }
 
-/// A running gateway; ends when dropped.
-pub struct Liar {
-    /// Its address.
+/// A running gateway, which stops when it is dropped.
+pub struct BlockGateway {
+    /// Its URL, `http://127.0.0.1:port`.
     pub url: String,
     runtime: Option<tokio::runtime::Runtime>,
 }
 
-struct State {
+struct GatewayState {
     blocks: Vec<(Cid, Bytes)>,
+    /// Indexes of the blocks by the text of their CID.
     by_text: HashMap<String, usize>,
-    lie: Lie,
+    attack: Attack,
 }
 
-impl Liar {
-    /// Holds these blocks, in this order in its CARs, whatever is asked for.
+impl BlockGateway {
+    /// Starts a gateway over these blocks. Each of its CARs has all of them, in this order.
     ///
     /// # Panics
-    /// When it can't listen.
+    /// If it can't listen.
     #[must_use]
-    pub fn new(blocks: &[Block], lie: Lie) -> Self {
+    pub fn new(blocks: &[Block], attack: Attack) -> Self {
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(1)
             .enable_all()
@@ -66,12 +68,12 @@ impl Liar {
             .iter()
             .map(|block| (*block.cid(), block.data().clone()));
         let names = blocks.iter().enumerate();
-        let state = State {
+        let state = GatewayState {
             blocks: held.collect(),
             by_text: names
                 .map(|(index, block)| (cid::text(block.cid()), index))
                 .collect(),
-            lie,
+            attack,
         };
         runtime.spawn(accept(listener, Arc::new(state)));
         Self {
@@ -81,7 +83,7 @@ impl Liar {
     }
 }
 
-impl Drop for Liar {
+impl Drop for BlockGateway {
     fn drop(&mut self) {
         if let Some(runtime) = self.runtime.take() {
             runtime.shutdown_background();
@@ -89,7 +91,7 @@ impl Drop for Liar {
     }
 }
 
-async fn accept(listener: TcpListener, state: Arc<State>) {
+async fn accept(listener: TcpListener, state: Arc<GatewayState>) {
     while let Ok((stream, _)) = listener.accept().await {
         let state = Arc::clone(&state);
         tokio::spawn(async move {
@@ -101,7 +103,7 @@ async fn accept(listener: TcpListener, state: Arc<State>) {
 }
 
 async fn answer(
-    state: Arc<State>,
+    state: Arc<GatewayState>,
     request: Request<Incoming>,
 ) -> Result<Response<Body>, Infallible> {
     let path = request.uri().path().to_owned();
@@ -134,19 +136,21 @@ async fn answer(
         .expect("a response"))
 }
 
-async fn send_block(state: &State, asked: &str, send: &mpsc::Sender<Bytes>) {
+async fn send_block(state: &GatewayState, asked: &str, send: &mpsc::Sender<Bytes>) {
     let Some((_, data)) = state.by_text.get(asked).map(|index| &state.blocks[*index]) else {
         return;
     };
-    match state.lie {
-        Lie::None => drop(send.send(data.clone()).await),
-        Lie::WrongBytes => drop(send.send(spoiled(data)).await),
-        Lie::Strangers | Lie::Oversize => endless(send, |_| vec![7; 65_536].into()).await,
-        Lie::Drip => drip(send, data.clone()).await,
+    match state.attack {
+        Attack::None => drop(send.send(data.clone()).await),
+        Attack::WrongBytes => drop(send.send(corrupted(data)).await),
+        Attack::UnrequestedBlocks | Attack::Oversize => {
+            endless(send, |_| vec![7; 65_536].into()).await
+        }
+        Attack::Drip => drip(send, data.clone()).await,
     }
 }
 
-async fn send_car(state: &State, send: &mpsc::Sender<Bytes>) {
+async fn send_car(state: &GatewayState, send: &mpsc::Sender<Bytes>) {
     let roots: Vec<Cid> = state
         .blocks
         .first()
@@ -154,27 +158,27 @@ async fn send_car(state: &State, send: &mpsc::Sender<Bytes>) {
         .into_iter()
         .collect();
     let mut bytes = car::header(&roots);
-    match state.lie {
-        Lie::None | Lie::WrongBytes | Lie::Drip => {
+    match state.attack {
+        Attack::None | Attack::WrongBytes | Attack::Drip => {
             for (cid, data) in &state.blocks {
-                let data = match state.lie {
-                    Lie::WrongBytes => spoiled(data),
+                let data = match state.attack {
+                    Attack::WrongBytes => corrupted(data),
                     _ => data.clone(),
                 };
                 bytes.extend_from_slice(&car::block_prefix(cid, data.len()));
                 bytes.extend_from_slice(&data);
             }
-            match state.lie {
-                Lie::Drip => drip(send, bytes.into()).await,
+            match state.attack {
+                Attack::Drip => drip(send, bytes.into()).await,
                 _ => drop(send.send(bytes.into()).await),
             }
         }
-        Lie::Strangers => {
+        Attack::UnrequestedBlocks => {
             drop(send.send(bytes.into()).await);
-            let strangers = strangers();
-            endless(send, |index| strangers[index % strangers.len()].clone()).await;
+            let blocks = unrequested_blocks();
+            endless(send, |index| blocks[index % blocks.len()].clone()).await;
         }
-        Lie::Oversize => {
+        Attack::Oversize => {
             if let Some((cid, _)) = state.blocks.first() {
                 bytes.extend_from_slice(&car::block_prefix(cid, 1 << 30));
             }
@@ -184,30 +188,31 @@ async fn send_car(state: &State, send: &mpsc::Sender<Bytes>) {
     }
 }
 
-/// Blocks of a CAR that are nobody's, some 8 MiB.
-fn strangers() -> &'static [Bytes] {
-    static STRANGERS: OnceLock<Vec<Bytes>> = OnceLock::new();
-    STRANGERS.get_or_init(|| {
-        let stranger = |index: usize| {
+/// Returns 8 MiB of blocks that no test requests, as sections of a CAR.
+fn unrequested_blocks() -> &'static [Bytes] {
+    static BLOCKS: OnceLock<Vec<Bytes>> = OnceLock::new();
+    BLOCKS.get_or_init(|| {
+        let section = |index: usize| {
             let mut data = vec![0; 65_536];
             data[..8].copy_from_slice(&index.to_le_bytes());
-            let stranger = Block::raw(data.into());
-            let mut frame = car::block_prefix(stranger.cid(), stranger.data().len());
-            frame.extend_from_slice(stranger.data());
-            frame.into()
+            let block = Block::raw(data.into());
+            let mut section = car::block_prefix(block.cid(), block.data().len());
+            section.extend_from_slice(block.data());
+            section.into()
         };
-        (0..128).map(stranger).collect()
+        (0..128).map(section).collect()
     })
 }
 
-fn spoiled(data: &Bytes) -> Bytes {
+/// Returns the bytes with one bit flipped in the middle.
+fn corrupted(data: &Bytes) -> Bytes {
     let mut data = data.to_vec();
     let middle = data.len() / 2;
     data[middle] ^= 1;
     data.into()
 }
 
-/// Until nobody reads it.
+/// Sends pieces until the client closes the connection.
 async fn endless(send: &mpsc::Sender<Bytes>, piece: impl Fn(usize) -> Bytes) {
     for index in 0.. {
         if send.send(piece(index)).await.is_err() {
@@ -216,7 +221,7 @@ async fn endless(send: &mpsc::Sender<Bytes>, piece: impl Fn(usize) -> Bytes) {
     }
 }
 
-/// Begins well, and slowly.
+/// Sends the right bytes, one every 5 ms, and doesn't end.
 async fn drip(send: &mpsc::Sender<Bytes>, data: Bytes) {
     for index in 0..data.len() {
         if send.send(data.slice(index..=index)).await.is_err() {
