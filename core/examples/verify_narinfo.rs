@@ -8,7 +8,7 @@
 
 use interplanar_core::narinfo::NarInfo;
 use interplanar_core::signature::{SignatureError, guix, nix};
-use interplanar_core::trust::{TrustedKeys, Unverified, Verified};
+use interplanar_core::trust::{Signed, TrustedKeys};
 use std::error::Error;
 use std::process::ExitCode;
 
@@ -21,9 +21,9 @@ fn main() -> ExitCode {
         return usage();
     }
     match verify(narinfo, keys) {
-        Ok(narinfo) => {
-            println!("{} is signed by a trusted key", narinfo.store_path());
-            println!("NAR: {} bytes, {}", narinfo.nar_size(), narinfo.nar_hash());
+        Ok(signed) => {
+            println!("{} is signed by a trusted key", signed.store_path());
+            println!("NAR: {} bytes, {}", signed.nar_size(), signed.nar_hash());
             ExitCode::SUCCESS
         }
         Err(error) => {
@@ -38,7 +38,7 @@ fn usage() -> ExitCode {
     ExitCode::from(2)
 }
 
-fn verify(narinfo: &str, key_files: &[String]) -> Result<Verified<NarInfo>, Box<dyn Error>> {
+fn verify(narinfo: &str, key_files: &[String]) -> Result<Signed, Box<dyn Error>> {
     let mut keys = TrustedKeys::default();
     for file in key_files {
         let named = |error: &dyn Error| format!("key file {file}: {error}");
@@ -46,7 +46,7 @@ fn verify(narinfo: &str, key_files: &[String]) -> Result<Verified<NarInfo>, Box<
         add_key(&mut keys, text.trim()).map_err(|error| named(&error))?;
     }
     let narinfo = NarInfo::parse(&std::fs::read(narinfo)?)?;
-    Ok(keys.verify(Unverified::new(narinfo))?)
+    Ok(keys.verify(&narinfo)?)
 }
 
 fn add_key(keys: &mut TrustedKeys, text: &str) -> Result<(), SignatureError> {

@@ -58,15 +58,15 @@
 //!
 //! # Verify a narinfo
 //!
-//! Types mark what was verified. A parsed narinfo starts as [`trust::Unverified`]. Only
-//! [`trust::TrustedKeys::verify`] turns it into [`trust::Verified`], if a trusted key signed it.
-//! The signature covers the store path, the NarHash, the NarSize and the references. URLs and CIDs
-//! are hints, which no signature covers.
+//! Types mark what was verified. A parsed narinfo proves nothing. Only
+//! [`trust::TrustedKeys::verify`] makes a [`trust::Signed`], if a trusted key signed the narinfo.
+//! It has the store path, the NarHash, the NarSize and the references, from the signed bytes alone.
+//! URLs and CIDs are hints, which no signature covers.
 //!
 //! ```
 //! use interplanar_core::narinfo::NarInfo;
 //! use interplanar_core::signature::nix;
-//! use interplanar_core::trust::{TrustError, TrustedKeys, Unverified};
+//! use interplanar_core::trust::{TrustError, TrustedKeys};
 //!
 //! let text = "\
 //!     StorePath: /nix/store/bnfap3gvj3v0k345a5zkxwyd38m1f2s5-tree\n\
@@ -80,11 +80,11 @@
 //! let mut keys = TrustedKeys::default();
 //! keys.nix.push(nix::PublicKey::parse("test-1:W7vf08UJWZmk+k/JiafSOqwqtOSJDA3HfjpkOT1xdOU=")?);
 //!
-//! let narinfo = keys.verify(Unverified::new(NarInfo::parse(text.as_bytes())?))?;
-//! assert_eq!(narinfo.nar_size(), 1272);
+//! let signed = keys.verify(&NarInfo::parse(text.as_bytes())?)?;
+//! assert_eq!(signed.nar_size(), 1272);
 //!
 //! let forged = NarInfo::parse(text.replace("NarSize: 1272", "NarSize: 1273").as_bytes())?;
-//! let error = keys.verify(Unverified::new(forged)).unwrap_err();
+//! let error = keys.verify(&forged).unwrap_err();
 //! assert!(matches!(error, TrustError::Bad { .. }));
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```

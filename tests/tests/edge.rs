@@ -90,6 +90,21 @@ fn guix_installs_by_http_where_no_gateway_helps_and_never_what_is_wrong() {
     );
     assert!(front.count("/nar/") > 0, "{:?}", front.seen());
 
+    // A cache of another store directory doesn't have the item.
+    let base = cache.items.tree.rsplit('/').next().expect("a name");
+    let path = format!("{}.narinfo", &base[..32]);
+    for (store_dir, status) in [("/gnu/store", 200), ("/nix/store", 404)] {
+        let worker = edge(json!({
+            "UPSTREAMS": front.url,
+            "GUIX_ACL": cache.key,
+            "GATEWAYS": corrupt.url,
+            "STORE_DIR": store_dir,
+        }));
+        assert_eq!(get(&format!("{}/{path}", worker.url())).0, status);
+        let told = worker.log().contains("another store directory");
+        assert_eq!(told, status == 404, "{}", worker.log());
+    }
+
     // Now every source is wrong.
     let wrong = Relay::new(&cache.publish.url, Fault::Corrupt);
     let worker =

@@ -10,7 +10,7 @@
 //! | `LOCAL_GATEWAY` | gateway to prefer, if it answers at the first use; `none` for none | none | `http://127.0.0.1:8080` |
 //! | `ALLOW_PRIVATE` | whether the worker may contact private addresses | no | yes |
 //! | `OPEN` | whether the worker serves any CID | no | yes |
-//! | `STORE_DIR` | store directory in `nix-cache-info` | that of the first upstream | the same |
+//! | `STORE_DIR` | store directory in `nix-cache-info`, and of all items | that of the first upstream | the same |
 //! | `PRIORITY` | priority in `nix-cache-info` | 30 | 30 |
 //! | `SUBREQUESTS` | requests that the platform allows per incoming request | 50 | no limit |
 //! | `KEEP_NAR` | largest NAR in bytes to store in the Cache API; 0: none | 512 MB | none; it stores blocks |
@@ -71,7 +71,7 @@ pub struct Config {
     pub allow_private: bool,
     /// Whether the worker serves any CID.
     pub open: bool,
-    /// Store directory in `nix-cache-info`.
+    /// Store directory in `nix-cache-info`, and of all items.
     pub store_dir: Option<String>,
     /// Priority in `nix-cache-info`.
     pub priority: u32,

@@ -5,7 +5,7 @@ export const FIELDS: Record<string, string> = {
   NarHash: 'SHA-256 of the NAR, the archive of all files. A NAR with this hash is this item, wherever it came from.',
   NarSize: 'Size of the uncompressed NAR in bytes.',
   References: 'Store items that this one names in its files, and needs to run. It may name itself.',
-  Deriver: 'The derivation (build recipe) that built it.',
+  Deriver: 'The derivation (build recipe) that built it. Only Guix signs it, and only above the line Signature.',
   System: 'The kind of machine that the item was built for.',
   Signature: 'Guix’s signature over all lines above this one.',
   Sig: 'A Nix signature over StorePath, NarHash, NarSize and References.',

@@ -21,11 +21,16 @@ export function verdict(info: NarInfo): Verdict {
     const signers = (wanted: string | undefined) => signatures.filter(({ code }) => code === wanted).map(({ signer }) => short(signer));
     const good = signers(undefined);
     const bad = signers('TRUST_BAD');
+    const incomplete = signers('TRUST_INCOMPLETE');
     const unknown = signers('TRUST_UNKNOWN_KEY');
     if (good.length > 0) return { kind: 'good', title: `Signed by ${good.join(' and ')}, which you trust`, detail: COVERS, each };
     if (bad.length > 0) {
       const detail = 'The signature names a key that you trust, but that key didn’t sign this narinfo. Someone changed it after it was signed, or it was damaged. Don’t install the item.';
       return { kind: 'bad', title: `Bad signature in the name of ${bad.join(' and ')}`, detail, each };
+    }
+    if (incomplete.length > 0) {
+      const detail = 'You trust the key, but its signature doesn’t cover the store path, NarHash, NarSize and references. Someone put other lines below it. Don’t install the item.';
+      return { kind: 'bad', title: `Incomplete signature by ${incomplete.join(' and ')}`, detail, each };
     }
     if (unknown.length > 0) {
       const detail = 'Without the key, the inspector can’t check the signature. If you trust the owner of the key, add it under Keys.';
@@ -50,6 +55,8 @@ function line(signer: string, code: string | undefined): Verdict['each'][number]
       return { kind: 'good', text: `${name}: valid, and you trust the key` };
     case 'TRUST_UNKNOWN_KEY':
       return { kind: 'warn', text: `${name}: unknown key` };
+    case 'TRUST_INCOMPLETE':
+      return { kind: 'bad', text: `${name}: doesn’t cover all fields that it must cover` };
     case 'TRUST_BAD':
       return { kind: 'bad', text: `${name}: bad, this key didn’t sign the narinfo` };
     default:

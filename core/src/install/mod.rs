@@ -22,7 +22,7 @@ mod trial;
 mod url;
 
 pub use address::is_private;
-pub use known::{Disbelief, Known, is_hash_part, nar_path, parse_nar_name, redirect, rewrite};
+pub use known::{Disbelief, Expected, Known, is_hash_part, nar_path, parse_nar_name, redirect};
 pub use pace::Pace;
 pub use policy::{
     ABSENT_TTL, Answer, BAD_FOR, BAD_HTTP_FOR, FOUND_TTL, MAX_TTL, PATIENCE, Said, is_settled,

@@ -58,7 +58,7 @@ pub fn sources(
     is_bad: impl Fn(&str) -> bool,
 ) -> Vec<Source> {
     let mut sources: Vec<Source> = Vec::new();
-    let entries = known.narinfo.entries().iter();
+    let entries = known.hints.entries().iter();
     for entry in entries.filter(|entry| has_decoder(entry.compression)) {
         for place in places(entry, &known.upstream) {
             let source = Source {

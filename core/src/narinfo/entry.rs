@@ -86,7 +86,7 @@ pub struct Entry {
 
 impl Entry {
     /// Returns the lines of the entry, in the order of a dialect.
-    pub(super) fn lines(&self, dialect: Dialect) -> String {
+    pub(crate) fn lines(&self, dialect: Dialect) -> String {
         let mut lines = alloc::format!(
             "URL: {}\nCompression: {}\n",
             self.url,

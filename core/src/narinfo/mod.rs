@@ -110,6 +110,16 @@ pub enum NarInfoError {
     },
 }
 
+/// The fields that a signature covers.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct SignedFields {
+    pub(crate) store_path: StorePath,
+    pub(crate) nar_hash: Sha256,
+    pub(crate) nar_size: u64,
+    pub(crate) references: Vec<String>,
+    pub(crate) deriver: Option<String>,
+}
+
 /// A narinfo: its text and the fields parsed from it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NarInfo {
@@ -168,7 +178,8 @@ impl NarInfo {
         &self.references
     }
 
-    /// Returns the base name of the derivation that built the item. Only Guix signs it.
+    /// Returns the base name of the derivation that built the item. It is signed only if its line
+    /// stands above a `Signature` line.
     #[must_use]
     pub fn deriver(&self) -> Option<&str> {
         self.deriver.as_deref()
@@ -223,6 +234,21 @@ impl NarInfo {
         text
     }
 
+    /// Returns what a correct signature of a dialect proves: for Guix, the fields in the text above
+    /// the `Signature` line; for Nix, those of the fingerprint.
+    pub(crate) fn signed_fields(&self, dialect: Dialect) -> Result<SignedFields, NarInfoError> {
+        match dialect {
+            Dialect::Guix => read::signed_fields(self.signed_text().unwrap_or_default()),
+            Dialect::Nix => Ok(SignedFields {
+                store_path: self.store_path.clone(),
+                nar_hash: self.nar_hash,
+                nar_size: self.nar_size,
+                references: self.references.clone(),
+                deriver: None,
+            }),
+        }
+    }
+
     /// Returns the dialect. It is Guix's if there is a `Signature` line, or if there is no
     /// signature and the store directory is Guix's.
     #[must_use]
@@ -233,6 +259,12 @@ impl NarInfo {
         } else {
             Dialect::Nix
         }
+    }
+
+    /// Returns the text, byte for byte as it was read.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.text
     }
 
     /// Returns the value of a field that this module has no meaning for: the first with this key.

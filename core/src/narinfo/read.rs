@@ -1,6 +1,9 @@
 //! The parser of narinfos.
 
-use super::{Compression, Entry, MAX_ENTRIES, MAX_NARINFO, MAX_REFERENCES, NarInfo, NarInfoError};
+use super::{
+    Compression, Entry, MAX_ENTRIES, MAX_NARINFO, MAX_REFERENCES, NarInfo, NarInfoError,
+    SignedFields,
+};
 use crate::hash::Sha256;
 use crate::store_path::StorePath;
 use alloc::string::String;
@@ -122,6 +125,23 @@ pub(super) fn read(bytes: &[u8]) -> Result<NarInfo, NarInfoError> {
         signatures: fields.signatures,
         guix_signature: fields.guix_signature,
         signed_end: fields.signed_end,
+    })
+}
+
+/// Reads the fields that a signature must cover from the text that Guix signed, and from nothing
+/// else.
+pub(super) fn signed_fields(text: &str) -> Result<SignedFields, NarInfoError> {
+    let mut fields = NarInfoFields::default();
+    for (index, line) in lines(text).enumerate() {
+        fields.line(index.saturating_add(1), &line)?;
+    }
+    let missing = |field| NarInfoError::Missing { field };
+    Ok(SignedFields {
+        store_path: fields.store_path.ok_or(missing("StorePath"))?,
+        nar_hash: fields.nar_hash.ok_or(missing("NarHash"))?,
+        nar_size: fields.nar_size.ok_or(missing("NarSize"))?,
+        references: fields.references.ok_or(missing("References"))?,
+        deriver: fields.deriver,
     })
 }
 

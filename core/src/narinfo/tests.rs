@@ -1,6 +1,6 @@
 use super::*;
 use crate::signature::{guix, nix};
-use crate::trust::{TrustError, TrustedKeys, Unverified};
+use crate::trust::{TrustError, TrustedKeys};
 use std::path::{Path, PathBuf};
 use std::string::ToString;
 use std::{format, fs, vec};
@@ -37,7 +37,7 @@ fn keys() -> TrustedKeys {
 }
 
 fn verify(info: &NarInfo) -> Result<(), TrustError> {
-    keys().verify(Unverified::new(info.clone())).map(drop)
+    keys().verify(info).map(drop)
 }
 
 #[test]
@@ -47,7 +47,7 @@ fn real_narinfos_round_trip_and_their_signatures_verify() {
         assert_eq!(info.to_string().as_bytes(), bytes);
         assert_eq!(verify(&info), Ok(()));
         assert!(matches!(
-            TrustedKeys::default().verify(Unverified::new(info)),
+            TrustedKeys::default().verify(&info),
             Err(TrustError::UnknownKey { .. })
         ));
     }
@@ -162,7 +162,7 @@ fn a_draft_is_what_guix_and_nix_wrote() {
             guix: vec![key.public_key().clone()],
             nix: vec![],
         };
-        assert!(trusted.verify(Unverified::new(signed.clone())).is_ok());
+        assert!(trusted.verify(&signed).is_ok());
         let lines = |info: &NarInfo| {
             read::lines(&info.text)
                 .map(|line| line.text.split(':').next().unwrap().to_string())

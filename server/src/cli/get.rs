@@ -74,20 +74,20 @@ async fn store_item(
     unpack: Option<PathBuf>,
 ) -> Result<serde_json::Value, Failure> {
     let (proxy, found) = access.item(hash).await?;
-    let info = found.narinfo();
+    let signed = found.signed();
     if let Some(target) = &unpack {
         let mut unpacker = Unpacker::new(target)?;
         item::nar(&proxy, &found, |data| Ok(unpacker.push(data)?)).await?;
         unpacker.finish()?;
     } else {
         let name =
-            output.unwrap_or_else(|| format!("{}.nar", info.store_path().base_name()).into());
+            output.unwrap_or_else(|| format!("{}.nar", signed.store_path().base_name()).into());
         let mut out = Output::open(&name)?;
         item::nar(&proxy, &found, |data| Ok(out.write_all(data)?)).await?;
         out.finish()?;
     }
     Ok(
-        json!({ "storePath": info.store_path().as_str(), "narHash": info.nar_hash().to_string(), "narSize": info.nar_size() }),
+        json!({ "storePath": signed.store_path().as_str(), "narHash": signed.nar_hash().to_string(), "narSize": signed.nar_size() }),
     )
 }
 

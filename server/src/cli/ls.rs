@@ -69,7 +69,7 @@ pub async fn run(args: Args, _context: Context) -> Result<(), Failure> {
             } else {
                 print_tree(listing.entries());
             }
-            eprintln!("{}: {proof}", found.narinfo().store_path());
+            eprintln!("{}: {proof}", found.signed().store_path());
         }
     }
     Ok(())

@@ -55,7 +55,8 @@ pub struct Args {
     /// about 320 bytes for each MiB of installed items.
     #[arg(long, value_name = "SIZE", default_value = "64M", value_parser = parse_size)]
     pub index_size: u64,
-    /// Store directory to announce to clients [default: that of the first upstream].
+    /// Store directory to announce to clients. Items of another one are refused [default: that of
+    /// the first upstream].
     #[arg(long, value_name = "DIR")]
     pub store_dir: Option<String>,
     /// Priority to announce to Nix clients. Nix asks caches with lower numbers first.

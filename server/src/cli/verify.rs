@@ -5,7 +5,7 @@ use crate::get::{Access, AccessArgs, Target, content, item};
 use crate::proxy::load_keys;
 use anyhow::{Context as _, anyhow};
 use interplanar_core::narinfo::NarInfo;
-use interplanar_core::trust::{TrustError, Unverified};
+use interplanar_core::trust::TrustError;
 use std::path::Path;
 
 /// Check the signature, NarHash and blocks of store items, files on IPFS and narinfos.
@@ -58,14 +58,14 @@ pub async fn run(args: Args, _context: Context) -> Result<(), Failure> {
             }
             Target::Item(hash) => {
                 let (proxy, found) = access.item(&hash).await?;
-                let info = found.narinfo();
+                let signed = found.signed();
                 println!(
                     "{}: narinfo from {}, signed by {}",
-                    info.store_path(),
+                    signed.store_path(),
                     found.upstream(),
-                    signer(info)
+                    signed.signer()
                 );
-                for entry in info.entries() {
+                for entry in found.hints().entries() {
                     println!(
                         "  {} {} {}",
                         entry.compression.as_str(),
@@ -78,8 +78,8 @@ pub async fn run(args: Args, _context: Context) -> Result<(), Failure> {
                 item::nar(&proxy, &found, |_| Ok(())).await?;
                 println!(
                     "  NAR of {} bytes, {} verified",
-                    info.nar_size(),
-                    info.nar_hash()
+                    signed.nar_size(),
+                    signed.nar_hash()
                 );
             }
         }
@@ -93,31 +93,17 @@ fn narinfo(path: &str, access: &AccessArgs) -> Result<(), Failure> {
         .map_err(|error| Failure::verification(anyhow!("{path} is not a narinfo: {error}")))?;
     let keys =
         load_keys(access.guix_acl.as_deref(), &access.trusted_keys).map_err(Failure::usage)?;
-    let info = keys.verify(Unverified::new(info)).map_err(|error| {
+    let signed = keys.verify(&info).map_err(|error| {
         let advice = match error {
             TrustError::UnknownKey { .. } => "; if you trust it, name it with --trusted-key",
             _ => "",
         };
         Failure::verification(anyhow!("{path}: {error}{advice}"))
     })?;
-    println!("{path}: {}, signed by {}", info.store_path(), signer(&info));
+    println!(
+        "{path}: {}, signed by {}",
+        signed.store_path(),
+        signed.signer()
+    );
     Ok(())
-}
-
-/// Returns the names of the signers. Only verified narinfos are passed here.
-fn signer(info: &NarInfo) -> String {
-    use interplanar_core::signature::{guix, nix};
-    let guix = info
-        .guix_signature()
-        .and_then(|value| guix::Signature::parse(value).ok());
-    let nix = info
-        .signatures()
-        .iter()
-        .filter_map(|value| nix::Signature::parse(value).ok());
-    let names: Vec<String> = guix
-        .map(|signature| signature.key().fingerprint())
-        .into_iter()
-        .chain(nix.map(|signature| signature.name().to_owned()))
-        .collect();
-    names.join(", ")
 }

@@ -12,7 +12,7 @@ use interplanar_core::decompress::Limits;
 use interplanar_core::fetch::{Gateway, GatewayPool, Options, Policy};
 use interplanar_core::hash::Sha256Hasher;
 use interplanar_core::narinfo::{Entry, MAX_NARINFO, NarInfo};
-use interplanar_core::trust::{TrustedKeys, Unverified, Verified};
+use interplanar_core::trust::{Hints, Signed, TrustedKeys};
 use std::path::Path;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
@@ -30,7 +30,7 @@ pub(super) async fn narinfo(
     hash_part: &str,
     trusted: &TrustedKeys,
     timeout: Duration,
-) -> anyhow::Result<Verified<NarInfo>> {
+) -> anyhow::Result<(Signed, Hints)> {
     let client = http_client()?;
     let url = url::Url::parse(&format!("{server}/{hash_part}.narinfo"))?;
     let started = Instant::now();
@@ -39,7 +39,7 @@ pub(super) async fn narinfo(
         if small.status == http::StatusCode::OK {
             let info = NarInfo::parse(&small.body)?;
             if info.entries().iter().any(Entry::is_ipfs) {
-                return Ok(trusted.verify(Unverified::new(info))?);
+                return Ok((trusted.verify(&info)?, Hints::new(info)));
             }
         }
         if started.elapsed() > timeout {
@@ -56,7 +56,7 @@ pub(super) async fn narinfo(
 /// unpacks it to `target`.
 pub(super) async fn nar(
     server: &str,
-    info: &NarInfo,
+    signed: &Signed,
     entry: &Entry,
     target: &Path,
 ) -> anyhow::Result<Fetched> {
@@ -72,7 +72,7 @@ pub(super) async fn nar(
         |_| {},
     );
     let limits = Limits {
-        max_output: info.nar_size(),
+        max_output: signed.nar_size(),
         max_window: 128 << 20,
     };
     let mut decoder = Decoder::new(entry.compression, limits)?;
@@ -92,7 +92,7 @@ pub(super) async fn nar(
         unpack_decoded(&mut out, &mut hasher, &mut unpacker)?;
     }
     unpack_decoded(&mut out, &mut hasher, &mut unpacker)?;
-    if hasher.finish() != info.nar_hash() {
+    if hasher.finish() != signed.nar_hash() {
         bail!("the NAR doesn't have the signed NarHash");
     }
     unpacker.finish()?;

@@ -150,8 +150,9 @@ async fn fetch_and_compare(
     item: &Item,
     tree: &Path,
 ) -> anyhow::Result<()> {
-    let narinfo = fetch::narinfo(url, item.store_path.hash_part(), trusted, BAKE_TIMEOUT).await?;
-    let ipfs = narinfo
+    let hash_part = item.store_path.hash_part();
+    let (signed, hints) = fetch::narinfo(url, hash_part, trusted, BAKE_TIMEOUT).await?;
+    let ipfs = hints
         .entries()
         .iter()
         .find(|entry| entry.is_ipfs())
@@ -170,14 +171,14 @@ async fn fetch_and_compare(
         &format!(
             "{url}/{}.narinfo, signed by {}",
             item.store_path.hash_part(),
-            signer(trusted)
+            signed.signer()
         ),
     );
 
     let folder = tempfile::tempdir()?;
     let target = folder.path().join("restored");
     let started = Instant::now();
-    let fetched = fetch::nar(url, &narinfo, ipfs, &target).await?;
+    let fetched = fetch::nar(url, &signed, ipfs, &target).await?;
     let rate = fetched.bytes as f64 / 1_048_576.0 / started.elapsed().as_secs_f64().max(0.001);
     report.step(
         "fetch",
@@ -191,8 +192,8 @@ async fn fetch_and_compare(
         "unpack",
         &format!(
             "a NAR of {}, NarHash {} verified",
-            bytes(narinfo.nar_size()),
-            narinfo.nar_hash()
+            bytes(signed.nar_size()),
+            signed.nar_hash()
         ),
     );
 
@@ -210,15 +211,6 @@ async fn fetch_and_compare(
         ),
     );
     Ok(())
-}
-
-fn signer(trusted: &TrustedKeys) -> String {
-    trusted
-        .nix
-        .iter()
-        .map(|key| key.name().to_owned())
-        .collect::<Vec<_>>()
-        .join(", ")
 }
 
 /// Compares two trees by the hashes of their NARs.

@@ -18,13 +18,13 @@ pub async fn nar(
     item: &Available,
     mut consume: impl FnMut(&[u8]) -> anyhow::Result<()>,
 ) -> Result<(), Failure> {
-    let name = item.narinfo().store_path().name().to_owned();
+    let name = item.signed().store_path().name().to_owned();
     let wrong = || {
         Failure::verification(anyhow!(
             "no source has the NAR of {name} with its signed hash; -v shows why"
         ))
     };
-    let bar = Bar::new(&name, Some(item.narinfo().nar_size()));
+    let bar = Bar::new(&name, Some(item.signed().nar_size()));
     let mut body = proxy.open_nar(item).await.ok_or_else(wrong)?;
     while let Some(frame) = body.frame().await {
         if let Ok(data) = frame.map_err(|_| wrong())?.into_data() {

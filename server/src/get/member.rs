@@ -69,7 +69,7 @@ pub async fn file(
             Ok(Some(instead)) => {
                 return Err(Failure::not_found(anyhow!(
                     "{instead} in {}, according to {hint}, which no signature covers; use --whole to read the whole NAR",
-                    found.narinfo().store_path()
+                    found.signed().store_path()
                 )));
             }
             Err(failure) => out.allow_fallback(failure, &hint)?,
@@ -80,7 +80,7 @@ pub async fn file(
     } else {
         Err(Failure::not_found(anyhow!(
             "there is no file \"{path}\" in {}; `interplanar ls` lists its files (links are not followed)",
-            found.narinfo().store_path()
+            found.signed().store_path()
         )))
     }
 }

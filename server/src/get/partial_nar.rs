@@ -31,7 +31,7 @@ impl Hint {
     /// Returns the hints of a narinfo. The one that needs fewer bytes comes first.
     pub fn of(item: &Available) -> impl Iterator<Item = Self> {
         let index = cid_of(item, dedup::FIELD).map(Self::Index);
-        let mut entries = item.narinfo().entries().iter();
+        let mut entries = item.hints().entries().iter();
         let plain = entries.find_map(|entry| {
             let url = IpfsUrl::parse(&entry.url).ok()?;
             let whole = entry.compression == Compression::None && url.path.is_empty();
@@ -59,7 +59,7 @@ impl std::fmt::Display for Hint {
 
 /// Returns the CID in an unsigned field of the narinfo.
 pub(super) fn cid_of(item: &Available, field: &str) -> Option<Cid> {
-    cid::parse(item.narinfo().extra(field)?).ok()
+    cid::parse(item.hints().extra(field)?).ok()
 }
 
 /// What is at a path.
@@ -93,7 +93,7 @@ impl<'a> PartialNar<'a> {
     /// Exit code 4 when no source has the blocks that the hint names, 3 when the chunk index
     /// doesn't fit the NAR.
     pub async fn open(access: &'a Access, item: &Available, hint: Hint) -> Result<Self, Failure> {
-        let nar_size = item.narinfo().nar_size();
+        let nar_size = item.signed().nar_size();
         let reader = match hint {
             Hint::Index(cid) => NarReader::Index(IndexedNar::open(access, &cid, nar_size).await?),
             Hint::PlainNar(cid) => NarReader::PlainNar(PlainNar::new(access, cid, nar_size)),

@@ -79,7 +79,7 @@ pub(super) struct DeltaContext<'a> {
 
 /// Returns the chunk index that a narinfo names, as a source.
 pub(super) fn source(known: &Known) -> Option<(Cid, Source)> {
-    let index = cid::parse(known.narinfo.extra(dedup::FIELD)?).ok()?;
+    let index = cid::parse(known.hints.extra(dedup::FIELD)?).ok()?;
     let source = Source {
         place: Place::Ipfs(IpfsUrl::new(index)),
         compression: Compression::None,
@@ -97,12 +97,12 @@ impl Delta {
         (index, source): (Cid, Source),
         others: &[Source],
     ) -> Option<Self> {
-        let item = known.narinfo.store_path().as_str();
+        let item = known.signed.store_path().as_str();
         let (installed, wanted) = (
             Arc::clone(context.installed),
-            known.narinfo.store_path().clone(),
+            known.signed.store_path().clone(),
         );
-        let nar_size = known.narinfo.nar_size();
+        let nar_size = known.signed.nar_size();
         let candidates = tokio::task::spawn_blocking(move || {
             let candidates = installed.candidates(&wanted);
             let any = !candidates.is_empty() || installed.knows_others(nar_size);
@@ -118,7 +118,7 @@ impl Delta {
             store: context.cache.for_fetch(&index),
             metrics: Arc::clone(context.metrics),
         };
-        let loaded = blocks.index(index, known.narinfo.nar_size()).await;
+        let loaded = blocks.index(index, known.signed.nar_size()).await;
         let (read, entries) = loaded
             .map_err(|error| tracing::warn!(item, error, "can't use the chunk index"))
             .ok()?;
@@ -133,11 +133,11 @@ impl Delta {
             |plain| installed_pieces.find(plain).is_some(),
             has,
         );
-        let files = RangeFiles::of(&known.narinfo, &entries);
+        let files = RangeFiles::of(&known.hints, &entries);
         let (line, prefer) = (blocks.line(), context.prefer);
         let route = Route::new(&plan.fetch, files.forms(), &line, prefer);
         let least = others.iter().filter_map(|one| one.file_size).min();
-        let whole = least.unwrap_or(u64::MAX).min(known.narinfo.nar_size());
+        let whole = least.unwrap_or(u64::MAX).min(known.signed.nar_size());
         let worth = prefer.is_worth(&route.estimate, whole, &line);
         let from = format!("{:?}", installed_pieces.items);
         tracing::info!(

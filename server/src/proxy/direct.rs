@@ -5,8 +5,7 @@ use super::Proxy;
 use crate::blocks::BlockStore;
 use crate::net::server::{Body, Response};
 use interplanar_core::install::{Answer, Known, is_hash_part};
-use interplanar_core::narinfo::NarInfo;
-use interplanar_core::trust::Verified;
+use interplanar_core::trust::{Hints, Signed};
 use std::sync::Arc;
 
 /// A store item that an upstream has, with a signature of a trusted key.
@@ -14,10 +13,22 @@ use std::sync::Arc;
 pub struct Available(Arc<Known>);
 
 impl Available {
-    /// Returns the narinfo as the upstream sent it.
+    /// Returns what a trusted key signed.
     #[must_use]
-    pub fn narinfo(&self) -> &Verified<NarInfo> {
-        &self.0.narinfo
+    pub fn signed(&self) -> &Signed {
+        &self.0.signed
+    }
+
+    /// Returns the rest of the narinfo, which may be wrong.
+    #[must_use]
+    pub fn hints(&self) -> &Hints {
+        &self.0.hints
+    }
+
+    /// Returns the base name of the derivation that built the item, if the upstream may state it.
+    #[must_use]
+    pub fn deriver(&self) -> Option<&str> {
+        self.0.deriver()
     }
 
     /// Returns the URL of the upstream that has the item.
@@ -30,7 +41,7 @@ impl Available {
     #[must_use]
     pub fn download_size(&self) -> Option<u64> {
         self.0
-            .narinfo
+            .hints
             .entries()
             .iter()
             .filter_map(|entry| entry.file_size)

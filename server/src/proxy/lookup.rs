@@ -72,7 +72,8 @@ impl Lookup {
         let now = Instant::now();
         if !matches!(answer, Answer::Unreachable) {
             let text = if let Answer::Found(known) = &answer {
-                known.rewritten.len() * 3
+                // The text, the fields parsed from it twice, and the form for clients.
+                known.hints.text().len() * 3 + known.rewritten.len()
             } else {
                 0
             };

@@ -10,7 +10,9 @@
 //! | `/inspect/` | the cache inspector |
 //! | `/healthz`, `/metrics` | for monitoring |
 //!
-//! Only the signed lines of a narinfo are trusted. The proxy takes a NAR from local blocks, else
+//! Only the signed lines of a narinfo are trusted. A narinfo for another store directory than that
+//! of its cache is rejected, once the proxy knows that directory: it is configured, or in the
+//! `nix-cache-info` that the proxy has read for a client. The proxy takes a NAR from local blocks, else
 //! from the gateways, else over HTTP from the upstream. It decompresses and hashes every NAR while
 //! it passes, and never completes a wrong response.
 //!
@@ -50,7 +52,8 @@ use metrics::Metrics;
 use nar::NarServer;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
-use upstream::{Upstream, Upstreams};
+use tokio::sync::OnceCell;
+use upstream::{Address, Upstream, Upstreams};
 use url::Url;
 
 pub use delta::EXPLAIN;
@@ -77,7 +80,7 @@ pub struct Config {
     pub installed: installed::Config,
     /// What to optimise delta downloads for.
     pub prefer: Prefer,
-    /// Store directory for `nix-cache-info`. `None`: that of an upstream.
+    /// Store directory for `nix-cache-info`, and of all items. `None`: that of the upstreams.
     pub store_dir: Option<String>,
     /// Priority for `nix-cache-info`.
     pub priority: u32,
@@ -102,8 +105,6 @@ pub struct Proxy {
     gateway: Gateway,
     metrics: Arc<Metrics>,
     keys: TrustedKeys,
-    store_dir: tokio::sync::OnceCell<String>,
-    configured_store_dir: Option<String>,
     priority: u32,
     installed: Option<Arc<Installed>>,
     /// Stops when the proxy is dropped.
@@ -132,10 +133,10 @@ impl Proxy {
                 metrics: Arc::clone(&metrics),
                 dir: config.cache.clone(),
             };
-            match directory::Directory::new(&url, settings) {
-                Some(directory) => Upstream::Directory(Box::new(directory)),
-                None => Upstream::Http(url),
-            }
+            Upstream::new(match directory::Directory::new(&url, settings) {
+                Some(directory) => Address::Directory(Box::new(directory)),
+                None => Address::Http(url),
+            })
         };
         let installed = installed(&config);
         let indexer = indexer(&config, installed.as_ref());
@@ -144,6 +145,8 @@ impl Proxy {
             upstreams: config.upstreams.into_iter().map(upstream).collect(),
             keys: config.keys.clone(),
             metrics: Arc::clone(&metrics),
+            store_dir: config.store_dir,
+            first_store_dir: OnceCell::new(),
         };
         Ok(Self {
             lookup: Lookup::new(upstreams, Arc::clone(&metrics)),
@@ -159,8 +162,6 @@ impl Proxy {
             )),
             metrics,
             keys: config.keys,
-            store_dir: tokio::sync::OnceCell::new(),
-            configured_store_dir: config.store_dir,
             priority: config.priority,
             installed,
             _indexer: indexer,

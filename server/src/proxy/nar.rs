@@ -90,7 +90,7 @@ impl NarServer {
 
     /// Returns a response with the NAR of `known`.
     pub(super) async fn respond(self: &Arc<Self>, known: Arc<Known>) -> Response {
-        let size = known.narinfo.nar_size();
+        let size = known.signed.nar_size();
         let (sender, body) = server::channel(Some(size));
         let (started, has_started) = oneshot::channel();
         let cancel = CancellationToken::new();
@@ -133,8 +133,8 @@ impl NarServer {
             .installed
             .as_ref()
             .map(|(installed, _)| installed.pause_indexing());
-        let (hash, size) = (known.narinfo.nar_hash(), known.narinfo.nar_size());
-        let item = known.narinfo.store_path().to_string();
+        let (hash, size) = (known.signed.nar_hash(), known.signed.nar_size());
+        let item = known.signed.store_path().to_string();
         let mut checker = Checker::new(hash, size, MAX_WINDOW, sink);
         let mut trial = Trial::default();
         let sources = self.sources(&known).await;
@@ -380,7 +380,7 @@ fn millis(time: Duration) -> u64 {
 }
 
 fn wrong_source_key(known: &Known, name: &str) -> String {
-    format!("{} {name}", known.narinfo.nar_hash())
+    format!("{} {name}", known.signed.nar_hash())
 }
 
 /// Runs the checker on the blocking thread.

@@ -18,7 +18,8 @@ use interplanar_core::cid::{Cid, IpfsUrl};
 use interplanar_core::dedup::{
     Ask, Form, Forms, Missing, PieceEntry, Route, SMALL_FIELD, SmallPieces, frame,
 };
-use interplanar_core::narinfo::{Compression, NarInfo};
+use interplanar_core::narinfo::Compression;
+use interplanar_core::trust::Hints;
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -43,10 +44,10 @@ pub(super) struct RangeFiles {
 
 impl RangeFiles {
     /// Finds the files that a narinfo names, for a NAR with these pieces.
-    pub(super) fn of(narinfo: &NarInfo, pieces: &[PieceEntry]) -> Self {
+    pub(super) fn of(hints: &Hints, pieces: &[PieceEntry]) -> Self {
         let compressed: u64 = pieces.iter().map(|piece| u64::from(piece.compressed)).sum();
         let size = compressed + (frame::HEADER.len() + frame::TAIL.len()) as u64;
-        let mut entries = narinfo.entries().iter();
+        let mut entries = hints.entries().iter();
         let frame = entries.find_map(|entry| {
             let url = IpfsUrl::parse(&entry.url).ok()?;
             let fits = entry.compression == Compression::Zstd && entry.file_size == Some(size);
@@ -54,7 +55,7 @@ impl RangeFiles {
         });
         // The chunk index determines the root of this file; the narinfo says whether the file
         // exists.
-        let small = narinfo.extra(SMALL_FIELD).and_then(|named| {
+        let small = hints.extra(SMALL_FIELD).and_then(|named| {
             let root = SmallPieces::of(pieces)?.cid;
             let right = named == root.to_string();
             if !right {

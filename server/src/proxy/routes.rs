@@ -83,7 +83,7 @@ impl Proxy {
             return server::not_found();
         };
         let known = match self.lookup.find(hash_part).await.0 {
-            Answer::Found(known) if known.narinfo.nar_hash() == nar_hash => known,
+            Answer::Found(known) if known.signed.nar_hash() == nar_hash => known,
             Answer::Found(_) | Answer::Absent => return server::not_found(),
             Answer::Unreachable => return unreachable_upstreams(),
         };
@@ -92,7 +92,7 @@ impl Proxy {
             let mut response = server::full(StatusCode::OK, super::nar::CONTENT_TYPE, "");
             response
                 .headers_mut()
-                .insert(CONTENT_LENGTH, known.narinfo.nar_size().into());
+                .insert(CONTENT_LENGTH, known.signed.nar_size().into());
             return response;
         }
         self.metrics.nar_requests.add(1);
@@ -100,7 +100,7 @@ impl Proxy {
     }
 
     async fn cache_info(&self) -> Response {
-        let Some(store_dir) = self.store_dir().await else {
+        let Some(store_dir) = self.lookup.upstreams().store_dir().await else {
             return unreachable_upstreams();
         };
         let text = format!(
@@ -108,14 +108,6 @@ impl Proxy {
             self.priority
         );
         server::full(StatusCode::OK, "text/x-nix-cache-info", text)
-    }
-
-    async fn store_dir(&self) -> Option<String> {
-        if let Some(configured) = &self.configured_store_dir {
-            return Some(configured.clone());
-        }
-        let ask = || async { self.lookup.upstreams().store_dir().await.ok_or(()) };
-        self.store_dir.get_or_try_init(ask).await.ok().cloned()
     }
 
     fn signing_key(&self) -> Response {

@@ -6,15 +6,23 @@ use super::metrics::Metrics;
 use crate::net::client::{HttpError, get_small};
 use futures_util::stream::{FuturesUnordered, StreamExt as _};
 use http::StatusCode;
-use interplanar_core::install::{self, Answer, Known, PATIENCE, Said};
+use interplanar_core::install::{self, Answer, Expected, Known, PATIENCE, Said};
 use interplanar_core::narinfo::MAX_NARINFO;
 use interplanar_core::trust::TrustedKeys;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
+use tokio::sync::OnceCell;
 use url::Url;
 
+/// A cache.
+pub(super) struct Upstream {
+    address: Address,
+    /// The store directory in its `nix-cache-info`, once that was read.
+    store_dir: OnceLock<String>,
+}
+
 /// The address of a cache.
-pub(super) enum Upstream {
+pub(super) enum Address {
     /// The URL of a server. Ends in a slash.
     Http(Url),
     /// A directory on IPFS.
@@ -27,6 +35,19 @@ pub(super) struct Upstreams {
     pub(super) upstreams: Vec<Upstream>,
     pub(super) keys: TrustedKeys,
     pub(super) metrics: Arc<Metrics>,
+    /// The configured store directory.
+    pub(super) store_dir: Option<String>,
+    /// The store directory of the first upstream that answered.
+    pub(super) first_store_dir: OnceCell<String>,
+}
+
+impl Upstream {
+    pub(super) fn new(address: Address) -> Self {
+        Self {
+            address,
+            store_dir: OnceLock::new(),
+        }
+    }
 }
 
 impl Upstreams {
@@ -55,27 +76,33 @@ impl Upstreams {
     }
 
     async fn ask_one(&self, upstream: &Upstream, hash_part: &str) -> Said {
-        match upstream {
-            Upstream::Http(url) => self.ask_server(url, hash_part).await,
-            Upstream::Directory(directory) => self.read(directory, hash_part).await,
+        let configured = self.store_dir.as_ref();
+        let store_dir = configured.or_else(|| upstream.store_dir.get());
+        let expected = Expected {
+            hash_part,
+            store_dir: store_dir.map(String::as_str),
+        };
+        match &upstream.address {
+            Address::Http(url) => self.ask_server(url, expected).await,
+            Address::Directory(directory) => self.read(directory, expected).await,
         }
     }
 
-    async fn read(&self, directory: &Directory, hash_part: &str) -> Said {
-        let name = format!("{hash_part}.narinfo");
+    async fn read(&self, directory: &Directory, expected: Expected<'_>) -> Said {
+        let name = format!("{}.narinfo", expected.hash_part);
         let (body, root) = match directory.file(&name, MAX_NARINFO).await {
             FileResult::Found { body, root } => (body, root),
             FileResult::Absent => return Said::absent(None),
             FileResult::Failed => return Said::Failed,
         };
-        match Known::believe(&body, hash_part, &root, &self.keys) {
+        match Known::believe(&body, expected, &root, &self.keys) {
             Ok(known) => Said::found(known, None),
             Err(error) => self.reject(&format_args!("{root}/{name}"), &error),
         }
     }
 
-    async fn ask_server(&self, upstream: &Url, hash_part: &str) -> Said {
-        let Ok(url) = upstream.join(&format!("{hash_part}.narinfo")) else {
+    async fn ask_server(&self, upstream: &Url, expected: Expected<'_>) -> Said {
+        let Ok(url) = upstream.join(&format!("{}.narinfo", expected.hash_part)) else {
             return Said::Failed;
         };
         let response = match get_small(&self.client, &url, MAX_NARINFO).await {
@@ -89,7 +116,7 @@ impl Upstreams {
         if response.status != StatusCode::OK {
             return Said::absent(response.fresh_for);
         }
-        match Known::believe(&response.body, hash_part, upstream.as_str(), &self.keys) {
+        match Known::believe(&response.body, expected, upstream.as_str(), &self.keys) {
             Ok(known) => Said::found(known, response.fresh_for),
             Err(error) => self.reject(&url, &error),
         }
@@ -101,25 +128,42 @@ impl Upstreams {
         Said::absent(None)
     }
 
-    /// Returns the store directory of the first upstream that answers.
+    /// Returns the configured store directory, else that of the first upstream that answers.
     pub(super) async fn store_dir(&self) -> Option<String> {
+        if let Some(configured) = &self.store_dir {
+            return Some(configured.clone());
+        }
+        let ask = || async { self.ask_store_dir().await.ok_or(()) };
+        self.first_store_dir
+            .get_or_try_init(ask)
+            .await
+            .ok()
+            .cloned()
+    }
+
+    async fn ask_store_dir(&self) -> Option<String> {
         const NAME: &str = "nix-cache-info";
         for upstream in &self.upstreams {
-            let body = match upstream {
-                Upstream::Http(url) => {
+            let body = match &upstream.address {
+                Address::Http(url) => {
                     let url = url.join(NAME).ok()?;
                     match get_small(&self.client, &url, MAX_NARINFO).await {
                         Ok(response) => response.body.to_vec(),
                         Err(_) => continue,
                     }
                 }
-                Upstream::Directory(directory) => match directory.file(NAME, MAX_NARINFO).await {
+                Address::Directory(directory) => match directory.file(NAME, MAX_NARINFO).await {
                     FileResult::Found { body, .. } => body,
                     FileResult::Absent | FileResult::Failed => continue,
                 },
             };
             if let Some(directory) = install::store_dir(&body) {
-                return Some(directory.to_owned());
+                return Some(
+                    upstream
+                        .store_dir
+                        .get_or_init(|| directory.to_owned())
+                        .clone(),
+                );
             }
         }
         None

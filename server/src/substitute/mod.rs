@@ -81,8 +81,12 @@ impl Substituter {
         let mut reply = String::new();
         for item in found.iter().flatten() {
             let reply_of = match in_full {
-                true => protocol::info(item.narinfo(), item.download_size().unwrap_or(0)),
-                false => format!("{}\n", item.narinfo().store_path()),
+                true => protocol::info(
+                    item.signed(),
+                    item.deriver(),
+                    item.download_size().unwrap_or(0),
+                ),
+                false => format!("{}\n", item.signed().store_path()),
             };
             reply.push_str(&reply_of);
         }
@@ -120,7 +124,7 @@ impl Substituter {
     async fn find(&self, path: &str) -> Option<Available> {
         let path = StorePath::parse(path).ok()?;
         match self.proxy.find(path.hash_part()).await {
-            Found::Available(item) if *item.narinfo().store_path() == path => Some(item),
+            Found::Available(item) if *item.signed().store_path() == path => Some(item),
             Found::Available(_) | Found::Absent | Found::Unreachable => None,
         }
     }
@@ -129,18 +133,18 @@ impl Substituter {
         let Some(mut body) = self.proxy.open_nar(item).await else {
             return Ok(Outcome::NotFound);
         };
-        let info = item.narinfo();
+        let signed = item.signed();
         let from = format!(
             "{}{}.narinfo",
             item.upstream(),
-            info.store_path().hash_part()
+            signed.store_path().hash_part()
         );
         let mut progress = DownloadProgress::start(
             stderr(),
             self.options.build_trace,
             destination,
             &from,
-            info.nar_size(),
+            signed.nar_size(),
         );
         let destination = Path::new(destination);
         block_in_place(|| remove(destination))?;
@@ -156,14 +160,14 @@ impl Substituter {
             }
         }
         block_in_place(|| unpacker.finish())?;
-        if self.options.deduplicate && destination.starts_with(info.store_path().directory()) {
-            let links = Path::new(info.store_path().directory()).join(".links");
+        if self.options.deduplicate && destination.starts_with(signed.store_path().directory()) {
+            let links = Path::new(signed.store_path().directory()).join(".links");
             block_in_place(|| deduplicate::deduplicate(destination, &links));
         }
         progress.succeed();
         Ok(Outcome::Success {
-            hash: info.nar_hash(),
-            size: info.nar_size(),
+            hash: signed.nar_hash(),
+            size: signed.nar_size(),
         })
     }
 }

@@ -13,7 +13,8 @@
 //! Source: guix/scripts/substitute.scm and the daemon's local-store.cc of Guix 1.5.0.
 
 use interplanar_core::hash::Sha256;
-use interplanar_core::narinfo::NarInfo;
+use interplanar_core::store_path::StorePath;
+use interplanar_core::trust::Signed;
 
 /// A command of the daemon.
 #[derive(Debug, PartialEq, Eq)]
@@ -47,21 +48,22 @@ impl<'a> Command<'a> {
     }
 }
 
-/// Formats the reply to `info` for one item.
+/// Formats the reply to `info` for one item. A deriver that is no store item is left out, because
+/// the daemon would fail at it.
 #[must_use]
-pub(super) fn info(narinfo: &NarInfo, download_size: u64) -> String {
-    let store = narinfo.store_path().directory();
-    let mut reply = format!("{}\n", narinfo.store_path());
-    match narinfo.deriver() {
-        Some(deriver) => reply.push_str(&format!("{store}/{deriver}\n")),
-        None => reply.push('\n'),
+pub(super) fn info(signed: &Signed, deriver: Option<&str>, download_size: u64) -> String {
+    let store = signed.store_path().directory();
+    let mut reply = format!("{}\n", signed.store_path());
+    if let Some(deriver) = deriver.and_then(|name| StorePath::in_directory(store, name).ok()) {
+        reply.push_str(deriver.as_str());
     }
-    let references = narinfo.references();
+    reply.push('\n');
+    let references = signed.references();
     reply.push_str(&format!("{}\n", references.len()));
     for reference in references {
         reply.push_str(&format!("{store}/{reference}\n"));
     }
-    reply.push_str(&format!("{download_size}\n{}\n", narinfo.nar_size()));
+    reply.push_str(&format!("{download_size}\n{}\n", signed.nar_size()));
     reply
 }
 
@@ -91,6 +93,9 @@ impl std::fmt::Display for Outcome {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use interplanar_core::narinfo::NarInfo;
+    use interplanar_core::signature::nix;
+    use interplanar_core::trust::TrustedKeys;
 
     #[test]
     fn commands_of_the_daemon() {
@@ -117,6 +122,33 @@ mod tests {
             "want /a",
         ] {
             assert_eq!(Command::parse(nonsense), None, "{nonsense}");
+        }
+    }
+
+    #[test]
+    fn a_deriver_that_is_no_store_item_is_left_out() {
+        let base = "agkhnj5wmbrb40rigsyf6ynkdi22d89g-tree";
+        let key = nix::SecretKey::from_seed("test-1", &[5; 32]).unwrap();
+        let text = format!(
+            "StorePath: /gnu/store/{base}\nURL: x\nNarHash: {}\nNarSize: 7\nReferences: {base}\n",
+            Sha256::of(b"nar")
+        );
+        let unsigned = NarInfo::parse(text.as_bytes()).unwrap();
+        let signature = key.sign(unsigned.fingerprint().as_bytes());
+        let narinfo = NarInfo::parse(format!("{text}Sig: {signature}\n").as_bytes()).unwrap();
+        let trusted = TrustedKeys {
+            guix: Vec::new(),
+            nix: vec![key.public_key()],
+        };
+        let signed = trusted.verify(&narinfo).unwrap();
+        for (deriver, line) in [
+            (Some(base), format!("/gnu/store/{base}")),
+            (Some("unknown-deriver"), String::new()),
+            (Some("../../etc"), String::new()),
+            (None, String::new()),
+        ] {
+            let reply = format!("/gnu/store/{base}\n{line}\n1\n/gnu/store/{base}\n3\n7\n");
+            assert_eq!(info(&signed, deriver, 3), reply);
         }
     }
 

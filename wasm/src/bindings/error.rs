@@ -271,6 +271,7 @@ mod full {
                 Self::UnknownKey { .. } => "TRUST_UNKNOWN_KEY",
                 Self::Bad { .. } => "TRUST_BAD",
                 Self::Malformed => "TRUST_MALFORMED",
+                Self::Incomplete { .. } => "TRUST_INCOMPLETE",
                 _ => "TRUST",
             }
         }

@@ -34,8 +34,8 @@ export interface NarInfoSignature {
    */
   signer: string;
   /**
-   * `TRUST_UNKNOWN_KEY`, `TRUST_BAD` or `TRUST_MALFORMED`; absent if a trusted key signed the
-   * narinfo.
+   * `TRUST_UNKNOWN_KEY`, `TRUST_BAD`, `TRUST_INCOMPLETE` or `TRUST_MALFORMED`; absent if a trusted
+   * key signed all fields that a signature must cover.
    */
   code?: string;
   message?: string;

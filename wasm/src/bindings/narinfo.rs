@@ -3,7 +3,7 @@
 use super::error::{Coded, js};
 use interplanar_core::narinfo::{Dialect, NarInfo as Info};
 use interplanar_core::signature::{guix, nix};
-use interplanar_core::trust::{TrustedKeys as Keys, Unverified};
+use interplanar_core::trust::TrustedKeys as Keys;
 use serde::Serialize;
 use wasm_bindgen::prelude::*;
 
@@ -34,13 +34,12 @@ impl NarInfo {
         Ok(Self { info })
     }
 
-    /// Checks that a trusted key signed it. The signature covers the store path, the hash and size
-    /// of the NAR, and the references. It doesn't cover the entries.
+    /// Checks that a trusted key signed it, and that the signature covers the store path, the hash
+    /// and size of the NAR, and the references. All else is a hint.
     ///
     /// Throws `TRUST_…`.
     pub fn verify(&self, keys: &TrustedKeys) -> Result<(), JsValue> {
-        let verified = keys.keys.verify(Unverified::new(self.info.clone()));
-        verified.map(drop).map_err(js)
+        keys.keys.verify(&self.info).map(drop).map_err(js)
     }
 
     /// Checks each signature. A result has the name of the key (for Guix, its fingerprint), and the
@@ -91,13 +90,13 @@ impl NarInfo {
         self.info.references().to_vec()
     }
 
-    /// Base name of the derivation that built it.
+    /// Base name of the derivation that built it. `verify` doesn't check this: it is a hint.
     #[wasm_bindgen(getter)]
     pub fn deriver(&self) -> Option<String> {
         self.info.deriver().map(str::to_owned)
     }
 
-    /// The system for which the item was built.
+    /// The system for which the item was built. `verify` doesn't check this: it is a hint.
     #[wasm_bindgen(getter)]
     pub fn system(&self) -> Option<String> {
         self.info.system().map(str::to_owned)

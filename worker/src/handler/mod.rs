@@ -43,7 +43,8 @@ pub(crate) struct IsolateState {
     signed_cids: RefCell<ExpiringMap<Cid, ()>>,
     /// Sources that sent wrong data.
     bad_sources: RefCell<ExpiringMap<String, ()>>,
-    store_dir: RefCell<Option<String>>,
+    /// The first upstream that sent its `nix-cache-info`, and its store directory.
+    store_dir: RefCell<Option<(String, String)>>,
 }
 
 /// One running request.

@@ -41,11 +41,11 @@ impl Task {
     pub(super) async fn nar(&self, name: &str, head: bool) -> Result<Reply, Problem> {
         let (hash_part, nar_hash) = parse_nar_name(name).ok_or_else(|| not_found(name))?;
         let known = match self.lookup(hash_part).await.0 {
-            Answer::Found(known) if known.narinfo.nar_hash() == nar_hash => known,
+            Answer::Found(known) if known.signed.nar_hash() == nar_hash => known,
             Answer::Found(_) | Answer::Absent => return Err(not_found(name)),
             Answer::Unreachable => return Err(unreachable_upstreams()),
         };
-        let size = known.narinfo.nar_size();
+        let size = known.signed.nar_size();
         let mut reply = empty_reply(http::HeaderMap::new())
             .with(CONTENT_TYPE, NAR)
             // The name contains the hash.
@@ -62,9 +62,9 @@ impl Task {
     /// Opens the uncompressed NAR. The stream is complete only if the NAR is correct. Fails if no
     /// source supplies its first byte.
     pub(super) async fn open_nar(&self, known: Arc<Known>) -> Result<ByteStream, Problem> {
-        let size = known.narinfo.nar_size();
+        let size = known.signed.nar_size();
         let keep = size <= self.config().keep_nar;
-        let url = cache_key("nar", known.narinfo.nar_hash());
+        let url = cache_key("nar", known.signed.nar_hash());
         let cached = match keep {
             true => self.runtime_cache.nar(&url).await,
             false => None,
@@ -134,7 +134,7 @@ impl NarDelivery {
         let (url, cached) = cached.unzip();
         let sources = url.map(plain).into_iter().chain(named).collect();
         drop(bad);
-        let (hash, size) = (known.narinfo.nar_hash(), known.narinfo.nar_size());
+        let (hash, size) = (known.signed.nar_hash(), known.signed.nar_size());
         Self {
             checker: Checker::new(hash, size, MAX_WINDOW, VecDeque::new()),
             task,
@@ -190,7 +190,7 @@ impl NarDelivery {
         if let Err(stop) = self.checker.begin(source.compression) {
             return Some((source, sent_before, Attempt::Stopped(stop)));
         }
-        let size = self.known.narinfo.nar_size();
+        let size = self.known.signed.nar_size();
         let stream = match &source.place {
             Place::Ipfs(url) => self.task.open_ipfs(url, size),
             Place::Http(url) => match self.cached.take() {
@@ -251,7 +251,7 @@ impl NarDelivery {
         let contributed = self.checker.sent() > sent_before;
         let (next, wrong) = self.trial.judge(source, contributed, &end);
         let now_ms = js_sys::Date::now();
-        let cached = cache_key("nar", self.known.narinfo.nar_hash());
+        let cached = cache_key("nar", self.known.signed.nar_hash());
         for source in wrong {
             if source.name() == cached {
                 // The next request stores a new copy.
@@ -378,5 +378,5 @@ fn plain(url: String) -> Source {
 }
 
 fn bad_key(known: &Known, name: &str) -> String {
-    format!("{} {name}", known.narinfo.nar_hash())
+    format!("{} {name}", known.signed.nar_hash())
 }

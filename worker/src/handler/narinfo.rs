@@ -10,8 +10,11 @@ use futures_util::future::{Either, select};
 use futures_util::stream::{FuturesUnordered, StreamExt as _};
 use http::StatusCode;
 use interplanar_core::cid::{Cid, IpfsUrl};
-use interplanar_core::install::{self, Answer, Known, PATIENCE, Said, is_hash_part};
+use interplanar_core::install::{
+    self, Answer, Disbelief, Expected, Known, PATIENCE, Said, is_hash_part,
+};
 use interplanar_core::narinfo::{MAX_NARINFO, NarInfo};
+use interplanar_core::trust::Hints;
 use interplanar_wasm::driver::{HttpError, get_small, sleep};
 use std::pin::pin;
 use std::sync::Arc;
@@ -50,7 +53,7 @@ impl Task {
             .config()
             .cpu_ms
             .map(|ms| ms.saturating_mul(BYTES_PER_MS));
-        let too_large = limit.is_some_and(|limit| known.narinfo.nar_size() > limit);
+        let too_large = limit.is_some_and(|limit| known.signed.nar_size() > limit);
         let redirected = too_large.then(|| install::redirect(known)).flatten();
         redirected.unwrap_or_else(|| known.rewritten.clone())
     }
@@ -93,19 +96,33 @@ impl Task {
 
     /// Verifies a narinfo from the runtime's cache.
     fn verify(&self, cached: &CachedNarinfo, hash_part: &str) -> Option<Arc<Known>> {
-        let config = self.config();
-        let known = Known::believe(&cached.body, hash_part, &cached.upstream, &config.keys).ok()?;
+        let known = self
+            .believe(&cached.body, hash_part, &cached.upstream)
+            .ok()?;
         // The upstream may no longer be configured.
-        config
-            .upstreams
-            .contains(&known.upstream)
-            .then(|| Arc::new(known))
+        let configured = self.config().upstreams.contains(&known.upstream);
+        configured.then(|| Arc::new(known))
+    }
+
+    fn believe(&self, body: &[u8], hash_part: &str, upstream: &str) -> Result<Known, Disbelief> {
+        let config = self.config();
+        let read = self.state.store_dir.borrow();
+        let of_upstream = read.as_ref().filter(|(from, _)| from == upstream);
+        let store_dir = config
+            .store_dir
+            .as_ref()
+            .or(of_upstream.map(|(_, dir)| dir));
+        let expected = Expected {
+            hash_part,
+            store_dir: store_dir.map(String::as_str),
+        };
+        Known::believe(body, expected, upstream, &config.keys)
     }
 
     fn remember(&self, hash_part: &str, answer: Answer, ttl: Duration) -> (Answer, Duration) {
         let now_ms = js_sys::Date::now();
         if let Answer::Found(known) = &answer {
-            for cid in roots(&known.narinfo) {
+            for cid in roots(&known.hints) {
                 let until_ms = now_ms + NAMED_MS;
                 self.state.signed_cids.borrow_mut().put(cid, (), until_ms);
             }
@@ -118,7 +135,7 @@ impl Task {
 
     async fn store(&self, key: &str, known: &Known, ttl: Duration) {
         let entry = CachedNarinfo {
-            body: known.narinfo.to_string().into(),
+            body: known.hints.text().to_owned().into(),
             upstream: known.upstream.clone(),
             until_ms: (js_sys::Date::now() + ttl.as_secs_f64() * 1000.0) as u64,
         };
@@ -127,7 +144,7 @@ impl Task {
             .await;
         if !self.config().open {
             // Another isolate may answer the next request, and it needs this too.
-            for cid in roots(&known.narinfo) {
+            for cid in roots(&known.hints) {
                 self.runtime_cache
                     .store_narinfo(&named_key(&cid), &entry, 24 * 3600)
                     .await;
@@ -156,7 +173,7 @@ impl Task {
             return false;
         };
         let known = self.verify(&cached, &hash_part);
-        known.is_some_and(|known| roots(&known.narinfo).any(|root| root == *cid))
+        known.is_some_and(|known| roots(&known.hints).any(|root| root == *cid))
     }
 
     async fn ask_upstreams(&self, hash_part: &str) -> (Answer, Duration) {
@@ -196,7 +213,7 @@ impl Task {
         if small.status != 200 {
             return Said::absent(small.fresh_for);
         }
-        match Known::believe(&small.body, hash_part, upstream, &self.config().keys) {
+        match self.believe(&small.body, hash_part, upstream) {
             Ok(known) => Said::found(known, small.fresh_for),
             Err(error) => refuse(&url, &error),
         }
@@ -214,8 +231,8 @@ impl Task {
             return Some(configured.clone());
         }
         let known = self.state.store_dir.borrow().clone();
-        if known.is_some() {
-            return known;
+        if let Some((_, store_dir)) = known {
+            return Some(store_dir);
         }
         for upstream in &self.config().upstreams {
             let url = format!("{upstream}nix-cache-info");
@@ -223,7 +240,8 @@ impl Task {
                 continue;
             };
             if let Some(store_dir) = install::store_dir(&small.body) {
-                *self.state.store_dir.borrow_mut() = Some(store_dir.to_owned());
+                let known = (upstream.clone(), store_dir.to_owned());
+                *self.state.store_dir.borrow_mut() = Some(known);
                 return Some(store_dir.to_owned());
             }
         }
@@ -237,8 +255,8 @@ fn refuse(url: &str, reason: &dyn std::fmt::Display) -> Said {
 }
 
 /// Returns the CIDs in a narinfo's entries.
-fn roots(narinfo: &NarInfo) -> impl Iterator<Item = Cid> + '_ {
-    narinfo.entries().iter().filter_map(|entry| {
+fn roots(hints: &Hints) -> impl Iterator<Item = Cid> + '_ {
+    hints.entries().iter().filter_map(|entry| {
         let url = IpfsUrl::parse(&entry.url).or_else(|_| IpfsUrl::parse_gateway(&entry.url));
         url.ok().map(|url| url.cid)
     })

@@ -37,6 +37,15 @@ struct Running {
 
 impl Running {
     async fn start(upstreams: &[&Peer], gateways: &[&Peer], keys: TrustedKeys) -> Self {
+        Self::with_store_dir(upstreams, gateways, keys, None).await
+    }
+
+    async fn with_store_dir(
+        upstreams: &[&Peer],
+        gateways: &[&Peer],
+        keys: TrustedKeys,
+        store_dir: Option<&str>,
+    ) -> Self {
         let cache = tempfile::tempdir().unwrap();
         let urls = |peers: &[&Peer]| peers.iter().map(|peer| peer.url.clone()).collect();
         let config = Config {
@@ -47,7 +56,7 @@ impl Running {
             cache_size: 1 << 30,
             installed: crate::installed::Config::default(),
             prefer: interplanar_core::dedup::Prefer::default(),
-            store_dir: None,
+            store_dir: store_dir.map(str::to_owned),
             priority: 30,
         };
         let peer = Peer::start(Proxy::open(config).unwrap()).await;

@@ -1,8 +1,9 @@
 use super::*;
 use interplanar_core::hash::Sha256;
-use interplanar_core::install::{Known, is_hash_part, nar_path, parse_nar_name, redirect, rewrite};
+use interplanar_core::install::{
+    Expected, Known, is_hash_part, nar_path, parse_nar_name, redirect,
+};
 use interplanar_core::narinfo::{Compression, Entry, NarInfo};
-use interplanar_core::trust::Unverified;
 
 const NARINFOS: [&str; 6] = [
     "guix-1.5.0/agkhnj5wmbrb40rigsyf6ynkdi22d89g.narinfo",
@@ -13,16 +14,32 @@ const NARINFOS: [&str; 6] = [
     "nix-2.34.8/zstd/bnfap3gvj3v0k345a5zkxwyd38m1f2s5.narinfo",
 ];
 
+const UPSTREAM: &str = "https://cache.example.org/x/";
+
+/// Returns what the proxy makes of a narinfo whose file has this path.
+fn known(path: &str, text: &[u8]) -> Known {
+    let name = path.rsplit('/').next().unwrap();
+    let expected = Expected {
+        hash_part: name.trim_end_matches(".narinfo"),
+        store_dir: None,
+    };
+    Known::believe(text, expected, UPSTREAM, &fixture_keys()).unwrap()
+}
+
 #[test]
 fn a_rewritten_narinfo_keeps_its_signature_and_has_one_plain_entry() {
     for path in NARINFOS {
         let narinfo = NarInfo::parse(&fixture(path)).unwrap();
-        let rewritten = NarInfo::parse(&rewrite(&narinfo)).unwrap();
-        let verified = fixture_keys().verify(Unverified::new(rewritten)).unwrap();
+        let known = known(path, &fixture(path));
+        let rewritten = NarInfo::parse(&known.rewritten).unwrap();
+        assert_eq!(
+            fixture_keys().verify(&rewritten).as_ref(),
+            Ok(&known.signed)
+        );
         let url = nar_path(narinfo.store_path().hash_part(), &narinfo.nar_hash());
         let file_size = Some(narinfo.nar_size());
         assert_eq!(
-            verified.entries(),
+            rewritten.entries(),
             [Entry {
                 url,
                 compression: Compression::None,
@@ -31,9 +48,9 @@ fn a_rewritten_narinfo_keeps_its_signature_and_has_one_plain_entry() {
             }],
             "{path}"
         );
-        assert_eq!(verified.store_path(), narinfo.store_path());
-        assert_eq!(verified.signed_text(), narinfo.signed_text());
-        assert_eq!(verified.fingerprint(), narinfo.fingerprint());
+        assert_eq!(rewritten.store_path(), narinfo.store_path());
+        assert_eq!(rewritten.signed_text(), narinfo.signed_text());
+        assert_eq!(rewritten.fingerprint(), narinfo.fingerprint());
     }
 }
 
@@ -43,18 +60,12 @@ fn a_redirected_narinfo_keeps_its_signature_and_has_no_ipfs_entry() {
         let text = String::from_utf8(fixture(path)).unwrap();
         // Like publish: one more entry, which the signature doesn't cover.
         let with_ipfs = text + "URL: ipfs://bafkqaaa\nCompression: none\nFileSize: 1\n";
-        let hash_part = path
-            .rsplit('/')
-            .next()
-            .unwrap()
-            .trim_end_matches(".narinfo");
-        let upstream = "https://cache.example.org/x/";
-        let known = Known::believe(with_ipfs.as_bytes(), hash_part, upstream, &fixture_keys());
-        let redirected = NarInfo::parse(&redirect(&known.unwrap()).unwrap()).unwrap();
-        let verified = fixture_keys().verify(Unverified::new(redirected)).unwrap();
-        assert!(!verified.entries().is_empty());
-        for entry in verified.entries() {
-            assert!(entry.url.starts_with(upstream), "{path}: {}", entry.url);
+        let known = known(path, with_ipfs.as_bytes());
+        let redirected = NarInfo::parse(&redirect(&known).unwrap()).unwrap();
+        assert_eq!(fixture_keys().verify(&redirected), Ok(known.signed));
+        assert!(!redirected.entries().is_empty());
+        for entry in redirected.entries() {
+            assert!(entry.url.starts_with(UPSTREAM), "{path}: {}", entry.url);
         }
     }
 }

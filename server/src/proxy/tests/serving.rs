@@ -171,6 +171,33 @@ async fn the_narinfo_of_another_item_is_rejected() {
     assert_eq!(proxy.get(&format!("{TREE}.narinfo")).await.status(), 404);
 }
 
+/// The store directory of a cache is configured, or known once a client has asked for it.
+#[tokio::test]
+async fn a_narinfo_for_another_store_directory_is_rejected() {
+    let narinfo = format!("{TREE}.narinfo");
+    let status = async |proxy: &Running| proxy.get(&narinfo).await.status().as_u16();
+    let files = Files::folder("guix-1.5.0");
+    files.set("nix-cache-info", "StoreDir: /other/store\n");
+    let other = Peer::start(files).await;
+    let files = Files::folder("guix-1.5.0");
+    files.set("nix-cache-info", "StoreDir: /gnu/store\n");
+    let right = Peer::start(files).await;
+
+    for (upstream, expected) in [(&right, 200), (&other, 404)] {
+        let proxy = Running::start(&[upstream], &[], fixture_keys()).await;
+        assert_eq!(proxy.get("nix-cache-info").await.status(), 200);
+        assert_eq!(status(&proxy).await, expected);
+    }
+    for (store_dir, expected) in [("/gnu/store", 200), ("/other/store", 404)] {
+        let proxy = Running::with_store_dir(&[&other], &[], fixture_keys(), Some(store_dir)).await;
+        assert_eq!(status(&proxy).await, expected);
+    }
+    // The directory of one upstream says nothing about another.
+    let proxy = Running::start(&[&other, &right], &[], fixture_keys()).await;
+    assert_eq!(proxy.get("nix-cache-info").await.status(), 200);
+    assert_eq!(status(&proxy).await, 200);
+}
+
 #[tokio::test]
 async fn narinfos_are_cached_as_long_as_the_upstream_allows() {
     for (header, asked) in [("max-age=300", 1), ("no-store", 2)] {

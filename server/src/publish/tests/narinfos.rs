@@ -5,7 +5,7 @@ use crate::bake::Compressor;
 use interplanar_core::dedup::{FIELD, TREE_FIELD};
 use interplanar_core::hash::Sha256;
 use interplanar_core::narinfo::NarInfo;
-use interplanar_core::trust::{TrustedKeys, Unverified};
+use interplanar_core::trust::TrustedKeys;
 
 fn parse(answer: &Answer) -> NarInfo {
     NarInfo::parse(&answer.body).unwrap()
@@ -73,7 +73,7 @@ fn unbaked_items_have_the_narinfos_of_guix_publish() {
             lines.map(str::to_owned).collect::<Vec<_>>()
         };
         assert_eq!(but_signature(&ours), but_signature(&theirs));
-        trusted.verify(Unverified::new(ours)).unwrap();
+        trusted.verify(&ours).unwrap();
     }
     assert_eq!(seen, 3);
 }
@@ -239,7 +239,7 @@ async fn nix_takes_the_last_entry_which_is_http() {
         guix: Vec::new(),
         nix: vec![key],
     };
-    trusted.verify(Unverified::new(narinfo)).unwrap();
+    trusted.verify(&narinfo).unwrap();
 }
 
 #[tokio::test]
