@@ -11,8 +11,8 @@
 //! | `/healthz`, `/metrics` | for monitoring |
 //!
 //! Only the signed lines of a narinfo are trusted. The proxy takes a NAR from local blocks, else
-//! from the gateways, else over HTTP from the upstream. It decompresses and hashes every NAR while
-//! it passes, and never completes a wrong response.
+//! from the gateways, else over HTTP from the upstream. It decompresses, hashes and parses every NAR
+//! while it passes, and never completes a wrong response.
 //!
 //! [`interplanar_core::install`] makes all decisions. This module has the sockets, the block store
 //! and the threads.
@@ -33,7 +33,7 @@ mod nar;
 mod prefetch;
 mod routes;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 mod ttl_cache;
 mod upstream;
 
@@ -165,6 +165,12 @@ impl Proxy {
             installed,
             _indexer: indexer,
         })
+    }
+}
+
+impl Drop for Proxy {
+    fn drop(&mut self) {
+        self.nars.cache.close();
     }
 }
 
