@@ -5,6 +5,7 @@ use super::Proxy;
 use crate::blocks::BlockStore;
 use crate::net::server::{Body, Response};
 use interplanar_core::install::{Answer, Known, is_hash_part};
+use interplanar_core::nar::NarError;
 use interplanar_core::narinfo::NarInfo;
 use interplanar_core::trust::Verified;
 use std::sync::Arc;
@@ -73,5 +74,12 @@ impl Proxy {
     pub async fn open_nar(&self, item: &Available) -> Option<Body> {
         let response: Response = self.nars.respond(Arc::clone(&item.0)).await;
         response.status().is_success().then(|| response.into_body())
+    }
+
+    /// Returns the error of an item's NAR, if [`Self::open_nar`] failed because the NAR is malformed
+    /// although its hash was signed. No source can repair it.
+    #[must_use]
+    pub fn malformed(&self, item: &Available) -> Option<NarError> {
+        self.nars.malformed(&item.0)
     }
 }
