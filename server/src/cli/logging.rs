@@ -117,16 +117,6 @@ impl Visit for FieldsWriter<'_> {
     }
 }
 
-/// Runs `run` and returns what it logs on this thread.
-#[cfg(test)]
-pub(crate) fn captured<T>(run: impl FnOnce() -> T) -> (T, String) {
-    let (log, guard) = capture();
-    let result = run();
-    drop(guard);
-    let log = log.lock().unwrap();
-    (result, String::from_utf8(log.clone()).unwrap())
-}
-
 /// Collects what is logged on this thread until the guard is dropped.
 #[cfg(test)]
 pub(crate) fn capture() -> (
@@ -163,14 +153,15 @@ mod tests {
     fn a_log_line_is_one_printable_line_of_bounded_length() {
         let path = format!("/{}\u{202e}", "a".repeat(9000));
         let error = anyhow::anyhow!("first\nline").context("\u{1b}[2Jouter");
-        let ((), log) = captured(|| {
-            tracing::warn!(path, %path, ?path, "can't answer {path}");
-            tracing::error!(
-                error = error.as_ref() as &dyn Error,
-                text = "a\u{202e}b",
-                "short"
-            );
-        });
+        let (log, guard) = capture();
+        tracing::warn!(path, %path, ?path, "can't answer {path}");
+        tracing::error!(
+            error = error.as_ref() as &dyn Error,
+            text = "a\u{202e}b",
+            "short"
+        );
+        drop(guard);
+        let log = String::from_utf8(log.lock().unwrap().clone()).unwrap();
         let lines: Vec<&str> = log.lines().collect();
         assert_eq!(lines.len(), 2, "{log}");
         assert!(lines[0].len() < 5000, "{}", lines[0].len());

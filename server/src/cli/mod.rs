@@ -34,7 +34,7 @@ use std::process::ExitCode;
 
 pub use exit::{Exit, Failure};
 #[cfg(test)]
-pub(crate) use logging::{capture, captured};
+pub(crate) use logging::capture;
 pub use signals::Context;
 
 /// Share Guix and Nix substitutes over IPFS.

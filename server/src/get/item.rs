@@ -18,6 +18,17 @@ use tokio::task::block_in_place;
 pub async fn nar(
     proxy: &Proxy,
     item: &Available,
+    consume: impl FnMut(&[u8]) -> anyhow::Result<()>,
+) -> Result<(), Failure> {
+    let passed = pass(proxy, item, consume).await;
+    // The command deletes its temporary folder next.
+    proxy.settle().await;
+    passed
+}
+
+async fn pass(
+    proxy: &Proxy,
+    item: &Available,
     mut consume: impl FnMut(&[u8]) -> anyhow::Result<()>,
 ) -> Result<(), Failure> {
     let name = item.narinfo().store_path().name().to_owned();

@@ -9,9 +9,6 @@
 //! Eviction removes the blocks of the least recently used roots. If another root shares such a
 //! block, it is fetched again when needed. Blocks from `interplanar import` have no record and
 //! stay.
-//!
-//! The owner of a temporary folder deletes it after the proxy. [`Cache::close`] ends eviction
-//! before.
 
 use crate::blocks::{BlockStore, BlocksError};
 use crate::net::client::LocalBlocks;
@@ -34,7 +31,6 @@ pub(super) struct Cache {
     records: PathBuf,
     max_bytes: u64,
     has_grown: AtomicBool,
-    is_closed: AtomicBool,
     trimming: Mutex<()>,
 }
 
@@ -52,7 +48,6 @@ impl Cache {
             records,
             max_bytes,
             has_grown: AtomicBool::new(true),
-            is_closed: AtomicBool::new(false),
             trimming: Mutex::new(()),
         }))
     }
@@ -76,23 +71,11 @@ impl Cache {
         }
     }
 
-    /// Ends eviction, because the folder may now be deleted. Doesn't wait for one that runs.
-    pub(super) fn close(&self) {
-        self.is_closed.store(true, Ordering::SeqCst);
-    }
-
-    fn is_closed(&self) -> bool {
-        self.is_closed.load(Ordering::SeqCst)
-    }
-
     /// Evicts the least recently used roots if the store is larger than its limit. Blocking.
     pub(super) fn trim(&self) {
         let _one_at_a_time = self.trimming.lock().unwrap_or_else(PoisonError::into_inner);
-        if !self.is_closed()
-            && self.has_grown.swap(false, Ordering::Relaxed)
+        if self.has_grown.swap(false, Ordering::Relaxed)
             && let Err(error) = self.try_trim()
-            // The folder may have been deleted meanwhile.
-            && !self.is_closed()
         {
             tracing::error!(
                 error = error.as_ref() as &dyn std::error::Error,
@@ -173,29 +156,5 @@ impl LocalBlocks for FetchBlocks {
         }
         self.cache.has_grown.store(true, Ordering::Relaxed);
         self.cache.blocks.put(blocks)
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::cli::captured;
-
-    /// A command deletes its temporary folder when it has succeeded, and then an eviction may still
-    /// be due.
-    #[test]
-    fn no_error_is_logged_for_the_folder_of_a_finished_command() {
-        for close in [true, false] {
-            let dir = tempfile::tempdir().unwrap();
-            let cache = Cache::open(dir.path(), 0).unwrap();
-            let block = Block::raw(Bytes::from_static(b"block"));
-            cache.for_fetch(block.cid()).put(&[block]).unwrap();
-            if close {
-                cache.close();
-            }
-            drop(dir);
-            let ((), log) = captured(|| cache.trim());
-            assert_eq!(log.contains("ERROR"), !close, "{log}");
-        }
     }
 }

@@ -76,6 +76,12 @@ impl Proxy {
         response.status().is_success().then(|| response.into_body())
     }
 
+    /// Waits until the deliveries of [`Self::open_nar`] have ended, with the evictions after them.
+    /// Only the proxy uses its cache folder then, so both can be deleted.
+    pub async fn settle(&self) {
+        drop(self.nars.running.write().await);
+    }
+
     /// Returns the error of an item's NAR, if [`Self::open_nar`] failed because the NAR is malformed
     /// although its hash was signed. No source can repair it.
     #[must_use]

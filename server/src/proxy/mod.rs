@@ -168,12 +168,6 @@ impl Proxy {
     }
 }
 
-impl Drop for Proxy {
-    fn drop(&mut self) {
-        self.nars.cache.close();
-    }
-}
-
 /// Opens the installed index. Returns `None` if no store is configured or the index can't be
 /// opened; then NARs are always fetched whole.
 fn installed(config: &Config) -> Option<Arc<Installed>> {

@@ -36,7 +36,7 @@ use interplanar_core::nar::NarError;
 use interplanar_core::narinfo::Compression;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
-use tokio::sync::{Semaphore, mpsc, oneshot};
+use tokio::sync::{RwLock, Semaphore, mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 
 /// The media type of a NAR.
@@ -65,6 +65,8 @@ pub(super) struct NarServer {
     /// Errors of NARs that are malformed although their hash was signed, by NarHash.
     malformed: Mutex<TtlCache<NarError>>,
     slots: Arc<Semaphore>,
+    /// Each delivery holds it to read, until also its eviction has ended.
+    pub(super) running: Arc<RwLock<()>>,
 }
 
 /// A message from the network to the decompressing thread. If the channel closes without `End`, the
@@ -91,6 +93,7 @@ impl NarServer {
             wrong_sources: Mutex::new(TtlCache::new(MAX_REMEMBERED)),
             malformed: Mutex::new(TtlCache::new(MAX_REMEMBERED)),
             slots: Arc::new(Semaphore::new(MAX_CONCURRENT)),
+            running: Arc::default(),
         }
     }
 
@@ -111,15 +114,16 @@ impl NarServer {
                 frame
             })
             .boxed_unsync();
-        let delivery = Arc::clone(self).serve(
-            Arc::clone(&known),
-            BodySink {
-                sender,
-                started: Some(started),
-            },
-            cancel,
-        );
-        tokio::spawn(delivery);
+        let sink = BodySink {
+            sender,
+            started: Some(started),
+        };
+        let running = Arc::clone(&self.running).read_owned().await;
+        let delivery = Arc::clone(self).serve(Arc::clone(&known), sink, cancel);
+        tokio::spawn(async move {
+            delivery.await;
+            drop(running);
+        });
         if has_started.await.is_err() {
             return match self.malformed(&known) {
                 Some(_) => malformed_nar(),
@@ -193,7 +197,8 @@ impl NarServer {
     /// Runs [`Self::deliver`], then evicts blocks if needed.
     async fn serve(self: Arc<Self>, known: Arc<Known>, sink: BodySink, cancel: CancellationToken) {
         Arc::clone(&self).deliver(known, sink, cancel).await;
-        tokio::task::spawn_blocking(move || self.cache.trim());
+        // It ends early only if the program stops.
+        let _ = tokio::task::spawn_blocking(move || self.cache.trim()).await;
     }
 
     async fn sources(self: &Arc<Self>, known: &Arc<Known>) -> Vec<Source> {

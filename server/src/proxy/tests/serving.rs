@@ -3,6 +3,7 @@ use crate::cli::capture;
 use crate::net::client::tests::peers::{Fault, TestFile};
 use crate::net::server;
 use crate::proxy::nar::BodySink;
+use http_body_util::BodyExt as _;
 use interplanar_core::hash::Sha256;
 use interplanar_core::install::Answer;
 use interplanar_core::nar::{Encoder, Event};
@@ -212,6 +213,27 @@ async fn a_client_that_leaves_in_the_middle_logs_no_error() {
     }
     let log = String::from_utf8(log.lock().unwrap().clone()).unwrap();
     assert!(!log.contains("ERROR"), "{log}");
+}
+
+/// A command deletes its temporary folder after a download. Nothing may use the folder then: a late
+/// eviction or sync would log an error after the success.
+#[tokio::test]
+async fn a_proxy_that_has_settled_lets_go_of_its_folder() {
+    let cache = Cache::new(3 << 20);
+    let file = TestFile::new(&cache.nar);
+    cache.publish(&[(&format!("ipfs://{}", file.root), Compression::None)]);
+    let upstream = Peer::start(cache.files.clone()).await;
+    let gateway = Peer::start(file.gateway(Fault::None)).await;
+    let (proxy, _folder) = open(&[&upstream], &[&gateway], cache.keys);
+    let Found::Available(item) = proxy.find(TREE).await else {
+        panic!("the item is not found");
+    };
+    let body = proxy.open_nar(&item).await.unwrap();
+    assert!(body.collect().await.unwrap().to_bytes() == cache.nar);
+    proxy.settle().await;
+    let cache = Arc::downgrade(&proxy.nars.cache);
+    drop(proxy);
+    assert!(cache.upgrade().is_none());
 }
 
 #[tokio::test]
