@@ -15,6 +15,7 @@ pub mod kubo;
 pub mod nar_dump;
 pub mod nar_restore;
 pub mod net;
+pub mod printable;
 pub mod proxy;
 pub mod publish;
 pub mod settings;

@@ -297,7 +297,7 @@ fn a_wrong_index_costs_the_whole_nar_or_an_error_and_no_wrong_byte() {
         (Some(3), 0),
         "{shown}"
     );
-    assert!(shown.contains("something other than the NAR"), "{shown}");
+    assert!(shown.contains("no source has the NAR"), "{shown}");
     // The file's second piece is wrong. By then, the first bytes of the file are already written.
     let large = noise(1, LARGE);
     let first = pieces

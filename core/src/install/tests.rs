@@ -4,6 +4,7 @@ use super::checker::{Fault, Stop};
 use super::*;
 use crate::decompress::DecompressError;
 use crate::hash::Sha256;
+use crate::nar::NarError;
 use crate::narinfo::Compression;
 use std::format;
 use std::string::ToString;
@@ -127,7 +128,8 @@ fn the_end_of_a_source_shows_which_source_was_wrong() {
         (next, wrong.iter().map(Source::name).collect::<Vec<_>>())
     };
     let names = |names: &[&str]| names.iter().map(ToString::to_string).collect::<Vec<_>>();
-    let table: [(&Ends, Next, Vec<_>); 7] = [
+    let malformed = NarError::Padding { at: 1 };
+    let table: [(&Ends, Next, Vec<_>); 9] = [
         (&[(true, End::Complete)], Next::Complete, names(&[])),
         (&[(true, End::Interrupted)], Next::Another, names(&[])),
         (
@@ -144,6 +146,22 @@ fn the_end_of_a_source_shows_which_source_was_wrong() {
             &[(true, End::Stopped(Stop::Wrong(short)))],
             Next::Another,
             names(&["0"]),
+        ),
+        (
+            &[(
+                true,
+                End::Stopped(Stop::Wrong(Fault::Malformed(malformed.clone()))),
+            )],
+            Next::Another,
+            names(&["0"]),
+        ),
+        (
+            &[
+                (true, End::Interrupted),
+                (false, End::Stopped(Stop::Malformed(malformed))),
+            ],
+            Next::GiveUp,
+            names(&[]),
         ),
         (
             &[(true, End::Stopped(Stop::Gone))],

@@ -45,7 +45,8 @@ impl Trial {
     ) -> (Next, Vec<Source>) {
         let judged = match attempt {
             Attempt::Complete => (Next::Complete, Vec::new()),
-            Attempt::Stopped(Stop::Gone) => (Next::GiveUp, Vec::new()),
+            // No source is to blame for a malformed NAR that was signed, and none can repair it.
+            Attempt::Stopped(Stop::Gone | Stop::Malformed(_)) => (Next::GiveUp, Vec::new()),
             // This source is right, so those before it were not.
             Attempt::Stopped(Stop::TooLate) => {
                 return (Next::GiveUp, core::mem::take(&mut self.contributors));

@@ -1,6 +1,7 @@
 //! The Nix archive (NAR): one store item as a stream of bytes.
 //!
 //! - [`Parser`]: turns pushed bytes into [`Event`]s. File data is a slice of the input.
+//! - [`NarHasher`]: hashes an archive and checks in the same pass that it is well-formed.
 //! - [`Encoder`]: turns events into bytes, so that `encode ∘ parse` is the identity.
 //! - [`Listing`]: the tree with the offset of each file, and Nix's `.ls` files.
 //! - [`NarSkimmer`]: builds a listing without reading the contents of files.
@@ -26,7 +27,10 @@
 
 mod encode;
 mod error;
+mod hasher;
 mod listing;
+#[cfg(test)]
+pub(crate) mod malformed;
 mod parse;
 mod restore;
 mod skim;
@@ -36,6 +40,7 @@ mod wire;
 
 pub use encode::Encoder;
 pub use error::NarError;
+pub use hasher::NarHasher;
 pub use listing::{ListEntry, Listing, MAX_ENTRIES, Node};
 pub use parse::{Event, Parser};
 pub use restore::{Restore, RestoreStep};

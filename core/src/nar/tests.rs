@@ -131,6 +131,36 @@ fn archive(events: &[Event<'_>]) -> Result<Vec<u8>, NarError> {
     Ok(out)
 }
 
+/// Each archive gives its error, however it is split, and hashes to what it is.
+#[test]
+fn each_broken_rule_of_the_grammar_has_its_error() {
+    let all = malformed::malformed();
+    assert!(all.len() > 100, "{}", all.len());
+    for one in all {
+        for step in [1, 7, 64, one.nar.len().max(1)] {
+            let found = parse(&one.nar, step);
+            assert_eq!(found, Err(one.error.clone()), "{} in {step}s", one.rule);
+            let mut hasher = NarHasher::new();
+            one.nar.chunks(step).for_each(|piece| hasher.update(piece));
+            assert_eq!(hasher.finish(), Err(one.error.clone()), "{}", one.rule);
+            let size = one.nar.len() as u64;
+            assert_eq!((hasher.hash(), hasher.size()), (Sha256::of(&one.nar), size));
+        }
+    }
+}
+
+#[test]
+fn a_well_formed_archive_passes_the_hasher() {
+    for nar in nars() {
+        for step in [1, 7, nar.len()] {
+            let mut hasher = NarHasher::new();
+            nar.chunks(step).for_each(|piece| hasher.update(piece));
+            assert_eq!((hasher.finish(), hasher.error()), (Ok(()), None));
+            assert_eq!(hasher.hash(), Sha256::of(&nar));
+        }
+    }
+}
+
 /// Encodes a directory of symlinks with these names, without any check.
 fn unchecked(names: &[&[u8]]) -> Vec<u8> {
     let string = |bytes: &[u8]| {

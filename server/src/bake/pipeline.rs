@@ -40,7 +40,7 @@ pub(super) struct BakeOutput {
     pub(super) listing: String,
 }
 
-/// Bakes the NAR of an item with each of `compressors`.
+/// Bakes the NAR of an item with each of `compressors`; without any, only checks the NAR.
 pub(super) fn bake(
     source: &dyn Source,
     item: &Item,
@@ -250,12 +250,13 @@ pub(super) fn store_prepared(
     source: &dyn Source,
     item: &Item,
     prepared: &PreparedFile,
+    compressor_pool: (Parameters, &Arc<CompressorPool>),
     block_writer: &Rc<RefCell<BlockWriter>>,
 ) -> Result<Representation, BakeError> {
     let expected = prepared.entry.file_hash;
     if expected.is_none() {
         // The narinfo has no FileHash, so check the NAR that the file contains.
-        check_nar(source, item)?;
+        bake(source, item, &[], compressor_pool, block_writer)?;
     }
     let mut file = File::open(&prepared.path).map_err(BakeError::io(&prepared.path))?;
     let mut writer = FileWriter::new(block_writer, true);
@@ -290,15 +291,4 @@ pub(super) fn store_prepared(
             file: prepared.path.clone(),
         }),
     }
-}
-
-fn check_nar(source: &dyn Source, item: &Item) -> Result<(), BakeError> {
-    let (sender, receiver) = sync_channel(QUEUE);
-    std::thread::scope(|scope| {
-        let reading = scope.spawn(|| read(source, item, sender));
-        for piece in receiver {
-            drop(piece);
-        }
-        reading.join().unwrap_or(Err(BakeError::Stopped))
-    })
 }

@@ -479,6 +479,37 @@ async fn a_damaged_file_of_a_binary_cache_is_refused() {
     assert_eq!(baker.blocks().stats().unwrap().blocks, 0);
 }
 
+/// The narinfo has no FileHash, so the NAR itself is checked.
+#[tokio::test]
+async fn a_malformed_nar_of_a_binary_cache_is_refused_by_name() {
+    let nar = PathBuf::from(FIXTURES)
+        .join("nix-2.34.8/none/nar/0dzcznf6ic1ia641rv82ihgq0dhps4k8rva4ryl327416ygfvpww.nar");
+    let mut nar = fs::read(nar).unwrap();
+    let at = nar.len();
+    nar.push(0);
+    let dir = tempfile::tempdir().unwrap();
+    let hash_part = "bnfap3gvj3v0k345a5zkxwyd38m1f2s5";
+    let narinfo = format!(
+        "StorePath: /nix/store/{hash_part}-tree\nURL: x.nar\nCompression: none\n\
+         NarHash: {}\nNarSize: {}\nReferences: \n",
+        Sha256::of(&nar),
+        nar.len(),
+    );
+    fs::write(dir.path().join("x.nar"), &nar).unwrap();
+    fs::write(dir.path().join("nix-cache-info"), "StoreDir: /nix/store\n").unwrap();
+    fs::write(dir.path().join(format!("{hash_part}.narinfo")), narinfo).unwrap();
+    let source: Arc<dyn Source> = Arc::new(BinaryCache::open(dir.path()).unwrap());
+    let item = only(&source);
+    let baker = Baker::open(source, config(&dir.path().join("cache"), &["zstd"])).unwrap();
+    let error = baker.bake(item.clone()).await.unwrap_err();
+    let expected = BakeError::Nar {
+        path: item.store_path,
+        reason: format!("byte {at}: bytes follow the end of the archive"),
+    };
+    assert_eq!(error, expected);
+    assert_eq!(baker.blocks().stats().unwrap().blocks, 0);
+}
+
 #[tokio::test]
 async fn a_whole_store_can_be_baked() {
     let dir = tree();

@@ -156,6 +156,7 @@ impl Inner {
     ) -> Result<Record, BakeError> {
         let mut representations: Vec<Representation> = Vec::new();
         let tree = self.wants_tree();
+        let compressor_pool = (self.config.cut, &self.compressor_pool);
         for file in &prepared.files {
             // The plain NAR of the tree has the same bytes.
             if tree && file.entry.compression == Compression::None {
@@ -163,12 +164,17 @@ impl Inner {
             }
             let known = |one: &Representation| one.compression == file.entry.compression;
             if !representations.iter().any(known) {
-                let stored = pipeline::store_prepared(&*self.source, item, file, block_writer)?;
+                let stored = pipeline::store_prepared(
+                    &*self.source,
+                    item,
+                    file,
+                    compressor_pool,
+                    block_writer,
+                )?;
                 representations.push(stored);
             }
         }
         if tree {
-            let compressor_pool = (self.config.cut, &self.compressor_pool);
             let output = pipeline::bake(
                 &*self.source,
                 item,

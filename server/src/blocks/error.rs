@@ -30,11 +30,18 @@ pub enum BlocksError {
     },
     /// The index can't be read or written.
     #[error("can't read or write the index of the block store: {0}")]
-    Index(#[from] rusqlite::Error),
+    Index(rusqlite::Error),
     /// A write failed before. Whether later ones reach the disk is uncertain until the store is
     /// opened again.
     #[error("the block store can't be written: {0}")]
     Failed(String),
+}
+
+/// Not by `#[from]`: the message has the cause, and SQLite's causes say the same once more.
+impl From<rusqlite::Error> for BlocksError {
+    fn from(error: rusqlite::Error) -> Self {
+        Self::Index(error)
+    }
 }
 
 impl BlocksError {

@@ -1,5 +1,6 @@
 //! How a sub-command ends: its exit code and its error message.
 
+use std::error::Error;
 use std::io::{self, Write as _};
 use std::process::ExitCode;
 
@@ -85,10 +86,32 @@ impl Failure {
             return ExitCode::SUCCESS;
         }
         if !matches!(self.exit, Exit::Signal(_)) {
-            let _ = writeln!(io::stderr(), "interplanar: {:#}", self.error);
+            let _ = writeln!(io::stderr(), "interplanar: {}", self.text());
         }
         ExitCode::from(self.exit.code())
     }
+
+    /// Returns the error with its causes. Many errors name their cause themselves, and such a cause
+    /// is not repeated.
+    #[must_use]
+    pub fn text(&self) -> String {
+        chain(self.error.chain())
+    }
+}
+
+/// Joins an error and its causes, without those that end the text before them.
+pub(super) fn chain<'a>(errors: impl Iterator<Item = &'a (dyn Error + 'static)>) -> String {
+    let mut text = String::new();
+    for error in errors {
+        let cause = error.to_string();
+        if !text.ends_with(&cause) {
+            if !text.is_empty() {
+                text.push_str(": ");
+            }
+            text.push_str(&cause);
+        }
+    }
+    text
 }
 
 impl<E: Into<anyhow::Error>> From<E> for Failure {

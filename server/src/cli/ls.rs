@@ -2,6 +2,7 @@
 
 use super::{Context, Failure};
 use crate::get::{Access, AccessArgs, Target, directory, member};
+use crate::printable::printable;
 use anyhow::anyhow;
 use interplanar_core::nar::{ListEntry, Node};
 use serde_json::json;
@@ -101,17 +102,4 @@ fn print_tree(entries: &[ListEntry]) {
             ),
         }
     }
-}
-
-/// Escapes control characters, so that a name can't control the terminal.
-fn printable(name: &str) -> String {
-    name.chars()
-        .flat_map(|c| {
-            if c.is_control() {
-                c.escape_default().collect::<Vec<_>>()
-            } else {
-                vec![c]
-            }
-        })
-        .collect()
 }

@@ -33,6 +33,8 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 pub use exit::{Exit, Failure};
+#[cfg(test)]
+pub(crate) use logging::capture;
 pub use signals::Context;
 
 /// Share Guix and Nix substitutes over IPFS.

@@ -2,6 +2,7 @@
 
 use super::{Context, Failure};
 use crate::get::{Access, AccessArgs, Target, content, item};
+use crate::printable::printable;
 use crate::proxy::load_keys;
 use anyhow::{Context as _, anyhow};
 use interplanar_core::narinfo::NarInfo;
@@ -72,7 +73,7 @@ pub async fn run(args: Args, _context: Context) -> Result<(), Failure> {
                         entry
                             .file_size
                             .map_or_else(String::new, |size| size.to_string()),
-                        entry.url
+                        printable(&entry.url)
                     );
                 }
                 item::nar(&proxy, &found, |_| Ok(())).await?;
@@ -106,4 +107,42 @@ fn narinfo(path: &str, access: &AccessArgs) -> Result<(), Failure> {
         signed.signer()
     );
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::Exit;
+    use super::*;
+    use crate::net::client::tests::peers::Peer;
+    use crate::proxy::tests::malformed::malformed;
+    use crate::proxy::tests::serving::{Cache, TREE};
+    use clap::{Args as _, FromArgMatches as _};
+
+    async fn verify(cache: &Cache) -> Result<(), Failure> {
+        cache.publish_plain();
+        let upstream = Peer::start(cache.files.clone()).await;
+        let command = Args::augment_args(clap::Command::new("verify"));
+        let matches = command.get_matches_from([
+            "verify".to_owned(),
+            TREE.to_owned(),
+            format!("--upstream={}", upstream.url),
+            format!("--trusted-key={}", cache.keys.nix[0]),
+        ]);
+        run(
+            Args::from_arg_matches(&matches).unwrap(),
+            Context::default(),
+        )
+        .await
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn a_malformed_nar_with_the_signed_hash_is_named_with_exit_code_3() {
+        for one in malformed() {
+            let failure = verify(&Cache::of(one.nar)).await.unwrap_err();
+            let text = failure.text();
+            assert_eq!(failure.exit, Exit::Verification, "{}: {text}", one.rule);
+            let expected = format!("has its signed hash, but it is malformed: {};", one.error);
+            assert!(text.contains(&expected), "{}: {text}", one.rule);
+        }
+    }
 }

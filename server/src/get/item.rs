@@ -5,45 +5,51 @@ use crate::cli::Failure;
 use crate::proxy::{Available, Proxy};
 use anyhow::anyhow;
 use http_body_util::BodyExt as _;
-use interplanar_core::nar::{Event, Listing, NarError, Parser};
+use interplanar_core::nar::{Event, Listing, Parser};
 use tokio::task::block_in_place;
 
 /// Passes the plain NAR of an item to `consume`, piece by piece. The data may be used only after this
-/// function returns `Ok`: NarHash is checked before the last piece is passed.
+/// function returns `Ok`: NarHash is checked before the last piece is passed. No piece has an error
+/// of the grammar.
 ///
 /// # Errors
-/// Exit code 3 when no source has the right NAR; errors of `consume`.
+/// Exit code 3 when no source has the right NAR, or the signed NAR is malformed; errors of
+/// `consume`.
 pub async fn nar(
+    proxy: &Proxy,
+    item: &Available,
+    consume: impl FnMut(&[u8]) -> anyhow::Result<()>,
+) -> Result<(), Failure> {
+    let passed = pass(proxy, item, consume).await;
+    // The command deletes its temporary folder next.
+    proxy.settle().await;
+    passed
+}
+
+async fn pass(
     proxy: &Proxy,
     item: &Available,
     mut consume: impl FnMut(&[u8]) -> anyhow::Result<()>,
 ) -> Result<(), Failure> {
     let name = item.signed().store_path().name().to_owned();
     let wrong = || {
-        Failure::verification(anyhow!(
-            "no source has the NAR of {name} with its signed hash; -v shows why"
-        ))
+        Failure::verification(match proxy.malformed(item) {
+            Some(error) => anyhow!(
+                "the NAR of {name} has its signed hash, but it is malformed: {error}; \
+                 tell the cache's operator"
+            ),
+            None => anyhow!("no source has the NAR of {name} with its signed hash; -v shows why"),
+        })
     };
     let bar = Bar::new(&name, Some(item.signed().nar_size()));
     let mut body = proxy.open_nar(item).await.ok_or_else(wrong)?;
     while let Some(frame) = body.frame().await {
         if let Ok(data) = frame.map_err(|_| wrong())?.into_data() {
-            block_in_place(|| consume(&data)).map_err(|error| malformed(error, &name))?;
+            block_in_place(|| consume(&data))?;
             bar.add(data.len());
         }
     }
     Ok(())
-}
-
-/// Reports bytes that are not a NAR. The parser sees them before NarHash is checked, because a
-/// large item is passed on while it arrives.
-fn malformed(error: anyhow::Error, name: &str) -> Failure {
-    if error.is::<NarError>() {
-        let what = format!("a source sent something other than the NAR of {name}; -v shows which");
-        Failure::verification(error.context(what))
-    } else {
-        error.into()
-    }
 }
 
 /// Lists the files of an item.

@@ -43,13 +43,12 @@ impl Cache {
         if let Err(error) = fs::create_dir_all(&records) {
             tracing::warn!(%error, "can't create the folder for records of fetched blocks");
         }
-        let (has_grown, trimming) = (AtomicBool::new(true), Mutex::new(()));
         Ok(Arc::new(Self {
             blocks,
             records,
             max_bytes,
-            has_grown,
-            trimming,
+            has_grown: AtomicBool::new(true),
+            trimming: Mutex::new(()),
         }))
     }
 

@@ -5,6 +5,7 @@ use super::Proxy;
 use crate::blocks::BlockStore;
 use crate::net::server::{Body, Response};
 use interplanar_core::install::{Answer, Known, is_hash_part};
+use interplanar_core::nar::NarError;
 use interplanar_core::trust::{Hints, Signed};
 use std::sync::Arc;
 
@@ -84,5 +85,18 @@ impl Proxy {
     pub async fn open_nar(&self, item: &Available) -> Option<Body> {
         let response: Response = self.nars.respond(Arc::clone(&item.0)).await;
         response.status().is_success().then(|| response.into_body())
+    }
+
+    /// Waits until the deliveries of [`Self::open_nar`] have ended, with the evictions after them.
+    /// Only the proxy uses its cache folder then, so both can be deleted.
+    pub async fn settle(&self) {
+        drop(self.nars.running.write().await);
+    }
+
+    /// Returns the error of an item's NAR, if [`Self::open_nar`] failed because the NAR is malformed
+    /// although its hash was signed. No source can repair it.
+    #[must_use]
+    pub fn malformed(&self, item: &Available) -> Option<NarError> {
+        self.nars.malformed(&item.0)
     }
 }

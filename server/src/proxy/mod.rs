@@ -13,8 +13,8 @@
 //! Only the signed lines of a narinfo are trusted. A narinfo for another store directory than that
 //! of its cache is rejected, once the proxy knows that directory: it is configured, or in the
 //! `nix-cache-info` that the proxy has read for a client. The proxy takes a NAR from local blocks, else
-//! from the gateways, else over HTTP from the upstream. It decompresses and hashes every NAR while
-//! it passes, and never completes a wrong response.
+//! from the gateways, else over HTTP from the upstream. It decompresses, hashes and parses every NAR
+//! while it passes, and never completes a wrong response.
 //!
 //! [`interplanar_core::install`] makes all decisions. This module has the sockets, the block store
 //! and the threads.
@@ -35,7 +35,7 @@ mod nar;
 mod prefetch;
 mod routes;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 mod ttl_cache;
 mod upstream;
 

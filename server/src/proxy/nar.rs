@@ -2,12 +2,15 @@
 //! and correct.
 //!
 //! ```text
-//! FetchStream or HTTP ─► channel ─► blocking thread: decompress, hash, hold back
+//! FetchStream or HTTP ─► channel ─► blocking thread: decompress, hash, parse, hold back
 //!                                     ─► body channel ─► client
 //! ```
 //! Both channels are bounded, so the client sets the speed. The response starts with the first byte
 //! that the checker releases. A failure before that is a 502; a later one closes the connection
 //! before the body is complete.
+//!
+//! If a NAR is malformed though its hash is the signed one, no source is wrong and none can repair
+//! it. Its error is remembered, and no source is asked for it again.
 
 use super::cache::Cache;
 use super::delta::{self, Delta, DeltaContext};
@@ -29,10 +32,11 @@ use interplanar_core::install::checker::{self, Gone, Sink, Stop};
 use interplanar_core::install::{
     self, BAD_FOR, BAD_HTTP_FOR, Known, Next, Pace, Place, Source, Trial, max_file_size,
 };
+use interplanar_core::nar::NarError;
 use interplanar_core::narinfo::Compression;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
-use tokio::sync::{Semaphore, mpsc, oneshot};
+use tokio::sync::{RwLock, Semaphore, mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 
 /// The media type of a NAR.
@@ -41,8 +45,8 @@ pub(super) const CONTENT_TYPE: &str = "application/x-nix-archive";
 const MAX_CONCURRENT: usize = 32;
 /// Chunks between the network and the decompressing thread.
 const QUEUE: usize = 4;
-/// Wrong sources that are remembered.
-const MAX_WRONG_SOURCES: usize = 10_000;
+/// Wrong sources, and malformed NARs, that are remembered.
+const MAX_REMEMBERED: usize = 10_000;
 
 /// The largest zstd window that is decompressed, in bytes (docs/design.md).
 const MAX_WINDOW: u64 = 128 << 20;
@@ -58,7 +62,11 @@ pub(super) struct NarServer {
     pub(super) metrics: Arc<Metrics>,
     installed: Option<(Arc<Installed>, Prefer)>,
     wrong_sources: Mutex<TtlCache<()>>,
+    /// Errors of NARs that are malformed although their hash was signed, by NarHash.
+    malformed: Mutex<TtlCache<NarError>>,
     slots: Arc<Semaphore>,
+    /// Each delivery holds it to read, until also its eviction has ended.
+    pub(super) running: Arc<RwLock<()>>,
 }
 
 /// A message from the network to the decompressing thread. If the channel closes without `End`, the
@@ -76,20 +84,24 @@ impl NarServer {
         metrics: Arc<Metrics>,
         installed: Option<(Arc<Installed>, Prefer)>,
     ) -> Self {
-        let wrong_sources = Mutex::new(TtlCache::new(MAX_WRONG_SOURCES));
         Self {
             client,
             gateways,
             cache,
             metrics,
             installed,
-            wrong_sources,
+            wrong_sources: Mutex::new(TtlCache::new(MAX_REMEMBERED)),
+            malformed: Mutex::new(TtlCache::new(MAX_REMEMBERED)),
             slots: Arc::new(Semaphore::new(MAX_CONCURRENT)),
+            running: Arc::default(),
         }
     }
 
     /// Returns a response with the NAR of `known`.
     pub(super) async fn respond(self: &Arc<Self>, known: Arc<Known>) -> Response {
+        if self.malformed(&known).is_some() {
+            return malformed_nar();
+        }
         let size = known.signed.nar_size();
         let (sender, body) = server::channel(Some(size));
         let (started, has_started) = oneshot::channel();
@@ -102,17 +114,21 @@ impl NarServer {
                 frame
             })
             .boxed_unsync();
-        let delivery = Arc::clone(self).serve(
-            known,
-            BodySink {
-                sender,
-                started: Some(started),
-            },
-            cancel,
-        );
-        tokio::spawn(delivery);
+        let sink = BodySink {
+            sender,
+            started: Some(started),
+        };
+        let running = Arc::clone(&self.running).read_owned().await;
+        let delivery = Arc::clone(self).serve(Arc::clone(&known), sink, cancel);
+        tokio::spawn(async move {
+            delivery.await;
+            drop(running);
+        });
         if has_started.await.is_err() {
-            return server::text(StatusCode::BAD_GATEWAY, "no source has this item\n");
+            return match self.malformed(&known) {
+                Some(_) => malformed_nar(),
+                None => server::text(StatusCode::BAD_GATEWAY, "no source has this item\n"),
+            };
         }
         let mut response = server::stream(StatusCode::OK, CONTENT_TYPE, body);
         // Mapping the frames removed the length of the body.
@@ -120,7 +136,7 @@ impl NarServer {
         response
     }
 
-    async fn deliver(
+    pub(super) async fn deliver(
         self: Arc<Self>,
         known: Arc<Known>,
         sink: BodySink,
@@ -150,6 +166,11 @@ impl NarServer {
             };
             checker = returned;
             log_attempt(&item, &name, &known.upstream, &attempt);
+            if let Attempt::Stopped(Stop::Malformed(error)) = &attempt {
+                self.remember_malformed(&known, error.clone());
+            }
+            let is_explained =
+                matches!(&attempt, Attempt::Stopped(Stop::Gone | Stop::Malformed(_)));
             let contributed = checker.sent() > sent_before;
             let (next, wrong) = trial.judge(source, contributed, &attempt);
             wrong
@@ -163,6 +184,7 @@ impl NarServer {
                     return checker.into_sink().sender.finish().await;
                 }
                 Next::Another => {}
+                Next::GiveUp if is_explained => return self.metrics.nar_aborted.add(1),
                 Next::GiveUp => break,
             }
         }
@@ -175,7 +197,8 @@ impl NarServer {
     /// Runs [`Self::deliver`], then evicts blocks if needed.
     async fn serve(self: Arc<Self>, known: Arc<Known>, sink: BodySink, cancel: CancellationToken) {
         Arc::clone(&self).deliver(known, sink, cancel).await;
-        tokio::task::spawn_blocking(move || self.cache.trim());
+        // It ends early only if the program stops.
+        let _ = tokio::task::spawn_blocking(move || self.cache.trim()).await;
     }
 
     async fn sources(self: &Arc<Self>, known: &Arc<Known>) -> Vec<Source> {
@@ -263,6 +286,26 @@ impl NarServer {
             ttl,
             Instant::now(),
         );
+    }
+
+    /// Returns the error of a NAR that is malformed although its hash was signed, if a source sent
+    /// it before.
+    pub(super) fn malformed(&self, known: &Known) -> Option<NarError> {
+        let malformed = self
+            .malformed
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        let found = malformed.get(&known.signed.nar_hash().to_string(), Instant::now());
+        found.map(|(error, _)| error.clone())
+    }
+
+    fn remember_malformed(&self, known: &Known, error: NarError) {
+        let mut malformed = self
+            .malformed
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        let hash = known.signed.nar_hash().to_string();
+        malformed.insert(hash, error, 1, BAD_FOR, Instant::now());
     }
 
     /// Passes one source through the checker. Returns `None` if the client has disconnected or the
@@ -368,11 +411,21 @@ fn log_attempt(item: &str, from: &str, upstream: &str, attempt: &Attempt) {
             from,
             "an earlier source sent wrong data; the client must retry"
         ),
+        Attempt::Stopped(Stop::Malformed(error)) => tracing::error!(
+            item,
+            upstream,
+            %error,
+            "not serving a malformed NAR: its hash is the signed one, so no source can repair it"
+        ),
         Attempt::Stopped(Stop::Wrong(fault)) => {
             tracing::warn!(item, from, upstream, %fault, "the source sent wrong data");
         }
         Attempt::Complete | Attempt::Interrupted | Attempt::Stopped(Stop::Gone) => {}
     }
+}
+
+fn malformed_nar() -> Response {
+    server::text(StatusCode::BAD_GATEWAY, "the signed NAR is malformed\n")
 }
 
 fn millis(time: Duration) -> u64 {
@@ -403,9 +456,9 @@ fn check(
 }
 
 /// Sends the body of a response. The first piece starts the response.
-struct BodySink {
-    sender: server::Sender,
-    started: Option<oneshot::Sender<()>>,
+pub(super) struct BodySink {
+    pub(super) sender: server::Sender,
+    pub(super) started: Option<oneshot::Sender<()>>,
 }
 
 impl Sink for BodySink {

@@ -1,14 +1,14 @@
 //! Sends a NAR that is read, hashed and compressed on the way.
 //!
-//! Its last bytes are held back until the hash equals the one in the store's database. So a client
-//! never gets a complete wrong NAR: the connection ends before. If the client disconnects, the work
+//! Its last bytes are held back until the hash equals the one in the store's database, and the NAR
+//! is known to be well-formed. So a client never gets a complete wrong NAR: the connection ends before. If the client disconnects, the work
 //! stops.
 
 use std::io::{self, Write};
 use std::sync::Arc;
 
 use bytes::{Bytes, BytesMut};
-use interplanar_core::hash::Sha256Hasher;
+use interplanar_core::nar::NarHasher;
 use interplanar_core::narinfo::Compression;
 
 use crate::bake::{Compressor, Encoder};
@@ -48,7 +48,7 @@ fn send(
 ) -> io::Result<()> {
     let output = HeldBackOutput::new(sender);
     let mut live_nar = LiveNar {
-        hasher: Sha256Hasher::new(),
+        nar: NarHasher::new(),
         encoder: Encoder::new(compressor, item.nar_size, output)?,
         failure: None,
     };
@@ -57,23 +57,27 @@ fn send(
         return Err(error);
     }
     dumped.map_err(io::Error::other)?;
-    if live_nar.hasher.finish() != item.nar_hash {
+    if live_nar.nar.hash() != item.nar_hash {
         return Err(io::Error::other(
             "its hash differs from the NarHash in the store's database",
         ));
     }
+    live_nar
+        .nar
+        .finish()
+        .map_err(|error| io::Error::other(format!("the NAR is malformed: {error}")))?;
     live_nar.encoder.finish()?.complete()
 }
 
 struct LiveNar {
-    hasher: Sha256Hasher,
+    nar: NarHasher,
     encoder: Encoder<HeldBackOutput>,
     failure: Option<io::Error>,
 }
 
 impl Write for LiveNar {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.hasher.update(bytes);
+        self.nar.update(bytes);
         if let Err(error) = self.encoder.write_all(bytes) {
             let kind = error.kind();
             self.failure = Some(error);
@@ -129,5 +133,42 @@ impl Write for HeldBackOutput {
 
     fn flush(&mut self) -> io::Result<()> {
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::binary_cache::BinaryCache;
+    use http_body_util::BodyExt as _;
+    use interplanar_core::hash::Sha256;
+    use std::fs;
+
+    /// Somebody wrote the hash of bytes that are no NAR into the narinfo of a binary cache.
+    #[tokio::test]
+    async fn a_malformed_nar_is_not_sent_to_its_end() {
+        let (dir, nar) = (tempfile::tempdir().unwrap(), vec![0; 300_000]);
+        let hash_part = "bnfap3gvj3v0k345a5zkxwyd38m1f2s5";
+        let narinfo = format!(
+            "StorePath: /nix/store/{hash_part}-x\nURL: x.nar\nCompression: none\n\
+             NarHash: {}\nNarSize: {}\nReferences: \n",
+            Sha256::of(&nar),
+            nar.len(),
+        );
+        fs::write(dir.path().join("x.nar"), &nar).unwrap();
+        fs::write(dir.path().join("nix-cache-info"), "StoreDir: /nix/store\n").unwrap();
+        fs::write(dir.path().join(format!("{hash_part}.narinfo")), narinfo).unwrap();
+        let source = BinaryCache::open(dir.path()).unwrap();
+        let item = source.find(hash_part).unwrap().unwrap();
+        let (sender, body) = channel(Some(item.nar_size));
+        let received = tokio::spawn(body.collect());
+        let sending = move || send(&source, &item, "none".parse().unwrap(), sender);
+        let error = tokio::task::spawn_blocking(sending)
+            .await
+            .unwrap()
+            .unwrap_err();
+        let expected = "the NAR is malformed: byte 0: expected \"nix-archive-1\"";
+        assert_eq!(error.to_string(), expected);
+        assert!(received.await.unwrap().is_err());
     }
 }

@@ -103,7 +103,12 @@ impl Substituter {
             return Err(anyhow!("the daemon sent an unknown command"));
         };
         let outcome = match self.find(path).await {
-            Some(item) => self.download(&item, destination).await?,
+            Some(item) => {
+                let downloaded = self.download(&item, destination).await;
+                // The temporary folder is deleted after the last download.
+                self.proxy.settle().await;
+                downloaded?
+            }
             None => Outcome::NotFound,
         };
         if outcome == Outcome::NotFound {

@@ -85,9 +85,9 @@ impl NarReader {
         Ok(())
     }
 
-    /// Checks that the bytes are the NAR of a narinfo. Verify the narinfo first.
+    /// Checks that the bytes are one whole NAR, and the NAR of a narinfo. Verify the narinfo first.
     ///
-    /// Throws `NAR_SIZE` or `NAR_HASH`.
+    /// Throws `NAR_SIZE`, `NAR_HASH` or `NAR_TRUNCATED`.
     pub fn verify(&self, info: &NarInfo) -> Result<(), JsValue> {
         let (info, at) = (&info.info, self.parser.position());
         if at != info.nar_size() {
@@ -98,7 +98,8 @@ impl NarReader {
             let message = format!("expected a NAR with hash {}", info.nar_hash());
             return Err(make(&message, "NAR_HASH", None, None));
         }
-        Ok(())
+        // Equal hashes don't make it a NAR: somebody may have signed the hash of half a NAR.
+        self.parser.finish().map_err(js)
     }
 
     /// Returns all entries read so far, depth first.

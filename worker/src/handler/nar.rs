@@ -3,6 +3,9 @@
 //!
 //! The answer starts with the first byte that the checker releases. A failure before that is a 502.
 //! A failure after that is an error of the stream, and the client sees an incomplete answer.
+//!
+//! If a NAR is malformed though its hash is the signed one, no source is wrong and none can repair
+//! it. The isolate remembers that, and asks no source for it again.
 
 use super::gateways::warn;
 use super::narinfo::unreachable_upstreams;
@@ -29,6 +32,7 @@ use interplanar_core::narinfo::Compression;
 use interplanar_wasm::driver::{OpenedResponse, fetch_ipfs, now_ms, open};
 use std::collections::VecDeque;
 use std::sync::Arc;
+use std::time::Duration;
 
 /// The media type of a NAR.
 const NAR: &str = "application/x-nix-archive";
@@ -123,6 +127,7 @@ impl NarDelivery {
         let now_ms = js_sys::Date::now();
         let bad = task.state.bad_sources.borrow();
         let is_bad = |name: &str| bad.get(&bad_key(&known, name), now_ms).is_some();
+        let is_malformed = bad.get(&malformed_key(&known), now_ms).is_some();
         let allow_private = task.config().allow_private;
         let named = install::sources(&known, |_| false, is_bad)
             .into_iter()
@@ -132,8 +137,10 @@ impl NarDelivery {
                 Place::Http(url) => may_contact(url, allow_private),
             });
         let (url, cached) = cached.unzip();
-        let sources = url.map(plain).into_iter().chain(named).collect();
+        let sources = url.map(plain).into_iter().chain(named);
+        let sources = sources.filter(|_| !is_malformed).collect();
         drop(bad);
+        let failures = is_malformed.then(|| "The signed NAR is malformed.".to_owned());
         let (hash, size) = (known.signed.nar_hash(), known.signed.nar_size());
         Self {
             checker: Checker::new(hash, size, MAX_WINDOW, VecDeque::new()),
@@ -144,7 +151,7 @@ impl NarDelivery {
             trial: Trial::default(),
             current: None,
             ended: None,
-            failures: Vec::new(),
+            failures: failures.into_iter().collect(),
         }
     }
 
@@ -246,11 +253,15 @@ impl NarDelivery {
             Attempt::Stopped(Stop::TooLate) => {
                 self.log_failure(&source, "an earlier source sent wrong data; try again");
             }
+            Attempt::Stopped(Stop::Malformed(error)) => {
+                let reason = format!("the NAR with the signed hash is malformed: {error}");
+                self.log_failure(&source, &reason);
+                self.remember_bad(malformed_key(&self.known), BAD_FOR);
+            }
             Attempt::Complete | Attempt::Interrupted | Attempt::Stopped(Stop::Gone) => {}
         }
         let contributed = self.checker.sent() > sent_before;
         let (next, wrong) = self.trial.judge(source, contributed, &end);
-        let now_ms = js_sys::Date::now();
         let cached = cache_key("nar", self.known.signed.nar_hash());
         for source in wrong {
             if source.name() == cached {
@@ -262,19 +273,19 @@ impl NarDelivery {
                 Place::Ipfs(_) => BAD_FOR,
                 Place::Http(_) => BAD_HTTP_FOR,
             };
-            let key = bad_key(&self.known, &source.name());
-            let until_ms = now_ms + ttl.as_secs_f64() * 1000.0;
-            self.task
-                .state
-                .bad_sources
-                .borrow_mut()
-                .put(key, (), until_ms);
+            self.remember_bad(bad_key(&self.known, &source.name()), ttl);
         }
         match next {
             Next::Complete => self.ended = Some(Ok(())),
             Next::Another => {}
             Next::GiveUp => self.ended = Some(Err(self.failures.join("; "))),
         }
+    }
+
+    fn remember_bad(&self, key: String, ttl: Duration) {
+        let until_ms = js_sys::Date::now() + ttl.as_secs_f64() * 1000.0;
+        let mut bad = self.task.state.bad_sources.borrow_mut();
+        bad.put(key, (), until_ms);
     }
 
     fn log_failure(&mut self, source: &Source, reason: &str) {
@@ -379,4 +390,9 @@ fn plain(url: String) -> Source {
 
 fn bad_key(known: &Known, name: &str) -> String {
     format!("{} {name}", known.signed.nar_hash())
+}
+
+/// Returns the key of a NAR that is malformed although its hash was signed.
+fn malformed_key(known: &Known) -> String {
+    known.signed.nar_hash().to_string()
 }

@@ -1,5 +1,5 @@
-//! Decodes, hashes and holds back the bytes of a NAR. A NAR that leaves a [`Checker`] complete is
-//! the one that the narinfo's signature covers.
+//! Decodes, hashes, parses and holds back the bytes of a NAR. A NAR that leaves a [`Checker`]
+//! complete is the one that the narinfo's signature covers, and it is well-formed.
 //!
 //! One checker serves one response and can try any number of sources. It decodes and hashes each
 //! source from its first byte.
@@ -11,6 +11,9 @@
 //!   the new source with those already sent.
 //! - If they differ, one of the two sources is wrong, and it is not known which. Then nothing more
 //!   is sent. The second source is still checked to its end, to find out which one was wrong.
+//! - If a source is not a NAR from some byte on, nothing from there on is sent. The source is still
+//!   checked to its end, at most `NarSize` bytes. Only then the hash shows whether this source is
+//!   wrong ([`Fault::Malformed`]), or all right sources send these bytes ([`Stop::Malformed`]).
 //!
 //! The checker does no I/O: a [`Sink`] takes the bytes to send. The sink may wait for the client,
 //! or queue the pieces, since each step produces only a few.
@@ -21,13 +24,18 @@
 //! use interplanar_core::hash::Sha256;
 //! use interplanar_core::narinfo::Compression;
 //! use interplanar_core::install::checker::Checker;
-//! let hash = Sha256::of(b"hello");
-//! let mut checker = Checker::<Decoder, Vec<Bytes>>::new(hash, 5, 8 << 20, Vec::new());
+//! use interplanar_core::nar::{Encoder, Event};
+//! let (mut encoder, mut nar) = (Encoder::new(), Vec::new());
+//! for event in [Event::Symlink { target: b"elsewhere" }, Event::End] {
+//!     encoder.write(event, &mut nar).unwrap();
+//! }
+//! let (hash, size) = (Sha256::of(&nar), nar.len() as u64);
+//! let mut checker = Checker::<Decoder, Vec<Bytes>>::new(hash, size, 8 << 20, Vec::new());
 //! checker.begin(Compression::None).unwrap();
-//! checker.push(&Bytes::from_static(b"hello")).unwrap();
+//! checker.push(&Bytes::from(nar.clone())).unwrap();
 //! assert!(checker.sent() == 0);
 //! checker.end().unwrap();
-//! assert_eq!(checker.into_sink().concat(), b"hello");
+//! assert_eq!(checker.into_sink().concat(), nar);
 //! ```
 
 mod decode;
@@ -38,6 +46,7 @@ pub use decode::Decode;
 
 use crate::decompress::{Limits, STEP};
 use crate::hash::{Sha256, Sha256Hasher};
+use crate::nar::{NarError, NarHasher};
 use crate::narinfo::Compression;
 use alloc::collections::VecDeque;
 use alloc::vec::Vec;
@@ -108,6 +117,9 @@ pub enum Fault<E> {
         /// `NarHash`.
         expected: Sha256,
     },
+    /// The source has `NarSize` bytes, but it is not a NAR, and its hash is not the signed one.
+    #[error("the NAR is malformed: {0}")]
+    Malformed(NarError),
 }
 
 /// Why the checker stopped a source.
@@ -118,6 +130,9 @@ pub enum Stop<E> {
     /// The source is right to its end, but the bytes sent earlier were wrong: the response can't be
     /// completed.
     TooLate,
+    /// The source is right to its end, but the NAR that was signed is malformed. All right sources
+    /// send the same bytes, so no source can complete the response.
+    Malformed(NarError),
     /// The client closed the connection.
     Gone,
 }
@@ -148,8 +163,7 @@ struct SourceState<D> {
     /// `None` if the NAR is not compressed.
     decoder: Option<D>,
     out: Vec<u8>,
-    state: Sha256Hasher,
-    position: u64,
+    nar: NarHasher,
     /// Pieces that are decoded and hashed but not sent, each with the hash state after it.
     held: VecDeque<(Bytes, Sha256Hasher)>,
 }
@@ -158,14 +172,13 @@ impl<D: Decode, S: Sink> Checker<D, S> {
     /// Makes a checker for a NAR of `size` bytes whose hash is `expected`. Decoders may use windows
     /// of up to `max_window` bytes.
     pub fn new(expected: Sha256, size: u64, max_window: u64, sink: S) -> Self {
-        let state = Sha256Hasher::new();
         Self {
             max_window,
             expected,
             size,
             sink,
             sent: 0,
-            sent_state: state.clone(),
+            sent_state: Sha256Hasher::new(),
             contradicted: false,
             source: SourceState::new(None),
         }
@@ -277,24 +290,20 @@ impl<D: Decode, S: Sink> Checker<D, S> {
     }
 
     fn conclude(&mut self) -> Result<(), Stop<D::Error>> {
-        let SourceState {
-            position, state, ..
-        } = &self.source;
-        if *position < self.size {
+        let (nar, expected) = (&self.source.nar, self.expected);
+        if nar.size() < self.size {
             return Err(Fault::TooShort {
-                found: *position,
+                found: nar.size(),
                 expected: self.size,
             }
             .into());
         }
-        let found = state.clone().finish();
-        if found != self.expected {
-            return Err(Fault::Hash {
-                found,
-                expected: self.expected,
-            }
-            .into());
+        let found = nar.hash();
+        if found != expected {
+            let malformed = nar.error().cloned().map(Fault::Malformed);
+            return Err(malformed.unwrap_or(Fault::Hash { found, expected }).into());
         }
+        nar.finish().map_err(Stop::Malformed)?;
         if self.contradicted {
             return Err(Stop::TooLate);
         }
@@ -304,7 +313,8 @@ impl<D: Decode, S: Sink> Checker<D, S> {
 
     /// Adds the next piece of the decoded NAR.
     fn take(&mut self, mut piece: Bytes) -> Result<(), Stop<D::Error>> {
-        let found = self.source.position.saturating_add(piece.len() as u64);
+        let nar = &mut self.source.nar;
+        let found = nar.size().saturating_add(piece.len() as u64);
         if found > self.size {
             return Err(Fault::TooLong {
                 found,
@@ -313,29 +323,29 @@ impl<D: Decode, S: Sink> Checker<D, S> {
             .into());
         }
         // Bytes that were already sent are only compared.
-        let known = self.sent.saturating_sub(self.source.position);
+        let known = self.sent.saturating_sub(nar.size());
         if known > 0 {
             let known = piece.split_to(
                 usize::try_from(known)
                     .unwrap_or(usize::MAX)
                     .min(piece.len()),
             );
-            self.source.advance(&known);
-            if self.source.position == self.sent {
-                self.contradicted |=
-                    self.source.state.clone().finish() != self.sent_state.clone().finish();
+            nar.update(&known);
+            if nar.size() == self.sent {
+                self.contradicted |= nar.hash() != self.sent_state.clone().finish();
             }
         }
         if piece.is_empty() {
             return Ok(());
         }
-        self.source.advance(&piece);
-        if self.contradicted {
+        nar.update(&piece);
+        // A malformed piece doesn't end the source, because only the hash of the whole tells whom
+        // to blame. It costs no memory, and no more time than any other wrong source.
+        if self.contradicted || nar.error().is_some() {
             return Ok(());
         }
-        self.source
-            .held
-            .push_back((piece, self.source.state.clone()));
+        let state = nar.hash_state().clone();
+        self.source.held.push_back((piece, state));
         while self.size > WHOLE && self.source.held.len() > 1 {
             self.send_oldest()?;
         }
@@ -359,14 +369,8 @@ impl<D> SourceState<D> {
         Self {
             decoder,
             out: Vec::new(),
-            state: Sha256Hasher::new(),
-            position: 0,
+            nar: NarHasher::new(),
             held: VecDeque::new(),
         }
-    }
-
-    fn advance(&mut self, piece: &[u8]) {
-        self.state.update(piece);
-        self.position = self.position.saturating_add(piece.len() as u64);
     }
 }

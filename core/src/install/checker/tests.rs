@@ -1,5 +1,7 @@
 use super::*;
 use crate::decompress::{Decoder, DecompressError};
+use crate::nar::malformed::malformed;
+use crate::nar::{Encoder, Event};
 use std::vec::Vec;
 
 type Checker<S> = super::Checker<Decoder, S>;
@@ -21,10 +23,31 @@ impl Sink for CollectingSink {
 
 const PIECE: usize = 1 << 20;
 
-fn large() -> Vec<u8> {
-    (0..20 * PIECE)
+/// Makes the NAR of one file. It is a little longer than the content.
+fn nar_of(content: &[u8]) -> Vec<u8> {
+    let (mut encoder, mut nar) = (Encoder::new(), Vec::new());
+    let start = Event::FileStart {
+        executable: false,
+        size: content.len() as u64,
+        offset: 0,
+    };
+    for event in [start, Event::FileData(content), Event::FileEnd, Event::End] {
+        encoder.write(event, &mut nar).unwrap();
+    }
+    nar
+}
+
+fn noise(length: usize) -> Vec<u8> {
+    (0..length)
         .map(|index| (index as u32).wrapping_mul(2_654_435_761).to_le_bytes()[3])
         .collect()
+}
+
+/// Makes a NAR of 20 pieces, with the start of the content in the first piece.
+fn large() -> Vec<u8> {
+    let nar = nar_of(&noise(20 * PIECE - 112));
+    assert_eq!(nar.len(), 20 * PIECE);
+    nar
 }
 
 fn checker(nar: &[u8]) -> Checker<CollectingSink> {
@@ -51,7 +74,8 @@ fn part(checker: &mut Checker<CollectingSink>, data: &[u8]) -> Result<(), Stop> 
 
 #[test]
 fn a_right_source_passes_for_small_and_large_items() {
-    for nar in [large(), large()[..WHOLE as usize].to_vec(), b"x".to_vec()] {
+    let exactly = nar_of(&noise(WHOLE as usize - 112));
+    for nar in [large(), exactly, nar_of(b"x")] {
         let mut checker = checker(&nar);
         whole(&mut checker, &nar).unwrap();
         assert!(checker.into_sink().0 == nar);
@@ -89,7 +113,7 @@ fn compressed_sources_pass() {
 /// The queue between two steps is bounded, even if one small piece decompresses to very much.
 #[test]
 fn a_queue_that_is_emptied_after_each_step_stays_short() {
-    let nar = std::vec![0_u8; 50 * PIECE];
+    let nar = nar_of(&std::vec![0_u8; 50 * PIECE]);
     let mut checker = super::Checker::<Decoder, Vec<Bytes>>::new(
         Sha256::of(&nar),
         nar.len() as u64,
@@ -118,7 +142,7 @@ fn a_queue_that_is_emptied_after_each_step_stays_short() {
 
 #[test]
 fn pieces_of_one_byte_are_joined() {
-    let nar = large()[..100_000].to_vec();
+    let nar = nar_of(&noise(100_000));
     let mut checker = checker(&nar);
     checker.begin(Compression::None).unwrap();
     nar.iter()
@@ -130,7 +154,7 @@ fn pieces_of_one_byte_are_joined() {
 
 #[test]
 fn no_byte_of_a_wrong_small_item_is_sent_and_the_next_source_may_be_right() {
-    let nar = large()[..PIECE * 3].to_vec();
+    let nar = nar_of(&noise(PIECE * 3));
     let mut wrong = nar.clone();
     wrong[PIECE] ^= 1;
     let mut checker = checker(&nar);
@@ -147,7 +171,7 @@ fn no_byte_of_a_wrong_small_item_is_sent_and_the_next_source_may_be_right() {
 #[test]
 fn a_wrong_large_item_is_never_complete() {
     let nar = large();
-    for position in [0, PIECE * 7, nar.len() - 1] {
+    for position in [PIECE / 2, PIECE * 7, nar.len() - 100] {
         let mut wrong = nar.clone();
         wrong[position] ^= 1;
         let mut checker = checker(&nar);
@@ -189,7 +213,6 @@ fn another_source_continues_where_one_stopped() {
     let sent = checker.sent();
     assert!(sent > 0);
     // A source that stops earlier adds nothing and does no harm.
-    //
     part(&mut checker, &nar[..PIECE * 2]).unwrap();
     assert_eq!(checker.sent(), sent);
     whole(&mut checker, &nar).unwrap();
@@ -200,7 +223,7 @@ fn another_source_continues_where_one_stopped() {
 fn sources_that_differ_stop_the_sending_and_the_right_one_is_found() {
     let nar = large();
     let mut wrong = nar.clone();
-    wrong[0] ^= 1;
+    wrong[PIECE / 2] ^= 1;
     let mut checker = checker(&nar);
     part(&mut checker, &wrong[..PIECE * 5]).unwrap();
     let sent = checker.sent();
@@ -218,4 +241,58 @@ fn a_client_that_closes_the_connection_stops_the_source() {
         CollectingSink(Vec::new(), Some(PIECE * 2)),
     );
     assert_eq!(whole(&mut checker, &nar), Err(Stop::Gone));
+}
+
+#[test]
+fn a_malformed_nar_whose_hash_was_signed_is_named_and_nothing_of_it_is_sent() {
+    for one in malformed() {
+        let mut checker = checker(&one.nar);
+        let stop = Stop::Malformed(one.error);
+        assert_eq!(whole(&mut checker, &one.nar), Err(stop), "{}", one.rule);
+        assert_eq!(checker.sent(), 0, "{}", one.rule);
+    }
+}
+
+#[test]
+fn a_large_malformed_nar_is_never_complete_and_stops_before_the_malformed_piece() {
+    let nar = large();
+    for (position, error, sent) in [
+        (
+            64,
+            NarError::Token {
+                at: 56,
+                expected: "\"regular\", \"symlink\" or \"directory\"",
+            },
+            0,
+        ),
+        (
+            nar.len() - 1,
+            NarError::Padding {
+                at: nar.len() as u64 - 7,
+            },
+            18 * PIECE,
+        ),
+    ] {
+        let mut wrong = nar.clone();
+        wrong[position] ^= 0x20;
+        let mut checker = checker(&wrong);
+        assert_eq!(whole(&mut checker, &wrong), Err(Stop::Malformed(error)));
+        assert_eq!(checker.sent(), sent as u64);
+        assert!(checker.source.held.len() <= 1);
+    }
+}
+
+/// A malformed source with another hash is only a wrong source: the next one completes the NAR.
+#[test]
+fn a_malformed_source_of_a_right_nar_is_wrong_and_another_continues() {
+    let nar = large();
+    let mut wrong = nar.clone();
+    *wrong.last_mut().unwrap() = 1;
+    let mut checker = checker(&nar);
+    let at = nar.len() as u64 - 7;
+    let fault = Fault::Malformed(NarError::Padding { at });
+    assert_eq!(whole(&mut checker, &wrong), Err(Stop::Wrong(fault)));
+    assert_eq!(checker.sent(), 18 * PIECE as u64);
+    whole(&mut checker, &nar).unwrap();
+    assert!(checker.into_sink().0 == nar);
 }

@@ -86,6 +86,15 @@ fn a_wrong_block_is_refused_and_what_came_before_stays() {
     assert!(!store.has(all[2].cid()).unwrap());
 }
 
+/// Asserts that no part of the message says the same as another.
+fn assert_said_once(failure: &Failure) {
+    let text = failure.text();
+    let parts: Vec<&str> = text.split(": ").collect();
+    for (index, part) in parts.iter().enumerate() {
+        assert!(!parts[..index].contains(part), "{text}");
+    }
+}
+
 #[test]
 fn torn_and_missing_files_are_failures() {
     let (cache, all) = (Cache::new(), blocks(2));
@@ -93,6 +102,7 @@ fn torn_and_missing_files_are_failures() {
     for cut in [0, 1, 20, bytes.len() - 1] {
         let failure = cache.import(&[&bytes[..cut]]).unwrap_err();
         assert_eq!(failure.exit, Exit::Failed, "cut at {cut}");
+        assert_said_once(&failure);
     }
     let failure = import(&Args {
         files: vec![cache.dir.path().join("nothing.car")],
@@ -101,4 +111,27 @@ fn torn_and_missing_files_are_failures() {
     })
     .unwrap_err();
     assert_eq!(failure.exit, Exit::NotFound);
+}
+
+#[test]
+fn the_cause_of_a_failure_is_said_once() {
+    let (cache, all) = (Cache::new(), blocks(3));
+    let mut wrong = car_of(&all);
+    *wrong.last_mut().unwrap() ^= 1;
+    assert_said_once(&cache.import(&[&wrong]).unwrap_err());
+    // Another process writes to the store.
+    let store = cache.store();
+    assert_said_once(&cache.import(&[&car_of(&all)]).unwrap_err());
+    drop(store);
+    // The index can't be opened.
+    let index = cache
+        .dir
+        .path()
+        .join("cache")
+        .join(BLOCKS)
+        .join("index.sqlite");
+    std::fs::remove_file(&index).unwrap();
+    std::fs::create_dir(&index).unwrap();
+    assert_said_once(&cache.import(&[&car_of(&all)]).unwrap_err());
+    assert_said_once(&cache.import(&[b"not a CAR".as_slice()]).unwrap_err());
 }

@@ -1,8 +1,11 @@
+#[path = "../../../../core/src/nar/malformed.rs"]
+pub(crate) mod malformed;
 mod rewriting;
-mod serving;
+pub(crate) mod serving;
 
 use super::*;
 use crate::net::client::tests::peers::{Files, Peer};
+use interplanar_core::nar::NarError;
 use interplanar_core::signature::{guix, nix};
 
 fn fixture(path: &str) -> Vec<u8> {
@@ -28,6 +31,29 @@ fn fixture_keys() -> TrustedKeys {
     }
 }
 
+/// Opens a proxy with a cache folder of its own.
+fn open(
+    upstreams: &[&Peer],
+    gateways: &[&Peer],
+    keys: TrustedKeys,
+    store_dir: Option<&str>,
+) -> (Proxy, tempfile::TempDir) {
+    let cache = tempfile::tempdir().unwrap();
+    let urls = |peers: &[&Peer]| peers.iter().map(|peer| peer.url.clone()).collect();
+    let config = Config {
+        upstreams: urls(upstreams),
+        gateways: urls(gateways),
+        keys,
+        cache: cache.path().to_owned(),
+        cache_size: 1 << 30,
+        installed: crate::installed::Config::default(),
+        prefer: interplanar_core::dedup::Prefer::default(),
+        store_dir: store_dir.map(str::to_owned),
+        priority: 30,
+    };
+    (Proxy::open(config).unwrap(), cache)
+}
+
 /// A proxy under test that serves on loopback.
 struct Running {
     peer: Peer,
@@ -46,20 +72,8 @@ impl Running {
         keys: TrustedKeys,
         store_dir: Option<&str>,
     ) -> Self {
-        let cache = tempfile::tempdir().unwrap();
-        let urls = |peers: &[&Peer]| peers.iter().map(|peer| peer.url.clone()).collect();
-        let config = Config {
-            upstreams: urls(upstreams),
-            gateways: urls(gateways),
-            keys,
-            cache: cache.path().to_owned(),
-            cache_size: 1 << 30,
-            installed: crate::installed::Config::default(),
-            prefer: interplanar_core::dedup::Prefer::default(),
-            store_dir: store_dir.map(str::to_owned),
-            priority: 30,
-        };
-        let peer = Peer::start(Proxy::open(config).unwrap()).await;
+        let (proxy, cache) = open(upstreams, gateways, keys, store_dir);
+        let peer = Peer::start(proxy).await;
         Self {
             peer,
             client: http_client().unwrap(),

@@ -1,40 +1,69 @@
 use super::*;
+use crate::cli::capture;
 use crate::net::client::tests::peers::{Fault, TestFile};
+use crate::net::server;
+use crate::proxy::nar::BodySink;
+use http_body_util::BodyExt as _;
 use interplanar_core::hash::Sha256;
+use interplanar_core::install::Answer;
+use interplanar_core::nar::{Encoder, Event};
 use interplanar_core::narinfo::{Compression, Draft, Entry};
 use interplanar_core::store_path::StorePath;
+use tokio::sync::oneshot;
+use tokio_util::sync::CancellationToken;
 
-const TREE: &str = "agkhnj5wmbrb40rigsyf6ynkdi22d89g";
+pub(crate) const TREE: &str = "agkhnj5wmbrb40rigsyf6ynkdi22d89g";
 const ITEMS: [&str; 3] = [
     "agkhnj5wmbrb40rigsyf6ynkdi22d89g-tree",
     "rcff5adc6nm3b2y1lx9flnpqksfm7ka5-greet-1.0",
     "zvknnn6gzcjdyb9hn5ffp4sx1ncjp45r-hello.txt",
 ];
 
-/// A cache with one item of `size` bytes, signed with its own key. Tests add files and entries.
-struct Cache {
-    files: Files,
-    keys: TrustedKeys,
+/// A cache with one item, signed with its own key. Tests add files and entries.
+pub(crate) struct Cache {
+    pub(crate) files: Files,
+    pub(crate) keys: TrustedKeys,
     secret: nix::SecretKey,
     nar: Vec<u8>,
 }
 
 impl Cache {
+    /// Makes a cache with a file of `size` bytes.
     fn new(size: usize) -> Self {
+        let content: Vec<u8> = (0..size)
+            .map(|index| (index as u32).wrapping_mul(2_654_435_761).to_le_bytes()[3])
+            .collect();
+        let (mut encoder, mut nar) = (Encoder::new(), Vec::new());
+        let start = Event::FileStart {
+            executable: false,
+            size: size as u64,
+            offset: 0,
+        };
+        for event in [start, Event::FileData(&content), Event::FileEnd, Event::End] {
+            encoder.write(event, &mut nar).unwrap();
+        }
+        Self::of(nar)
+    }
+
+    /// Makes a cache whose item has this NAR, well-formed or not.
+    pub(crate) fn of(nar: Vec<u8>) -> Self {
         let secret = nix::SecretKey::from_seed("test-2", &[1; 32]).unwrap();
         let keys = TrustedKeys {
             guix: Vec::new(),
             nix: vec![secret.public_key()],
         };
-        let nar = (0..size)
-            .map(|index| (index as u32).wrapping_mul(2_654_435_761).to_le_bytes()[3])
-            .collect();
         Self {
             files: Files::default(),
             keys,
             secret,
             nar,
         }
+    }
+
+    /// Publishes the NAR at `nar/a`, without compression.
+    pub(crate) fn publish_plain(&self) {
+        self.files.set("nar/a", self.nar.clone());
+        self.publish(&[("nar/a", Compression::None)]);
     }
 
     fn publish(&self, entries: &[(&str, Compression)]) {
@@ -105,7 +134,7 @@ async fn a_wrong_body_never_completes() {
     for size in [1000, 20 << 20] {
         let cache = Cache::new(size);
         let mut wrong = cache.nar.clone();
-        *wrong.last_mut().unwrap() ^= 1;
+        wrong[size / 2] ^= 1;
         cache.files.set("nar/a", wrong);
         cache.publish(&[("nar/a", Compression::None)]);
         let upstream = Peer::start(cache.files.clone()).await;
@@ -128,6 +157,83 @@ async fn a_wrong_body_never_completes() {
             1
         );
     }
+}
+
+/// The NAR that was signed is not a NAR. It is never completed, no source is blamed, and only the
+/// first request asks a source.
+#[tokio::test]
+async fn a_malformed_nar_with_the_signed_hash_is_never_served() {
+    let mut large = Cache::new(20 << 20).nar;
+    *large.last_mut().unwrap() = 1;
+    let small = malformed::malformed().into_iter().map(|one| one.nar);
+    for nar in small.step_by(10).chain([large]) {
+        let is_large = nar.len() > 8 << 20;
+        let cache = Cache::of(nar);
+        cache.files.set("nar/b", cache.nar.clone());
+        cache.files.set("nar/a", cache.nar.clone());
+        cache.publish(&[("nar/a", Compression::None), ("nar/b", Compression::None)]);
+        let upstream = Peer::start(cache.files.clone()).await;
+        let proxy = Running::start(&[&upstream], &[], cache.keys).await;
+        let refused = if is_large {
+            Refused::Cut
+        } else {
+            Refused::Status(502)
+        };
+        assert_eq!(proxy.nar(TREE).await, Err(refused));
+        assert_eq!(proxy.nar(TREE).await, Err(Refused::Status(502)));
+        let asked = upstream.requests();
+        let asked = asked.iter().filter(|path| path.starts_with("/nar/"));
+        assert_eq!(asked.count(), 1);
+        let metrics = proxy.get("metrics").await.text().await.unwrap();
+        assert!(
+            metrics.contains("interplanar_proxy_wrong_sources_total 0"),
+            "{metrics}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_client_that_leaves_in_the_middle_logs_no_error() {
+    let cache = Cache::new(20 << 20);
+    cache.publish_plain();
+    let upstream = Peer::start(cache.files.clone()).await;
+    let (proxy, _folder) = open(&[&upstream], &[], cache.keys, None);
+    let Answer::Found(known) = proxy.lookup.find(TREE).await.0 else {
+        panic!("the item is not found");
+    };
+    let (log, _guard) = capture();
+    for has_started in [false, true] {
+        let (sender, body) = server::channel(None);
+        let (started, waiting) = oneshot::channel();
+        let started = Some(started).filter(|_| !has_started);
+        drop((body, waiting));
+        let sink = BodySink { sender, started };
+        let (nars, cancel) = (Arc::clone(&proxy.nars), CancellationToken::new());
+        nars.deliver(Arc::clone(&known), sink, cancel).await;
+    }
+    let log = String::from_utf8(log.lock().unwrap().clone()).unwrap();
+    assert!(!log.contains("ERROR"), "{log}");
+}
+
+/// A command deletes its temporary folder after a download. Nothing may use the folder then: a late
+/// eviction or sync would log an error after the success.
+#[tokio::test]
+async fn a_proxy_that_has_settled_lets_go_of_its_folder() {
+    let cache = Cache::new(3 << 20);
+    let file = TestFile::new(&cache.nar);
+    cache.publish(&[(&format!("ipfs://{}", file.root), Compression::None)]);
+    let upstream = Peer::start(cache.files.clone()).await;
+    let gateway = Peer::start(file.gateway(Fault::None)).await;
+    let (proxy, _folder) = open(&[&upstream], &[&gateway], cache.keys, None);
+    let Found::Available(item) = proxy.find(TREE).await else {
+        panic!("the item is not found");
+    };
+    let body = proxy.open_nar(&item).await.unwrap();
+    assert!(body.collect().await.unwrap().to_bytes() == cache.nar);
+    proxy.settle().await;
+    let cache = Arc::downgrade(&proxy.nars.cache);
+    drop(proxy);
+    assert!(cache.upgrade().is_none());
 }
 
 #[tokio::test]
