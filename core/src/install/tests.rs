@@ -127,9 +127,11 @@ fn the_end_of_a_source_shows_which_source_was_wrong() {
         (next, wrong.iter().map(Source::name).collect::<Vec<_>>())
     };
     let names = |names: &[&str]| names.iter().map(ToString::to_string).collect::<Vec<_>>();
-    let table: [(&Ends, Next, Vec<_>); 7] = [
+    let table: [(&Ends, Next, Vec<_>); 9] = [
         (&[(true, End::Complete)], Next::Complete, names(&[])),
         (&[(true, End::Interrupted)], Next::Another, names(&[])),
+        (&[(false, End::Unfit)], Next::Another, names(&["0"])),
+        (&[(true, End::Unfit)], Next::Another, names(&["0"])),
         (
             &[(false, End::Stopped(wrong()))],
             Next::Another,
