@@ -10,6 +10,7 @@ use interplanar_core::fetch::{
     Action, ByteRange, Failure, Fetcher, Gateway, GatewayPool, Options, Policy, RequestId,
 };
 use interplanar_core::hash::Sha256;
+use interplanar_core::install;
 use interplanar_core::unixfs::{Builder, Profile, SIZE_262144_V1};
 use libfuzzer_sys::fuzz_target;
 
@@ -88,6 +89,7 @@ fn options(input: &Input) -> Options {
         hash_outside: if input.hash_outside { 100 } else { usize::MAX },
         near_ms: if input.near { 100 } else { 0 },
         max_requests: input.max_requests.map_or(u64::MAX, u64::from),
+        budget: install::budget(160_000),
         ..Options::default()
     };
     if input.mode.is_multiple_of(3) {

@@ -1,8 +1,13 @@
 //! The commands for people (`get`, `cat`, `ls`, `verify`, `add`), against a real Kubo.
 
+use interplanar_core::block::Block;
+use interplanar_core::cid::Version;
+use interplanar_core::unixfs::DirectoryBuilder;
+use interplanar_tests::block_gateway::{Attack, BlockGateway};
 use interplanar_tests::kubo::Kubo;
 use interplanar_tests::program::{Program, binary, narinfo};
 use interplanar_tests::relay::{Fault, Relay};
+use interplanar_tests::root::wait_until;
 use interplanar_tests::{attempt, output};
 use std::path::Path;
 use std::process::Command;
@@ -130,6 +135,40 @@ fn a_folder_takes_one_request(kubo: &Kubo, tree: &Path, root: &str, folder: &Pat
     );
     assert_eq!(counted.count("dag-scope=all"), 1, "{:?}", counted.seen());
     assert_eq!(counted.count("/ipfs/"), 2, "{:?}", counted.seen());
+}
+
+/// Thirty folders, each with two links to the next, are 4 KB and more than 1,000 million entries.
+#[test]
+fn an_interrupt_ends_the_download_of_an_endless_folder_and_removes_it() {
+    let mut blocks = vec![Block::raw("leaf".into())];
+    let mut root = *blocks[0].cid();
+    for _ in 0..30 {
+        let mut directory = DirectoryBuilder::new(Version::V1);
+        directory.add("a".into(), root, 1);
+        directory.add("b".into(), root, 1);
+        let built = directory.finish(&mut |block| blocks.insert(0, block));
+        root = built.expect("a directory").cid;
+    }
+    let gateway = BlockGateway::new(&blocks, Attack::None);
+    let folder = tempfile::tempdir().expect("a folder");
+    let mut get = interplanar(&["get", &format!("ipfs://{root}"), "-o", "tree"])
+        .arg(format!("--gateway={}", gateway.url))
+        .current_dir(folder.path())
+        .spawn()
+        .expect("the program runs");
+    let partial = || std::fs::read_dir(folder.path()).expect("a folder").next();
+    wait_until("the first entries", || {
+        let partial = partial().map(|entry| entry.expect("an entry").path());
+        partial.is_some_and(|partial| partial.join("root/a/a/a/a").exists())
+    });
+    output(Command::new("kill").args(["-INT", &get.id().to_string()]));
+    let mut status = None;
+    wait_until("the end of the program", || {
+        status = get.try_wait().expect("its state");
+        status.is_some()
+    });
+    assert_eq!(status.and_then(|status| status.code()), Some(130));
+    assert!(partial().is_none());
 }
 
 #[test]

@@ -152,6 +152,12 @@ pub fn identity_data(cid: &Cid) -> Option<&[u8]> {
     (cid.hash().code() == IDENTITY).then(|| cid.hash().digest())
 }
 
+/// Returns eight bytes of a digest: cheap to compare, and distinct for nearly all CIDs.
+pub(crate) fn prefix(cid: &Cid) -> u64 {
+    let digest = cid.hash().digest().iter().take(8);
+    digest.fold(0, |value, byte| value.rotate_left(8) ^ u64::from(*byte))
+}
+
 /// Makes the CID of a block from its SHA-256. Version 0 applies only to [`DAG_PB`]; other codecs
 /// get version 1.
 #[must_use]

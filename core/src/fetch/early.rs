@@ -1,7 +1,7 @@
 //! Blocks that were received before they were wanted, and the set of all blocks received.
 
 use crate::block::Block;
-use crate::cid::Cid;
+use crate::cid::{Cid, prefix};
 use alloc::collections::{BTreeMap, BTreeSet};
 
 /// Maximum number of blocks that [`SeenBlocks`] remembers, about 4 MiB of memory. Further blocks
@@ -90,10 +90,4 @@ impl SeenBlocks {
     pub(super) fn is_complete(&self) -> bool {
         !self.full
     }
-}
-
-/// Returns eight bytes of a digest: cheap to compare, and distinct for nearly all CIDs.
-pub(super) fn prefix(cid: &Cid) -> u64 {
-    let digest = cid.hash().digest().iter().take(8);
-    digest.fold(0, |value, byte| value.rotate_left(8) ^ u64::from(*byte))
 }

@@ -35,9 +35,6 @@ pub struct Fetcher {
     pub(super) clock: FetchClock,
     pub(super) queue: VecDeque<Action>,
     pub(super) summary: Summary,
-    /// Pieces that were not returned to the driver yet, in order.
-    ready: VecDeque<TreePiece>,
-    ready_bytes: u64,
     /// Whether the set of wanted blocks may have changed.
     pub(super) dirty: bool,
     size_reported: bool,
@@ -102,8 +99,6 @@ impl Fetcher {
             clock: FetchClock::default(),
             queue: VecDeque::new(),
             summary: Summary::default(),
-            ready: VecDeque::new(),
-            ready_bytes: 0,
             dirty: true,
             last_fault: None,
             size_reported: false,
@@ -140,23 +135,33 @@ impl Fetcher {
                     Err(error) => Action::Failed(error.clone()),
                 };
             }
-            if let Some(piece) = self.ready.pop_front() {
-                self.ready_bytes = self.ready_bytes.saturating_sub(piece.held());
-                return match piece {
-                    TreePiece::Entry(entry) => Action::Entry(entry),
-                    TreePiece::Content(content) => {
-                        let bytes = content.len() as u64;
-                        self.summary.bytes = self.summary.bytes.saturating_add(bytes);
-                        Action::Content(content)
-                    }
-                };
+            match self.target.next() {
+                Ok(Some(piece)) => return self.deliver(piece),
+                Ok(None) => {}
+                Err(error) => {
+                    self.conclude(Err(error.into()));
+                    continue;
+                }
             }
             if let Err(error) = self.advance(pool) {
                 self.conclude(Err(error));
             }
-            if self.queue.is_empty() && self.ready.is_empty() && self.outcome.is_none() {
+            if self.queue.is_empty() && !self.has_content() && self.outcome.is_none() {
                 let until_ms = self.deadline(pool);
                 return Action::Wait { until_ms };
+            }
+        }
+    }
+
+    fn deliver(&mut self, piece: TreePiece) -> Action {
+        // The walk of a tree continues while its pieces are taken.
+        self.dirty |= self.target.is_tree();
+        match piece {
+            TreePiece::Entry(entry) => Action::Entry(entry),
+            TreePiece::Content(content) => {
+                let bytes = content.len() as u64;
+                self.summary.bytes = self.summary.bytes.saturating_add(bytes);
+                Action::Content(content)
             }
         }
     }
@@ -164,10 +169,8 @@ impl Fetcher {
     fn advance(&mut self, pool: &mut GatewayPool) -> Result<(), FetchError> {
         self.refresh()?;
         if self.target.is_done() {
-            if self.ready.is_empty() {
-                self.credit_open_requests(pool);
-                self.conclude(Ok(()));
-            }
+            self.credit_open_requests(pool);
+            self.conclude(Ok(()));
             return Ok(());
         }
         self.load();
@@ -225,10 +228,6 @@ impl Fetcher {
             };
             self.wanted
                 .sync(self.target.wants(self.options.read_ahead)?, start);
-            while let Some(piece) = self.target.next() {
-                self.ready_bytes = self.ready_bytes.saturating_add(piece.held());
-                self.ready.push_back(piece);
-            }
             self.report_size();
             let early = &mut self.early;
             let found = self.wanted.order().iter().filter_map(|cid| early.take(cid));
@@ -266,7 +265,7 @@ impl Fetcher {
 
     /// Bytes of blocks that the engine holds.
     pub(super) fn held(&self) -> usize {
-        let bytes = self.ready_bytes.saturating_add(self.target.buffered());
+        let bytes = self.target.buffered();
         let plains = self.requests.values().filter_map(Request::plain);
         usize::try_from(bytes)
             .unwrap_or(usize::MAX)
@@ -284,7 +283,7 @@ impl Fetcher {
 
     /// Whether content is ready for the driver.
     pub(super) fn has_content(&self) -> bool {
-        !self.ready.is_empty()
+        self.target.has_next()
     }
 
     /// Number of requests that were made so far.

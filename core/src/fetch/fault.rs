@@ -161,3 +161,12 @@ pub enum FetchError {
     #[error(transparent)]
     Cid(#[from] CidError),
 }
+
+impl FetchError {
+    /// Whether verified blocks show that the CID doesn't name what was requested. No other gateway
+    /// and no later fetch can help.
+    #[must_use]
+    pub fn is_permanent(&self) -> bool {
+        matches!(self, Self::Walk(_) | Self::Cid(_))
+    }
+}

@@ -39,6 +39,8 @@
 //! - If a gateway sends wrong bytes, HTML or a short answer, the engine reports it
 //!   ([`Event::GatewayFault`]) and asks another. The gateway gets a back-off that doubles each time
 //!   ([`GatewayPool`]). A gateway that sent wrong data is asked again only if there is no other.
+//! - The engine makes the entries of a tree while the driver takes them, at most some thousands
+//!   ahead. A small DAG can have more entries than any memory; [`Options::budget`] bounds them.
 //! - Every fetch ends: each gateway is asked for a block at most twice, a request that delivers no
 //!   block is cancelled after `request_timeout_ms`, and no back-off longer than `patience_ms` is
 //!   waited for.
@@ -114,6 +116,5 @@ pub use gateway::{ACCEPT_CAR, ACCEPT_FILE, ACCEPT_RAW, Gateway, GatewayUrlError,
 pub use input::Input;
 pub use link_speed::{LinkSpeed, RATES, ROUND_TRIPS_MS};
 pub use options::{ByteRange, Options};
-pub use outline::MAX_OUTLINE;
 pub use pool::{GatewayPool, Policy, Report};
 pub use tree_walk::{MAX_TREE_PATH, TreeEntry, TreeKind, TreePiece};

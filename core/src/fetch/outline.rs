@@ -11,25 +11,21 @@
 
 use super::FetchError;
 use super::target::TreeWalk;
-use super::tree_walk::{MAX_TREE_PATH, TreeEntry, TreeKind, TreePiece, check};
+use super::tree_walk::{MAX_READY, MAX_TREE_PATH, TreeEntry, TreeKind, TreePiece, check};
 use crate::block::Block;
 use crate::cid::{self, Cid, RAW};
-use crate::unixfs::{Budget, Content, Entries, UnixFsError};
+use crate::unixfs::{Budget, Content, Listed, UnixFsError, list};
 use alloc::collections::{BTreeMap, VecDeque};
 use alloc::vec::Vec;
 use bytes::Bytes;
-
-/// Maximum total length of all paths in bytes, whatever the budget allows. It bounds the memory for
-/// the list.
-pub const MAX_OUTLINE: u64 = 256 << 20;
 
 /// What a block is used for.
 #[derive(Debug, Clone)]
 enum BlockUse {
     /// The root block of the entry at this path.
     Node(Bytes),
-    /// A shard of the directory with this number.
-    Shard(u64),
+    /// A shard of the directory at this path, on this level of shards.
+    Shard(Bytes, u32),
 }
 
 #[derive(Debug)]
@@ -38,22 +34,19 @@ pub(super) struct OutlineWalker {
     uses: BTreeMap<Cid, Vec<BlockUse>>,
     /// The wanted blocks in the order in which they were found.
     order: VecDeque<Cid>,
-    /// Sharded directories with missing shards, by number.
-    partial: BTreeMap<u64, (Bytes, Entries)>,
-    next_number: u64,
+    /// Blocks that have arrived, with the uses that were not processed yet.
+    open: Vec<(Cid, Content, Vec<BlockUse>)>,
     budget: Budget,
     out: VecDeque<TreePiece>,
     out_bytes: u64,
 }
 
 impl OutlineWalker {
-    pub(super) fn new(root: Cid, mut budget: Budget) -> Self {
-        budget.output = budget.output.min(MAX_OUTLINE);
+    pub(super) fn new(root: Cid, budget: Budget) -> Self {
         Self {
             uses: BTreeMap::from([(root, Vec::from([BlockUse::Node(Bytes::new())]))]),
             order: VecDeque::from([root]),
-            partial: BTreeMap::new(),
-            next_number: 0,
+            open: Vec::new(),
             budget,
             out: VecDeque::new(),
             out_bytes: 0,
@@ -74,53 +67,82 @@ impl OutlineWalker {
         self.out.push_back(piece);
     }
 
+    /// Processes the blocks that have arrived, until [`MAX_READY`] entries are ready. One block adds
+    /// no more than its links.
+    fn advance(&mut self) -> Result<(), UnixFsError> {
+        while self.out.len() < MAX_READY
+            && let Some((cid, content, mut uses)) = self.open.pop()
+        {
+            let Some(block_use) = uses.pop() else {
+                continue;
+            };
+            if uses.is_empty() {
+                self.process(block_use, cid, content)?;
+            } else {
+                self.process(block_use, cid, content.clone())?;
+                self.open.push((cid, content, uses));
+            }
+        }
+        Ok(())
+    }
+
+    fn process(
+        &mut self,
+        block_use: BlockUse,
+        cid: Cid,
+        content: Content,
+    ) -> Result<(), UnixFsError> {
+        match block_use {
+            BlockUse::Node(path) => self.open(path, cid, content),
+            BlockUse::Shard(path, level) => self.list(path, level, content),
+        }
+    }
+
     /// Processes the root block of the entry at `path`.
-    fn open(&mut self, path: Bytes, block: &Block) -> Result<(), UnixFsError> {
-        let cid = *block.cid();
-        match Content::decode(block)? {
+    fn open(&mut self, path: Bytes, cid: Cid, content: Content) -> Result<(), UnixFsError> {
+        let kind = match content {
             Content::Directory(_) | Content::Shard { .. } => {
                 let above = path.iter().filter(|byte| **byte == b'/').count();
                 if u32::try_from(above).unwrap_or(u32::MAX) >= self.budget.depth {
                     return Err(UnixFsError::BudgetDepth);
                 }
-                let mut entries = Entries::new(cid, self.budget);
-                entries.push(block)?;
                 self.emit(path.clone(), cid, TreeKind::Directory);
-                self.list(None, path, entries)
+                return self.list(path, 0, content);
             }
-            Content::Raw(data) => {
-                let size = data.len() as u64;
-                self.emit(path, cid, TreeKind::File { size });
-                Ok(())
-            }
-            Content::File { size, .. } => {
-                self.emit(path, cid, TreeKind::File { size });
-                Ok(())
-            }
+            Content::Raw(data) => TreeKind::File {
+                size: data.len() as u64,
+            },
+            Content::File { size, .. } => TreeKind::File { size },
             Content::Symlink(target) => {
-                self.emit(path, cid, TreeKind::Symlink { target });
-                Ok(())
+                self.budget.spend_names(target.len())?;
+                TreeKind::Symlink { target }
             }
-        }
+        };
+        self.emit(path, cid, kind);
+        Ok(())
     }
 
-    /// Processes the known entries of a directory and requests its missing shards. `number` is the
-    /// directory's number, if it already has one.
-    fn list(
-        &mut self,
-        number: Option<u64>,
-        path: Bytes,
-        mut entries: Entries,
-    ) -> Result<(), UnixFsError> {
-        while let Some(entry) = entries.next() {
+    /// Processes the links of a directory's node.
+    fn list(&mut self, path: Bytes, level: u32, content: Content) -> Result<(), UnixFsError> {
+        let mut listed = Vec::new();
+        list(content, level, &mut self.budget, &mut listed)?;
+        for one in listed {
+            let entry = match one {
+                Listed::Entry(entry) => entry,
+                Listed::Shard(cid, level) => {
+                    self.want(cid, BlockUse::Shard(path.clone(), level));
+                    continue;
+                }
+            };
             check(&entry.name)?;
             let path = join(&path, &entry.name)?;
-            self.spend(path.len())?;
+            self.budget.spend_names(path.len())?;
             if let Some(data) = cid::identity_data(&entry.cid) {
                 let block = Block::verify(entry.cid, Bytes::copy_from_slice(data));
+                let content = Content::decode(&block.map_err(|_| UnixFsError::Unexpected)?)?;
                 // A block inside a CID is shorter than the block with that CID, so this recursion
                 // is shallow.
-                self.open(path, &block.map_err(|_| UnixFsError::Unexpected)?)?;
+                self.open(path, entry.cid, content)?;
             } else if entry.cid.codec() == RAW {
                 let size = entry.tsize;
                 self.emit(path, entry.cid, TreeKind::File { size });
@@ -128,28 +150,6 @@ impl OutlineWalker {
                 self.want(entry.cid, BlockUse::Node(path));
             }
         }
-        if entries.is_done() {
-            return Ok(());
-        }
-        let number = number.unwrap_or(self.next_number);
-        self.next_number = self.next_number.max(number.saturating_add(1));
-        for shard in entries.wants(usize::MAX) {
-            let asked = self.uses.get(&shard).is_some_and(|uses| {
-                let mut uses = uses.iter();
-                uses.any(|block_use| matches!(block_use, BlockUse::Shard(of) if *of == number))
-            });
-            if !asked {
-                self.want(shard, BlockUse::Shard(number));
-            }
-        }
-        self.partial.insert(number, (path, entries));
-        Ok(())
-    }
-
-    /// Charges an entry to the budget, by the length of its path.
-    fn spend(&mut self, bytes: usize) -> Result<(), UnixFsError> {
-        let left = self.budget.output.checked_sub(bytes as u64);
-        self.budget.output = left.ok_or(UnixFsError::BudgetOutput)?;
         Ok(())
     }
 }
@@ -181,31 +181,27 @@ impl TreeWalk for OutlineWalker {
         if let Some(index) = self.order.iter().position(|other| *other == cid) {
             self.order.remove(index);
         }
-        let left = self.budget.blocks.checked_sub(1);
-        self.budget.blocks = left.ok_or(UnixFsError::BudgetBlocks)?;
-        for block_use in uses {
-            match block_use {
-                BlockUse::Node(path) => self.open(path, &block)?,
-                BlockUse::Shard(number) => {
-                    let Some((path, mut entries)) = self.partial.remove(&number) else {
-                        continue;
-                    };
-                    entries.push(&block)?;
-                    self.list(Some(number), path, entries)?;
-                }
-            }
-        }
-        Ok(())
+        self.budget.spend_blocks(1)?;
+        self.open.push((cid, Content::decode(&block)?, uses));
+        self.advance()
     }
 
-    fn next(&mut self) -> Option<TreePiece> {
-        let piece = self.out.pop_front()?;
-        self.out_bytes = self.out_bytes.saturating_sub(piece.held());
-        Some(piece)
+    fn next(&mut self) -> Result<Option<TreePiece>, UnixFsError> {
+        if self.out.is_empty() {
+            self.advance()?;
+        }
+        let piece = self.out.pop_front();
+        let held = piece.as_ref().map_or(0, TreePiece::held);
+        self.out_bytes = self.out_bytes.saturating_sub(held);
+        Ok(piece)
+    }
+
+    fn has_next(&self) -> bool {
+        !self.out.is_empty()
     }
 
     fn is_done(&self) -> bool {
-        self.out.is_empty() && self.uses.is_empty()
+        self.out.is_empty() && self.open.is_empty() && self.uses.is_empty()
     }
 
     fn buffered(&self) -> u64 {

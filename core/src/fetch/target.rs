@@ -16,7 +16,11 @@ pub(super) trait TreeWalk: core::fmt::Debug + Send + Sync {
     fn wants(&mut self, max: usize) -> Result<Vec<Cid>, FetchError>;
     fn is_wanted(&self, cid: &Cid) -> bool;
     fn push(&mut self, block: Block) -> Result<(), UnixFsError>;
-    fn next(&mut self) -> Option<TreePiece>;
+    /// Returns the next piece. Continues the walk as far as blocks are available, if no piece is
+    /// ready.
+    fn next(&mut self) -> Result<Option<TreePiece>, UnixFsError>;
+    /// Whether a piece is ready.
+    fn has_next(&self) -> bool;
     fn is_done(&self) -> bool;
     fn buffered(&self) -> u64;
 }
@@ -190,7 +194,7 @@ impl Target {
         }
     }
 
-    pub(super) fn next(&mut self) -> Option<TreePiece> {
+    pub(super) fn next(&mut self) -> Result<Option<TreePiece>, UnixFsError> {
         let content = match &mut self.stage {
             Stage::Path(_) => None,
             Stage::File(walker) => walker.next(),
@@ -203,7 +207,17 @@ impl Target {
                 }
             },
         };
-        content.map(TreePiece::Content)
+        Ok(content.map(TreePiece::Content))
+    }
+
+    /// Whether a piece is ready.
+    pub(super) fn has_next(&self) -> bool {
+        match &self.stage {
+            Stage::Path(_) => false,
+            Stage::File(walker) => walker.has_next(),
+            Stage::Tree(tree) => tree.has_next(),
+            Stage::Block(single) => matches!(single, SingleBlock::Received(_)),
+        }
     }
 
     pub(super) fn is_done(&self) -> bool {
@@ -215,7 +229,7 @@ impl Target {
         }
     }
 
-    /// Number of bytes held because something before them is missing.
+    /// Number of bytes held: they are not returned yet, or something before them is missing.
     pub(super) fn buffered(&self) -> u64 {
         match &self.stage {
             Stage::Path(_) => 0,

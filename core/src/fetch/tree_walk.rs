@@ -10,10 +10,9 @@
 //! Blocks that the CAR left out are requested one by one, within the read-ahead window.
 
 use super::FetchError;
-use super::early::prefix;
 use super::target::TreeWalk;
 use crate::block::Block;
-use crate::cid::{self, Cid};
+use crate::cid::{self, Cid, prefix};
 use crate::unixfs::{Budget, Content, Entries, UnixFsError, Walker};
 use alloc::collections::{BTreeMap, VecDeque};
 use alloc::vec::Vec;
@@ -24,6 +23,10 @@ use bytes::Bytes;
 const SMALL: usize = 4 << 10;
 /// Maximum total length of the kept blocks, in bytes.
 const MAX_SMALL: usize = 1 << 20;
+/// Number of pieces that are made ahead of the reader. A small DAG can have any number of them.
+pub(super) const MAX_READY: usize = 4096;
+/// The following entries that are looked at, for each one in the read-ahead window.
+const ENTRIES_PER_BLOCK: usize = 4;
 /// Maximum length of an entry's path, in bytes (Linux's limit for paths).
 pub const MAX_TREE_PATH: usize = 4096;
 
@@ -56,6 +59,15 @@ pub enum TreeKind {
     },
 }
 
+impl TreeKind {
+    fn held(&self) -> usize {
+        match self {
+            Self::Symlink { target } => target.len(),
+            Self::Directory | Self::File { .. } => 0,
+        }
+    }
+}
+
 /// One item of a tree, in order.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum TreePiece {
@@ -69,7 +81,7 @@ impl TreePiece {
     pub(super) fn held(&self) -> u64 {
         match self {
             Self::Content(bytes) => bytes.len() as u64,
-            Self::Entry(entry) => entry.path.len() as u64,
+            Self::Entry(entry) => entry.path.len().saturating_add(entry.kind.held()) as u64,
         }
     }
 }
@@ -130,26 +142,29 @@ impl TreeWalker {
     /// CIDs of the following entries in the open directories, the innermost directory first.
     fn upcoming(&self) -> impl Iterator<Item = &Cid> {
         let open_directories = self.open_directories.iter().rev();
-        open_directories.flat_map(|directory| directory.entries.upcoming().take(self.window))
+        let upcoming =
+            open_directories.flat_map(|directory| directory.entries.upcoming().take(self.window));
+        upcoming.take(self.window.saturating_mul(ENTRIES_PER_BLOCK))
     }
 
-    /// Continues the walk as far as blocks are available.
+    /// Continues the walk as far as blocks are available, up to [`MAX_READY`] pieces.
     fn advance(&mut self) -> Result<(), UnixFsError> {
-        loop {
-            let advanced = match &self.at {
-                TreePosition::Node(cid) => {
-                    let cid = *cid;
-                    match self.take(&cid)? {
-                        Some(block) => self.open(block).map(|()| true)?,
-                        None => false,
-                    }
+        while self.out.len() < MAX_READY && self.step()? {}
+        Ok(())
+    }
+
+    /// Returns false if a block is missing, or the walk is complete.
+    fn step(&mut self) -> Result<bool, UnixFsError> {
+        match &self.at {
+            TreePosition::Node(cid) => {
+                let cid = *cid;
+                match self.take(&cid)? {
+                    Some(block) => self.open(block).map(|()| true),
+                    None => Ok(false),
                 }
-                TreePosition::File(_) => self.read()?,
-                TreePosition::Directory => self.next_entry()?,
-            };
-            if !advanced {
-                return Ok(());
             }
+            TreePosition::File(_) => self.read(),
+            TreePosition::Directory => self.next_entry(),
         }
     }
 
@@ -176,9 +191,15 @@ impl TreeWalker {
         wanted.first().map_or(Ok(None), |cid| self.take(cid))
     }
 
+    /// Whether [`Self::take`] would return this block.
+    fn has(&self, cid: &Cid, key: u64) -> bool {
+        self.ahead.contains_key(cid)
+            || self.kept(cid, key).is_some()
+            || cid::identity_data(cid).is_some()
+    }
+
     /// Starts the entry whose root block this is.
     fn open(&mut self, block: Block) -> Result<(), UnixFsError> {
-        self.spend(1)?;
         let cid = *block.cid();
         let kind = match Content::decode(&block)? {
             Content::Directory(_) | Content::Shard { .. } => {
@@ -188,6 +209,7 @@ impl TreeWalker {
                 }
                 let mut entries = Entries::new(cid, self.budget);
                 entries.push(&block)?;
+                self.budget = entries.budget;
                 let path = self.path.len();
                 self.open_directories.push(OpenDirectory { entries, path });
                 self.at = TreePosition::Directory;
@@ -201,6 +223,8 @@ impl TreeWalker {
                 TreeKind::File { size }
             }
             Content::Symlink(target) => {
+                self.budget.spend_blocks(1)?;
+                self.budget.spend_names(target.len())?;
                 self.at = TreePosition::Directory;
                 TreeKind::Symlink { target }
             }
@@ -215,9 +239,9 @@ impl TreeWalker {
         let TreePosition::File(walker) = &mut self.at else {
             return Ok(false);
         };
-        while let Some(bytes) = walker.next() {
-            self.out_bytes = self.out_bytes.saturating_add(bytes.len() as u64);
-            self.out.push_back(TreePiece::Content(bytes));
+        if let Some(bytes) = walker.next() {
+            self.emit(TreePiece::Content(bytes));
+            return Ok(true);
         }
         if walker.is_done() {
             self.budget = walker.budget();
@@ -250,6 +274,7 @@ impl TreeWalker {
             if self.path.len() > MAX_TREE_PATH {
                 return Err(UnixFsError::Name);
             }
+            self.budget.spend_names(self.path.len())?;
             self.at = TreePosition::Node(entry.cid);
             return Ok(true);
         }
@@ -261,17 +286,13 @@ impl TreeWalker {
         let Some(block) = self.take_first(&wanted)? else {
             return Ok(false);
         };
-        self.spend(1)?;
-        match self.open_directories.last_mut() {
-            Some(directory) => directory.entries.push(&block).map(|()| true),
-            None => Ok(false),
-        }
-    }
-
-    fn spend(&mut self, blocks: u64) -> Result<(), UnixFsError> {
-        let left = self.budget.blocks.checked_sub(blocks);
-        self.budget.blocks = left.ok_or(UnixFsError::BudgetBlocks)?;
-        Ok(())
+        let Some(OpenDirectory { entries, .. }) = self.open_directories.last_mut() else {
+            return Ok(false);
+        };
+        entries.budget = self.budget;
+        entries.push(&block)?;
+        self.budget = entries.budget;
+        Ok(true)
     }
 
     fn keep(&mut self, block: &Block) {
@@ -292,20 +313,19 @@ impl TreeWalker {
 impl TreeWalk for TreeWalker {
     fn wants(&mut self, max: usize) -> Result<Vec<Cid>, FetchError> {
         self.advance()?;
-        let mut wanted = match &mut self.at {
+        let now = match &mut self.at {
             TreePosition::Node(cid) => Vec::from([*cid]),
             TreePosition::File(walker) => walker.wants(max)?,
             TreePosition::Directory => Vec::new(),
         };
-        let mut keys: Vec<u64> = wanted.iter().map(prefix).collect();
-        for cid in self.upcoming() {
+        let (mut wanted, mut keys) = (Vec::new(), Vec::new());
+        for cid in now.iter().chain(self.upcoming()) {
             if wanted.len() >= max {
                 break;
             }
             let key = prefix(cid);
             let twice = keys.contains(&key) && wanted.contains(cid);
-            let here = self.ahead.contains_key(cid) || self.kept(cid, key).is_some();
-            if !twice && !here && cid::identity_data(cid).is_none() {
+            if !twice && !self.has(cid, key) {
                 keys.push(key);
                 wanted.push(*cid);
             }
@@ -319,7 +339,7 @@ impl TreeWalk for TreeWalker {
             TreePosition::File(walker) => walker.is_wanted(cid),
             TreePosition::Directory => false,
         };
-        now || (!self.ahead.contains_key(cid) && self.upcoming().any(|one| one == cid))
+        !self.ahead.contains_key(cid) && (now || self.upcoming().any(|one| one == cid))
     }
 
     fn push(&mut self, block: Block) -> Result<(), UnixFsError> {
@@ -339,10 +359,18 @@ impl TreeWalk for TreeWalker {
         self.advance()
     }
 
-    fn next(&mut self) -> Option<TreePiece> {
-        let piece = self.out.pop_front()?;
-        self.out_bytes = self.out_bytes.saturating_sub(piece.held());
-        Some(piece)
+    fn next(&mut self) -> Result<Option<TreePiece>, UnixFsError> {
+        if self.out.is_empty() {
+            self.advance()?;
+        }
+        let piece = self.out.pop_front();
+        let held = piece.as_ref().map_or(0, TreePiece::held);
+        self.out_bytes = self.out_bytes.saturating_sub(held);
+        Ok(piece)
+    }
+
+    fn has_next(&self) -> bool {
+        !self.out.is_empty()
     }
 
     fn is_done(&self) -> bool {

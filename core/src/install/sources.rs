@@ -102,8 +102,8 @@ pub fn budget(nar_size: u64) -> Budget {
     let output = max_file_size(nar_size);
     Budget {
         blocks: (output >> 9).saturating_add(1024),
-        depth: 64,
         output,
+        ..Budget::default()
     }
 }
 

@@ -132,6 +132,8 @@ fn the_end_of_a_source_shows_which_source_was_wrong() {
     let table: [(&Ends, Next, Vec<_>); 9] = [
         (&[(true, End::Complete)], Next::Complete, names(&[])),
         (&[(true, End::Interrupted)], Next::Another, names(&[])),
+        (&[(false, End::Unfit)], Next::Another, names(&["0"])),
+        (&[(true, End::Unfit)], Next::Another, names(&["0"])),
         (
             &[(false, End::Stopped(wrong()))],
             Next::Another,

@@ -12,6 +12,9 @@ pub enum Attempt<E> {
     Complete,
     /// The source stopped before its end.
     Interrupted,
+    /// The source can't have the NAR: its blocks are not a file, or it is longer than the NAR can
+    /// be. Its bytes didn't reach the checker.
+    Unfit,
     /// The checker stopped the source.
     Stopped(Stop<E>),
 }
@@ -61,6 +64,7 @@ impl Trial {
                 (next, vec![source.clone()])
             }
             Attempt::Interrupted => (Next::Another, Vec::new()),
+            Attempt::Unfit => (Next::Another, vec![source.clone()]),
         };
         if contributed {
             self.contributors.push(source);

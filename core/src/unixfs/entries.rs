@@ -1,10 +1,8 @@
 //! Lists the entries of a plain or sharded directory as its blocks arrive.
 
-use super::resolve::is_directory;
 use super::{Budget, Content, UnixFsError, hamt};
 use crate::block::Block;
 use crate::cid::{self, Cid};
-use alloc::collections::VecDeque;
 use alloc::vec::Vec;
 use bytes::Bytes;
 
@@ -19,10 +17,11 @@ pub struct DirEntry {
     pub tsize: u64,
 }
 
+/// A link of a directory's node.
 #[derive(Debug, Clone)]
-enum ListingSlot {
-    /// A node of the directory, and its level of shards.
-    Pending(Cid, u32),
+pub(crate) enum Listed {
+    /// A part of the directory, and its level of shards.
+    Shard(Cid, u32),
     Entry(DirEntry),
 }
 
@@ -30,8 +29,9 @@ enum ListingSlot {
 /// slots.
 #[derive(Debug, Clone)]
 pub struct Entries {
-    slots: VecDeque<ListingSlot>,
-    budget: Budget,
+    /// What was not returned yet, the last first.
+    rest: Vec<Listed>,
+    pub(crate) budget: Budget,
 }
 
 impl Entries {
@@ -39,7 +39,7 @@ impl Entries {
     #[must_use]
     pub fn new(root: Cid, budget: Budget) -> Self {
         Self {
-            slots: VecDeque::from([ListingSlot::Pending(root, 0)]),
+            rest: Vec::from([Listed::Shard(root, 0)]),
             budget,
         }
     }
@@ -47,37 +47,40 @@ impl Entries {
     /// Returns the next blocks that are needed, at most `max`, in order.
     #[must_use]
     pub fn wants(&self, max: usize) -> Vec<Cid> {
-        let pending = self.slots.iter().filter_map(|slot| match slot {
-            ListingSlot::Pending(cid, _) => Some(*cid),
-            ListingSlot::Entry(_) => None,
+        let pending = self.rest.iter().rev().filter_map(|listed| match listed {
+            Listed::Shard(cid, _) => Some(*cid),
+            Listed::Entry(_) => None,
         });
         pending.take(max).collect()
     }
 
     /// Returns the next CIDs in order: roots of entries, and shards that were not pushed yet.
     pub fn upcoming(&self) -> impl Iterator<Item = &Cid> {
-        self.slots.iter().map(|slot| match slot {
-            ListingSlot::Pending(cid, _) => cid,
-            ListingSlot::Entry(entry) => &entry.cid,
+        self.rest.iter().rev().map(|listed| match listed {
+            Listed::Shard(cid, _) => cid,
+            Listed::Entry(entry) => &entry.cid,
         })
     }
 
-    /// Adds a wanted block.
+    /// Adds a wanted block. The first wanted one, after [`Entries::next`] has returned all that
+    /// precedes it, costs time in its own length only.
     ///
     /// # Errors
-    /// [`UnixFsError::Unexpected`] if the block is not wanted; other errors if the DAG is faulty.
+    /// [`UnixFsError::Unexpected`] if the block is not wanted; other errors if the DAG is faulty or
+    /// over the budget.
     pub fn push(&mut self, block: &Block) -> Result<(), UnixFsError> {
-        let found = self
-            .slots
-            .iter()
-            .enumerate()
-            .find_map(|(index, slot)| match slot {
-                ListingSlot::Pending(cid, level) if cid == block.cid() => Some((index, *level)),
-                _ => None,
-            });
-        let (index, level) = found.ok_or(UnixFsError::Unexpected)?;
-        self.fill(index, level, Content::decode(block)?)?;
-        self.fill_identity_nodes()
+        let rest = self.rest.iter().enumerate().rev();
+        let mut shards = rest.filter_map(|(index, listed)| match listed {
+            Listed::Shard(cid, level) if cid == block.cid() => Some((index, *level)),
+            _ => None,
+        });
+        let (index, level) = shards.next().ok_or(UnixFsError::Unexpected)?;
+        self.budget.spend_blocks(1)?;
+        let (content, mut listed) = (Content::decode(block)?, Vec::new());
+        list(content, level, &mut self.budget, &mut listed)?;
+        listed.reverse();
+        self.rest.splice(index..=index, listed);
+        Ok(())
     }
 
     /// Returns the next entry, if its block was pushed.
@@ -87,10 +90,10 @@ impl Entries {
         reason = "None doesn't mean the end; see is_done"
     )]
     pub fn next(&mut self) -> Option<DirEntry> {
-        match self.slots.pop_front()? {
-            ListingSlot::Entry(entry) => Some(entry),
-            pending @ ListingSlot::Pending(..) => {
-                self.slots.push_front(pending);
+        match self.rest.pop()? {
+            Listed::Entry(entry) => Some(entry),
+            shard @ Listed::Shard(..) => {
+                self.rest.push(shard);
                 None
             }
         }
@@ -99,67 +102,48 @@ impl Entries {
     /// Returns whether all entries were returned.
     #[must_use]
     pub fn is_done(&self) -> bool {
-        self.slots.is_empty()
-    }
-
-    fn fill_identity_nodes(&mut self) -> Result<(), UnixFsError> {
-        let mut index = 0_usize;
-        while let Some(slot) = self.slots.get(index) {
-            let inline = match slot {
-                ListingSlot::Pending(cid, level) => cid::identity_data(cid)
-                    .map(|data| (cid.codec(), *level, Bytes::copy_from_slice(data))),
-                ListingSlot::Entry(_) => None,
-            };
-            match inline {
-                Some((codec, level, data)) => {
-                    self.fill(index, level, Content::decode_as(codec, &data)?)?
-                }
-                None => index = index.saturating_add(1),
-            }
-        }
-        Ok(())
-    }
-
-    fn fill(&mut self, index: usize, level: u32, content: Content) -> Result<(), UnixFsError> {
-        self.budget.blocks = self
-            .budget
-            .blocks
-            .checked_sub(1)
-            .ok_or(UnixFsError::BudgetBlocks)?;
-        if !is_directory(content.kind()) {
-            return Err(UnixFsError::NotADirectory {
-                kind: content.kind(),
-            });
-        }
-        let slots = expand(content, level, self.budget.depth)?;
-        let tail = self.slots.split_off(index);
-        self.slots.extend(slots);
-        self.slots.extend(tail.into_iter().skip(1));
-        Ok(())
+        self.rest.is_empty()
     }
 }
 
-fn expand(content: Content, level: u32, depth: u32) -> Result<Vec<ListingSlot>, UnixFsError> {
+/// Adds the links of a directory's node to `listed`, in order. Shards inside identity CIDs are
+/// replaced by their links.
+pub(crate) fn list(
+    content: Content,
+    level: u32,
+    budget: &mut Budget,
+    listed: &mut Vec<Listed>,
+) -> Result<(), UnixFsError> {
     let (links, fanout) = match content {
         Content::Directory(links) => (links, None),
         Content::Shard { fanout, links } => (links, Some(fanout)),
         other => return Err(UnixFsError::NotADirectory { kind: other.kind() }),
     };
-    let mut slots = Vec::with_capacity(links.len());
+    budget.spend_entries(links.len())?;
     for link in links {
         let name = match fanout {
             None => Some(link.name.clone()),
             Some(fanout) => hamt::split(fanout, &link)?.1,
         };
-        slots.push(match name {
-            Some(name) => ListingSlot::Entry(DirEntry {
+        let below = level.saturating_add(1);
+        match name {
+            Some(name) => listed.push(Listed::Entry(DirEntry {
                 name,
                 cid: link.cid,
                 tsize: link.tsize,
-            }),
-            None if level < depth => ListingSlot::Pending(link.cid, level.saturating_add(1)),
-            None => return Err(UnixFsError::BudgetDepth),
-        });
+            })),
+            None if level >= budget.depth => return Err(UnixFsError::BudgetDepth),
+            None => match cid::identity_data(&link.cid) {
+                // The data of an identity CID is shorter than that of the CID around it, so this
+                // recursion is shallow.
+                Some(data) => {
+                    let data = Bytes::copy_from_slice(data);
+                    let content = Content::decode_as(link.cid.codec(), &data)?;
+                    list(content, below, budget, listed)?;
+                }
+                None => listed.push(Listed::Shard(link.cid, below)),
+            },
+        }
     }
-    Ok(slots)
+    Ok(())
 }

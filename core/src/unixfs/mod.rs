@@ -10,10 +10,11 @@
 //!
 //! Nothing here does I/O: each type says which blocks it needs, and the caller pushes them.
 //!
-//! Restrictions: a DAG has at most 64 levels. A [`Budget`] bounds the blocks and bytes of a walk.
-//! The sizes that a node claims must equal those of its children. Shards use Murmur3 as in Kubo.
+//! Restrictions: a DAG has at most 64 levels. A [`Budget`] bounds the blocks, bytes and entries of a
+//! walk. The sizes that a node claims must equal those of its children. Shards use Murmur3 as in Kubo.
 //! Source: the UnixFS specification.
 
+mod budget;
 mod build;
 mod data;
 mod directory;
@@ -26,6 +27,7 @@ mod resolve;
 mod symlink;
 mod walk;
 
+pub use budget::{Budget, MAX_ENTRIES, MAX_NAMES};
 pub use build::{
     Builder, Built, MAX_LINKS, Profile, SIZE_262144_V0, SIZE_262144_V1, SIZE_1048576_V0,
     SIZE_1048576_V1,
@@ -34,11 +36,12 @@ pub use data::{Data, NodeType};
 pub use directory::{DirectoryBuilder, MAX_PLAIN_DIRECTORY};
 pub use edit::{Directory, DirectoryError};
 pub use entries::{DirEntry, Entries};
+pub(crate) use entries::{Listed, list};
 pub(crate) use layout::Layout;
 pub use node::Content;
 pub use resolve::{Resolved, Resolver};
 pub use symlink::symlink;
-pub use walk::{Budget, Span, Walker};
+pub use walk::{Span, Walker};
 
 use crate::dag_pb::DagPbError;
 
@@ -110,6 +113,15 @@ pub enum UnixFsError {
     /// The content has more bytes than the budget allows.
     #[error("the DAG has more content than allowed")]
     BudgetOutput,
+    /// The blocks of a file have far more bytes than its content.
+    #[error("the DAG has far more bytes than its content")]
+    BudgetNodes,
+    /// The directories have more entries than the budget allows.
+    #[error("the directory has more entries than allowed")]
+    BudgetEntries,
+    /// The paths of the entries have more bytes than the budget allows.
+    #[error("the paths in the directory are longer in total than allowed")]
+    BudgetNames,
 }
 
 #[cfg(test)]

@@ -16,7 +16,7 @@
 //! assert_eq!(resolver.resolved().unwrap().cid, *file.cid());
 //! ```
 
-use super::{Budget, Content, NodeType, UnixFsError, hamt};
+use super::{Budget, Content, UnixFsError, hamt};
 use crate::block::Block;
 use crate::cid::{self, Cid};
 use crate::dag_pb::Link;
@@ -98,11 +98,7 @@ impl Resolver {
     }
 
     fn advance(&mut self, content: Content) -> Result<(), UnixFsError> {
-        self.budget.blocks = self
-            .budget
-            .blocks
-            .checked_sub(1)
-            .ok_or(UnixFsError::BudgetBlocks)?;
+        self.budget.spend_blocks(1)?;
         let not_found = UnixFsError::NotFound { index: self.index };
         let name = self
             .path
@@ -162,9 +158,4 @@ fn find_in_shard(
         }
     }
     Ok(None)
-}
-
-/// Returns whether a node of this type has entries.
-pub(super) fn is_directory(kind: NodeType) -> bool {
-    matches!(kind, NodeType::Directory | NodeType::HamtShard)
 }

@@ -271,6 +271,123 @@ fn a_bomb_of_repeated_nodes_is_bounded_by_its_output() {
 }
 
 #[test]
+fn a_claimed_size_over_the_budget_is_an_error_before_anything_below_is_wanted() {
+    let leaf = Block::raw(Bytes::from(content(1000)));
+    let root = file(&[(*leaf.cid(), 1000); 40], 40_000, None);
+    let budget = Budget {
+        output: 39_999,
+        ..Budget::default()
+    };
+    let mut walker = Walker::new(*root.cid(), budget);
+    assert_eq!(walker.push(root.clone()), Err(UnixFsError::BudgetOutput));
+    // Only the range counts.
+    let mut walker = Walker::with_range(*root.cid(), 1, Some(39_999), budget);
+    assert_eq!(walker.push(root.clone()), Ok(()));
+    assert_eq!(walker.budget().output, 0);
+    // A node uses the blocks of all its children at once.
+    let few = Budget {
+        blocks: 40,
+        ..Budget::default()
+    };
+    let mut walker = Walker::new(*root.cid(), few);
+    assert_eq!(walker.push(root), Err(UnixFsError::BudgetBlocks));
+}
+
+#[test]
+fn nodes_that_are_far_longer_than_their_content_are_an_error() {
+    let empty = Block::raw(Bytes::new());
+    let node = |n: usize| {
+        let data: &str = ["a", "b", "c", "d", "e", "f", "g", "h", "i"][n];
+        file(&vec![(*empty.cid(), 0); 25_000], 1, Some(data))
+    };
+    let nodes: Vec<Block> = (0..9).map(node).collect();
+    let links: Vec<(Cid, u64)> = nodes.iter().map(|node| (*node.cid(), 1)).collect();
+    let root = file(&links, 9, None);
+    let mut blocks: Blocks = nodes
+        .iter()
+        .map(|node| (*node.cid(), node.clone()))
+        .collect();
+    blocks.insert(*root.cid(), root.clone());
+    let budget = Budget {
+        output: 9,
+        ..Budget::default()
+    };
+    let walked = walk(Walker::new(*root.cid(), budget), &blocks, 4);
+    assert_eq!(walked, Err(UnixFsError::BudgetNodes));
+    // A caller that allows more content allows more nodes.
+    let walked = walk(Walker::new(*root.cid(), Budget::default()), &blocks, 4);
+    assert_eq!(walked.as_deref(), Ok(&b"abcdefghi"[..]));
+}
+
+/// Walks a file whose root links to the leaves with these numbers. Pushes the leaf 0 last. Returns
+/// the steps that the walk took.
+fn steps(leaves: impl Iterator<Item = u32>) -> u64 {
+    let leaf = |number: u32| Block::raw(Bytes::copy_from_slice(&number.to_le_bytes()));
+    let order: Vec<u32> = leaves.collect();
+    let links: Vec<(Cid, u64)> = order.iter().map(|n| (*leaf(*n).cid(), 4)).collect();
+    let root = file(&links, links.len() as u64 * 4, None);
+    let mut walker = Walker::new(*root.cid(), Budget::default());
+    walker.push(root).unwrap();
+    let later = order.iter().filter(|number| **number != 0);
+    for number in later.chain([&0]) {
+        assert!(!walker.wants(32).unwrap().is_empty());
+        if walker.is_wanted(leaf(*number).cid()) {
+            walker.push(leaf(*number)).unwrap();
+        }
+    }
+    let mut read = Vec::new();
+    while let Some(piece) = walker.next() {
+        read.extend_from_slice(&piece);
+    }
+    assert!(walker.is_done());
+    let expected: Vec<u8> = order
+        .iter()
+        .flat_map(|number| number.to_le_bytes())
+        .collect();
+    assert!(read == expected);
+    walker.steps
+}
+
+#[test]
+fn a_walk_takes_steps_in_proportion_to_its_positions() {
+    type Shape = fn(u32) -> u32;
+    let shapes: [Shape; 4] = [
+        // The first leaf is missing while all others arrive.
+        |at| at,
+        // One leaf fills half of the positions, in front of different ones.
+        |at| at.saturating_sub(2000),
+        // A few leaves alternate.
+        |at| at % 31,
+        // The missing leaf is at every other position.
+        |at| if at % 2 == 0 { 0 } else { at },
+    ];
+    for (number, shape) in shapes.into_iter().enumerate() {
+        let positions = 4000;
+        let steps = steps((0..positions).map(shape));
+        // At most 16 positions for each of 32 blocks, for each block that is pushed.
+        let most = u64::from(positions) * 16 * 33;
+        assert!(steps <= most, "shape {number}: {steps}");
+    }
+    // In order, each position is found once and filled twice: as a link and as a leaf.
+    let (built, blocks) = build(
+        &content(40_000),
+        Profile {
+            chunk: 10,
+            ..SIZE_262144_V1
+        },
+        40_000,
+    );
+    let mut walker = Walker::new(built.cid, Budget::default());
+    while !walker.is_done() {
+        for cid in walker.wants(1).unwrap() {
+            walker.push(blocks[&cid].clone()).unwrap();
+        }
+        while walker.next().is_some() {}
+    }
+    assert!(walker.steps <= 3 * 4024 + 10, "{}", walker.steps);
+}
+
+#[test]
 fn wrong_sizes_are_errors() {
     let leaf = Block::raw("1234".into());
     let of = |root: &Block| {

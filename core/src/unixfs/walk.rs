@@ -2,8 +2,8 @@
 //! DAG.
 //!
 //! Blocks may arrive in any order, among those that [`Walker::wants`] returned. Each is a
-//! [`Block`], so its hash is correct. The walker checks that the sizes that a node claims equal
-//! those of its children.
+//! [`Block`], so its hash is correct. The walker compares the size that the root claims with the
+//! budget first. Then it checks that the sizes that a node claims equal those of its children.
 //!
 //! ```
 //! use interplanar_core::unixfs::{Budget, Builder, SIZE_262144_V1, Walker};
@@ -25,39 +25,25 @@
 //! assert_eq!(length, 1_000_000);
 //! ```
 
-use super::{Content, UnixFsError};
+use super::{Budget, Content, UnixFsError};
 use crate::block::Block;
 use crate::cid::{self, Cid};
-use alloc::collections::VecDeque;
+use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
 use bytes::Bytes;
 
-/// Most positions of the content that are known at once. Above it, a repeated node is filled in
-/// only once and wanted again later. A DAG of eight blocks, each with 174 links to the next, has
+/// Most positions that one block adds to the known content. A repeated node fills the other
+/// positions when it is pushed again. A DAG of eight blocks, each with 174 links to the next, has
 /// more positions than any memory.
-const MAX_SLOTS: usize = 1 << 12;
-
-/// Limits on what a walk may use.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Budget {
-    /// Blocks that may be pushed.
-    pub blocks: u64,
-    /// Levels of nodes below the root.
-    pub depth: u32,
-    /// Bytes of content.
-    pub output: u64,
-}
-
-impl Default for Budget {
-    /// 16 Mi blocks, 64 levels, 16 TiB.
-    fn default() -> Self {
-        Self {
-            blocks: 1 << 24,
-            depth: 64,
-            output: 1 << 44,
-        }
-    }
-}
+const MAX_GROWTH: usize = 1 << 12;
+/// Most positions of the content that are known at once, about 40 MiB of memory. Blocks in the
+/// order of the content need at most levels × links: 522 for 5 million chunks as Kubo adds them.
+const MAX_SLOTS: usize = 1 << 17;
+/// [`Walker::wants`] looks at so many positions for each block that it may return. A file can repeat
+/// a few blocks any number of times.
+const POSITIONS_PER_BLOCK: usize = 16;
+/// Bytes that the nodes may have beyond those of the content. Each of Kubo's nodes has 8 KiB.
+const NODES_EXTRA: u64 = 8 << 20;
 
 /// A part of a file, as [`Walker::spans`] returns it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -80,24 +66,80 @@ struct PendingNode {
 }
 
 #[derive(Debug, Clone)]
-enum ContentSlot {
+enum SlotContent {
     Pending(PendingNode),
     Data(Bytes),
 }
 
-/// Walks one file.
+/// A position of the content, in a list.
+#[derive(Debug, Clone)]
+struct Slot {
+    content: SlotContent,
+    /// Index of the next position; [`NONE`] for the last.
+    next: usize,
+}
+
+const NONE: usize = usize::MAX;
+
+/// A decoded block of a file.
+struct FileNode {
+    data: Bytes,
+    /// The children that have content.
+    children: Vec<(Cid, u64)>,
+    size: u64,
+}
+
+impl FileNode {
+    fn decode(codec: u64, block: &Bytes) -> Result<Self, UnixFsError> {
+        match Content::decode_as(codec, block)? {
+            Content::Raw(data) => Ok(Self {
+                size: data.len() as u64,
+                data,
+                children: Vec::new(),
+            }),
+            Content::File {
+                data,
+                mut children,
+                size,
+            } => {
+                children.retain(|(_, size)| *size > 0);
+                Ok(Self {
+                    data,
+                    children,
+                    size,
+                })
+            }
+            other => Err(UnixFsError::NotAFile { kind: other.kind() }),
+        }
+    }
+}
+
+/// Walks one file. A block costs time in its bytes and in the number of positions that it fills.
 #[derive(Debug, Clone)]
 pub struct Walker {
-    /// The content from the position on, in order. Only nodes on the path are expanded, so its
-    /// length is at most depth × links.
-    slots: VecDeque<ContentSlot>,
+    /// The known content from the position on is a list that starts at `head`. Only nodes on the
+    /// path are expanded. `free` starts the list of the unused slots.
+    slots: Vec<Slot>,
+    head: usize,
+    free: usize,
+    /// Number of slots in use.
+    used: usize,
+    /// The first slot that was not pushed yet, or [`NONE`].
+    first_pending: usize,
+    /// The slot of each pending position, by CID and offset.
+    pending: BTreeMap<(Cid, u64), usize>,
     from: u64,
     /// Offset of the first byte that is not wanted.
     end: u64,
     budget: Budget,
+    /// Bytes that blocks may still have beside content.
+    nodes_left: u64,
     size: Option<u64>,
     position: u64,
     buffered: u64,
+    /// Positions that were looked at or filled.
+    #[cfg(test)]
+    pub(super) steps: u64,
 }
 
 impl Walker {
@@ -112,41 +154,57 @@ impl Walker {
     #[must_use]
     pub fn with_range(root: Cid, from: u64, to: Option<u64>, budget: Budget) -> Self {
         let end = to.map_or(u64::MAX, |to| to.saturating_add(1));
-        let root = ContentSlot::Pending(PendingNode {
+        let node = PendingNode {
             cid: root,
             offset: 0,
             size: None,
             depth: 0,
-        });
-        let slots = VecDeque::from([root]);
+        };
+        let slot = Slot {
+            content: SlotContent::Pending(node),
+            next: NONE,
+        };
         Self {
-            slots,
+            slots: Vec::from([slot]),
+            head: 0,
+            free: NONE,
+            used: 1,
+            first_pending: 0,
+            pending: BTreeMap::from([((root, 0), 0)]),
             from,
             end,
             budget,
+            nodes_left: budget.output.saturating_add(NODES_EXTRA),
             size: None,
             position: from,
             buffered: 0,
+            #[cfg(test)]
+            steps: 0,
         }
     }
 
     /// Returns the next blocks that are needed, at most `max`, in the order of the content, each
-    /// once.
+    /// once. If blocks repeat, it may return fewer, but always the first.
     ///
     /// # Errors
     /// [`UnixFsError`] if the DAG has an identity CID whose data is not a valid node.
     pub fn wants(&mut self, max: usize) -> Result<Vec<Cid>, UnixFsError> {
-        self.fill_identity_nodes()?;
-        let mut wanted: Vec<Cid> = Vec::new();
-        for slot in &self.slots {
-            if wanted.len() >= max {
+        self.fill_identity_root()?;
+        let (mut wanted, mut keys) = (Vec::new(), Vec::new());
+        let mut at = self.first_pending;
+        for _ in 0..max.saturating_mul(POSITIONS_PER_BLOCK) {
+            let Some(slot) = self.slots.get(at).filter(|_| wanted.len() < max) else {
                 break;
+            };
+            at = slot.next;
+            if let SlotContent::Pending(PendingNode { cid, .. }) = &slot.content {
+                let key = cid::prefix(cid);
+                if !keys.contains(&key) || !wanted.contains(cid) {
+                    keys.push(key);
+                    wanted.push(*cid);
+                }
             }
-            if let ContentSlot::Pending(pending) = slot
-                && !wanted.contains(&pending.cid)
-            {
-                wanted.push(pending.cid);
-            }
+            self.count_step();
         }
         Ok(wanted)
     }
@@ -154,42 +212,57 @@ impl Walker {
     /// Returns whether the known part of the DAG needs this block anywhere.
     #[must_use]
     pub fn is_wanted(&self, cid: &Cid) -> bool {
-        self.slots
-            .iter()
-            .any(|slot| matches!(slot, ContentSlot::Pending(pending) if pending.cid == *cid))
+        self.first_position(cid).is_some()
+    }
+
+    /// Returns the first position that needs this block: its offset and its slot.
+    fn first_position(&self, cid: &Cid) -> Option<(u64, usize)> {
+        let ((found, offset), slot) = self.pending.range((*cid, 0)..).next()?;
+        (found == cid).then_some((*offset, *slot))
     }
 
     /// Adds a block and fills every position that needs it. If a node would add too many positions,
-    /// it fills only the first.
+    /// it doesn't fill all, and is wanted again.
     ///
     /// # Errors
     /// [`UnixFsError::Unexpected`] if the block is not wanted; the walker is unchanged. After any
     /// other error the content can't be read.
     pub fn push(&mut self, block: Block) -> Result<(), UnixFsError> {
         let (cid, data) = block.into_parts();
-        let mut index = 0_usize;
-        let (mut taken, mut grows) = (false, false);
-        while let Some(slot) = self.slots.get(index) {
-            match slot {
-                ContentSlot::Pending(pending) if pending.cid == cid => {
-                    if grows && self.slots.len() >= MAX_SLOTS {
-                        break;
-                    }
-                    taken = true;
-                    // A node can't contain itself, because its hash would have to be in it. So
-                    // scanning on is safe.
-                    let added = self.fill(index, cid.codec(), &data)?;
-                    grows = added > 1;
-                    index = index.saturating_add(added);
-                }
-                _ => index = index.saturating_add(1),
-            }
+        if !self.is_wanted(&cid) {
+            return Err(UnixFsError::Unexpected);
         }
-        if taken {
-            self.fill_identity_nodes()
-        } else {
-            Err(UnixFsError::Unexpected)
+        let node = FileNode::decode(cid.codec(), &data)?;
+        let beside = data.len().saturating_sub(node.data.len()) as u64;
+        let left = self.nodes_left.checked_sub(beside);
+        self.nodes_left = left.ok_or(UnixFsError::BudgetNodes)?;
+        let limit = self.used.saturating_add(MAX_GROWTH);
+        // A node can't contain itself, because its hash would have to be in it.
+        while self.used <= limit
+            && let Some((offset, slot)) = self.first_position(&cid)
+        {
+            self.pending.remove(&(cid, offset));
+            self.fill(slot, &node)?;
         }
+        self.skip_data();
+        Ok(())
+    }
+
+    /// Moves `first_pending` over the slots that were filled. It never moves back.
+    fn skip_data(&mut self) {
+        while let Some(Slot {
+            content: SlotContent::Data(_),
+            next,
+        }) = self.slots.get(self.first_pending)
+        {
+            self.first_pending = *next;
+        }
+    }
+
+    /// Whether [`Walker::next`] has a piece of the content.
+    #[must_use]
+    pub fn has_next(&self) -> bool {
+        self.head != self.first_pending
     }
 
     /// Returns the next piece of the content, if it was pushed.
@@ -199,24 +272,25 @@ impl Walker {
         reason = "None doesn't mean the end; see is_done"
     )]
     pub fn next(&mut self) -> Option<Bytes> {
-        match self.slots.pop_front()? {
-            ContentSlot::Data(data) => {
-                let length = data.len() as u64;
-                self.position = self.position.saturating_add(length);
-                self.buffered = self.buffered.saturating_sub(length);
-                Some(data)
-            }
-            pending @ ContentSlot::Pending(_) => {
-                self.slots.push_front(pending);
-                None
-            }
-        }
+        let free = self.free;
+        let slot = self.slots.get_mut(self.head)?;
+        let SlotContent::Data(data) = &mut slot.content else {
+            return None;
+        };
+        let data = core::mem::take(data);
+        self.free = self.head;
+        self.head = core::mem::replace(&mut slot.next, free);
+        self.used = self.used.saturating_sub(1);
+        let length = data.len() as u64;
+        self.position = self.position.saturating_add(length);
+        self.buffered = self.buffered.saturating_sub(length);
+        Some(data)
     }
 
     /// Returns whether all content was returned.
     #[must_use]
     pub fn is_done(&self) -> bool {
-        self.slots.is_empty()
+        self.head == NONE
     }
 
     /// Returns the offset in the file of the bytes that [`Walker::next`] returns next.
@@ -235,12 +309,12 @@ impl Walker {
     /// whose parent has its size.
     #[must_use]
     pub fn next_leaf(&self) -> Option<(u64, u64)> {
-        let mut pending = self.slots.iter().filter_map(|slot| match slot {
-            ContentSlot::Pending(pending) => Some(pending),
-            ContentSlot::Data(_) => None,
-        });
-        let leaf = pending.next().filter(|leaf| leaf.cid.codec() == cid::RAW)?;
-        leaf.size.map(|size| (leaf.offset, size))
+        match &self.slots.get(self.first_pending)?.content {
+            SlotContent::Pending(leaf) if leaf.cid.codec() == cid::RAW => {
+                leaf.size.map(|size| (leaf.offset, size))
+            }
+            _ => None,
+        }
     }
 
     /// Returns the spans from `from` on, without a gap, up to the first node that was not pushed
@@ -256,16 +330,15 @@ impl Walker {
             }
         };
         skip(&mut spans, cursor, &mut at);
-        for slot in &self.slots {
-            if spans.len() >= max {
-                break;
-            }
-            match slot {
-                ContentSlot::Data(data) => {
+        let mut index = self.head;
+        while let Some(slot) = self.slots.get(index).filter(|_| spans.len() < max) {
+            index = slot.next;
+            match &slot.content {
+                SlotContent::Data(data) => {
                     cursor = cursor.saturating_add(data.len() as u64);
                     skip(&mut spans, cursor, &mut at);
                 }
-                ContentSlot::Pending(pending) => {
+                SlotContent::Pending(pending) => {
                     let leaf = pending.size.filter(|size| {
                         pending.cid.codec() == cid::RAW && *size <= cid::MAX_BLOCK as u64
                     });
@@ -298,103 +371,132 @@ impl Walker {
         self.buffered
     }
 
-    /// Fills in identity CIDs, because their data is in the CID and not in a block.
-    fn fill_identity_nodes(&mut self) -> Result<(), UnixFsError> {
-        let mut index = 0_usize;
-        while let Some(slot) = self.slots.get(index) {
-            let inline = match slot {
-                ContentSlot::Pending(pending) => cid::identity_data(&pending.cid)
-                    .map(|data| (pending.cid.codec(), Bytes::copy_from_slice(data))),
-                ContentSlot::Data(_) => None,
-            };
-            match inline {
-                // Continue at the same index: the replacement may be an identity CID too.
-                Some((codec, data)) => drop(self.fill(index, codec, &data)?),
-                None => index = index.saturating_add(1),
-            }
+    /// Fills in a root that is an identity CID: its data is in the CID and not in a block.
+    fn fill_identity_root(&mut self) -> Result<(), UnixFsError> {
+        let Some(Slot {
+            content: SlotContent::Pending(PendingNode { cid, .. }),
+            ..
+        }) = self.slots.get(self.first_pending)
+        else {
+            return Ok(());
+        };
+        let cid = *cid;
+        if let Some(data) = cid::identity_data(&cid) {
+            let node = FileNode::decode(cid.codec(), &Bytes::copy_from_slice(data))?;
+            self.pending.clear();
+            self.fill(self.first_pending, &node)?;
+            self.skip_data();
         }
         Ok(())
     }
 
-    /// Replaces a pending node by its content and children. Returns the number of slots that they
-    /// take.
-    fn fill(&mut self, index: usize, codec: u64, bytes: &Bytes) -> Result<usize, UnixFsError> {
-        let Some(ContentSlot::Pending(pending)) = self.slots.get(index).cloned() else {
+    /// Replaces a pending node by its content and children. Returns the last of their slots.
+    fn fill(&mut self, index: usize, node: &FileNode) -> Result<usize, UnixFsError> {
+        let slot = self.slots.get(index).ok_or(UnixFsError::Unexpected)?;
+        let after = slot.next;
+        let SlotContent::Pending(pending) = &slot.content else {
             return Err(UnixFsError::Unexpected);
         };
-        self.budget.blocks = self
-            .budget
-            .blocks
-            .checked_sub(1)
-            .ok_or(UnixFsError::BudgetBlocks)?;
-        let content = Content::decode_as(codec, bytes)?;
-        let size = content.file_size().ok_or(UnixFsError::NotAFile {
-            kind: content.kind(),
-        })?;
-        match pending.size {
-            None => self.size = Some(size),
-            Some(claimed) if claimed == size => {}
+        let (mut offset, claimed) = (pending.offset, pending.size);
+        let depth = pending.depth.saturating_add(1);
+        match claimed {
+            None => self.begin(node.size)?,
+            Some(claimed) if claimed == node.size => {}
             Some(_) => return Err(UnixFsError::Sizes),
         }
-        let slots = self.expand(&pending, content)?;
-        let added = slots.len();
-        self.replace(index, slots);
-        Ok(added)
-    }
-
-    fn replace(&mut self, index: usize, slots: Vec<ContentSlot>) {
-        // A leaf replaces its pending slot. This is the usual case, and it moves no other slots.
-        if let (1, Some(pending)) = (slots.len(), self.slots.get_mut(index)) {
-            if let Some(slot) = slots.into_iter().next() {
-                *pending = slot;
-            }
-            return;
+        let mut last = NONE;
+        if let Some(part) = self.clip(offset, &node.data) {
+            self.buffered = self.buffered.saturating_add(part.len() as u64);
+            last = self.place(index, last, after, SlotContent::Data(part))?;
         }
-        let tail = self.slots.split_off(index);
-        self.slots.extend(slots);
-        self.slots.extend(tail.into_iter().skip(1));
-    }
-
-    fn expand(
-        &mut self,
-        pending: &PendingNode,
-        content: Content,
-    ) -> Result<Vec<ContentSlot>, UnixFsError> {
-        let (data, children) = match content {
-            Content::Raw(data) => (data, Vec::new()),
-            Content::File { data, children, .. } => (data, children),
-            other => return Err(UnixFsError::NotAFile { kind: other.kind() }),
-        };
-        let mut slots = Vec::new();
-        let mut offset = pending.offset;
-        if let Some(part) = self.clip(offset, &data) {
-            let length = part.len() as u64;
-            self.budget.output = self
-                .budget
-                .output
-                .checked_sub(length)
-                .ok_or(UnixFsError::BudgetOutput)?;
-            self.buffered = self.buffered.saturating_add(length);
-            slots.push(ContentSlot::Data(part));
-        }
-        offset = offset.saturating_add(data.len() as u64);
-        let depth = pending.depth.saturating_add(1);
-        for (cid, size) in children {
-            let end = offset.checked_add(size).ok_or(UnixFsError::Sizes)?;
-            if offset < self.end && end > self.from && size > 0 {
+        offset = offset.saturating_add(node.data.len() as u64);
+        for (cid, size) in &node.children {
+            let end = offset.checked_add(*size).ok_or(UnixFsError::Sizes)?;
+            if offset < self.end && end > self.from {
                 if depth > self.budget.depth {
                     return Err(UnixFsError::BudgetDepth);
                 }
-                slots.push(ContentSlot::Pending(PendingNode {
-                    cid,
+                self.budget.spend_blocks(1)?;
+                let child = PendingNode {
+                    cid: *cid,
                     offset,
-                    size: Some(size),
+                    size: Some(*size),
                     depth,
-                }));
+                };
+                last = self.place(index, last, after, SlotContent::Pending(child))?;
+                if let Some(data) = cid::identity_data(cid) {
+                    // The data of an identity CID is shorter than that of the CID around it, so
+                    // this recursion is shallow.
+                    let inline = FileNode::decode(cid.codec(), &Bytes::copy_from_slice(data))?;
+                    last = self.fill(last, &inline)?;
+                } else {
+                    self.pending.insert((*cid, offset), last);
+                }
             }
             offset = end;
         }
-        Ok(slots)
+        if last == NONE {
+            // Only the root can have no wanted content.
+            (self.head, self.first_pending) = (NONE, NONE);
+        }
+        Ok(last)
+    }
+
+    /// Starts with the root: compares the size that it claims with the budget, before any other
+    /// block is wanted. All other sizes must agree with it.
+    fn begin(&mut self, size: u64) -> Result<(), UnixFsError> {
+        self.size = Some(size);
+        self.budget.spend_blocks(1)?;
+        let wanted = size.min(self.end).saturating_sub(self.from);
+        self.budget.spend_output(wanted)
+    }
+
+    /// Puts content between the slots `last` and `after`, or into the slot `index` if it is the
+    /// first. Returns its slot.
+    fn place(
+        &mut self,
+        index: usize,
+        last: usize,
+        after: usize,
+        content: SlotContent,
+    ) -> Result<usize, UnixFsError> {
+        self.count_step();
+        if last == NONE {
+            if let Some(slot) = self.slots.get_mut(index) {
+                slot.content = content;
+            }
+            return Ok(index);
+        }
+        if self.used >= MAX_SLOTS {
+            return Err(UnixFsError::BudgetBlocks);
+        }
+        self.used = self.used.saturating_add(1);
+        let slot = Slot {
+            content,
+            next: after,
+        };
+        let new = match self.slots.get_mut(self.free) {
+            Some(unused) => {
+                let next_free = core::mem::replace(unused, slot).next;
+                core::mem::replace(&mut self.free, next_free)
+            }
+            None => {
+                self.slots.push(slot);
+                self.slots.len().saturating_sub(1)
+            }
+        };
+        if let Some(before) = self.slots.get_mut(last) {
+            before.next = new;
+        }
+        Ok(new)
+    }
+
+    /// Counts a position that was looked at or filled, for the tests.
+    fn count_step(&mut self) {
+        #[cfg(test)]
+        {
+            self.steps = self.steps.saturating_add(1);
+        }
     }
 
     /// Returns the wanted part of `data`, which starts at `offset` in the file.

@@ -5,6 +5,7 @@ use crate::get::{Access, AccessArgs, Target, directory, member};
 use crate::printable::printable;
 use anyhow::anyhow;
 use interplanar_core::nar::{ListEntry, Node};
+use interplanar_core::unixfs::DirEntry;
 use serde_json::json;
 
 /// List a directory on IPFS, or all files of a store item.
@@ -41,7 +42,7 @@ pub async fn run(args: Args, _context: Context) -> Result<(), Failure> {
         Target::Ipfs(url) => {
             let access = access.with_blocks()?;
             let cid = access.resolve(&url).await?;
-            for entry in directory::entries(&access, &cid).await? {
+            let print = |entry: DirEntry| {
                 let name = String::from_utf8_lossy(&entry.name);
                 if args.json {
                     println!(
@@ -51,7 +52,8 @@ pub async fn run(args: Args, _context: Context) -> Result<(), Failure> {
                 } else {
                     println!("{:>12}  {}  {}", entry.tsize, entry.cid, printable(&name));
                 }
-            }
+            };
+            directory::entries(&access, &cid, print).await?;
         }
         Target::Inside(..) => {
             return Err(Failure::usage(anyhow!(

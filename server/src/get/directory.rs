@@ -16,22 +16,25 @@ use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
 use tokio::task::block_in_place;
 
-/// Returns the entries of a directory, plain or sharded.
+/// Passes each entry of a directory, plain or sharded, to `each` once its block has arrived.
 ///
 /// # Errors
-/// Exit code 4 when no source has a block, 3 when it is not a directory.
-pub async fn entries(access: &Access, root: &Cid) -> Result<Vec<DirEntry>, Failure> {
+/// Exit code 4 when no source has a block, 3 when it is not a directory or over the default budget.
+pub async fn entries(
+    access: &Access,
+    root: &Cid,
+    mut each: impl FnMut(DirEntry),
+) -> Result<(), Failure> {
     let mut entries = Entries::new(*root, Budget::default());
-    let mut all = Vec::new();
     while !entries.is_done() {
         for cid in entries.wants(1) {
             entries.push(&access.block(&cid).await?).map_err(|error| {
                 Failure::verification(anyhow!(walk_error(&IpfsUrl::new(*root), &error)))
             })?;
         }
-        all.extend(std::iter::from_fn(|| entries.next()));
+        std::iter::from_fn(|| entries.next()).for_each(&mut each);
     }
-    Ok(all)
+    Ok(())
 }
 
 /// Decodes the block of a CID as UnixFS.

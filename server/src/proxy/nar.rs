@@ -27,7 +27,7 @@ use http::header::CONTENT_LENGTH;
 use http_body_util::BodyExt as _;
 use interplanar_core::cid::IpfsUrl;
 use interplanar_core::dedup::Prefer;
-use interplanar_core::fetch::{GatewayPool, Options};
+use interplanar_core::fetch::{FetchError, GatewayPool, Options};
 use interplanar_core::install::checker::{self, Gone, Sink, Stop};
 use interplanar_core::install::{
     self, BAD_FOR, BAD_HTTP_FOR, Known, Next, Pace, Place, Source, Trial, max_file_size,
@@ -69,11 +69,21 @@ pub(super) struct NarServer {
     pub(super) running: Arc<RwLock<()>>,
 }
 
-/// A message from the network to the decompressing thread. If the channel closes without `End`, the
-/// source was interrupted.
+/// A message from the network to the decompressing thread. If the channel closes without `End` or
+/// `Unfit`, the source was interrupted.
 enum FeedMessage {
     Data(Bytes),
     End,
+    /// The source can't have the NAR.
+    Unfit,
+}
+
+/// Why a source sends no more bytes.
+enum FeedError {
+    /// It failed. The next attempt may succeed.
+    Failed(String),
+    /// It can't have the NAR, now or later.
+    Unfit(String),
 }
 
 impl NarServer {
@@ -262,7 +272,13 @@ impl NarServer {
     fn open(&self, source: &Source, delta: Option<Delta>, size: u64) -> Feed<'_> {
         let metrics = &self.metrics;
         match (delta, &source.place) {
-            (Some(delta), _) => (delta.open(), &metrics.rebuilt_bytes),
+            (Some(delta), _) => (
+                delta
+                    .open()
+                    .map(|piece| piece.map_err(FeedError::Failed))
+                    .boxed(),
+                &metrics.rebuilt_bytes,
+            ),
             (None, Place::Ipfs(url)) => (self.open_ipfs(url, size), &metrics.ipfs_bytes),
             (None, Place::Http(url)) => (self.open_http(url), &metrics.http_bytes),
         }
@@ -329,7 +345,7 @@ impl NarServer {
         checking.await.ok()
     }
 
-    fn open_ipfs(&self, url: &IpfsUrl, size: u64) -> BoxStream<'static, Result<Bytes, String>> {
+    fn open_ipfs(&self, url: &IpfsUrl, size: u64) -> BoxStream<'static, Result<Bytes, FeedError>> {
         let options = Options {
             budget: install::budget(size),
             ..Options::default()
@@ -343,21 +359,25 @@ impl NarServer {
             blocks,
             |_| {},
         );
-        stream
-            .map(|piece| piece.map_err(|error| error.to_string()))
-            .boxed()
+        let feed_error = |error: FetchError| match error.is_permanent() {
+            true => FeedError::Unfit(error.to_string()),
+            false => FeedError::Failed(error.to_string()),
+        };
+        stream.map(move |piece| piece.map_err(feed_error)).boxed()
     }
 
-    fn open_http(&self, url: &str) -> BoxStream<'static, Result<Bytes, String>> {
+    fn open_http(&self, url: &str) -> BoxStream<'static, Result<Bytes, FeedError>> {
         let sending = self.client.get(url).send();
         let opened = async move {
-            let response = sending.await.map_err(|error| error.to_string())?;
-            if response.status() != StatusCode::OK {
-                return Err(format!("the server answered {}", response.status()));
+            let failed = |error: reqwest::Error| FeedError::Failed(error.to_string());
+            let response = sending.await.map_err(failed)?;
+            let status = response.status();
+            if status != StatusCode::OK {
+                return Err(FeedError::Failed(format!("the server answered {status}")));
             }
             Ok(response
                 .bytes_stream()
-                .map(|piece| piece.map_err(|error| error.to_string())))
+                .map(move |piece| piece.map_err(failed)))
         };
         futures_util::stream::once(opened)
             .flat_map(|opened| match opened {
@@ -369,7 +389,7 @@ impl NarServer {
 }
 
 /// The bytes of a source, and the counter for them.
-type Feed<'a> = (BoxStream<'static, Result<Bytes, String>>, &'a Counter);
+type Feed<'a> = (BoxStream<'static, Result<Bytes, FeedError>>, &'a Counter);
 
 /// Sends the bytes of a source to the checking thread, until the source or the thread ends.
 async fn feed_checker(
@@ -380,30 +400,37 @@ async fn feed_checker(
 ) {
     let mut left = max_file_size(size);
     let mut pace = Pace::default();
-    loop {
+    let end = loop {
         let started = Instant::now();
         let Some(piece) = stream.next().await else {
-            break;
+            break FeedMessage::End;
         };
         let piece = match piece {
             Ok(piece) if pace.keeps(piece.len(), millis(started.elapsed())) => piece,
             Ok(_) => return tracing::warn!(from, "the source is too slow"),
-            Err(error) => return tracing::warn!(from, error, "the source failed"),
+            Err(FeedError::Failed(error)) => {
+                return tracing::warn!(from, error, "the source failed");
+            }
+            Err(FeedError::Unfit(error)) => {
+                tracing::warn!(from, error, "the source can't have this NAR");
+                break FeedMessage::Unfit;
+            }
         };
         counter.add(piece.len() as u64);
         let Some(rest) = left.checked_sub(piece.len() as u64) else {
-            return tracing::warn!(from, "the source sent more bytes than its NAR can have");
+            tracing::warn!(from, "the source sent more bytes than its NAR can have");
+            break FeedMessage::Unfit;
         };
         left = rest;
         if sender.send(FeedMessage::Data(piece)).await.is_err() {
             return;
         }
-    }
+    };
     // If the thread has ended, it has reported the reason.
-    let _ = sender.send(FeedMessage::End).await;
+    let _ = sender.send(end).await;
 }
 
-/// Logs how a source ended. Interruptions were logged where they occurred.
+/// Logs how a source ended, unless it was logged where it occurred.
 fn log_attempt(item: &str, from: &str, upstream: &str, attempt: &Attempt) {
     match attempt {
         Attempt::Stopped(Stop::TooLate) => tracing::error!(
@@ -420,7 +447,10 @@ fn log_attempt(item: &str, from: &str, upstream: &str, attempt: &Attempt) {
         Attempt::Stopped(Stop::Wrong(fault)) => {
             tracing::warn!(item, from, upstream, %fault, "the source sent wrong data");
         }
-        Attempt::Complete | Attempt::Interrupted | Attempt::Stopped(Stop::Gone) => {}
+        Attempt::Complete
+        | Attempt::Interrupted
+        | Attempt::Unfit
+        | Attempt::Stopped(Stop::Gone) => {}
     }
 }
 
@@ -448,6 +478,7 @@ fn check(
             match piece {
                 FeedMessage::Data(data) => checker.push(&data)?,
                 FeedMessage::End => return checker.end().map(|()| Attempt::Complete),
+                FeedMessage::Unfit => return Ok(Attempt::Unfit),
             }
         }
         Ok(Attempt::Interrupted)

@@ -245,14 +245,22 @@ fn a_tree_that_is_a_bomb_or_leads_elsewhere_is_an_error_with_a_code() {
     let leaf = Block::raw("leaf".into());
     let mut escape = vec![leaf.clone()];
     directory(&[("..", *leaf.cid())], &mut escape);
-    for (what, blocks, code) in [
-        ("a bomb", bomb, "FETCH_WALK UNIXFS_BUDGET_BLOCKS"),
-        ("a name that leads up", escape, "FETCH_WALK UNIXFS_NAME"),
-    ] {
-        let gateway = BlockGateway::new(&blocks, Attack::None);
-        let options = json!({ "maxBlocks": 2000 });
-        let fetch = HostileFetch {
+    let (blocks, entries, names) = ("maxBlocks", "maxEntries", "maxNames");
+    for (what, limit, blocks, code) in [
+        ("a bomb", blocks, &bomb, "FETCH_WALK UNIXFS_BUDGET_BLOCKS"),
+        ("a bomb", entries, &bomb, "FETCH_WALK UNIXFS_BUDGET_ENTRIES"),
+        ("a bomb", names, &bomb, "FETCH_WALK UNIXFS_BUDGET_NAMES"),
+        (
+            "a name that leads up",
             blocks,
+            &escape,
+            "FETCH_WALK UNIXFS_NAME",
+        ),
+    ] {
+        let gateway = BlockGateway::new(blocks, Attack::None);
+        let options = json!({ limit: 2000 });
+        let fetch = HostileFetch {
+            blocks: blocks.clone(),
             sha256: String::new(),
             tree: true,
             repetitions: 20,

@@ -156,6 +156,9 @@ impl Coded for UnixFsError {
             Self::BudgetBlocks => "UNIXFS_BUDGET_BLOCKS",
             Self::BudgetDepth => "UNIXFS_BUDGET_DEPTH",
             Self::BudgetOutput => "UNIXFS_BUDGET_OUTPUT",
+            Self::BudgetNodes => "UNIXFS_BUDGET_NODES",
+            Self::BudgetEntries => "UNIXFS_BUDGET_ENTRIES",
+            Self::BudgetNames => "UNIXFS_BUDGET_NAMES",
             _ => "UNIXFS",
         }
     }

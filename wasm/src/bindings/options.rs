@@ -71,6 +71,10 @@ fn read(this: &JsValue) -> Result<Options, JsValue> {
     let budget = Budget {
         blocks: or("maxBlocks", own.budget.blocks)?,
         output: or("maxBytes", own.budget.output)?,
+        #[cfg(feature = "full")]
+        entries: or("maxEntries", own.budget.entries)?,
+        #[cfg(feature = "full")]
+        names: or("maxNames", own.budget.names)?,
         ..own.budget
     };
     Ok(Options {

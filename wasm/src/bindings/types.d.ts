@@ -30,6 +30,10 @@ export interface FetchOptions {
   maxBytes?: number;
   /** Most blocks, including inner nodes. */
   maxBlocks?: number;
+  /** Most entries of a tree, and shards of its directories. Default: 1048576. */
+  maxEntries?: number;
+  /** Most bytes of all paths and link targets of a tree. Default: 268435456. */
+  maxNames?: number;
   /** Most bytes of blocks that wait in memory. */
   maxBuffer?: number;
   /** Most block requests at the same time. */

@@ -22,7 +22,7 @@ use http::StatusCode;
 use http::header::{CACHE_CONTROL, CONTENT_LENGTH, CONTENT_TYPE};
 use interplanar_core::cid::IpfsUrl;
 use interplanar_core::decompress::{Decoder, DecompressError};
-use interplanar_core::fetch::Options;
+use interplanar_core::fetch::{FetchError, Options};
 use interplanar_core::install::checker::{Checker, Stop};
 use interplanar_core::install::{
     self, Answer, Attempt, BAD_FOR, BAD_HTTP_FOR, Known, Next, Pace, Place, Source, Trial,
@@ -113,13 +113,21 @@ struct NarDelivery {
 /// The source that is being read.
 struct OpenSource {
     source: Source,
-    stream: LocalBoxStream<'static, Result<Bytes, String>>,
+    stream: LocalBoxStream<'static, Result<Bytes, FeedError>>,
     input: Bytes,
     sent_before: u64,
     left: u64,
     pace: Pace,
     /// Whether its end was read.
     ended: bool,
+}
+
+/// Why a source sends no more bytes.
+enum FeedError {
+    /// It failed. The next attempt may succeed.
+    Failed(String),
+    /// It can't have the NAR, now or later.
+    Unfit(String),
 }
 
 impl NarDelivery {
@@ -228,9 +236,13 @@ impl NarDelivery {
         } else if current.input.is_empty() {
             match current.read().await {
                 Ok(()) => None,
-                Err(reason) => {
+                Err(FeedError::Failed(reason)) => {
                     self.log_failure(&current.source, &reason);
                     Some(Attempt::Interrupted)
+                }
+                Err(FeedError::Unfit(reason)) => {
+                    self.log_failure(&current.source, &reason);
+                    Some(Attempt::Unfit)
                 }
             }
         } else {
@@ -258,7 +270,10 @@ impl NarDelivery {
                 self.log_failure(&source, &reason);
                 self.remember_bad(malformed_key(&self.known), BAD_FOR);
             }
-            Attempt::Complete | Attempt::Interrupted | Attempt::Stopped(Stop::Gone) => {}
+            Attempt::Complete
+            | Attempt::Interrupted
+            | Attempt::Unfit
+            | Attempt::Stopped(Stop::Gone) => {}
         }
         let contributed = self.checker.sent() > sent_before;
         let (next, wrong) = self.trial.judge(source, contributed, &end);
@@ -297,7 +312,7 @@ impl NarDelivery {
 
 impl OpenSource {
     /// Reads the next chunk, or the end.
-    async fn read(&mut self) -> Result<(), String> {
+    async fn read(&mut self) -> Result<(), FeedError> {
         let started_ms = now_ms();
         let chunk = match self.stream.next().await {
             None => {
@@ -308,10 +323,11 @@ impl OpenSource {
         };
         let waited_ms = (now_ms() - started_ms).max(0.0) as u64;
         if !self.pace.keeps(chunk.len(), waited_ms) {
-            return Err("too slow".to_owned());
+            return Err(FeedError::Failed("too slow".to_owned()));
         }
         let left = self.left.checked_sub(chunk.len() as u64);
-        self.left = left.ok_or("longer than the NAR can be")?;
+        let unfit = || FeedError::Unfit("longer than the NAR can be".to_owned());
+        self.left = left.ok_or_else(unfit)?;
         self.input = chunk;
         Ok(())
     }
@@ -322,7 +338,7 @@ impl Task {
         &self,
         url: &IpfsUrl,
         size: u64,
-    ) -> LocalBoxStream<'static, Result<Bytes, String>> {
+    ) -> LocalBoxStream<'static, Result<Bytes, FeedError>> {
         let (task, url) = (self.clone(), url.clone());
         let opened = async move {
             let pool = task.pool().await;
@@ -343,12 +359,12 @@ impl Task {
                 Some(std::rc::Rc::new(local)),
                 log,
             )
-            .map(|chunk| chunk.map_err(|error| error.to_string()))
+            .map(|chunk| chunk.map_err(feed_error))
         };
         once(opened).flatten().boxed_local()
     }
 
-    fn open_http(&self, url: String) -> LocalBoxStream<'static, Result<Bytes, String>> {
+    fn open_http(&self, url: String) -> LocalBoxStream<'static, Result<Bytes, FeedError>> {
         let task = self.clone();
         let opened = async move {
             match open(&task.client, &url, None).await {
@@ -364,15 +380,24 @@ impl Task {
     }
 }
 
+fn feed_error(error: FetchError) -> FeedError {
+    match error.is_permanent() {
+        true => FeedError::Unfit(error.to_string()),
+        false => FeedError::Failed(error.to_string()),
+    }
+}
+
 /// Converts a response to a stream of chunks, or to its error.
-fn body(opened: Result<OpenedResponse, String>) -> LocalBoxStream<'static, Result<Bytes, String>> {
+fn body(
+    opened: Result<OpenedResponse, String>,
+) -> LocalBoxStream<'static, Result<Bytes, FeedError>> {
     unfold(Some(opened), |state| async move {
         match state? {
-            Err(error) => Some((Err(error), None)),
+            Err(error) => Some((Err(FeedError::Failed(error)), None)),
             Ok(mut answer) => match answer.next().await {
                 Ok(None) => None,
                 Ok(Some(chunk)) => Some((Ok(chunk), Some(Ok(answer)))),
-                Err(error) => Some((Err(error.to_string()), None)),
+                Err(error) => Some((Err(FeedError::Failed(error.to_string())), None)),
             },
         }
     })

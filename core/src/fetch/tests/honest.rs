@@ -484,6 +484,25 @@ fn budgets_of_blocks_bytes_and_depth_are_kept() {
 }
 
 #[test]
+fn a_file_that_claims_more_than_its_budget_ends_with_its_root() {
+    let (_, root, blocks) = file(SIZE_262144_V1, 3_000_000);
+    let network = Network::new(blocks, &[Script::Honest, Script::Honest]);
+    let options = Options {
+        budget: Budget {
+            output: 2_999_999,
+            ..Budget::default()
+        },
+        ..Options::default()
+    };
+    let outcome = network.fetch(&url_of(root), options);
+    let expected = FetchError::Walk(UnixFsError::BudgetOutput);
+    assert!(expected.is_permanent());
+    assert_eq!(outcome.result, Err(expected));
+    assert_eq!(outcome.requests.len(), 1);
+    assert!(outcome.stored.is_empty() && outcome.content.is_empty());
+}
+
+#[test]
 fn a_slow_connection_is_not_a_fault_of_all_gateways() {
     let (content, cid, blocks) = file(SIZE_262144_V1, 1_000_000);
     for scripts in [

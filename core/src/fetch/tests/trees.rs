@@ -1,5 +1,8 @@
 //! Directories with everything below them.
 
+use super::super::outline::OutlineWalker;
+use super::super::target::TreeWalk;
+use super::super::tree_walk::TreeWalker;
 use super::super::*;
 use super::network::{Blocks, Network, Outcome, Script, build, noise, url_of};
 use crate::block::Block;
@@ -212,6 +215,121 @@ fn a_tree_stays_within_its_budget_and_its_names_stay_inside_it() {
     }
 }
 
+fn walk_error(fetch: impl Fn(Options) -> Outcome, budget: Budget) -> UnixFsError {
+    let outcome = fetch(Options {
+        budget,
+        ..Options::default()
+    });
+    match outcome.result.unwrap_err() {
+        FetchError::Walk(error) => error,
+        other => panic!("{other}"),
+    }
+}
+
+/// Makes 30 directories, each with two links to the next: 4 KB, and more than 1,000 million entries.
+fn doubled() -> (Cid, Blocks) {
+    let mut blocks = Blocks::new();
+    let mut root = build(SMALL, b"leaf", &mut blocks).cid;
+    for _ in 0..30 {
+        root = directory(&[("a", root), ("b", root)], &mut blocks);
+    }
+    (root, blocks)
+}
+
+#[test]
+fn the_entries_of_a_small_dag_come_out_one_by_one_up_to_the_budget() {
+    let (root, blocks) = doubled();
+    assert!(blocks.values().map(|data| data.len()).sum::<usize>() < 4096);
+    let network = Network::new(blocks, &[Script::Honest]);
+    let (tree, outline) = (
+        |options| network.fetch_tree(&url_of(root), options),
+        |options| network.fetch_outline(&url_of(root), options),
+    );
+    let some = Budget {
+        entries: 40_000,
+        ..Budget::default()
+    };
+    assert_eq!(walk_error(tree, some), UnixFsError::BudgetEntries);
+    assert_eq!(walk_error(outline, some), UnixFsError::BudgetEntries);
+    let short = Budget {
+        names: 400_000,
+        ..Budget::default()
+    };
+    assert_eq!(walk_error(tree, short), UnixFsError::BudgetNames);
+    assert_eq!(walk_error(outline, short), UnixFsError::BudgetNames);
+    let options = || Options {
+        budget: some,
+        ..Options::default()
+    };
+    for outcome in [tree(options()), outline(options())] {
+        // Most entries came out before the error, and few were held at a time.
+        assert!(outcome.entries.len() > 10_000, "{}", outcome.entries.len());
+        assert!(outcome.most_held < 500_000, "{}", outcome.most_held);
+        assert!(outcome.requests.len() <= 31, "{}", outcome.requests.len());
+    }
+}
+
+#[test]
+fn the_target_of_a_symlink_counts_as_a_name() {
+    let mut blocks = Blocks::new();
+    let mut sink = |block: Block| {
+        let (cid, data) = block.into_parts();
+        blocks.insert(cid, data);
+    };
+    let link = crate::unixfs::symlink(&[b'x'; 4000], Version::V1, &mut sink).cid;
+    let names: Vec<String> = (0..100).map(|n| format!("{n}")).collect();
+    let entries: Vec<(&str, Cid)> = names.iter().map(|name| (name.as_str(), link)).collect();
+    let root = directory(&entries, &mut blocks);
+    let network = Network::new(blocks, &[Script::Honest]);
+    let (tree, outline) = (
+        |options| network.fetch_tree(&url_of(root), options),
+        |options| network.fetch_outline(&url_of(root), options),
+    );
+    let short = Budget {
+        names: 300_000,
+        ..Budget::default()
+    };
+    assert_eq!(walk_error(tree, short), UnixFsError::BudgetNames);
+    assert_eq!(walk_error(outline, short), UnixFsError::BudgetNames);
+    assert_eq!(tree(Options::default()).entries.len(), 101);
+}
+
+#[test]
+fn a_directory_of_100_000_entries_is_complete() {
+    let mut blocks = Blocks::new();
+    let one = build(SMALL, b"one", &mut blocks).cid;
+    let mut builder = DirectoryBuilder::new(Version::V1);
+    for n in 0..100_000 {
+        builder.add(format!("file {n:06}").into(), one, 3);
+    }
+    let mut sink = |block: Block| {
+        let (cid, data) = block.into_parts();
+        blocks.insert(cid, data);
+    };
+    let root = builder.finish(&mut sink).unwrap().cid;
+    let walks: [alloc::boxed::Box<dyn TreeWalk>; 2] = [
+        alloc::boxed::Box::new(TreeWalker::new(root, Budget::default(), 32)),
+        alloc::boxed::Box::new(OutlineWalker::new(root, Budget::default())),
+    ];
+    for mut walk in walks {
+        let mut files = 0;
+        while !walk.is_done() {
+            while let Some(piece) = walk.next().unwrap() {
+                let file = |entry: &TreeEntry| entry.kind == TreeKind::File { size: 3 };
+                files += usize::from(matches!(piece, TreePiece::Entry(entry) if file(&entry)));
+            }
+            for cid in walk.wants(32).unwrap() {
+                // A block that was wanted may already be here.
+                if walk.is_wanted(&cid) {
+                    let block = Block::verify(cid, blocks[&cid].clone()).unwrap();
+                    walk.push(block).unwrap();
+                }
+            }
+        }
+        assert_eq!(files, 100_000);
+    }
+}
+
 /// Returns the entries sorted by path.
 fn sorted(outcome: &Outcome) -> Vec<&TreeEntry> {
     let mut entries: Vec<&TreeEntry> = outcome.entries.iter().map(|(entry, _)| entry).collect();
@@ -268,16 +386,14 @@ fn an_outline_has_the_entries_of_the_tree_and_fetches_no_leaf() {
         bomb = directory(&entries, &mut blocks);
     }
     let network = Network::new(blocks, &[Script::Honest]);
-    let options = Options {
-        budget: Budget {
-            output: 1 << 20,
-            ..Budget::default()
-        },
-        ..Options::default()
+    let few = Budget {
+        names: 1 << 20,
+        ..Budget::default()
     };
-    let outcome = network.fetch_outline(&url_of(bomb), options);
-    let expected = FetchError::Walk(UnixFsError::BudgetOutput);
-    assert_eq!(outcome.result, Err(expected));
+    assert_eq!(
+        walk_error(|options| network.fetch_outline(&url_of(bomb), options), few),
+        UnixFsError::BudgetNames
+    );
 }
 
 #[test]

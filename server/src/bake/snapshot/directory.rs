@@ -205,6 +205,7 @@ impl Folder {
 pub(super) fn listed(blocks: &BlockStore, root: Cid) -> Result<Vec<String>, DirectoryError> {
     let budget = Budget {
         blocks: MAX_NODES,
+        entries: u64::MAX,
         ..Budget::default()
     };
     let (mut entries, mut listed) = (Entries::new(root, budget), Vec::new());

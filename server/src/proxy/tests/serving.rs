@@ -4,6 +4,10 @@ use crate::net::client::tests::peers::{Fault, TestFile};
 use crate::net::server;
 use crate::proxy::nar::BodySink;
 use http_body_util::BodyExt as _;
+use bytes::Bytes;
+use interplanar_core::block::Block;
+use interplanar_core::cid::Version;
+use interplanar_core::dag_pb::{Link, Node};
 use interplanar_core::hash::Sha256;
 use interplanar_core::install::Answer;
 use interplanar_core::nar::{Encoder, Event};
@@ -11,6 +15,7 @@ use interplanar_core::narinfo::{Compression, Draft, Entry};
 use interplanar_core::store_path::StorePath;
 use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
+use interplanar_core::unixfs::{Data, NodeType};
 
 pub(crate) const TREE: &str = "agkhnj5wmbrb40rigsyf6ynkdi22d89g";
 const ITEMS: [&str; 3] = [
@@ -399,6 +404,75 @@ async fn a_cid_of_something_else_costs_a_retry_and_is_remembered() {
     for asked in [1, 0] {
         assert!(proxy.nar(TREE).await == Ok(cache.nar.clone()));
         assert_eq!(gateway.requests().len(), asked);
+    }
+}
+
+/// Returns a file whose root claims `size` bytes.
+fn claiming(size: u64) -> TestFile {
+    let leaf = Block::raw(vec![7; 1000].into());
+    let data = Data {
+        filesize: Some(size),
+        blocksizes: vec![size],
+        ..Data::new(NodeType::File)
+    };
+    let link = Link {
+        cid: *leaf.cid(),
+        name: Bytes::new(),
+        tsize: size,
+    };
+    let node = Node {
+        links: vec![link],
+        data: Some(data.encode()),
+    };
+    let root = Block::dag_pb(node.encode(), Version::V1);
+    let root_cid = *root.cid();
+    let blocks = [leaf, root].map(Block::into_parts);
+    TestFile {
+        root: root_cid,
+        blocks: Arc::new(blocks.into()),
+    }
+}
+
+#[tokio::test]
+async fn a_source_that_can_not_have_the_nar_is_left_after_its_root_and_remembered() {
+    let cache = Cache::new(100_000);
+    let directory = Node {
+        links: Vec::new(),
+        data: Some(Data::new(NodeType::Directory).encode()),
+    };
+    let directory = Block::dag_pb(directory.encode(), Version::V1);
+    let (cid, data) = directory.into_parts();
+    let no_file = TestFile {
+        root: cid,
+        blocks: Arc::new([(cid, data)].into()),
+    };
+    cache.files.set("nar/a", cache.nar.clone());
+    for wrong in [claiming(1 << 40), claiming(4 << 20), claiming(999), no_file] {
+        cache.publish(&[
+            (&format!("ipfs://{}", wrong.root), Compression::None),
+            ("nar/a", Compression::None),
+        ]);
+        let upstream = Peer::start(cache.files.clone()).await;
+        let gateway = Peer::start(wrong.gateway(Fault::None)).await;
+        let proxy = Running::start(&[&upstream], &[&gateway], cache.keys.clone()).await;
+        for asked in [1, 0] {
+            assert!(proxy.nar(TREE).await == Ok(cache.nar.clone()));
+            assert_eq!(gateway.requests().len(), asked);
+        }
+    }
+    // The same for an HTTP source that sends more than the NAR can have: here a part that zstd skips.
+    let mut skipped = vec![0x50, 0x2a, 0x4d, 0x18];
+    skipped.extend_from_slice(&(4_u32 << 20).to_le_bytes());
+    skipped.resize(4 << 20, 0);
+    cache.files.set("nar/b", skipped);
+    cache.publish(&[("nar/b", Compression::Zstd), ("nar/a", Compression::None)]);
+    let upstream = Peer::start(cache.files.clone()).await;
+    let proxy = Running::start(&[&upstream], &[], cache.keys).await;
+    for asked in [1, 0] {
+        assert!(proxy.nar(TREE).await == Ok(cache.nar.clone()));
+        let requests = upstream.requests();
+        let wrong = requests.iter().filter(|path| path.as_str() == "/nar/b");
+        assert_eq!(wrong.count(), asked);
     }
 }
 
