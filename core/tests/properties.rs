@@ -234,7 +234,7 @@ fn all_names_are_text(listing: &Listing) -> bool {
 }
 
 proptest! {
-    #![proptest_config(config(96))]
+    #![proptest_config(config(384))]
 
     #[test]
     fn a_tree_survives_its_archive_listing_and_restore_plan(tree in tree(), cuts in cuts()) {
@@ -287,7 +287,7 @@ proptest! {
 }
 
 proptest! {
-    #![proptest_config(config(12))]
+    #![proptest_config(config(40))]
 
     #[test]
     fn every_split_in_two_gives_the_same_tree(tree in tree()) {
@@ -431,7 +431,7 @@ fn verifies(info: &NarInfo, right: &TrustedKeys, other: &TrustedKeys) -> Result<
 }
 
 proptest! {
-    #![proptest_config(config(64))]
+    #![proptest_config(config(256))]
 
     #[test]
     fn a_guix_narinfo_reads_back_and_verifies(draft in draft("/gnu/store"), seeds in any::<[[u8; 32]; 2]>()) {
@@ -526,7 +526,7 @@ fn walk(mut walker: Walker, blocks: &HashMap<Cid, Block>, ahead: usize) -> Vec<u
 }
 
 proptest! {
-    #![proptest_config(config(64))]
+    #![proptest_config(config(256))]
 
     #[test]
     fn a_file_reads_back_whole_and_in_parts(
@@ -592,7 +592,7 @@ proptest! {
 }
 
 proptest! {
-    #![proptest_config(config(3))]
+    #![proptest_config(config(5))]
 
     #[test]
     fn a_sharded_directory_lists_and_resolves_what_was_added(
@@ -639,7 +639,7 @@ fn check_directory(
 // CARs and chunk indexes
 
 proptest! {
-    #![proptest_config(config(64))]
+    #![proptest_config(config(256))]
 
     #[test]
     fn a_car_reads_back_however_it_is_split(
@@ -756,7 +756,7 @@ fn method() -> impl Strategy<Value = Compression> {
 }
 
 proptest! {
-    #![proptest_config(config(160))]
+    #![proptest_config(config(512))]
 
     #[test]
     fn a_compressed_stream_gives_its_bytes_however_it_is_split(
