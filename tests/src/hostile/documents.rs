@@ -64,6 +64,19 @@ fn listings() -> Vec<Case> {
     ] {
         cases.refuse(rule, text, none, "not of Nix's form");
     }
+    let shown = "names are for show here: nothing is written by a listing";
+    for (rule, name) in [
+        ("dot-dot", ".."),
+        ("slash", "a/b"),
+        ("empty", ""),
+        ("control", "\\u001b[2J"),
+    ] {
+        cases.accept(
+            &format!("name-{rule}"),
+            directory(&format!(r#""{name}":{file}"#)),
+            shown,
+        );
+    }
     let nested = |depth: usize| {
         let open = r#"{"type":"directory","entries":{"d":"#;
         root(&format!(

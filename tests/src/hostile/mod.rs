@@ -164,6 +164,19 @@ impl Cases {
 }
 
 impl Case {
+    /// Returns the input as a CAR with a root, if it is a CAR or a dag-pb block.
+    #[must_use]
+    pub fn car(&self) -> Option<Vec<u8>> {
+        match self.reader {
+            Reader::Car | Reader::File | Reader::Directory => Some(self.input.clone()),
+            Reader::DagPb | Reader::UnixFs => {
+                let bytes = Bytes::copy_from_slice(&self.input);
+                Some(car::write(&[Block::dag_pb(bytes, cid::Version::V1)]))
+            }
+            _ => None,
+        }
+    }
+
     /// Gives the input to its reader: whole, split in two at every byte, and byte by byte.
     ///
     /// # Errors
