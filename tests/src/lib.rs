@@ -8,6 +8,7 @@
 //! - [`guix::Guix`], [`nix::Nix`]: the stock programs inside such a machine;
 //! - [`cache::GuixCache`], [`cache::NixCache`]: a machine's items, published by the program under
 //!   test;
+//! - [`hostile`]: every rule of each grammar broken once, with the verdict on it;
 //! - [`dags`]: DAGs of every shape, made by our builder and by Kubo;
 //! - [`slow_link::SlowLink`]: a TCP proxy that adds latency and limits the rate;
 //! - [`kubo::Kubo`]: an offline Kubo node;
@@ -30,6 +31,7 @@ pub mod block_gateway;
 pub mod cache;
 pub mod dags;
 pub mod guix;
+pub mod hostile;
 pub mod inspector;
 pub mod kubo;
 pub mod network;
