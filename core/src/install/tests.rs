@@ -129,7 +129,7 @@ fn the_end_of_a_source_shows_which_source_was_wrong() {
     };
     let names = |names: &[&str]| names.iter().map(ToString::to_string).collect::<Vec<_>>();
     let malformed = NarError::Padding { at: 1 };
-    let table: [(&Ends, Next, Vec<_>); 9] = [
+    let table: [(&Ends, Next, Vec<_>); 11] = [
         (&[(true, End::Complete)], Next::Complete, names(&[])),
         (&[(true, End::Interrupted)], Next::Another, names(&[])),
         (&[(false, End::Unfit)], Next::Another, names(&["0"])),

@@ -29,7 +29,6 @@ use interplanar_core::nar::{Listing, Parser};
 use interplanar_core::narinfo::{Compression, NarInfo};
 use interplanar_core::signature::{guix, nix};
 use interplanar_core::store_path::StorePath;
-use interplanar_core::trust::Unverified;
 use interplanar_core::unixfs::{Budget, Content, Entries, Walker};
 use std::collections::HashMap;
 use std::fmt::Display;
@@ -245,7 +244,7 @@ impl Reader {
             Self::NarInfo => return NarInfo::parse(input).map(drop).map_err(text),
             Self::Trust => {
                 let info = NarInfo::parse(input).map_err(text)?;
-                let checked = signatures::trusted().verify(Unverified::new(info));
+                let checked = signatures::trusted().verify(&info);
                 return checked.map(drop).map_err(text);
             }
             Self::DagPb => return Node::decode(&bytes).map(drop).map_err(text),

@@ -3,8 +3,8 @@ use crate::cli::capture;
 use crate::net::client::tests::peers::{Fault, TestFile};
 use crate::net::server;
 use crate::proxy::nar::BodySink;
-use http_body_util::BodyExt as _;
 use bytes::Bytes;
+use http_body_util::BodyExt as _;
 use interplanar_core::block::Block;
 use interplanar_core::cid::Version;
 use interplanar_core::dag_pb::{Link, Node};
@@ -13,9 +13,9 @@ use interplanar_core::install::Answer;
 use interplanar_core::nar::{Encoder, Event};
 use interplanar_core::narinfo::{Compression, Draft, Entry};
 use interplanar_core::store_path::StorePath;
+use interplanar_core::unixfs::{Data, NodeType};
 use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
-use interplanar_core::unixfs::{Data, NodeType};
 
 pub(crate) const TREE: &str = "agkhnj5wmbrb40rigsyf6ynkdi22d89g";
 const ITEMS: [&str; 3] = [
