@@ -473,14 +473,34 @@ fn indexes() -> Vec<Case> {
         shape(0, "a map of cut, size, pieces or parts, and version"),
         "no map",
     );
+    // Where each item of the block starts, and what must stand there.
+    let mut items = vec![(1, "the key \"cut\""), (5, "a list of 8 lengths")];
+    items.extend([6, 11, 14, 19, 24, 29, 34, 39].map(|at| (at, "a length")));
+    items.extend([
+        (44, "the key \"size\""),
+        (49, "a number of bytes"),
+        (51, "the key \"parts\" or \"pieces\""),
+        (58, "a list of pieces"),
+        (59, "a list of two lengths, a digest and leaves"),
+        (60, "a length"),
+        (62, "a length"),
+        (64, "a SHA-256 of 32 bytes"),
+        (98, "the SHA-256 of leaves"),
+        (132, "the key \"version\""),
+        (140, "a version"),
+    ]);
     for at in 1..whole.len() {
-        let cut = &whole[..at];
-        let error = interplanar_core::dedup::Index::decode(cut)
-            .expect_err("cut")
-            .to_string();
-        if at % 16 == 0 {
-            cases.refuse(&format!("cut-{at}"), cut, error, "the block ends early");
-        }
+        let (start, expected) = items
+            .iter()
+            .rfind(|(start, _)| *start <= at)
+            .expect("an item");
+        let error = shape(*start, expected);
+        cases.refuse(
+            &format!("cut-{at}"),
+            &whole[..at],
+            error,
+            "the block ends early",
+        );
     }
     let trailing = [&whole[..], &[0]].concat();
     cases.refuse(
