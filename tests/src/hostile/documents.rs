@@ -2,7 +2,7 @@
 
 use super::{Case, Cases, Reader};
 use ed25519_dalek::{Signer, SigningKey};
-use interplanar_core::dedup::{Index, IndexBody, Parameters, PieceEntry};
+use interplanar_core::dedup::{Index, IndexBody, IndexPart, Parameters, PieceEntry};
 use interplanar_core::hash::Sha256;
 use interplanar_core::ipns::Name;
 
@@ -574,7 +574,60 @@ fn indexes() -> Vec<Case> {
         "the chunk index has 4097 pieces or parts, which is out of bounds",
         "a block has at most 4096 pieces",
     );
+    parts(&mut cases);
     cases.list
+}
+
+/// The list of parts of a long index.
+fn parts(cases: &mut Cases) {
+    let part = |length: u64, pieces: u32| IndexPart {
+        cid: ipns_name().cid(),
+        offset: 0,
+        length,
+        pieces,
+    };
+    let encode = |nar_size: u64, parts: Vec<IndexPart>| {
+        let index = Index {
+            parameters: Parameters::LARGE,
+            nar_size,
+            body: IndexBody::Parts(parts),
+        };
+        index.encode().data().to_vec()
+    };
+    let count = |count: usize| {
+        format!("the chunk index has {count} pieces or parts, which is out of bounds")
+    };
+    cases.accept("parts", encode(96, vec![part(96, 1)]), "one part");
+    cases.refuse(
+        "parts-size",
+        encode(95, vec![part(96, 1)]),
+        "the pieces have 96 bytes in total, not 95",
+        "the parts lead beyond the NAR",
+    );
+    cases.refuse(
+        "parts-overflow",
+        encode(96, vec![part(u64::MAX, 1); 2]),
+        "piece 1 of the chunk index has impossible lengths",
+        "the sum is not in 64 bits",
+    );
+    cases.refuse(
+        "part-without-pieces",
+        encode(96, vec![part(96, 0)]),
+        count(0),
+        "a request for nothing",
+    );
+    cases.refuse(
+        "part-pieces-4097",
+        encode(96, vec![part(96, 4097)]),
+        count(4097),
+        "a block has at most 4096 pieces",
+    );
+    cases.refuse(
+        "parts-4097",
+        encode(4097, vec![part(1, 1); 4097]),
+        count(4097),
+        "the parts are held in memory",
+    );
 }
 
 fn with_last(bytes: &[u8], last: u8) -> Vec<u8> {
