@@ -2,7 +2,7 @@
 
 use super::{Case, Cases, Reader};
 use ed25519_dalek::{Signer, SigningKey};
-use interplanar_core::dedup::{Index, IndexBody, Parameters, PieceEntry};
+use interplanar_core::dedup::{Index, IndexBody, IndexPart, Parameters, PieceEntry};
 use interplanar_core::hash::Sha256;
 use interplanar_core::ipns::Name;
 
@@ -473,14 +473,34 @@ fn indexes() -> Vec<Case> {
         shape(0, "a map of cut, size, pieces or parts, and version"),
         "no map",
     );
+    // Where each item of the block starts, and what must stand there.
+    let mut items = vec![(1, "the key \"cut\""), (5, "a list of 8 lengths")];
+    items.extend([6, 11, 14, 19, 24, 29, 34, 39].map(|at| (at, "a length")));
+    items.extend([
+        (44, "the key \"size\""),
+        (49, "a number of bytes"),
+        (51, "the key \"parts\" or \"pieces\""),
+        (58, "a list of pieces"),
+        (59, "a list of two lengths, a digest and leaves"),
+        (60, "a length"),
+        (62, "a length"),
+        (64, "a SHA-256 of 32 bytes"),
+        (98, "the SHA-256 of leaves"),
+        (132, "the key \"version\""),
+        (140, "a version"),
+    ]);
     for at in 1..whole.len() {
-        let cut = &whole[..at];
-        let error = interplanar_core::dedup::Index::decode(cut)
-            .expect_err("cut")
-            .to_string();
-        if at % 16 == 0 {
-            cases.refuse(&format!("cut-{at}"), cut, error, "the block ends early");
-        }
+        let (start, expected) = items
+            .iter()
+            .rfind(|(start, _)| *start <= at)
+            .expect("an item");
+        let error = shape(*start, expected);
+        cases.refuse(
+            &format!("cut-{at}"),
+            &whole[..at],
+            error,
+            "the block ends early",
+        );
     }
     let trailing = [&whole[..], &[0]].concat();
     cases.refuse(
@@ -554,7 +574,60 @@ fn indexes() -> Vec<Case> {
         "the chunk index has 4097 pieces or parts, which is out of bounds",
         "a block has at most 4096 pieces",
     );
+    parts(&mut cases);
     cases.list
+}
+
+/// The list of parts of a long index.
+fn parts(cases: &mut Cases) {
+    let part = |length: u64, pieces: u32| IndexPart {
+        cid: ipns_name().cid(),
+        offset: 0,
+        length,
+        pieces,
+    };
+    let encode = |nar_size: u64, parts: Vec<IndexPart>| {
+        let index = Index {
+            parameters: Parameters::LARGE,
+            nar_size,
+            body: IndexBody::Parts(parts),
+        };
+        index.encode().data().to_vec()
+    };
+    let count = |count: usize| {
+        format!("the chunk index has {count} pieces or parts, which is out of bounds")
+    };
+    cases.accept("parts", encode(96, vec![part(96, 1)]), "one part");
+    cases.refuse(
+        "parts-size",
+        encode(95, vec![part(96, 1)]),
+        "the pieces have 96 bytes in total, not 95",
+        "the parts lead beyond the NAR",
+    );
+    cases.refuse(
+        "parts-overflow",
+        encode(96, vec![part(u64::MAX, 1); 2]),
+        "piece 1 of the chunk index has impossible lengths",
+        "the sum is not in 64 bits",
+    );
+    cases.refuse(
+        "part-without-pieces",
+        encode(96, vec![part(96, 0)]),
+        count(0),
+        "a request for nothing",
+    );
+    cases.refuse(
+        "part-pieces-4097",
+        encode(96, vec![part(96, 4097)]),
+        count(4097),
+        "a block has at most 4096 pieces",
+    );
+    cases.refuse(
+        "parts-4097",
+        encode(4097, vec![part(1, 1); 4097]),
+        count(4097),
+        "the parts are held in memory",
+    );
 }
 
 fn with_last(bytes: &[u8], last: u8) -> Vec<u8> {

@@ -42,7 +42,7 @@ pub enum Reader {
     Listing,
     /// `narinfo::NarInfo::parse`.
     NarInfo,
-    /// `trust::TrustedKeys::verify`, with the keys of [`signatures`].
+    /// `trust::TrustedKeys::verify`, with the keys of the module `signatures`.
     Trust,
     /// `store_path::StorePath::parse`.
     StorePath,
@@ -74,7 +74,7 @@ pub enum Reader {
     Directory,
     /// `ipns::Name::parse`.
     IpnsName,
-    /// `ipns::Record::verify`, with the key of [`documents`].
+    /// `ipns::Record::verify`, with the key of the module `documents`.
     IpnsRecord,
     /// `dedup::Index::decode`.
     Index,
