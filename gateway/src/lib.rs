@@ -72,3 +72,8 @@ pub use stop::{Pending, Stop};
 pub type Request = http::Request<()>;
 /// A response. For `HEAD`, the caller drops the body.
 pub type Answer = http::Response<Body>;
+
+/// Runs the example in the README as a test.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

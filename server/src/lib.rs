@@ -21,4 +21,5 @@ pub mod publish;
 pub mod settings;
 pub mod store;
 pub mod substitute;
+mod system_error;
 mod unix_time;

@@ -52,11 +52,9 @@ fn publish(cache: &str, kubo: &Kubo, trees: &[&Path]) -> Vec<String> {
                 .expect("a name")
         );
         let log = program.log();
-        let word = log
-            .split_whitespace()
-            .find(|word| word.contains("/store/") && word.ends_with(&name));
-        let path = word
-            .and_then(|word| word.split('=').next_back())
+        let path = log
+            .split([' ', '\n', '=', '"'])
+            .find(|word| word.contains("/store/") && word.ends_with(&name))
             .expect("its store path");
         // The NAR and the tree are pinned separately; the narinfo names both when both are pinned.
         let all = |text: &str| text.contains("ChunkIndex: ") && text.contains("Tree: ");

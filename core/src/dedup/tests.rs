@@ -23,6 +23,12 @@ const AFTER: [&str; 2] = [
     "agkhnj5wmbrb40rigsyf6ynkdi22d89g",
 ];
 
+#[test]
+fn published_narinfos_keep_the_names_of_their_fields() {
+    let names = [FIELD, SMALL_FIELD, TREE_FIELD];
+    assert_eq!(names, ["ChunkIndex", "SmallPieces", "Tree"]);
+}
+
 /// Reads the content of a UnixFS file.
 pub(in crate::dedup) fn read(root: Cid, blocks: &HashMap<Cid, Block>) -> Vec<u8> {
     let mut walker = Walker::new(root, Budget::default());

@@ -7,6 +7,7 @@ use interplanar_core::store_path::StorePath;
 
 use crate::blocks::BlocksError;
 use crate::store::SourceError;
+use crate::system_error::reason;
 
 /// Why a bake ended without a record. Everyone who waits for the item gets a clone.
 #[non_exhaustive]
@@ -52,7 +53,7 @@ pub enum BakeError {
     #[error("can't compress: {0}")]
     Compress(String),
     /// A file or folder of the cache can't be read or written.
-    #[error("can't read or write {path}: {kind}")]
+    #[error("can't read or write {path}: {}", reason(*kind))]
     Io {
         /// The file or folder.
         path: PathBuf,

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 #[derive(Debug, thiserror::Error)]
 pub enum BlocksError {
     /// Another process writes to it.
-    #[error("the block store {} is in use by {holder}; stop it first", dir.display())]
+    #[error("the block store {} is in use by {holder}; stop it, or use another cache folder", dir.display())]
     Locked {
         /// The folder of the store.
         dir: PathBuf,

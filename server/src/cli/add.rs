@@ -8,6 +8,9 @@ use std::path::PathBuf;
 
 /// Add files and folders as blocks to a cache folder, and print their CIDs.
 ///
+/// They become files and folders on IPFS, not store items. Stop the server that uses the cache
+/// folder first.
+///
 /// The CIDs are those of `ipfs add --cid-version=1 --chunker=size-1048576`, with `-r -H` for
 /// folders.
 #[derive(Debug, clap::Args)]

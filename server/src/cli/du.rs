@@ -7,10 +7,10 @@ use serde_json::json;
 use std::io::Write as _;
 use std::path::PathBuf;
 
-/// Show the disk usage of baked items.
+/// Show the disk usage of the items in a cache folder.
 ///
 /// Items share blocks: STORED counts all blocks of an item, UNIQUE those that no other item uses.
-/// Can run while `publish` runs.
+/// It can run while `publish` runs.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:

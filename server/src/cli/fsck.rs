@@ -13,8 +13,8 @@ use url::Url;
 
 /// Verify every block of a cache folder, and repair what is broken.
 ///
-/// Wrong and missing blocks are fetched from --gateway. An item that still lacks blocks is deleted,
-/// and baked again when it is requested. Stop `publish` first.
+/// Wrong and missing blocks are fetched from --gateway. An item that still lacks blocks is deleted;
+/// `publish` bakes it again when it is requested. Stop `publish` first.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
@@ -25,7 +25,7 @@ pub struct Args {
     /// Cache folder of `publish`.
     #[arg(long, value_name = "DIR")]
     cache: PathBuf,
-    /// Gateway to fetch blocks from. Can be repeated.
+    /// Gateway to fetch blocks from. Can be repeated [default: none].
     #[arg(long, value_name = "URL")]
     gateway: Vec<Url>,
     /// Print a JSON document.

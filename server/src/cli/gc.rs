@@ -14,9 +14,10 @@ use std::time::Duration;
 
 /// Delete unused items from a cache folder.
 ///
-/// Blocks that other items use stay, and so do imported blocks. A deleted item is baked again when
-/// it is requested. Stop `publish` first. While it runs, its --ttl and --max-cache-size do the
-/// same.
+/// Name --unused-for, --max-size, or both. Blocks that other items use stay, and so do imported
+/// blocks. A deleted item is baked again when it is requested. Disk space is freed in steps: a file
+/// of blocks is deleted once half of it is unused, the newest one only above 8 MiB. Stop `publish`
+/// first. While it runs, its --ttl and --max-cache-size do the same.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
@@ -26,7 +27,8 @@ pub struct Args {
     /// Cache folder of `publish`.
     #[arg(long, value_name = "DIR")]
     cache: PathBuf,
-    /// Delete items that were not requested for this time: 30d, 8w, 6m (of 30 days).
+    /// Delete items that were not requested for this time: 30d, 8w, 6m (of 30 days). Items within
+    /// --keep-for stay.
     #[arg(long, value_name = "TIME", value_parser = parse_duration, required_unless_present = "max_size")]
     unused_for: Option<u64>,
     /// Delete the least recently requested items until the rest is no larger than this: 50G.
@@ -36,8 +38,9 @@ pub struct Args {
     /// have their narinfos [default: 36h].
     #[arg(long, value_name = "TIME", value_parser = parse_duration)]
     keep_for: Option<u64>,
-    /// Kubo node to unpin deleted items in, given by the URL of its RPC API [default URL: the one
-    /// in $IPFS_PATH/api or ~/.ipfs/api, else http://127.0.0.1:5001].
+    /// Unpin the deleted items in a Kubo node. Needed if `publish` has this option too, or pinned
+    /// items stay. Write the URL of its RPC API after `=` [default URL: the one in $IPFS_PATH/api
+    /// or ~/.ipfs/api, else http://127.0.0.1:5001].
     #[arg(long, value_name = "URL", num_args = 0..=1, require_equals = true, default_missing_value = "")]
     ipfs_api: Option<String>,
     /// Only print what would be deleted.
@@ -73,6 +76,7 @@ fn collect(args: &Args, kubo: Option<&Kubo>) -> Result<(), Failure> {
             victims
                 .iter()
                 .for_each(|path| println!("would delete: {path}"));
+            println!("{} items would be deleted", victims.len());
         }
         return Ok(());
     }
@@ -117,7 +121,7 @@ pub(super) fn open(
 ) -> Result<Cache, Failure> {
     if !dir.join("items").is_dir() {
         let error = anyhow!(
-            "{} is not a cache folder of `interplanar publish`",
+            "{} is not a cache folder of `interplanar publish`; name the folder of its --cache",
             dir.display()
         );
         return Err(Failure::not_found(error));

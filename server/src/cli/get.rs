@@ -22,16 +22,18 @@ Examples:
   interplanar get ipfs://bafy… --unpack hello
   interplanar get /gnu/store/…-hello-2.12 --upstream https://cache.example.org --explain
   interplanar get /gnu/store/…-hello-2.12 --upstream https://cache.example.org --prefer bytes
-A directory on IPFS becomes a folder. Exit codes: 3 verification failed, 4 not found.")]
+A store item is written as a plain NAR, or unpacked with --unpack. A directory on IPFS becomes a folder.
+A download that fails verification is deleted. Exit codes: 3 verification failed, 4 not found.")]
 pub struct Args {
     /// What to download: an ipfs:// URL, a CID, a store path or the hash part of one (32
     /// characters).
     #[arg(value_name = "TARGET")]
     target: Target,
-    /// File to write; `-` is standard output [default: the last part of the target's name].
+    /// File to write; `-` is standard output [default: the last part of the URL, the CID, or for a
+    /// store item, its name and .nar].
     #[arg(short, long, value_name = "FILE")]
     output: Option<PathBuf>,
-    /// Unpack the NAR to this new path. A NAR from IPFS may be compressed.
+    /// Unpack the NAR to this path, which must not exist. A NAR from IPFS can be compressed.
     #[arg(long, value_name = "PATH", conflicts_with = "output")]
     unpack: Option<PathBuf>,
     /// Print the download plan: what is reused, what is fetched, and why.
@@ -184,10 +186,9 @@ impl CompressedUnpacker {
     }
 
     fn finish(mut self) -> anyhow::Result<()> {
-        let decoder = self
-            .decoder
-            .as_mut()
-            .ok_or_else(|| anyhow!("the content is too short to be a NAR"))?;
+        let decoder = self.decoder.as_mut().ok_or_else(|| {
+            anyhow!("this is too short to be a NAR; use --output to save it as a file")
+        })?;
         loop {
             let done = decoder.finish(&mut self.out)?;
             self.unpacker.push(&self.out)?;

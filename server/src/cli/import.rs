@@ -21,7 +21,7 @@ const BLOCKS: &str = "blocks";
 /// Import the blocks of CAR files into a cache folder. Each block is verified.
 ///
 /// `publish` and `proxy` serve the blocks if they use that cache folder. A file can contain a part
-/// of a DAG; import the other blocks at any time. Stop the server that uses the cache folder first.
+/// of a DAG; the other blocks can be imported later. Stop the server that uses the cache folder first.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
@@ -32,7 +32,7 @@ pub struct Args {
     #[arg(required = true, value_name = "FILE")]
     files: Vec<PathBuf>,
     /// Cache folder of `publish` or `proxy`.
-    #[arg(long, value_name = "DIRECTORY")]
+    #[arg(long, value_name = "DIR")]
     cache: PathBuf,
     /// Print a line of JSON for each file.
     #[arg(long)]
@@ -73,7 +73,7 @@ fn open(path: &Path) -> Result<(Box<dyn Read>, Option<u64>), Failure> {
     }
     let named = |error: io::Error| {
         let missing = error.kind() == io::ErrorKind::NotFound;
-        let error = anyhow::Error::new(error).context(path.display().to_string());
+        let error = anyhow::Error::new(error).context(format!("can't read {}", path.display()));
         if missing {
             Failure::not_found(error)
         } else {
@@ -87,7 +87,11 @@ fn open(path: &Path) -> Result<(Box<dyn Read>, Option<u64>), Failure> {
 
 fn failure(path: &Path, error: ImportError) -> Failure {
     let wrong = matches!(error, ImportError::Block { .. });
-    let error = anyhow::Error::new(error).context(path.display().to_string());
+    let name = match path == Path::new("-") {
+        true => "standard input".to_owned(),
+        false => path.display().to_string(),
+    };
+    let error = anyhow::Error::new(error).context(name);
     if wrong {
         Failure::verification(error)
     } else {

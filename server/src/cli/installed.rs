@@ -16,7 +16,7 @@ pub struct InstalledArgs {
     /// Download whole items, even if installed items contain parts of them.
     #[arg(long)]
     pub no_delta: bool,
-    /// Optimise delta downloads for bytes, time, or a balance of both.
+    /// What to save when parts of an item are installed already: bytes, time, or a balance of both.
     #[arg(long, value_enum, value_name = "WHAT", default_value_t)]
     pub prefer: PreferArg,
 }
@@ -49,8 +49,9 @@ pub struct SharedIndexArgs {
     /// How installed items are used.
     #[command(flatten)]
     pub installed: InstalledArgs,
-    /// Folder of the installed index to read; a proxy keeps it as "installed" in its cache folder
-    /// [default: that of the user's proxy, or else the one in /var/cache, if it exists].
+    /// Folder with the index of installed items, which a proxy keeps as "installed" in its cache
+    /// folder. It is only read [default: that of the user's proxy, or else the one in
+    /// /var/cache/interplanar, if it exists].
     #[arg(long, value_name = "DIR")]
     pub index: Option<PathBuf>,
 }

@@ -35,7 +35,7 @@ pub(super) fn start(verbose: u8, quiet: bool, server: bool, explain: bool) {
     if explain {
         level.push(',');
         level.push_str(EXPLAIN);
-        level.push_str("=info");
+        level.push_str("=debug");
     }
     let set = std::env::var("INTERPLANAR_LOG")
         .ok()

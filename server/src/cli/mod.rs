@@ -49,7 +49,8 @@ struct Cli {
 
 const SETTINGS_HELP: &str = "\
 Each flag of a command can also be set in the environment (INTERPLANAR_PROXY_PORT=8181) or in the
-settings file (port = 8181 in the section [proxy]).
+settings file (port = 8181 in the section [proxy]). Separate several values in the environment by
+spaces; in the file, write a list. The command line wins, then the environment, then the file.
 Exit codes: 0 done, 1 failed, 2 wrong usage, 3 verification failed, 4 not found.";
 
 /// The heading of the options below in `--help`.

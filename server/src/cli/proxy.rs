@@ -17,10 +17,11 @@ use url::Url;
 #[command(after_help = EXAMPLES)]
 pub struct Args {
     /// Cache to take narinfos from: an HTTP server, or a directory on IPFS that `publish
-    /// --snapshot` keeps (ipns://NAME or ipfs://CID). May be repeated, in order of preference.
+    /// --snapshot` made (ipns://NAME or ipfs://CID). Can be repeated, in order of preference.
     #[arg(long = "upstream", value_name = "URL", required = true)]
     pub upstreams: Vec<String>,
-    /// IPFS gateway to fetch blocks and CARs from. May be repeated; the fastest is preferred.
+    /// IPFS gateway to fetch from. Can be repeated; the fastest is preferred [default: none, so NARs
+    /// come from the upstream by HTTP].
     #[arg(long = "gateway", value_name = "URL")]
     pub gateways: Vec<String>,
     /// Address to listen on.
@@ -32,15 +33,15 @@ pub struct Args {
     /// File with the keys that Guix trusts [default: /etc/guix/acl, if it exists].
     #[arg(long, value_name = "FILE")]
     pub guix_acl: Option<PathBuf>,
-    /// Key to trust: a file with Guix or Nix public keys, or a Nix key itself ("name:base64"). May
-    /// be repeated.
+    /// Key to trust: a file with Guix or Nix public keys, or a Nix key itself ("name:base64"). Can
+    /// be repeated. The proxy needs at least one key, from here or from --guix-acl.
     #[arg(long = "trusted-key", value_name = "FILE|KEY")]
     pub trusted_keys: Vec<String>,
-    /// Cache folder for blocks and for the installed index [default: interplanar/proxy in
-    /// $XDG_CACHE_HOME or ~/.cache].
+    /// Cache folder for blocks and for the index of installed items [default: interplanar/proxy in
+    /// $CACHE_DIRECTORY, else in $XDG_CACHE_HOME or ~/.cache].
     #[arg(long, value_name = "DIR")]
     pub cache: Option<PathBuf>,
-    /// Maximum size of the block store, in bytes or with the suffix K, M, G or T (powers of 1024).
+    /// Maximum size of the stored blocks, in bytes or with the suffix K, M, G or T (powers of 1024).
     #[arg(long, value_name = "SIZE", default_value = "20G", value_parser = parse_size)]
     pub cache_size: u64,
     /// Options about installed items.
@@ -50,7 +51,7 @@ pub struct Args {
     /// compared with it.
     #[arg(long)]
     pub no_index: bool,
-    /// Maximum size of the installed index, in bytes or with the suffix K, M, G or T. It needs
+    /// Maximum size of the index of installed items, in bytes or with the suffix K, M, G or T. It needs
     /// about 320 bytes for each MiB of installed items.
     #[arg(long, value_name = "SIZE", default_value = "64M", value_parser = parse_size)]
     pub index_size: u64,
@@ -84,7 +85,7 @@ pub async fn run(args: Args, context: Context) -> Result<(), Failure> {
     let (upstreams, gateways) = (joined(&config.upstreams), joined(&config.gateways));
     let keys = config.keys.guix.len() + config.keys.nix.len();
     if keys == 0 {
-        let advice = "no trusted key: every narinfo would be rejected; name keys with --guix-acl or --trusted-key";
+        let advice = "no trusted key: the proxy would reject every narinfo; name keys with --guix-acl or --trusted-key";
         return Err(Failure::usage(anyhow!(advice)));
     }
     let proxy = tokio::task::spawn_blocking(move || Proxy::open(config)).await??;

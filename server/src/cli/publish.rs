@@ -3,7 +3,7 @@
 
 use super::{Context, Failure};
 use crate::bake::space::{NARINFO_TTL, NOTE_EVERY, Policy};
-use crate::bake::{self, Compressor};
+use crate::bake::{self, BakeError, Compressor};
 use crate::kubo::Kubo;
 use crate::net::server;
 use crate::publish::keys::{GUIX_PUBLIC_KEY, GUIX_SECRET_KEY, KeyTexts, Keys};
@@ -11,7 +11,7 @@ use crate::publish::units::{parse_duration, parse_size};
 use crate::publish::user::{Handover, Inheritance, User};
 use crate::publish::{Config, Publisher, SnapshotConfig};
 use crate::store::trees::Tree;
-use crate::store::{self, Source, SourceSpec};
+use crate::store::{self, Source, SourceError, SourceSpec};
 use anyhow::{Context as _, anyhow};
 use interplanar_core::narinfo::{Compression, Dialect};
 use std::net::{SocketAddr, TcpListener, ToSocketAddrs};
@@ -21,15 +21,18 @@ use std::time::Duration;
 
 /// Serve the store of this machine as substitutes, over HTTP and IPFS.
 ///
-/// Has the options of `guix publish`, and serves Guix and Nix clients alike.
+/// Has the options of `guix publish`, and serves Guix and Nix clients alike. Items are compressed
+/// and stored as IPFS blocks when they are first requested. That is called baking.
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub struct Args {
-    /// Files and folders to publish as store items [default: the store of this machine].
+    /// Files and folders to publish, each as one store item. The log shows their store paths
+    /// [default: publish the store of this machine].
     #[arg(value_name = "TREE")]
     pub trees: Vec<PathBuf>,
-    /// What to publish: guix, nix, or the folder of a binary cache [default: the store of this
-    /// machine; if it has both, Guix's, or Nix's with --nix-key].
+    /// What to publish: the store of Guix, the store of Nix, or a folder that `nix copy --to
+    /// file://DIR` wrote [default: the store of this machine; if it has both, Guix's, or Nix's with
+    /// --nix-key].
     #[arg(long, value_name = "guix|nix|DIR", conflicts_with = "trees")]
     pub source: Option<String>,
     /// Root of the system whose store is published, such as /mnt for /mnt/gnu/store.
@@ -56,21 +59,20 @@ pub struct Args {
     /// and take longer: up to 9 for gzip and lzip, up to 22 for zstd.
     #[arg(short = 'C', long, value_name = "METHOD[:LEVEL]")]
     pub compression: Vec<Compressor>,
-    /// Publish each item as a UnixFS directory too.
+    /// Publish each item also as a directory on IPFS.
     ///
     /// A file in it has the CID that `ipfs add` gives to that file, whichever item contains it.
     /// Narinfos then also offer the plain NAR, which consists of the same blocks.
     #[arg(long)]
     pub publish_tree: bool,
-    /// Cache folder. With it, large items are served only once they are in it.
+    /// Cache folder. With it, large items are served only once they are baked.
     ///
-    /// Without it, items are served at once. They are then cached in the folder
-    /// interplanar/publish, in $CACHE_DIRECTORY, else for root in /var/cache, else in
-    /// $XDG_CACHE_HOME or ~/.cache.
+    /// Until then the answer is 404, and the client can ask again later. Without --cache, items are
+    /// served at once, while they are baked. Their blocks are then stored in interplanar/publish,
+    /// in $CACHE_DIRECTORY, else for root in /var/cache, else in $XDG_CACHE_HOME or ~/.cache.
     #[arg(short, long, value_name = "DIR")]
     pub cache: Option<PathBuf>,
-    /// With --cache, serve items whose NAR is smaller than this before they are in the cache
-    /// folder.
+    /// With --cache, serve items whose NAR is smaller than this before they are baked.
     #[arg(long, value_name = "SIZE", default_value = "10M", value_parser = parse_size)]
     pub cache_bypass_threshold: u64,
     /// Limit the size of the cache folder: delete the least recently requested items [default: no
@@ -79,7 +81,7 @@ pub struct Args {
     /// Items that were requested within --ttl (36h if it isn't given) stay, even above the limit.
     #[arg(long, value_name = "SIZE", value_parser = parse_size)]
     pub max_cache_size: Option<u64>,
-    /// Number of items to compress at the same time [default: one per processor].
+    /// Number of items to bake at the same time [default: one per processor].
     #[arg(long, value_name = "N")]
     pub workers: Option<usize>,
     /// Tell clients to keep narinfos for this time: 90s, 2h, 5d, 1w, or 1m (30 days) [default:
@@ -89,7 +91,7 @@ pub struct Args {
     /// deleted from the cache folder.
     #[arg(long, value_parser = parse_duration)]
     pub ttl: Option<u64>,
-    /// Tell clients to remember for this time that a narinfo doesn't exist.
+    /// Tell clients to remember for this time that a narinfo doesn't exist [default: don't tell].
     #[arg(long, value_name = "TTL", value_parser = parse_duration)]
     pub negative_ttl: Option<u64>,
     /// Path prefix of NAR URLs.
@@ -101,28 +103,30 @@ pub struct Args {
     /// File with Guix's secret key [default: /etc/guix/signing-key.sec].
     #[arg(long, alias = "secret-key", value_name = "FILE")]
     pub private_key: Option<PathBuf>,
-    /// Sign with this secret key, a file made by `nix key generate-secret`. Repeat it to sign with
-    /// several keys.
+    /// Sign with the secret key in this file, made by `nix-store --generate-binary-cache-key` or
+    /// `nix key generate-secret`. Repeat it to sign with several keys.
     #[arg(long, value_name = "FILE")]
     pub nix_key: Vec<PathBuf>,
-    /// Pin all baked items in a Kubo node, given by the URL of its RPC API [default URL: the one in
-    /// $IPFS_PATH/api or ~/.ipfs/api, else http://127.0.0.1:5001].
+    /// Store and pin all baked items in a Kubo node too. Write the URL of its RPC API after `=`
+    /// [default URL: the one in $IPFS_PATH/api or ~/.ipfs/api, else http://127.0.0.1:5001].
     #[arg(long, value_name = "URL", num_args = 0..=1, require_equals = true, default_missing_value = "")]
     pub ipfs_api: Option<String>,
     /// Gateway that clients can reach, such as http://127.0.0.1:8080 if each runs Kubo. Narinfos
     /// list its URLs before our own. Can be repeated.
     #[arg(long, value_name = "URL")]
     pub ipfs_gateway: Vec<String>,
-    /// Publish the whole cache as one UnixFS directory too, which any gateway serves to unmodified
+    /// Publish the whole cache also as one directory on IPFS. Any gateway serves it to unmodified
     /// clients.
     ///
-    /// With --ipfs-api, it gets an IPNS name, which the log shows.
+    /// With --ipfs-api, it gets an IPNS name: an address that stays when the cache changes. The log
+    /// shows it. The directory contains baked items only: see --bake-all.
     #[arg(long)]
     pub snapshot: bool,
-    /// With --snapshot, the key in Kubo whose IPNS name is used; it is created if it doesn't exist.
+    /// With --snapshot and --ipfs-api, the name of the key in Kubo that signs the IPNS name. It is
+    /// created if it doesn't exist.
     #[arg(long, value_name = "NAME", default_value = "interplanar")]
     pub snapshot_key: String,
-    /// With --snapshot, the shortest time between two snapshots: 90s, 2h.
+    /// With --snapshot, update the directory at most once in this time: 90s, 2h.
     #[arg(long, value_name = "TIME", default_value = "600s", value_parser = parse_duration)]
     pub snapshot_interval: u64,
     /// Bake the whole store, not only items that are requested. TREEs are always baked.
@@ -132,7 +136,7 @@ pub struct Args {
 
 const EXAMPLES: &str = "\
 Examples:
-  interplanar publish --port 8181 --compression zstd:9 --ttl 30d
+  interplanar publish --port 80 --compression zstd:9 --ttl 30d
   interplanar publish --user nobody --cache /var/cache/publish --ipfs-api
   interplanar publish --nix-key /etc/nix/key.sec --ipfs-gateway http://127.0.0.1:8080
   interplanar publish --compression zstd:9 --publish-tree --ipfs-api
@@ -212,11 +216,13 @@ fn prepare(args: &Args, spec: &SourceSpec) -> Result<Inheritance, Failure> {
 
 fn bind(host: &str, port: u16) -> anyhow::Result<TcpListener> {
     let addresses = (host, port).to_socket_addrs();
-    let mut addresses = addresses.with_context(|| format!("can't look up the host '{host}'"))?;
+    let mut addresses = addresses.with_context(|| {
+        format!("can't look up the host '{host}' (--listen takes an address of this machine)")
+    })?;
     let address: SocketAddr = addresses
         .next()
         .ok_or_else(|| anyhow!("the host '{host}' has no address"))?;
-    TcpListener::bind(address).with_context(|| format!("can't listen on {address}"))
+    TcpListener::bind(address).map_err(|error| server::cannot_listen(address, &error).into())
 }
 
 fn listen(listener: TcpListener) -> std::io::Result<tokio::net::TcpListener> {
@@ -228,7 +234,8 @@ fn listen(listener: TcpListener) -> std::io::Result<tokio::net::TcpListener> {
 
 /// Opens the source and the cache folder. Blocks.
 fn open(args: &Args, spec: &SourceSpec, cache: PathBuf, keys: Keys) -> Result<Publisher, Failure> {
-    let source = store::open(spec)?;
+    let source = store::open(spec).map_err(cannot_publish)?;
+    let dir = cache.display().to_string();
     let config = config(args, spec, cache, keys)?;
     let store = source.store_dir().to_owned();
     let methods: Vec<String> = config
@@ -245,9 +252,31 @@ fn open(args: &Args, spec: &SourceSpec, cache: PathBuf, keys: Keys) -> Result<Pu
         "publishing"
     );
     if is_unsigned(&config, &*source) {
-        tracing::warn!("no signing key: narinfos are unsigned, and stock clients won't use them");
+        tracing::warn!(
+            "no signing key: narinfos are unsigned, and stock clients won't use them; name a key \
+             with --nix-key, or with --public-key and --private-key"
+        );
     }
-    Ok(Publisher::open(source, config)?)
+    Publisher::open(source, config).map_err(|error| {
+        let advice = match error {
+            BakeError::Io { .. } => "; name another folder with --cache",
+            _ => "",
+        };
+        anyhow!("can't open the cache folder {dir}: {error}{advice}").into()
+    })
+}
+
+/// Explains the usual mistakes in TREEs.
+fn cannot_publish(error: SourceError) -> anyhow::Error {
+    let SourceError::Gone(path) = error else {
+        return error.into();
+    };
+    let path = path.display();
+    let advice = match path.to_string().contains("://") {
+        true => "write the URL of an option after `=`, as in --ipfs-api=http://127.0.0.1:5001",
+        false => "name an existing file or folder",
+    };
+    anyhow!("can't publish {path}: it doesn't exist; {advice}")
 }
 
 fn is_unsigned(config: &Config, source: &dyn Source) -> bool {
@@ -364,7 +393,8 @@ fn spec(args: &Args) -> Result<SourceSpec, Failure> {
             }
             None if nix => return Ok(SourceSpec::Nix { root }),
             None => tracing::warn!(
-                "no store found and no TREE given: serving only the blocks in the cache folder"
+                "no store found and no TREE given: serving only the blocks in the cache folder; name a \
+                 store with --source or --store-root"
             ),
         }
     }

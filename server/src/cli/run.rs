@@ -13,7 +13,7 @@ Examples:
   interplanar run /usr/share/doc --port 8080
   interplanar run --check")]
 pub struct Args {
-    /// Folder or file to publish [default: a folder that exists on this machine].
+    /// Folder or file to publish [default: a system folder that this machine has].
     #[arg(value_name = "PATH")]
     pub path: Option<PathBuf>,
     /// Cache folder [default: a temporary folder].
@@ -25,7 +25,7 @@ pub struct Args {
     /// Port to listen on. 0 picks a free port.
     #[arg(long, default_value_t = 0)]
     pub port: u16,
-    /// Exit after the check, as with CI=true in the environment.
+    /// Exit after the check. So does CI=true in the environment.
     #[arg(long)]
     pub check: bool,
 }
@@ -43,9 +43,11 @@ pub async fn run(args: Args, context: Context) -> Result<(), Failure> {
         path: args.path,
         cache: args.cache.unwrap_or_else(|| temporary.path().to_path_buf()),
         address: SocketAddr::new(args.listen, args.port),
+        keep_serving: !(args.check || std::env::var("CI").is_ok_and(|value| value == "true")),
     };
+    let keep_serving = demo.keep_serving;
     let serving = demo.run(shutdown.clone()).await?;
-    if args.check || std::env::var("CI").is_ok_and(|value| value == "true") {
+    if !keep_serving {
         shutdown.cancel();
     } else {
         println!("Press Ctrl-C to stop.");

@@ -17,9 +17,9 @@ use std::fs::File;
 use std::io::{BufReader, BufWriter, Read, Write as _};
 use std::path::{Path, PathBuf};
 
-/// Carry the snapshot of a cache to machines without a network.
+/// Carry a cache to machines without a network, as one file.
 ///
-/// `publish --snapshot` makes the snapshot.
+/// The file contains the directory on IPFS that `publish --snapshot` made last: the snapshot.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
@@ -42,7 +42,7 @@ pub struct Args {
     /// Cache folder of `publish`.
     #[arg(long, value_name = "DIR")]
     cache: Option<PathBuf>,
-    /// For import, the Kubo node that stores and pins the snapshot, given by the URL of its RPC API
+    /// For import, store and pin the snapshot in a Kubo node. Write the URL of its RPC API after `=`
     /// [default URL: the one in $IPFS_PATH/api or ~/.ipfs/api, else http://127.0.0.1:5001].
     #[arg(long, value_name = "URL", num_args = 0..=1, require_equals = true, default_missing_value = "")]
     ipfs_api: Option<String>,
@@ -57,7 +57,7 @@ enum Action {
     Export,
     /// Verify such a file, and then store it in a cache folder, a Kubo node, or both.
     Import,
-    /// Print the current snapshot.
+    /// Print the CID of the snapshot, its number of items, and its IPNS name.
     Show,
 }
 
@@ -90,7 +90,10 @@ pub async fn run(args: Args, _context: Context) -> Result<(), Failure> {
 /// Opens the snapshots and the blocks of a cache folder, to read.
 fn open(cache: &Path) -> Result<(Snapshots, BlockStore), Failure> {
     let store = BlockStore::open_read_only(&cache.join("blocks")).map_err(|error| {
-        let what = format!("{} is not a cache folder", cache.display());
+        let what = format!(
+            "{} is not a cache folder of `interplanar publish`",
+            cache.display()
+        );
         Failure::not_found(anyhow::Error::new(error).context(what))
     })?;
     Ok((Snapshots::open(cache, store.clone()), store))
@@ -224,7 +227,7 @@ fn open_file(path: &Path) -> Result<BufReader<File>, Failure> {
     match File::open(path) {
         Ok(file) => Ok(BufReader::with_capacity(1 << 20, file)),
         Err(error) => {
-            let what = path.display().to_string();
+            let what = format!("can't read {}", path.display());
             Err(Failure::not_found(anyhow::Error::new(error).context(what)))
         }
     }

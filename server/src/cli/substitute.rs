@@ -7,7 +7,7 @@ use crate::substitute::{DaemonOptions, Substituter};
 use std::path::PathBuf;
 use url::Url;
 
-/// Replace `guix substitute` under guix-daemon, and fetch over IPFS too.
+/// Replace `guix substitute` under guix-daemon, and fetch over IPFS too. guix-daemon runs it.
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub struct Args {
@@ -21,7 +21,7 @@ pub struct Args {
     /// Download the store items that the daemon asks for on standard input.
     #[arg(long)]
     pub substitute: bool,
-    /// IPFS gateway to fetch from. May be repeated; the fastest is preferred.
+    /// IPFS gateway to fetch from. Can be repeated; the fastest is preferred.
     #[arg(
         long = "gateway",
         value_name = "URL",

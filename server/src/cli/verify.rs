@@ -6,10 +6,13 @@ use crate::printable::printable;
 use crate::proxy::load_keys;
 use anyhow::{Context as _, anyhow};
 use interplanar_core::narinfo::NarInfo;
-use interplanar_core::trust::Unverified;
+use interplanar_core::trust::{TrustError, Unverified};
 use std::path::Path;
 
-/// Download targets without storing them, and check signatures, NarHash and every block.
+/// Check the signature, NarHash and blocks of store items, files on IPFS and narinfos.
+///
+/// Store items and files are downloaded whole, and only --cache keeps their blocks. Of a narinfo
+/// file, only the signature is checked.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
@@ -37,7 +40,10 @@ pub async fn run(args: Args, _context: Context) -> Result<(), Failure> {
             continue;
         }
         let access = Access::new(args.access.clone())?;
-        match target.parse::<Target>().map_err(Failure::usage)? {
+        let parsed = target.parse::<Target>();
+        let parsed = parsed
+            .map_err(|error| Failure::usage(anyhow!("there is no file \"{target}\", and {error}")));
+        match parsed? {
             Target::Ipfs(url) => {
                 let access = access.with_blocks()?;
                 let summary = content::fetch(&access, &url, &mut std::io::sink()).await?;
@@ -83,14 +89,18 @@ pub async fn run(args: Args, _context: Context) -> Result<(), Failure> {
 }
 
 fn narinfo(path: &str, access: &AccessArgs) -> Result<(), Failure> {
-    let bytes = std::fs::read(path).with_context(|| path.to_owned())?;
+    let bytes = std::fs::read(path).with_context(|| format!("can't read {path}"))?;
     let info = NarInfo::parse(&bytes)
-        .map_err(|error| Failure::verification(anyhow!("{path}: {error}")))?;
+        .map_err(|error| Failure::verification(anyhow!("{path} is not a narinfo: {error}")))?;
     let keys =
         load_keys(access.guix_acl.as_deref(), &access.trusted_keys).map_err(Failure::usage)?;
-    let info = keys
-        .verify(Unverified::new(info))
-        .map_err(|error| Failure::verification(anyhow!("{path}: {error}")))?;
+    let info = keys.verify(Unverified::new(info)).map_err(|error| {
+        let advice = match error {
+            TrustError::UnknownKey { .. } => "; if you trust it, name it with --trusted-key",
+            _ => "",
+        };
+        Failure::verification(anyhow!("{path}: {error}{advice}"))
+    })?;
     println!("{path}: {}, signed by {}", info.store_path(), signer(&info));
     Ok(())
 }

@@ -49,6 +49,8 @@ pub struct Demo {
     pub cache: PathBuf,
     /// Address to listen on.
     pub address: SocketAddr,
+    /// Whether to print how to use the server, because it goes on serving after the check.
+    pub keep_serving: bool,
 }
 
 /// A demonstration that succeeded and still serves.
@@ -92,7 +94,8 @@ impl Demo {
             }],
             store_dir: STORE_DIR.to_owned(),
         };
-        let source = tokio::task::spawn_blocking(move || store::open(&spec)).await??;
+        let source = tokio::task::spawn_blocking(move || store::open(&spec)).await?;
+        let source = source.with_context(|| format!("can't publish {}", tree.display()))?;
         let item = source
             .items(None, 1)?
             .pop()
@@ -132,7 +135,10 @@ impl Demo {
         ));
 
         fetch_and_compare(&mut report, &url, &trusted, &item, &tree).await?;
-        report.done(&url, &item, &trusted);
+        report.succeeded();
+        if self.keep_serving {
+            report.addresses(&url, &item, &trusted);
+        }
         Ok(Serving { server })
     }
 }

@@ -38,8 +38,13 @@ impl Report {
         println!("{:>9}           {what}", "note");
     }
 
+    /// Prints that all steps succeeded.
+    pub(super) fn succeeded(&self) {
+        println!("\nAll steps succeeded.");
+    }
+
     /// Prints the server's addresses, and commands to try.
-    pub(super) fn done(&self, url: &str, item: &Item, trusted: &TrustedKeys) {
+    pub(super) fn addresses(&self, url: &str, item: &Item, trusted: &TrustedKeys) {
         let key = trusted
             .nix
             .first()
@@ -50,7 +55,7 @@ impl Report {
             false => String::new(),
         };
         println!(
-            "\nAll steps succeeded. Serving a web page and narinfos at {url},\n\
+            "Serving a web page and narinfos at {url},\n\
              and the IPFS gateway at {url}/ipfs/\n\
              Try these commands in another terminal:\n{inspector}  \
              curl {url}/{hash}.narinfo\n  \

@@ -11,7 +11,7 @@ use futures_util::StreamExt as _;
 use interplanar_core::block::Block;
 use interplanar_core::cid::{Cid, IpfsUrl};
 use interplanar_core::fetch::{Event, FetchError, Gateway, GatewayPool, Options, Policy};
-use interplanar_core::unixfs::{Budget, Resolver};
+use interplanar_core::unixfs::{Budget, Resolver, UnixFsError};
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, OnceLock};
 use url::Url;
@@ -19,21 +19,21 @@ use url::Url;
 /// The options that `get`, `cat`, `ls` and `verify` share.
 #[derive(Debug, Clone, clap::Args)]
 pub struct AccessArgs {
-    /// IPFS gateway to fetch from. May be repeated; the fastest is preferred.
+    /// IPFS gateway to fetch from. Can be repeated; the fastest is preferred.
     #[arg(
         long = "gateway",
         value_name = "URL",
         default_value = "http://127.0.0.1:8080"
     )]
     pub gateways: Vec<String>,
-    /// Cache to take narinfos of store items from: an HTTP server, ipns://NAME or ipfs://CID. May be
-    /// repeated, in order of preference.
+    /// Cache to take narinfos of store items from: an HTTP server, ipns://NAME or ipfs://CID. Can be
+    /// repeated, in order of preference. Needed for store items.
     #[arg(long = "upstream", value_name = "URL")]
     pub upstreams: Vec<String>,
     /// File with the keys that Guix trusts [default: /etc/guix/acl, if it exists].
     #[arg(long, value_name = "FILE")]
     pub guix_acl: Option<PathBuf>,
-    /// Key to trust: a file with Guix or Nix public keys, or a Nix key itself ("name:base64"). May
+    /// Key to trust: a file with Guix or Nix public keys, or a Nix key itself ("name:base64"). Can
     /// be repeated.
     #[arg(long = "trusted-key", value_name = "FILE|KEY")]
     pub trusted_keys: Vec<String>,
@@ -128,7 +128,7 @@ impl Access {
             .map_err(Failure::usage)?;
         if keys.is_empty() {
             return Err(Failure::usage(anyhow!(
-                "no trusted key: name keys with --trusted-key or --guix-acl"
+                "can't verify store items without a key: name one with --trusted-key or --guix-acl"
             )));
         }
         let urls = |texts: &[String]| {
@@ -160,9 +160,13 @@ impl Access {
         match proxy.find(hash_part).await {
             Found::Available(item) => Ok((proxy, item)),
             Found::Absent => Err(Failure::not_found(anyhow!(
-                "no upstream has {hash_part} with a signature of a trusted key"
+                "no upstream has {hash_part} with a signature of a trusted key; name other caches \
+                 with --upstream, or the key of the signer with --trusted-key"
             ))),
-            Found::Unreachable => Err(anyhow!("can't reach any upstream; -v shows why").into()),
+            Found::Unreachable => Err(anyhow!(
+                "can't reach any upstream; check the network and the URLs of --upstream"
+            )
+            .into()),
         }
     }
 
@@ -211,9 +215,28 @@ impl Access {
         while let Some(cid) = resolver.wants() {
             resolver
                 .push(self.block(&cid).await?)
-                .map_err(|error| Failure::not_found(anyhow!("{url}: {error}")))?;
+                .map_err(|error| Failure::not_found(anyhow!(walk_error(url, &error))))?;
         }
         Ok(resolver.resolved().map_or(url.cid, |resolved| resolved.cid))
+    }
+}
+
+/// Describes why the blocks of a URL are not what was asked for.
+pub(super) fn walk_error(url: &IpfsUrl, error: &UnixFsError) -> String {
+    match error {
+        UnixFsError::NotFound { index } => {
+            let name = url.path.get(*index).map_or("", String::as_str);
+            let mut folder = url.clone();
+            folder.path.truncate(*index);
+            format!("there is no \"{name}\" in {folder}; `interplanar ls` lists a directory")
+        }
+        UnixFsError::NotAFile { .. } => {
+            format!("{url} is not a file; for a directory, use `interplanar get` or `ls`")
+        }
+        UnixFsError::NotADirectory { .. } => {
+            format!("{url} is not a directory; for a file, use `interplanar get` or `cat`")
+        }
+        error => format!("{url}: {error}"),
     }
 }
 
@@ -223,9 +246,9 @@ pub(super) fn failure(error: FetchError) -> Failure {
         FetchError::NotFound { .. } | FetchError::NoGateways { .. } => {
             Failure::not_found(anyhow!("{error}; name other gateways with --gateway"))
         }
-        FetchError::Unavailable { .. } => {
-            Failure::from(anyhow!("{error}; -v shows what each gateway answered"))
-        }
+        FetchError::Unavailable { .. } => Failure::from(anyhow!(
+            "{error}; start a gateway, or name others with --gateway (-v shows what each answered)"
+        )),
         _ => Failure::verification(error),
     }
 }

@@ -1,12 +1,12 @@
 //! Files on IPFS: streams them and verifies each block.
 
-use super::access::failure;
+use super::access::{failure, walk_error};
 use super::{Access, Bar};
 use crate::cli::Failure;
 use anyhow::anyhow;
 use futures_util::StreamExt as _;
 use interplanar_core::cid::IpfsUrl;
-use interplanar_core::fetch::{Event, Summary};
+use interplanar_core::fetch::{Event, FetchError, Summary};
 use std::io::Write;
 use tokio::task::block_in_place;
 
@@ -27,7 +27,16 @@ pub async fn fetch(
         }
     });
     while let Some(piece) = stream.next().await {
-        let piece = piece.map_err(failure)?;
+        let piece = piece.map_err(|error| match &error {
+            FetchError::Walk(reason) => {
+                let reason = anyhow!(walk_error(url, reason));
+                Failure {
+                    error: reason,
+                    ..failure(error)
+                }
+            }
+            _ => failure(error),
+        })?;
         block_in_place(|| out.write_all(&piece))?;
         bar.add(piece.len());
     }

@@ -1,12 +1,12 @@
 //! Directories on IPFS: lists them, or restores them to a folder that appears only when it is
 //! complete.
 
-use super::access::failure;
+use super::access::{failure, walk_error};
 use super::{Access, Bar};
 use crate::cli::Failure;
 use anyhow::{Context as _, anyhow};
 use futures_util::StreamExt as _;
-use interplanar_core::cid::Cid;
+use interplanar_core::cid::{Cid, IpfsUrl};
 use interplanar_core::fetch::{Summary, TreeEntry, TreeKind, TreePiece};
 use interplanar_core::unixfs::{Budget, Content, DirEntry, Entries};
 use std::ffi::OsStr;
@@ -25,9 +25,9 @@ pub async fn entries(access: &Access, root: &Cid) -> Result<Vec<DirEntry>, Failu
     let mut all = Vec::new();
     while !entries.is_done() {
         for cid in entries.wants(1) {
-            entries
-                .push(&access.block(&cid).await?)
-                .map_err(Failure::verification)?;
+            entries.push(&access.block(&cid).await?).map_err(|error| {
+                Failure::verification(anyhow!(walk_error(&IpfsUrl::new(*root), &error)))
+            })?;
         }
         all.extend(std::iter::from_fn(|| entries.next()));
     }

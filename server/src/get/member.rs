@@ -79,7 +79,7 @@ pub async fn file(
         Ok(Proof::NarHash)
     } else {
         Err(Failure::not_found(anyhow!(
-            "no file \"{path}\" in {}",
+            "there is no file \"{path}\" in {}; `interplanar ls` lists its files (links are not followed)",
             found.narinfo().store_path()
         )))
     }

@@ -60,7 +60,8 @@ impl std::str::FromStr for Target {
         match cid::parse(text) {
             Ok(cid) => Ok(Self::Ipfs(IpfsUrl::new(cid))),
             Err(_) => bail!(
-                "\"{text}\" is not an ipfs:// URL, a CID, a store path or the hash part of one"
+                "\"{text}\" is not an ipfs:// URL, a CID, a store path or the hash part of one; \
+                 a path inside a CID is written ipfs://CID/PATH"
             ),
         }
     }

@@ -3,6 +3,8 @@
 use std::io;
 use std::path::PathBuf;
 
+use crate::system_error::reason;
+
 /// Why a NAR could not be written. Paths are those on disk.
 #[non_exhaustive]
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -11,7 +13,7 @@ pub enum DumpError {
     #[error("{0} doesn't exist")]
     Missing(PathBuf),
     /// The operating system refused an access.
-    #[error("can't read {path}: {kind}")]
+    #[error("can't read {path}: {}", reason(*kind))]
     Io {
         /// The file.
         path: PathBuf,

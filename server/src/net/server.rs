@@ -32,6 +32,7 @@ mod respond;
 mod tests;
 
 use std::convert::Infallible;
+use std::io::ErrorKind;
 use std::net::SocketAddr;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
@@ -109,13 +110,24 @@ impl Default for Limits {
 pub async fn bind(addresses: &[SocketAddr]) -> std::io::Result<Vec<TcpListener>> {
     let mut listeners = Vec::with_capacity(addresses.len());
     for address in addresses {
-        let listener = TcpListener::bind(address).await.map_err(|error| {
-            std::io::Error::new(error.kind(), format!("can't listen on {address}: {error}; stop the other program or choose another --port"))
-        })?;
+        let listener = TcpListener::bind(address).await;
+        let listener = listener.map_err(|error| cannot_listen(*address, &error))?;
         tracing::info!("listening on http://{}", listener.local_addr()?);
         listeners.push(listener);
     }
     Ok(listeners)
+}
+
+/// Returns the error with the address that can't be bound, and with what to do.
+pub fn cannot_listen(address: SocketAddr, error: &std::io::Error) -> std::io::Error {
+    let advice = match error.kind() {
+        ErrorKind::AddrInUse => "stop the other program, or choose another --port",
+        ErrorKind::AddrNotAvailable => "name an address of this machine with --listen",
+        ErrorKind::PermissionDenied => "run as root, or choose a --port above 1023",
+        _ => "choose another --listen or --port",
+    };
+    let message = format!("can't listen on {address}: {error}; {advice}");
+    std::io::Error::new(error.kind(), message)
 }
 
 /// Serves one listener until `shutdown`. Running responses then have [`Limits::grace`] to end.

@@ -18,7 +18,10 @@ const GUIX_ACL: &str = "/etc/guix/acl";
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum KeyError {
     /// The file can't be read.
-    #[error("can't read the keys in {}: {reason}", path.display())]
+    #[error(
+        "can't read the keys in {}: {reason}; name another file with --trusted-key or --guix-acl",
+        path.display()
+    )]
     Unreadable {
         /// The file.
         path: PathBuf,
@@ -26,7 +29,10 @@ pub enum KeyError {
         reason: String,
     },
     /// The text is not a key.
-    #[error("can't use the key in {origin}: {reason}")]
+    #[error(
+        "can't use the key in {origin}: {reason}; name a public key with --trusted-key, or an \
+         access control list of Guix with --guix-acl"
+    )]
     Syntax {
         /// The file or the argument.
         origin: String,

@@ -225,8 +225,15 @@ impl NarServer {
         sources: &[Source],
         cancel: &CancellationToken,
     ) -> Option<Delta> {
-        let (installed, prefer) = self.installed.as_ref()?;
-        let (index, source) = delta::source(known)?;
+        let whole = |why| tracing::debug!(target: delta::EXPLAIN, "{why}: fetching the whole item");
+        let Some((installed, prefer)) = self.installed.as_ref() else {
+            whole("nothing to reuse, because this machine has no store, or because of --no-delta");
+            return None;
+        };
+        let Some((index, source)) = delta::source(known) else {
+            whole("the narinfo has no chunk index");
+            return None;
+        };
         let is_wrong = {
             let wrong_sources = self
                 .wrong_sources

@@ -51,7 +51,7 @@ pub struct Handover {
 #[derive(Debug, thiserror::Error)]
 pub enum UserError {
     /// There is no such user.
-    #[error("user '{0}' not found")]
+    #[error("there is no user '{0}' on this machine; name another with --user")]
     Unknown(String),
     /// A user can't be looked up, or the system refused a step.
     #[error("can't {step}: {error}")]

@@ -57,7 +57,7 @@ pub enum SettingsError {
         reason: String,
     },
     /// The file is not TOML.
-    #[error("{}: {reason}", path.display())]
+    #[error("can't read the settings file {}: {reason}", path.display())]
     Syntax {
         /// The file.
         path: PathBuf,
@@ -65,7 +65,7 @@ pub enum SettingsError {
         reason: String,
     },
     /// A section that is not a sub-command, or a key outside any section.
-    #[error("{}: there is no sub-command named \"{section}\"", path.display())]
+    #[error("{}: there is no command named \"{section}\"; `interplanar --help` lists all", path.display())]
     UnknownSection {
         /// The file.
         path: PathBuf,
@@ -73,7 +73,7 @@ pub enum SettingsError {
         section: String,
     },
     /// A key that is not a flag of its sub-command.
-    #[error("{}: [{section}] has no setting named \"{key}\"", path.display())]
+    #[error("{}: [{section}] has no setting named \"{key}\"; `interplanar {section} --help` lists all", path.display())]
     UnknownKey {
         /// The file.
         path: PathBuf,

@@ -57,7 +57,8 @@ impl BinaryCache {
         let Some(info) = read_bounded(&path, MAX_CACHE_INFO)? else {
             return Err(SourceError::NotAStore {
                 path,
-                expected: "a binary cache's nix-cache-info",
+                advice: "name a folder that `nix copy --to file://…` wrote, or publish the folder \
+                         as one item, without --source",
             });
         };
         let store_dir = String::from_utf8_lossy(&info)

@@ -59,7 +59,7 @@ impl Database {
         if !path.is_file() {
             return Err(SourceError::NotAStore {
                 path: database.path,
-                expected: "a database",
+                advice: "name the root of the system that has the store with --store-root",
             });
         }
         database.read(|_| Ok(()))?;

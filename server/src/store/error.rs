@@ -4,21 +4,22 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use crate::nar_dump::DumpError;
+use crate::system_error::reason;
 
 /// Why a store could not be opened or read.
 #[non_exhaustive]
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum SourceError {
     /// The store that the operator named doesn't exist.
-    #[error("can't open the store: expected {expected} at {path}")]
+    #[error("can't open the store: there is no {path}; {advice}")]
     NotAStore {
-        /// The file or folder that was looked for.
+        /// The file that was looked for.
         path: PathBuf,
-        /// What was expected there.
-        expected: &'static str,
+        /// What to do.
+        advice: &'static str,
     },
     /// The operating system refused an access.
-    #[error("can't read {path}: {kind}")]
+    #[error("can't read {path}: {}", reason(*kind))]
     Io {
         /// The file or folder.
         path: PathBuf,
@@ -37,7 +38,7 @@ pub enum SourceError {
         expected: &'static str,
     },
     /// The item was deleted after it was found, for example by garbage collection.
-    #[error("{0} doesn't exist (any more)")]
+    #[error("{0} doesn't exist, or was deleted meanwhile")]
     Gone(PathBuf),
     /// The files differ from the registered or hashed ones.
     #[error("{0} has changed since it was hashed")]

@@ -54,9 +54,9 @@ use alloc::vec::Vec;
 use directories::Directories;
 use run::Run;
 
-/// The narinfo field that holds the CID of the tree: `BuiltTree: bafy…`. It follows the signed fields.
+/// The narinfo field that holds the CID of the tree: `Tree: bafy…`. It follows the signed fields.
 /// Like every CID it is a hint.
-pub const TREE_FIELD: &str = "BuiltTree";
+pub const TREE_FIELD: &str = "Tree";
 /// Files with fewer bytes are in a run together with the framing. The tree has a second copy of
 /// them (docs/design.md).
 pub const MIN_TREE_FILE: u64 = 4096;

@@ -21,7 +21,7 @@ pub(super) enum ImportError {
     #[error(transparent)]
     Read(#[from] io::Error),
     /// The file is not a CAR, or it is cut short.
-    #[error("can't read the file as a CAR")]
+    #[error("it is not a whole CAR file")]
     Car(#[from] CarError),
     /// A block doesn't match its CID.
     #[error("block {cid}: {error}")]
