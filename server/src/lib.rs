@@ -20,4 +20,5 @@ pub mod publish;
 pub mod settings;
 pub mod store;
 pub mod substitute;
+pub mod task;
 mod unix_time;

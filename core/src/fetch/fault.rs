@@ -160,4 +160,7 @@ pub enum FetchError {
     ///
     #[error(transparent)]
     Cid(#[from] CidError),
+    /// The driver stopped before the end of the fetch.
+    #[error("the fetch was interrupted")]
+    Interrupted,
 }
