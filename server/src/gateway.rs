@@ -22,6 +22,7 @@ use interplanar_gateway::{self as gateway, Lookup};
 
 use crate::blocks::{BlockSource, BlocksError};
 use crate::net::server::{self, Body, Handler, Request, Response};
+use crate::task;
 
 /// A trustless and path gateway over local blocks. Cloning is cheap.
 #[derive(Clone)]
@@ -44,8 +45,12 @@ impl Gateway {
     /// Answers one request for `/ipfs/…`. For `HEAD`, the server drops the body.
     pub async fn handle(&self, request: Request) -> Response {
         let source = Arc::clone(&self.source);
+        let work = (
+            "answering a gateway request",
+            request.uri().path().to_owned(),
+        );
         let answer = move || gateway::answer(&source, &request);
-        match tokio::task::spawn_blocking(answer).await {
+        match task::blocking(work, answer).await {
             Ok(Ok(answer)) => answer.map(body),
             Ok(Err(pending)) => internal_error(&pending),
             Err(panicked) => internal_error(&panicked),

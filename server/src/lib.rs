@@ -22,4 +22,5 @@ pub mod settings;
 pub mod store;
 pub mod substitute;
 mod system_error;
+pub mod task;
 mod unix_time;

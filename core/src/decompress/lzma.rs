@@ -51,11 +51,23 @@ impl Window {
     fn put(&mut self, byte: u8) {
         match self.bytes.get_mut(self.at) {
             Some(slot) => *slot = byte,
-            None => self.bytes.push(byte),
+            None => {
+                self.grow();
+                self.bytes.push(byte);
+            }
         }
         self.at = self.at.wrapping_add(1);
         if self.at >= self.size {
             self.at = 0;
+        }
+    }
+
+    /// Makes room for a byte. The room doubles, but not beyond the size of the window.
+    fn grow(&mut self) {
+        let length = self.bytes.len();
+        if length == self.bytes.capacity() {
+            let room = length.saturating_mul(2).clamp(4096, self.size.max(4096));
+            self.bytes.reserve_exact(room.saturating_sub(length));
         }
     }
 

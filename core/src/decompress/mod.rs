@@ -2,7 +2,8 @@
 //!
 //! Every decoder accepts input in pieces of any size. It decodes concatenated members, frames or
 //! streams as one. It checks the checksums and sizes in the format. It needs the format's window
-//! and buffers at most 192 KiB of input. bzip2 and br are refused by name.
+//! and at most [`MAX_TABLES`] more: no length in the input decides how much it reserves. bzip2 and
+//! br are refused by name.
 //!
 //! ```
 //! use interplanar_core::decompress::{Decoder, Limits};
@@ -40,6 +41,9 @@ use alloc::vec::Vec;
 pub const STEP: usize = 256 << 10;
 /// Most bytes of output between two comparisons with [`STEP`]: one LZMA2 chunk.
 pub const MAX_STEP: usize = 2 << 20;
+/// Most bytes that a decoder takes beside its window: buffers, and the tables of the formats. The
+/// window itself takes up to three times its size while it grows.
+pub const MAX_TABLES: usize = 2 << 20;
 
 /// Limits on what a decoder may use.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

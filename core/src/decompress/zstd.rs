@@ -1,19 +1,27 @@
 //! Zstandard: frames in sequence, with skippable frames between them. Source: RFC 8878.
 //!
 //! ruzstd decodes whole blocks, so the input is buffered until a block is complete: at most 128
-//! KiB. This module reads frame headers too, because it checks the window limit and the content
-//! size.
+//! KiB.
+//!
+//! ruzstd reserves the window that a frame header names, and the literals that a block names. So
+//! this module reads both first. ruzstd gets a header that is written here, with the window that
+//! the limits allow, and never a header of the input.
+//!
+//! Restrictions: no dictionaries; a block's literals are no longer than a block may be.
 
 use super::input_buffer::InputBuffer;
 use super::{FormatFault, Limits, STEP};
 use alloc::vec::Vec;
 use ruzstd::decoding::FrameDecoder;
 
+/// Longest content of a block, packed or not, in bytes. A smaller window lowers it.
+const MAX_CONTENT: usize = 128 << 10;
 /// Longest block with its header and the checksum after the last block, in bytes.
-const MAX_BLOCK: usize = (128 << 10) + 3 + 4;
+const MAX_BLOCK: usize = MAX_CONTENT + 3 + 4;
 /// Longest frame header, in bytes.
 const MAX_HEADER: usize = 18;
 const MAGIC: u32 = 0xfd2f_b528;
+const HEADER_FAULT: FormatFault = FormatFault::Malformed("a zstd frame header");
 const SKIPPABLE: u32 = 0x184d_2a50;
 
 #[derive(Debug, Clone, Copy)]
@@ -27,9 +35,19 @@ enum ZstdState {
     },
     Frame {
         produced: u64,
-        content: Option<u64>,
-        checksum: bool,
+        header: FrameHeader,
     },
+}
+
+/// What a frame header says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct FrameHeader {
+    /// Bytes of the window.
+    window: u64,
+    /// Bytes of output, if the header has them.
+    content: Option<u64>,
+    /// Whether a checksum follows the last block.
+    checksum: bool,
 }
 
 pub(super) struct Zstd {
@@ -116,45 +134,40 @@ impl Zstd {
         if !self.held.fill(input, length) {
             return Ok(false);
         }
-        let (window, content) = sizes(self.held.bytes(), descriptor)
-            .ok_or(FormatFault::Malformed("a zstd frame header"))?;
-        // Bytes beyond the content size or the output limit need no window. But ruzstd follows the
-        // header.
-        limits.window(window.min(content.unwrap_or(u64::MAX)))?;
+        let header = frame_header(self.held.bytes(), descriptor)?;
+        let window = header.kept_window(limits)?;
         self.decoder.set_max_window_size(window);
-        let mut header = self.held.bytes().get(..length).unwrap_or_default();
         self.decoder
-            .init(&mut header)
-            .map_err(|_| FormatFault::Malformed("a zstd frame header"))?;
+            .init(header.rewritten(window).as_slice())
+            .map_err(|_| HEADER_FAULT)?;
         self.held.consume(length);
         self.state = ZstdState::Frame {
             produced: 0,
-            content,
-            checksum: descriptor & 4 != 0,
+            header,
         };
         Ok(true)
     }
 
     fn frame(&mut self, input: &mut &[u8], out: &mut Vec<u8>) -> Result<bool, FormatFault> {
-        let ZstdState::Frame {
-            produced,
-            content,
-            checksum,
-        } = self.state
-        else {
+        let ZstdState::Frame { produced, header } = self.state else {
             return Ok(false);
         };
         if self.decoder.is_finished() && self.decoder.can_collect() == 0 {
-            self.end(produced, content, checksum)?;
+            self.end(produced, header)?;
             return Ok(true);
         }
         // Buffer only the bytes of the next block, so that bytes after the frame are not read as a
         // block.
         if !self.decoder.is_finished() && self.decoder.can_collect() == 0 {
-            let wanted = self.wanted(input)?;
+            let wanted = self.wanted(input, header)?;
             let enough = wanted <= self.held.bytes().len() || self.held.fill(input, wanted);
             if !enough {
                 return Ok(false);
+            }
+            if literals(self.held.bytes()) > header.longest_block() {
+                return Err(FormatFault::Malformed(
+                    "literals that fit into a zstd block",
+                ));
             }
         }
         let (used, written) = self
@@ -165,20 +178,16 @@ impl Zstd {
         self.held.consume(used);
         out.extend_from_slice(self.chunk.get(..written).unwrap_or_default());
         let produced = produced.saturating_add(written as u64);
-        if content.is_some_and(|content| produced > content) {
+        if header.content.is_some_and(|content| produced > content) {
             return Err(FormatFault::Mismatch("the content size of a zstd frame"));
         }
-        self.state = ZstdState::Frame {
-            produced,
-            content,
-            checksum,
-        };
+        self.state = ZstdState::Frame { produced, header };
         Ok(used > 0 || written > 0)
     }
 
     /// Returns the length in bytes of the next block with its header, and with the checksum after
     /// the last block.
-    fn wanted(&mut self, input: &mut &[u8]) -> Result<usize, FormatFault> {
+    fn wanted(&mut self, input: &mut &[u8], frame: FrameHeader) -> Result<usize, FormatFault> {
         if !self.held.fill(input, 3) {
             return Ok(MAX_BLOCK);
         }
@@ -190,10 +199,11 @@ impl Zstd {
             0 | 2 => size,
             _ => return Err(FormatFault::Malformed("a zstd block")),
         };
-        let ZstdState::Frame { checksum, .. } = self.state else {
-            return Ok(MAX_BLOCK);
+        let tail = if header & 1 == 1 && frame.checksum {
+            4
+        } else {
+            0
         };
-        let tail = if header & 1 == 1 && checksum { 4 } else { 0 };
         let whole = body.saturating_add(3).saturating_add(tail);
         if whole > MAX_BLOCK {
             Err(FormatFault::Malformed("a zstd block of at most 128 KiB"))
@@ -202,16 +212,11 @@ impl Zstd {
         }
     }
 
-    fn end(
-        &mut self,
-        produced: u64,
-        content: Option<u64>,
-        checksum: bool,
-    ) -> Result<(), FormatFault> {
-        if content.is_some_and(|content| content != produced) {
+    fn end(&mut self, produced: u64, header: FrameHeader) -> Result<(), FormatFault> {
+        if header.content.is_some_and(|content| content != produced) {
             return Err(FormatFault::Mismatch("the content size of a zstd frame"));
         }
-        if checksum
+        if header.checksum
             && self.decoder.get_checksum_from_data() != self.decoder.get_calculated_checksum()
         {
             return Err(FormatFault::Mismatch("the checksum of a zstd frame"));
@@ -241,32 +246,91 @@ fn header_length(descriptor: u8) -> usize {
     length.min(MAX_HEADER)
 }
 
-/// Returns the window of a frame header and the content size, if the header has it. Both in bytes.
-fn sizes(header: &[u8], descriptor: u8) -> Option<(u64, Option<u64>)> {
-    let single = descriptor & 0x20 != 0;
-    let mut rest = header.get(5..)?;
-    let mut window = None;
-    if !single {
-        let (byte, tail) = rest.split_first()?;
-        let base = 1_u64.checked_shl(u32::from(byte >> 3).checked_add(10)?)?;
-        window = base.checked_add((base / 8).checked_mul(u64::from(byte & 7))?);
-        rest = tail;
+impl FrameHeader {
+    /// Returns the window to keep, in bytes. Bytes beyond the content size or the output limit need
+    /// no window. But the window has room for a block, so that a block beyond the limit is told
+    /// apart from a malformed one.
+    fn kept_window(&self, limits: &Limits) -> Result<u64, FormatFault> {
+        let needed = limits.window(self.window.min(self.content.unwrap_or(u64::MAX)))?;
+        Ok(self.window.min(needed.max(MAX_CONTENT) as u64))
     }
-    let dictionary = [0, 1, 2, 4].get(usize::from(descriptor & 3)).copied()?;
-    rest = rest.get(dictionary..)?;
-    let number = |bytes: usize| {
-        let mut padded = [0_u8; 8];
-        for (to, from) in padded.iter_mut().zip(rest.get(..bytes)?) {
-            *to = *from;
-        }
-        Some(u64::from_le_bytes(padded))
+
+    /// Returns the longest content of a block, in bytes.
+    fn longest_block(&self) -> usize {
+        usize::try_from(self.window).map_or(MAX_CONTENT, |window| window.min(MAX_CONTENT))
+    }
+
+    /// Writes a header for ruzstd: a single segment, whose content size is the window.
+    fn rewritten(&self, window: u64) -> [u8; 13] {
+        let [a, b, c, d] = MAGIC.to_le_bytes();
+        let descriptor = 0xe0 | u8::from(self.checksum) << 2;
+        let [e, f, g, h, i, j, k, l] = window.to_le_bytes();
+        [a, b, c, d, descriptor, e, f, g, h, i, j, k, l]
+    }
+}
+
+/// Reads a whole frame header.
+fn frame_header(header: &[u8], descriptor: u8) -> Result<FrameHeader, FormatFault> {
+    let single = descriptor & 0x20 != 0;
+    let mut rest = header.get(5..).ok_or(HEADER_FAULT)?;
+    let mut number = |length: usize| {
+        let (bytes, tail) = rest.split_at_checked(length).ok_or(HEADER_FAULT)?;
+        rest = tail;
+        let number = bytes.iter().rev();
+        Ok(number.fold(0_u64, |number, byte| number << 8 | u64::from(*byte)))
     };
+    // The reserved bit.
+    if descriptor & 8 != 0 {
+        return Err(HEADER_FAULT);
+    }
+    let window = if single { 0 } else { number(1)? };
+    let dictionary = match descriptor & 3 {
+        3 => number(4)?,
+        length => number(usize::from(length))?,
+    };
+    if dictionary != 0 {
+        return Err(FormatFault::Feature("a dictionary of zstd"));
+    }
     let content = match descriptor >> 6 {
         0 if single => Some(number(1)?),
         0 => None,
-        1 => Some(number(2)?.checked_add(256)?),
+        1 => Some(number(2)?.saturating_add(256)),
         2 => Some(number(4)?),
         _ => Some(number(8)?),
     };
-    Some((window.or(content)?, content))
+    let window = match content {
+        Some(content) if single => content,
+        _ => {
+            // 2^(10 + exponent) and eighths of it: 41 bits at most.
+            let exponent = (window >> 3).saturating_add(10);
+            let base = 1_u64.wrapping_shl(u32::try_from(exponent).unwrap_or_default());
+            base.saturating_add((base / 8).saturating_mul(window & 7))
+        }
+    };
+    Ok(FrameHeader {
+        window,
+        content,
+        checksum: descriptor & 4 != 0,
+    })
+}
+
+/// Returns how many literals a whole block has, if it is a compressed one.
+fn literals(block: &[u8]) -> usize {
+    let [kind, _, _, section @ ..] = block else {
+        return 0;
+    };
+    if kind >> 1 & 3 != 2 {
+        return 0;
+    }
+    let bytes = section.iter().take(3).rev();
+    let header = bytes.fold(0_usize, |number, byte| number << 8 | usize::from(*byte));
+    // Bits 0 and 1 are the type: raw, one repeated byte, or compressed. Bits 2 and 3 are the format.
+    match (header & 3, header >> 2 & 3) {
+        (0 | 1, 0 | 2) => header >> 3 & 0x1f,
+        (0 | 1, 1) => header >> 4 & 0xfff,
+        (0 | 1, _) => header >> 4 & 0xf_ffff,
+        (_, 0 | 1) => header >> 4 & 0x3ff,
+        (_, 2) => header >> 4 & 0x3fff,
+        (_, _) => header >> 4 & 0x3_ffff,
+    }
 }

@@ -160,6 +160,9 @@ pub enum FetchError {
     ///
     #[error(transparent)]
     Cid(#[from] CidError),
+    /// The driver stopped before the end of the fetch.
+    #[error("the fetch was interrupted")]
+    Interrupted,
 }
 
 impl FetchError {

@@ -8,6 +8,7 @@ use interplanar_core::store_path::StorePath;
 use crate::blocks::BlocksError;
 use crate::store::SourceError;
 use crate::system_error::reason;
+use crate::task::WorkError;
 
 /// Why a bake ended without a record. Everyone who waits for the item gets a clone.
 #[non_exhaustive]
@@ -63,6 +64,9 @@ pub enum BakeError {
     /// The last bake of the item failed less than a minute ago.
     #[error("the last bake failed less than a minute ago; it will be tried again later")]
     Recent,
+    /// A panic ended the bake.
+    #[error(transparent)]
+    Work(#[from] WorkError),
     /// The program is stopping.
     #[error("the program is stopping")]
     Stopped,

@@ -74,6 +74,7 @@ pub use upload::{Upload, UploadState};
 use crate::atomic;
 use crate::blocks::BlockStore;
 use crate::store::{Item, Source};
+use crate::task;
 use queue::BakeQueue;
 use records::{Claim, Records};
 use snapshot::Snapshots;
@@ -304,7 +305,7 @@ impl Baker {
             Claim::Noted => {
                 let inner = Arc::clone(&self.inner);
                 let hash_part = baked.record.item.store_path.hash_part().to_owned();
-                tokio::task::spawn_blocking(move || inner.records.serve(&hash_part));
+                task::blocking("noting a request", move || inner.records.serve(&hash_part));
                 true
             }
         }

@@ -16,6 +16,7 @@ use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use crate::task;
 use bytes::Bytes;
 use interplanar_core::block::Block;
 use interplanar_core::dedup::{MAX_PIECE, frame, leaves};
@@ -119,10 +120,10 @@ pub(super) struct PendingPiece {
 }
 
 impl PendingPiece {
-    /// Waits for the compressed piece. If the compressing thread panicked, that is an error.
+    /// Waits for the compressed piece. A panic while it was compressed is an error.
     pub(super) fn wait(self) -> io::Result<CompressedPiece> {
         let result = self.receiver.recv();
-        result.unwrap_or_else(|_| Err(io::Error::other("a compressing thread has panicked")))
+        result.unwrap_or_else(|_| Err(io::Error::other("no thread compresses pieces")))
     }
 }
 
@@ -215,11 +216,9 @@ impl CompressorPool {
     }
 
     fn start(&self) {
-        for number in 0..Self::count() {
+        for _ in 0..Self::count() {
             let queue = Arc::clone(&self.queue);
-            let started = std::thread::Builder::new()
-                .name(format!("compress-{number}"))
-                .spawn(move || queue.work());
+            let started = task::thread("compressing", move || queue.work());
             if let Err(error) = started {
                 tracing::error!(%error, "can't start a compressing thread");
             }
@@ -235,7 +234,10 @@ impl CompressQueue {
     fn work(&self) {
         let mut compressor = None;
         while let Some(job) = self.next(&mut compressor) {
-            let compressed = compressed(&mut compressor, job.level, &job.plain);
+            let compressed = task::caught("compressing a piece", || {
+                compressed(&mut compressor, job.level, &job.plain)
+            });
+            let compressed = compressed.unwrap_or_else(|error| Err(error.into()));
             if compressed.is_err() {
                 // After any error, the next piece gets a new context.
                 compressor = None;

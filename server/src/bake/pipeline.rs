@@ -8,6 +8,7 @@
 use std::cell::RefCell;
 use std::fs::File;
 use std::io::{self, Read, Write};
+use std::panic::resume_unwind;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
@@ -26,7 +27,7 @@ use super::pieces::PiecesEncoder;
 use super::record::Representation;
 use super::tree_encoder::TreeEncoder;
 use super::{BakeError, Compressor};
-use crate::store::{Item, PreparedFile, Source, SourceError};
+use crate::store::{Item, PreparedFile, Source};
 
 /// Chunks of a NAR (about 256 KiB each) that wait for the compressors.
 const QUEUE: usize = 8;
@@ -54,10 +55,8 @@ pub(super) fn bake(
         let compressed = compress(item, compressors, compressor_pool, block_writer, &receiver);
         // Without a receiver, the reader stops.
         drop(receiver);
-        let read = reading.join().unwrap_or_else(|_| {
-            let path = item.store_path.as_str().to_owned();
-            Err(BakeError::Source(SourceError::Unreadable(path)))
-        });
+        // The baking thread reports a panic.
+        let read = reading.join().unwrap_or_else(|panic| resume_unwind(panic));
         let encoders = match (compressed, read) {
             // If both failed, the reader failed only because the receiver was dropped.
             (Err(error), _) => return Err(error),

@@ -13,6 +13,7 @@ use super::*;
 use crate::store::binary_cache::BinaryCache;
 use crate::store::trees::{Tree, Trees};
 use crate::store::{Item, Source, SourceError};
+use crate::task;
 
 const FIXTURES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../tests/fixtures");
 
@@ -403,6 +404,64 @@ async fn a_changed_tree_is_not_baked_and_its_blocks_are_removed() {
     assert!(matches!(error, BakeError::NarHash { .. }), "{error}");
     assert_eq!(baker.blocks().stats().unwrap().blocks, 0);
     assert!(baker.get(item.store_path.hash_part()).is_none());
+}
+
+/// A store that panics when it reads the item with this name.
+struct PanickingSource(Arc<dyn Source>, &'static str);
+
+impl Source for PanickingSource {
+    fn store_dir(&self) -> &str {
+        self.0.store_dir()
+    }
+
+    fn find(&self, hash_part: &str) -> Result<Option<Item>, SourceError> {
+        self.0.find(hash_part)
+    }
+
+    fn dump(&self, item: &Item, out: &mut dyn std::io::Write) -> Result<(), SourceError> {
+        assert!(item.store_path.name() != self.1, "a bug");
+        self.0.dump(item, out)
+    }
+
+    fn log(&self, base_name: &str) -> Result<Option<crate::store::Log>, SourceError> {
+        self.0.log(base_name)
+    }
+
+    fn items(&self, after: Option<&str>, limit: usize) -> Result<Vec<Item>, SourceError> {
+        self.0.items(after, limit)
+    }
+}
+
+#[tokio::test]
+async fn a_panic_fails_only_the_item_that_is_baked() {
+    let dir = tempfile::tempdir().unwrap();
+    let trees = ["bad", "good"].map(|name| {
+        let path = dir.path().join(name);
+        fs::write(&path, name).unwrap();
+        Tree { path, name: None }
+    });
+    let trees: Arc<dyn Source> = Arc::new(Trees::open(&trees, "/gnu/store").unwrap());
+    let items = trees.items(None, 3).unwrap();
+    let source: Arc<dyn Source> = Arc::new(PanickingSource(trees, "bad"));
+    let mut config = config(&dir.path().join("cache"), &["zstd:3", "none"]);
+    // The thread that panics must bake the next item too.
+    config.workers = 1;
+    let baker = Baker::open(source, config).unwrap();
+    let before = task::panics();
+    for item in items.iter().cycle().take(4) {
+        let expected = match item.store_path.name() {
+            "bad" if baker.counts().failed == 0 => Err(task::WorkError::Panicked("baking").into()),
+            "bad" => Err(BakeError::Recent),
+            _ => Ok("good"),
+        };
+        let baked = baker.bake(item.clone()).await;
+        let name = baked
+            .as_ref()
+            .map(|baked| baked.record.item.store_path.name());
+        assert_eq!(name.map_err(Clone::clone), expected);
+    }
+    assert_eq!((baker.counts().baked, baker.counts().failed), (1, 1));
+    assert!(task::panics() > before);
 }
 
 #[tokio::test]

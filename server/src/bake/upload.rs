@@ -22,6 +22,7 @@ use super::{BakeError, Baker, Representation, dag};
 use crate::atomic;
 use crate::kubo::{Kubo, KuboError};
 use crate::net::server::{self, Shutdown};
+use crate::task;
 
 /// The pause after the first failure; each further one is twice as long.
 const FIRST_PAUSE: Duration = Duration::from_secs(1);
@@ -146,7 +147,9 @@ impl Upload {
                 }
                 continue;
             };
-            match self.item(&hash_part).await {
+            let item = task::watched(("publishing in Kubo", &hash_part), self.item(&hash_part));
+            let published = item.await;
+            match published.unwrap_or_else(|error| Err(UploadError::Item(error.to_string()))) {
                 Ok(()) => self.is_up(),
                 Err(UploadError::Item(error)) => {
                     tracing::error!(hash_part, error, "can't publish an item in Kubo");
@@ -339,6 +342,6 @@ fn unpublished(baker: &Baker, id: &str) -> Result<Vec<String>, String> {
 async fn blocking<T: Send + 'static>(
     work: impl FnOnce() -> Result<T, String> + Send + 'static,
 ) -> Result<T, String> {
-    let done = tokio::task::spawn_blocking(work).await;
+    let done = task::blocking("publishing in Kubo", work).await;
     done.unwrap_or_else(|error| Err(error.to_string()))
 }

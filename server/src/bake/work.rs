@@ -1,7 +1,6 @@
 //! The work of a baking thread: bakes one item, and cleans up if that fails.
 
 use std::cell::RefCell;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -19,20 +18,21 @@ use super::record::{Record, Representation};
 use super::{BakeError, Baked, Compressor, Inner};
 use crate::atomic;
 use crate::store::{Item, Prepared, SourceError};
+use crate::task;
 
 /// Starts the baking threads.
 pub(super) fn start(inner: &Arc<Inner>) -> Result<(), BakeError> {
-    for number in 0..inner.config.workers.max(1) {
+    for _ in 0..inner.config.workers.max(1) {
         let inner = Arc::clone(inner);
-        std::thread::Builder::new()
-            .name(format!("bake-{number}"))
-            .spawn(move || {
-                while let Some(bake) = inner.queue.take() {
-                    let result = inner.run(&bake);
-                    inner.queue.finish(&bake, &result);
-                }
-            })
-            .map_err(BakeError::io(&PathBuf::from("a worker thread")))?;
+        let work = move || {
+            while let Some(bake) = inner.queue.take() {
+                let work = ("cleaning up", bake.item.store_path.as_str());
+                let result = task::caught(work, || inner.run(&bake));
+                let result = result.unwrap_or_else(|error| Err(error.into()));
+                inner.queue.finish(&bake, &result);
+            }
+        };
+        task::thread("baking", work).map_err(BakeError::io(&PathBuf::from("a worker thread")))?;
     }
     Ok(())
 }
@@ -70,10 +70,9 @@ impl Inner {
             Arc::clone(&self.stopped),
         );
         let block_writer = Rc::new(RefCell::new(block_writer));
-        let caught = catch_unwind(AssertUnwindSafe(|| self.bake(&running.item, &block_writer)));
-        let result = caught
-            .unwrap_or_else(|_| Err(BakeError::Compress("the baking thread panicked".to_owned())));
         let path = running.item.store_path.as_str();
+        let result = task::caught(("baking", path), || self.bake(&running.item, &block_writer));
+        let result = result.unwrap_or_else(|error| Err(error.into()));
         match &result {
             Ok(_) => {}
             Err(BakeError::Stopped) => {}

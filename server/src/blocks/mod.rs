@@ -16,7 +16,7 @@
 //! sync, in the background or at [`BlockStore::flush`]. Every read is verified: wrong data on disk
 //! is logged, forgotten, and reported as absent.
 //!
-//! All calls block; from async code use `spawn_blocking`.
+//! All calls block; from async code use [`task::blocking`](crate::task::blocking).
 //!
 //! ```
 //! use interplanar_core::block::Block;

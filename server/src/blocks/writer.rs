@@ -15,6 +15,7 @@ use super::index::{Batch, Index};
 use super::lock::Lock;
 use super::pack::{HEADER, Location, Packs, section_prefix};
 use super::{BlocksError, MAX_PACK};
+use crate::task::{self, WorkError};
 
 /// Bytes that start a sync in the background.
 const SYNC_AT: u64 = 32 << 20;
@@ -26,7 +27,7 @@ const LINGER: Duration = Duration::from_secs(1);
 /// Appends blocks to the last pack.
 pub(super) struct Writer {
     shared: Arc<Shared>,
-    syncing: Option<JoinHandle<()>>,
+    syncing: Option<JoinHandle<Result<(), WorkError>>>,
 }
 
 struct Shared {
@@ -96,10 +97,12 @@ impl Writer {
             _lock: lock,
         });
         let background = Arc::clone(&shared);
-        let syncing = std::thread::Builder::new()
-            .name("blocks-sync".to_owned())
-            .spawn(move || background.sync_until_stopped())
-            .map_err(|error| BlocksError::Failed(error.to_string()))?;
+        let syncing = task::thread("syncing blocks", move || {
+            if let Err(error) = task::caught("syncing blocks", || background.sync_until_stopped()) {
+                background.fail(error.to_string());
+            }
+        });
+        let syncing = syncing.map_err(|error| BlocksError::Failed(error.to_string()))?;
         Ok(Self {
             shared,
             syncing: Some(syncing),
@@ -204,10 +207,9 @@ impl Drop for Writer {
     fn drop(&mut self) {
         self.shared.state().stop = true;
         self.shared.wake.notify_one();
-        if let Some(syncing) = self.syncing.take()
-            && syncing.join().is_err()
-        {
-            tracing::error!("the thread that syncs blocks panicked");
+        if let Some(syncing) = self.syncing.take() {
+            // A panic was logged.
+            let _ = syncing.join();
         }
     }
 }
@@ -337,15 +339,23 @@ impl Shared {
         match result {
             Ok(()) => state.durable = number,
             Err(error) => {
-                tracing::error!(
-                    error,
-                    "can't make blocks durable; restart the program to store more"
-                );
-                state.failed = Some(error);
+                drop(state);
+                self.fail(error);
+                state = self.state();
             }
         }
         self.synced.notify_all();
         state
+    }
+
+    /// Refuses all blocks from now on, and tells those who wait.
+    fn fail(&self, error: String) {
+        tracing::error!(
+            error,
+            "can't make blocks durable; restart the program to store more"
+        );
+        self.state().failed = Some(error);
+        self.synced.notify_all();
     }
 }
 

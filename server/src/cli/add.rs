@@ -3,6 +3,7 @@
 use super::{Context, Failure};
 use crate::blocks::BlockStore;
 use crate::get::add;
+use crate::task;
 use serde_json::json;
 use std::path::PathBuf;
 
@@ -38,7 +39,7 @@ pub struct Args {
 /// # Errors
 /// A path can't be read, or a block can't be stored.
 pub async fn run(args: Args, _context: Context) -> Result<(), Failure> {
-    tokio::task::spawn_blocking(move || {
+    task::blocking("adding", move || {
         let store = match args.cache.filter(|_| !args.only_hash) {
             Some(cache) => Some(BlockStore::open(&cache.join("blocks"))?),
             None => None,

@@ -2,6 +2,7 @@
 
 use super::{Context, Failure};
 use crate::bake::space::{Cache, Report, Usage};
+use crate::task;
 use crate::unix_time;
 use serde_json::json;
 use std::io::Write as _;
@@ -30,7 +31,7 @@ pub struct Args {
 /// # Errors
 /// The folder is not a cache folder, or it can't be read.
 pub async fn run(args: Args, _context: Context) -> Result<(), Failure> {
-    tokio::task::spawn_blocking(move || {
+    task::blocking("measuring the cache", move || {
         let report = super::gc::open(&args.cache, Cache::open_read_only)?.usage()?;
         if args.json {
             println!("{}", document(&report));

@@ -4,6 +4,7 @@ use super::{Context, Failure};
 use crate::bake::space::Cache;
 use crate::get::Bar;
 use crate::net::client::{get_small, http_client};
+use crate::task;
 use anyhow::anyhow;
 use interplanar_core::block::Block;
 use interplanar_core::cid::{Cid, MAX_BLOCK};
@@ -39,7 +40,7 @@ pub struct Args {
 /// Exit code 3 if items are lost; the folder is not a cache folder, or it is in use.
 pub async fn run(args: Args, _context: Context) -> Result<(), Failure> {
     let client = http_client()?;
-    tokio::task::spawn_blocking(move || check(&args, &client)).await?
+    task::blocking("checking the cache", move || check(&args, &client)).await?
 }
 
 fn check(args: &Args, client: &reqwest::Client) -> Result<(), Failure> {

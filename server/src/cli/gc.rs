@@ -7,6 +7,7 @@ use crate::bake::space::{Cache, NARINFO_TTL, Policy};
 use crate::kubo::Kubo;
 use crate::publish::units::{parse_duration, parse_size};
 use crate::publish::upkeep::unpin;
+use crate::task;
 use anyhow::{Context as _, anyhow};
 use serde_json::json;
 use std::path::{Path, PathBuf};
@@ -58,7 +59,7 @@ pub struct Args {
 /// Kubo.
 pub async fn run(args: Args, _context: Context) -> Result<(), Failure> {
     let kubo = Kubo::of_flag(args.ipfs_api.as_deref()).map_err(Failure::usage)?;
-    tokio::task::spawn_blocking(move || collect(&args, kubo.as_ref())).await?
+    task::blocking("deleting items", move || collect(&args, kubo.as_ref())).await?
 }
 
 fn collect(args: &Args, kubo: Option<&Kubo>) -> Result<(), Failure> {

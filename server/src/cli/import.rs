@@ -11,6 +11,7 @@ use std::path::{Path, PathBuf};
 
 use super::{Context, Failure};
 use crate::blocks::BlockStore;
+use crate::task;
 use read::ImportError;
 pub use report::Counts;
 use report::Report;
@@ -44,7 +45,7 @@ pub struct Args {
 /// # Errors
 /// Exit code 3 if a block doesn't match its CID, 4 if a file doesn't exist, 1 otherwise.
 pub async fn run(args: Args, _context: Context) -> Result<(), Failure> {
-    tokio::task::spawn_blocking(move || import(&args)).await?
+    task::blocking("importing", move || import(&args)).await?
 }
 
 fn import(args: &Args) -> Result<(), Failure> {

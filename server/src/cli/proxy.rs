@@ -5,6 +5,7 @@ use super::{Context, Failure};
 use crate::installed;
 use crate::net::server;
 use crate::proxy::{self, Config, Proxy};
+use crate::task;
 use anyhow::anyhow;
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
@@ -89,7 +90,7 @@ pub async fn run(args: Args, context: Context) -> Result<(), Failure> {
         let advice = "no trusted key: the proxy would reject every narinfo; name keys with --guix-acl or --trusted-key";
         return Err(Failure::usage(anyhow!(advice)));
     }
-    let proxy = tokio::task::spawn_blocking(move || Proxy::open(config)).await??;
+    let proxy = task::blocking("opening the cache folder", move || Proxy::open(config)).await??;
     tracing::info!(upstreams, gateways, keys, "starting the proxy");
     let listeners = server::bind(&[address]).await?;
     Ok(server::serve_all(

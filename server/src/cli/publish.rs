@@ -12,6 +12,7 @@ use crate::publish::user::{Handover, Inheritance, User};
 use crate::publish::{Config, Publisher, SnapshotConfig};
 use crate::store::trees::Tree;
 use crate::store::{self, Source, SourceError, SourceSpec};
+use crate::task;
 use anyhow::{Context as _, anyhow};
 use interplanar_core::narinfo::{Compression, Dialect};
 use std::net::{SocketAddr, TcpListener, ToSocketAddrs};
@@ -171,8 +172,10 @@ pub async fn run(args: Args, context: Context) -> Result<(), Failure> {
     let keys = Keys::parse(&handover.keys).map_err(Failure::usage)?;
     let shutdown = context.shutdown();
     let (trees, all) = (!args.trees.is_empty(), args.bake_all);
-    let publisher =
-        tokio::task::spawn_blocking(move || open(&args, &spec, handover.cache, keys)).await??;
+    let publisher = task::blocking("opening the cache folder", move || {
+        open(&args, &spec, handover.cache, keys)
+    })
+    .await??;
     publisher.start(&shutdown);
     if trees || all {
         publisher.bake_all();

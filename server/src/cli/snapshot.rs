@@ -9,6 +9,7 @@ use crate::blocks::BlockStore;
 use crate::get::{Bar, Output};
 use crate::kubo::Kubo;
 use crate::net::server;
+use crate::task;
 use anyhow::{Context as _, anyhow};
 use http_body_util::BodyExt as _;
 use interplanar_core::cid::Cid;
@@ -72,10 +73,10 @@ pub async fn run(args: Args, _context: Context) -> Result<(), Failure> {
     match (args.action, args.file, args.cache) {
         (Action::Import, Some(file), cache) => import(file, cache, kubo, json).await,
         (Action::Export, Some(file), Some(cache)) => {
-            tokio::task::spawn_blocking(move || export(&file, &cache, json)).await?
+            task::blocking("exporting a snapshot", move || export(&file, &cache, json)).await?
         }
         (Action::Show, None, Some(cache)) => {
-            tokio::task::spawn_blocking(move || show(&cache, json)).await?
+            task::blocking("reading a snapshot", move || show(&cache, json)).await?
         }
         (Action::Show, Some(_), _) => Err(Failure::usage(anyhow!("`show` takes no file"))),
         (_, _, None) => Err(Failure::usage(anyhow!(
@@ -190,7 +191,7 @@ async fn import(
         return Err(Failure::usage(anyhow!(advice)));
     }
     let (path, folder) = (file.clone(), cache.clone());
-    let whole = tokio::task::spawn_blocking(move || {
+    let whole = task::blocking("checking a snapshot", move || {
         let whole = read::check(open_file(&path)?, &path)?;
         if let Some(folder) = folder {
             read::store(open_file(&path)?, &folder, &whole)

@@ -4,6 +4,7 @@ use super::installed::SharedIndexArgs;
 use super::{Context, Failure};
 use crate::proxy::{self, Config, Proxy};
 use crate::substitute::{DaemonOptions, Substituter};
+use crate::task;
 use std::path::PathBuf;
 use url::Url;
 
@@ -66,7 +67,7 @@ pub async fn run(args: Args, _context: Context) -> Result<(), Failure> {
         store_dir: None,
         priority: 0,
     };
-    let proxy = tokio::task::spawn_blocking(move || Proxy::open(config)).await??;
+    let proxy = task::blocking("opening the cache folder", move || Proxy::open(config)).await??;
     let mut substituter = Substituter::new(proxy, options)?;
     while let Some(line) =
         tokio::task::block_in_place(|| std::io::stdin().lines().next()).transpose()?

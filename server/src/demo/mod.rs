@@ -17,6 +17,7 @@ use crate::net::server::{self, Limits, Shutdown};
 use crate::publish::keys::Keys;
 use crate::publish::{Config, Publisher};
 use crate::store::{self, Item, SourceSpec, trees::Tree};
+use crate::task;
 use anyhow::{Context as _, bail};
 use interplanar_core::narinfo::Dialect;
 use interplanar_core::signature::nix;
@@ -27,7 +28,6 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
-use tokio::task::JoinHandle;
 
 /// Folders that a Debian machine with git has, the preferred one first.
 const DEFAULT_FOLDERS: [&str; 4] = [
@@ -55,7 +55,7 @@ pub struct Demo {
 
 /// A demonstration that succeeded and still serves.
 pub struct Serving {
-    server: JoinHandle<std::io::Result<()>>,
+    server: task::Task<std::io::Result<()>>,
 }
 
 impl Serving {
@@ -94,7 +94,7 @@ impl Demo {
             }],
             store_dir: STORE_DIR.to_owned(),
         };
-        let source = tokio::task::spawn_blocking(move || store::open(&spec)).await?;
+        let source = task::blocking("opening the store", move || store::open(&spec)).await?;
         let source = source.with_context(|| format!("can't publish {}", tree.display()))?;
         let item = source
             .items(None, 1)?
@@ -120,19 +120,19 @@ impl Demo {
             },
             ..Config::new(bake)
         };
-        let publisher =
-            tokio::task::spawn_blocking(move || Publisher::open(source, config)).await??;
+        let publisher = task::blocking("opening the cache folder", move || {
+            Publisher::open(source, config)
+        })
+        .await??;
         publisher.start(&shutdown);
         publisher.bake_all();
         let listeners = server::bind(&[self.address]).await?;
         let address = listeners.first().context("no listener")?.local_addr()?;
         let url = format!("http://{address}");
-        let server = tokio::spawn(server::serve_all(
-            listeners,
-            Arc::new(publisher),
-            shutdown,
-            Limits::default(),
-        ));
+        let server = task::spawn(
+            "serving",
+            server::serve_all(listeners, Arc::new(publisher), shutdown, Limits::default()),
+        );
 
         fetch_and_compare(&mut report, &url, &trusted, &item, &tree).await?;
         report.succeeded();
@@ -198,11 +198,11 @@ async fn fetch_and_compare(
     );
 
     let (one, other) = (tree.to_path_buf(), target.clone());
-    let same = tokio::task::spawn_blocking(move || same_content(&one, &other)).await??;
+    let same = task::blocking("comparing files", move || same_content(&one, &other)).await??;
     if !same {
         bail!("the restored folder differs from the published one");
     }
-    let files = tokio::task::spawn_blocking(move || count(&target)).await?;
+    let files = task::blocking("counting files", move || count(&target)).await?;
     report.step(
         "compare",
         &format!(

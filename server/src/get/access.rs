@@ -5,6 +5,7 @@ use crate::cli::Failure;
 use crate::cli::installed::SharedIndexArgs;
 use crate::net::client::{self, FetchStream, TreeStream, fetch_block, fetch_ipfs, fetch_tree};
 use crate::proxy::{self, Config, Found, Proxy};
+use crate::task;
 use anyhow::anyhow;
 use bytes::BytesMut;
 use futures_util::StreamExt as _;
@@ -155,7 +156,8 @@ impl Access {
             store_dir: None,
             priority: 0,
         };
-        let proxy = tokio::task::spawn_blocking(move || Proxy::open(config)).await??;
+        let proxy =
+            task::blocking("opening the cache folder", move || Proxy::open(config)).await??;
         self.blocks.get_or_init(|| proxy.blocks().clone());
         match proxy.find(hash_part).await {
             Found::Available(item) => Ok((proxy, item)),
@@ -249,6 +251,7 @@ pub(super) fn failure(error: FetchError) -> Failure {
         FetchError::Unavailable { .. } => Failure::from(anyhow!(
             "{error}; start a gateway, or name others with --gateway (-v shows what each answered)"
         )),
+        FetchError::Interrupted => Failure::from(anyhow!(error)),
         _ => Failure::verification(error),
     }
 }

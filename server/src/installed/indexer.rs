@@ -14,6 +14,7 @@ use super::cut::cut;
 use super::index::{IndexEntry, ListedItem, parameters_id};
 use super::{Candidate, IndexError, Installed};
 use crate::store::{Brief, Source, Stamp};
+use crate::task::{self, WorkError};
 use interplanar_core::dedup::Parameters;
 use interplanar_core::hash::Sha256;
 use interplanar_core::store_path::StorePath;
@@ -58,7 +59,7 @@ pub struct Progress {
 /// The running indexer. Dropping it stops the thread.
 pub struct Indexer {
     installed: Arc<Installed>,
-    thread: Option<JoinHandle<()>>,
+    thread: Option<JoinHandle<Result<(), WorkError>>>,
 }
 
 impl Indexer {
@@ -67,8 +68,7 @@ impl Indexer {
             installed: Arc::clone(&installed),
             unreadable: HashSet::new(),
         };
-        let thread = std::thread::Builder::new().name("indexing".to_owned());
-        let thread = thread.spawn(move || worker.run())?;
+        let thread = task::thread("indexing", move || worker.run())?;
         Ok(Self {
             installed,
             thread: Some(thread),
@@ -79,10 +79,9 @@ impl Indexer {
 impl Drop for Indexer {
     fn drop(&mut self) {
         self.installed.pause.stop();
-        if let Some(thread) = self.thread.take()
-            && thread.join().is_err()
-        {
-            tracing::error!("the thread that indexes installed items has panicked");
+        if let Some(thread) = self.thread.take() {
+            // A panic was logged.
+            let _ = thread.join();
         }
     }
 }
@@ -266,11 +265,14 @@ impl IndexerThread {
         };
         let pause = Arc::clone(&self.installed.pause);
         let candidate = Candidate { store, item };
-        let pieces = match cut(&candidate, &Parameters::default(), &mut || pause.wait()) {
+        let item = brief.store_path.as_str();
+        let cut = task::caught(("indexing", item), || {
+            cut(&candidate, &Parameters::default(), &mut || pause.wait())
+        });
+        let pieces = match cut.unwrap_or_else(|error| Err(error.into())) {
             Ok(pieces) => pieces,
             Err(IndexError::Stopped) => return Err(IndexError::Stopped),
             Err(error) => {
-                let item = brief.store_path.as_str();
                 tracing::debug!(item, %error, "can't index an installed item");
                 if self.unreadable.len() < MAX_UNREADABLE {
                     self.unreadable.insert(brief.store_path.clone());

@@ -5,6 +5,7 @@
 //! reading fails.
 
 use super::{Candidate, PieceLocation};
+use crate::task;
 use bytes::Bytes;
 use std::io::{self, Write};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
@@ -69,6 +70,8 @@ impl ItemReader {
         }
         let (sender, receiver) = sync_channel(QUEUE);
         let candidate = self.candidate.clone();
+        let path = candidate.item.store_path.clone();
+        let work = ("reading an installed item", path);
         let dump = move || {
             // The receiver notices a NAR that ends too early.
             let dumped = candidate
@@ -78,8 +81,7 @@ impl ItemReader {
                 tracing::debug!(?candidate, %error, "reading an installed item ended early");
             }
         };
-        let thread = std::thread::Builder::new().name("installed".to_owned());
-        thread.spawn(dump).ok()?;
+        task::thread(work, dump).ok()?;
         self.stream = Some(receiver);
         self.rest = Bytes::new();
         self.at = 0;

@@ -30,6 +30,7 @@ pub use item_reader::ItemReader;
 pub use pause::PauseGuard;
 
 use crate::store::{Item, Source, SourceError, SourceSpec};
+use crate::task::WorkError;
 use index::{Index, IndexReader};
 use interplanar_core::hash::Sha256;
 use interplanar_core::nar::NarError;
@@ -160,6 +161,9 @@ pub enum IndexError {
     /// The index can't be written.
     #[error(transparent)]
     Io(#[from] io::Error),
+    /// A panic ended the work.
+    #[error(transparent)]
+    Work(#[from] WorkError),
     /// Indexing was stopped.
     #[error("indexing was stopped because the program is ending")]
     Stopped,

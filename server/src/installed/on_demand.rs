@@ -4,6 +4,7 @@ use super::cut::cut;
 use super::index::{IndexEntry, parameters_id};
 use super::piece_list::IndexedPiece;
 use super::{Candidate, IndexError, Installed};
+use crate::task;
 use crate::unix_time;
 use interplanar_core::dedup::Parameters;
 use std::collections::HashSet;
@@ -83,13 +84,13 @@ impl Installed {
         let (this, candidate, parameters) = (Arc::clone(self), candidate.clone(), *parameters);
         let finished = key.clone();
         let work = move || {
-            let pieces = this.cut_and_index(&candidate, &parameters);
+            let work = ("cutting an installed item", &candidate.item.store_path);
+            let pieces = task::caught(work, || this.cut_and_index(&candidate, &parameters));
             this.active_cuts.end(&finished);
             // The receiver may have stopped waiting.
-            let _ = sender.send(pieces);
+            let _ = sender.send(pieces.ok().flatten());
         };
-        let thread = std::thread::Builder::new().name("cutting".to_owned());
-        if let Err(error) = thread.spawn(work) {
+        if let Err(error) = task::thread("cutting", work) {
             tracing::warn!(%error, "can't start a thread to cut an installed item");
             self.active_cuts.end(&key);
             return None;

@@ -34,11 +34,9 @@ mod tests;
 use std::convert::Infallible;
 use std::io::ErrorKind;
 use std::net::SocketAddr;
-use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use http::{Method, StatusCode};
 use http_body::Body as _;
@@ -49,6 +47,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 
+use crate::task;
 pub use body::{Body, Gone, Sender, channel, empty, from_blocking, from_stream, whole};
 pub use respond::{full, method_not_allowed, not_found, stream, text};
 
@@ -133,7 +132,7 @@ pub fn cannot_listen(address: SocketAddr, error: &std::io::Error) -> std::io::Er
 /// Serves one listener until `shutdown`. Running responses then have [`Limits::grace`] to end.
 ///
 /// # Errors
-/// None today. Failed accepts are logged and retried.
+/// A panic. Failed accepts are logged and retried.
 pub async fn serve(
     listener: TcpListener,
     handler: Arc<dyn Handler>,
@@ -157,15 +156,18 @@ pub async fn serve_all(
     let limits = Arc::new(limits);
     let mut accept_tasks = JoinSet::new();
     for listener in listeners {
-        accept_tasks.spawn(accept(
+        let accepting = accept(
             listener,
             Arc::clone(&handler),
             shutdown.clone(),
             Arc::clone(&limits),
             Arc::clone(&slots),
-        ));
+        );
+        accept_tasks.spawn(task::watched("accepting connections", accepting));
     }
-    while accept_tasks.join_next().await.is_some() {}
+    while let Some(ended) = accept_tasks.join_next().await {
+        ended??;
+    }
     Ok(())
 }
 
@@ -190,15 +192,19 @@ async fn accept(
         };
         match accepted {
             Ok((stream, peer)) => {
-                let connection = connection(
-                    stream,
-                    peer,
-                    Arc::clone(&handler),
-                    shutdown.clone(),
-                    Arc::clone(&limits),
+                let connection = task::watched(
+                    ("serving a connection", peer),
+                    connection(
+                        stream,
+                        peer,
+                        Arc::clone(&handler),
+                        shutdown.clone(),
+                        Arc::clone(&limits),
+                    ),
                 );
                 connections.spawn(async move {
-                    connection.await;
+                    // A panic was logged. It closes only this connection.
+                    let _ = connection.await;
                     drop(slot);
                 });
             }
@@ -273,13 +279,10 @@ async fn answer(
     let mut request = Request::from_parts(parts, ());
     request.extensions_mut().insert(Peer(peer));
     let (method, uri) = (request.method().clone(), request.uri().clone());
-    let handled = AssertUnwindSafe(async { handler.handle(request).await })
-        .catch_unwind()
-        .await;
-    let mut response = handled.unwrap_or_else(|_| {
-        tracing::error!(%method, %uri, "the handler panicked");
-        text(StatusCode::INTERNAL_SERVER_ERROR, "internal error\n")
-    });
+    let work = ("answering a request", &uri);
+    let handled = task::watched(work, async { handler.handle(request).await }).await;
+    let mut response =
+        handled.unwrap_or_else(|_| text(StatusCode::INTERNAL_SERVER_ERROR, "internal error\n"));
     if method == Method::HEAD {
         response = without_body(response);
     }

@@ -15,6 +15,7 @@ use super::metrics::Metrics;
 use super::prefetch::{Prefetch, RangeFiles};
 use crate::installed::{FoundPieces, Installed, ItemReader, PieceLocation};
 use crate::net::client::{FetchStream, LocalBlocks as _, fetch_block, fetch_ipfs};
+use crate::task;
 use bytes::Bytes;
 use futures_util::stream::{BoxStream, StreamExt as _};
 use interplanar_core::block::Block;
@@ -103,7 +104,7 @@ impl Delta {
             known.signed.store_path().clone(),
         );
         let nar_size = known.signed.nar_size();
-        let candidates = tokio::task::spawn_blocking(move || {
+        let candidates = task::blocking(("finding similar items", item), move || {
             let candidates = installed.candidates(&wanted);
             let any = !candidates.is_empty() || installed.knows_others(nar_size);
             any.then_some(candidates)
@@ -125,7 +126,9 @@ impl Delta {
         let installed = Arc::clone(context.installed);
         let wanted: Vec<_> = entries.iter().map(|one| (one.plain, one.length)).collect();
         let pieces = move || installed.pieces(candidates, &read.parameters, &wanted);
-        let installed_pieces = tokio::task::spawn_blocking(pieces).await.ok()?;
+        let installed_pieces = task::blocking(("finding installed pieces", item), pieces)
+            .await
+            .ok()?;
         let store = context.cache.blocks();
         let has = |cid: &Cid| store.has(cid).unwrap_or(false);
         let plan = Plan::new(
@@ -296,7 +299,7 @@ impl BlockFetcher {
     /// Returns a piece if all its leaves are stored.
     async fn stored_piece(self: &Arc<Self>, entry: &PieceEntry) -> Option<Bytes> {
         let (blocks, entry) = (Arc::clone(self), entry.clone());
-        let read = tokio::task::spawn_blocking(move || {
+        let read = task::blocking("reading a piece", move || {
             let mut compressed = Vec::new();
             for cid in entry.cids() {
                 compressed.extend_from_slice(&blocks.store.get(&cid).ok()??);
@@ -328,7 +331,7 @@ impl PieceSources {
         for cid in entry.cids() {
             compressed.extend_from_slice(&self.blocks.block(cid).await?);
         }
-        let plain = tokio::task::spawn_blocking(move || entry.open(&compressed)).await;
+        let plain = task::blocking("decompressing a piece", move || entry.open(&compressed)).await;
         let plain = plain.map_err(|error| error.to_string())?;
         plain.map(Bytes::from).map_err(|error| error.to_string())
     }
@@ -341,7 +344,7 @@ impl PieceSources {
         let mut slot = self.readers.get(location.item)?.lock().await;
         let mut reader = slot.take()?;
         let expected = entry.plain;
-        let read = tokio::task::spawn_blocking(move || {
+        let read = task::blocking("reading an installed item", move || {
             let piece = reader.piece(location);
             let right = piece
                 .as_ref()
@@ -364,7 +367,7 @@ impl PieceSources {
                 item.iter()
                     .for_each(|item| this.installed_pieces.invalidate(item))
             };
-            tokio::task::spawn_blocking(invalidate);
+            task::blocking("changing the index", invalidate);
         }
         let piece = piece?;
         self.blocks.metrics.installed_bytes.add(piece.len() as u64);

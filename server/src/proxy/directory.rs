@@ -15,6 +15,7 @@ use super::cache::Cache;
 use super::metrics::Metrics;
 use crate::atomic;
 use crate::net::client::{fetch_ipfs, get_small};
+use crate::task;
 use crate::unix_time::now;
 use bytes::BytesMut;
 use futures_util::stream::{FuturesUnordered, StreamExt as _};
@@ -273,7 +274,7 @@ fn order(record: &Record) -> (u64, u64) {
 
 /// Writes a record atomically. If that fails, it is requested again after a restart.
 async fn store_record(path: PathBuf, bytes: Vec<u8>) {
-    let written = tokio::task::spawn_blocking(move || {
+    let written = task::blocking("storing an IPNS record", move || {
         std::fs::create_dir_all(path.parent().unwrap_or(&path))?;
         atomic::write(&path, &bytes)
     });

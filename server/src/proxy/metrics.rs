@@ -1,6 +1,7 @@
 //! The proxy's counters, and their text for `/metrics` in the Prometheus format.
 
 use crate::installed::Progress;
+use crate::task;
 use std::fmt::Write as _;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -108,8 +109,14 @@ impl Metrics {
                 &self.records_refused,
             ),
         ];
+        let panics = Counter(AtomicU64::new(task::panics()));
+        let panics = (
+            "panics",
+            "Panics, which are bugs: the log has them.",
+            &panics,
+        );
         let mut text = String::new();
-        for (name, help, counter) in table {
+        for (name, help, counter) in table.into_iter().chain([panics]) {
             // Writing to a String can't fail.
             let _ = writeln!(
                 text,
@@ -166,5 +173,23 @@ fn write_index_metrics(text: &mut String, index: &Progress) {
              interplanar_proxy_index_{name} {}",
             number.load(Ordering::Relaxed)
         );
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn panics_are_counted() {
+        let count = |text: &str| -> Option<u64> {
+            let mut lines = text.lines();
+            let value = lines.find_map(|line| line.strip_prefix("interplanar_proxy_panics_total "));
+            value?.parse().ok()
+        };
+        let before = count(&Metrics::default().text(None)).unwrap();
+        let failed = task::caught("testing", || panic!("a bug"));
+        assert_eq!(failed, Err::<(), _>(task::WorkError::Panicked("testing")));
+        assert!(count(&Metrics::default().text(None)).unwrap() > before);
     }
 }

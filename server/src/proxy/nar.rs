@@ -20,6 +20,7 @@ use crate::decode::{DecodeError, Decoder};
 use crate::installed::Installed;
 use crate::net::client::fetch_ipfs;
 use crate::net::server::{self, Response};
+use crate::task::{self, WorkError};
 use bytes::Bytes;
 use futures_util::stream::{BoxStream, StreamExt as _};
 use http::StatusCode;
@@ -130,7 +131,8 @@ impl NarServer {
         };
         let running = Arc::clone(&self.running).read_owned().await;
         let delivery = Arc::clone(self).serve(Arc::clone(&known), sink, cancel);
-        tokio::spawn(async move {
+        let work = ("delivering a NAR", known.signed.store_path().clone());
+        task::spawn(work, async move {
             delivery.await;
             drop(running);
         });
@@ -170,9 +172,15 @@ impl NarServer {
         for (source, delta) in first.into_iter().chain(sources) {
             let (name, sent_before) = (source.name(), checker.sent());
             let stream = self.open(&source, delta, size);
-            let feed = (source.compression, name.as_str(), stream);
-            let Some((returned, attempt)) = self.attempt(checker, feed, size, &cancel).await else {
-                return self.metrics.nar_aborted.add(1);
+            let feed = (source.compression, name.as_str(), size, stream);
+            let (returned, attempt) = match self.attempt(&item, checker, feed, &cancel).await {
+                Some(Ok(ended)) => ended,
+                Some(Err(_)) => {
+                    // The next request takes another source.
+                    self.remember(&known, &source);
+                    return self.metrics.nar_aborted.add(1);
+                }
+                None => return self.metrics.nar_aborted.add(1),
             };
             checker = returned;
             log_attempt(&item, &name, &known.upstream, &attempt);
@@ -207,13 +215,13 @@ impl NarServer {
     /// Runs [`Self::deliver`], then evicts blocks if needed.
     async fn serve(self: Arc<Self>, known: Arc<Known>, sink: BodySink, cancel: CancellationToken) {
         Arc::clone(&self).deliver(known, sink, cancel).await;
-        // It ends early only if the program stops.
-        let _ = tokio::task::spawn_blocking(move || self.cache.trim()).await;
+        // An error was logged where it happened.
+        let _ = task::blocking("evicting blocks", move || self.cache.trim()).await;
     }
 
     async fn sources(self: &Arc<Self>, known: &Arc<Known>) -> Vec<Source> {
         let (this, known) = (Arc::clone(self), Arc::clone(known));
-        let sources = tokio::task::spawn_blocking(move || {
+        let sources = task::blocking("finding sources", move || {
             let wrong_sources = this
                 .wrong_sources
                 .lock()
@@ -324,17 +332,17 @@ impl NarServer {
         malformed.insert(hash, error, 1, BAD_FOR, Instant::now());
     }
 
-    /// Passes one source through the checker. Returns `None` if the client has disconnected or the
-    /// thread panicked.
+    /// Passes one source of an item through the checker. Returns `None` if the client has
+    /// disconnected.
     async fn attempt(
         &self,
+        item: &str,
         mut checker: Checker,
-        (compression, name, feed): (Compression, &str, Feed<'_>),
-        size: u64,
+        (compression, name, size, feed): (Compression, &str, u64, Feed<'_>),
         cancel: &CancellationToken,
-    ) -> Option<(Checker, Attempt)> {
+    ) -> Option<Result<(Checker, Attempt), WorkError>> {
         let (sender, receiver) = mpsc::channel(QUEUE);
-        let checking = tokio::task::spawn_blocking(move || {
+        let checking = task::blocking(("checking a NAR", item), move || {
             let attempt = check(&mut checker, compression, receiver);
             (checker, attempt)
         });
@@ -342,7 +350,7 @@ impl NarServer {
         cancel
             .run_until_cancelled(feed_checker(name, feed, size, sender))
             .await?;
-        checking.await.ok()
+        Some(checking.await)
     }
 
     fn open_ipfs(&self, url: &IpfsUrl, size: u64) -> BoxStream<'static, Result<Bytes, FeedError>> {

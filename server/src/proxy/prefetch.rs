@@ -11,6 +11,7 @@
 //! requested. Its leaves are then fetched one by one, when a piece needs them.
 
 use super::delta::BlockFetcher;
+use crate::task::{self, WorkError};
 use futures_util::FutureExt as _;
 use futures_util::future::{BoxFuture, Shared};
 use futures_util::stream::StreamExt as _;
@@ -123,10 +124,11 @@ impl Prefetch {
     }
 
     /// Starts the requests. Dropping the returned set cancels them.
-    pub(super) fn begin(&mut self) -> JoinSet<()> {
+    pub(super) fn begin(&mut self) -> JoinSet<Result<(), WorkError>> {
         let all = futures_util::stream::iter(std::mem::take(&mut self.requests));
         let mut fetching = JoinSet::new();
-        fetching.spawn(all.buffer_unordered(MAX_REQUESTS).collect());
+        let all = all.buffer_unordered(MAX_REQUESTS).collect();
+        fetching.spawn(task::watched("fetching ranges", all));
         fetching
     }
 
@@ -162,7 +164,7 @@ impl RangeFetcher {
         let fetched = self.blocks.range(root, from..to, self.files.blocks).await;
         let blocks = Arc::clone(&self.blocks);
         let has = move || leaves.iter().any(|cid| blocks.has(cid));
-        let has_any = tokio::task::spawn_blocking(has).await.unwrap_or(false);
+        let has_any = task::blocking("finding blocks", has).await.unwrap_or(false);
         let error = match fetched {
             Ok(()) if has_any => return,
             Ok(()) => "its blocks don't belong to the chunk index".to_owned(),

@@ -15,6 +15,7 @@ use tokio::sync::oneshot;
 
 use crate::net::server::{Body, Sender, channel, from_blocking};
 use crate::store::{Item, Source};
+use crate::task::{self, WorkError};
 
 /// Bytes read at a time.
 const PIECE: usize = 128 << 10;
@@ -79,27 +80,36 @@ pub(super) fn fixed_output(store_dir: &str, name: &str, sha256: &str) -> Option<
 
 /// Returns the length and content of an item that is a single file; `None` if it is a folder or a
 /// link.
-pub(super) async fn content(source: Arc<dyn Source>, item: Item) -> Option<(u64, Body)> {
+pub(super) async fn content(
+    source: Arc<dyn Source>,
+    item: Item,
+) -> Result<Option<(u64, Body)>, WorkError> {
     let (found, answer) = oneshot::channel();
-    tokio::task::spawn_blocking(move || {
-        let mut single_file = SingleFileSender {
-            parser: Parser::new(),
-            found: Some(found),
-            sender: None,
-        };
-        let dumped = source.dump(&item, &mut single_file);
-        match (dumped, single_file.sender) {
-            (Ok(()), Some(sender)) => sender.blocking_finish(),
-            (Ok(()), None) => {}
-            // The item is a folder, the client disconnected, or the store failed; the
-            // source logs the last.
-            (Err(error), _) => {
-                let path = item.store_path.as_str();
-                tracing::debug!(path, %error, "an item was not sent as a file");
+    let sending = task::blocking(
+        ("sending an item as a file", item.store_path.clone()),
+        move || {
+            let mut single_file = SingleFileSender {
+                parser: Parser::new(),
+                found: Some(found),
+                sender: None,
+            };
+            let dumped = source.dump(&item, &mut single_file);
+            match (dumped, single_file.sender) {
+                (Ok(()), Some(sender)) => sender.blocking_finish(),
+                (Ok(()), None) => {}
+                // The item is a folder, the client disconnected, or the store failed; the
+                // source logs the last.
+                (Err(error), _) => {
+                    let path = item.store_path.as_str();
+                    tracing::debug!(path, %error, "an item was not sent as a file");
+                }
             }
-        }
-    });
-    answer.await.ok()
+        },
+    );
+    match answer.await {
+        Ok(content) => Ok(Some(content)),
+        Err(_) => sending.await.map(|()| None),
+    }
 }
 
 /// Parses a NAR and sends the content of its only file.

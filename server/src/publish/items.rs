@@ -15,8 +15,9 @@ use std::sync::Arc;
 use serde::Serialize;
 use url::form_urlencoded;
 
-use super::{Inner, answers, blocking};
-use crate::net::server::{Request, Response};
+use super::{Found, Inner, answers};
+use crate::net::server::Request;
+use crate::task;
 
 /// Most items that one request scans.
 pub(super) const MAX_SCAN: usize = 1_000;
@@ -66,12 +67,12 @@ impl Query {
 }
 
 impl Inner {
-    pub(super) async fn items(self: &Arc<Self>, request: &Request) -> Option<Response> {
+    pub(super) async fn items(self: &Arc<Self>, request: &Request) -> Found {
         let query = Query::parse(request.uri().query().unwrap_or_default());
         let inner = Arc::clone(self);
-        let page = blocking(move || inner.page(query)).await?;
-        let text = serde_json::to_vec(&page).ok()?;
-        Some(answers::ok(answers::JSON, text))
+        let page = task::blocking("listing the items", move || inner.page(query)).await?;
+        let text = page.and_then(|page| serde_json::to_vec(&page).ok());
+        Ok(text.map(|text| answers::ok(answers::JSON, text)))
     }
 
     fn page(&self, query: Query) -> Option<ItemsPage> {

@@ -14,6 +14,7 @@ use interplanar_core::narinfo::Compression;
 use crate::bake::{Compressor, Encoder};
 use crate::net::server::{Body, Sender, channel};
 use crate::store::{Item, Source};
+use crate::task;
 
 /// Bytes sent at a time.
 const PIECE: usize = 128 << 10;
@@ -28,7 +29,7 @@ pub(super) fn body(
     // The compressed length is not known in advance.
     let plain = compressor.method() == Compression::None;
     let (sender, body) = channel(plain.then_some(item.nar_size));
-    tokio::task::spawn_blocking(move || {
+    task::blocking(("sending a NAR", item.store_path.clone()), move || {
         let path = item.store_path.as_str();
         match send(&*source, &item, compressor, sender) {
             Err(error) if error.kind() == io::ErrorKind::BrokenPipe => {}

@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::snapshot::SnapshotCounters;
 use crate::bake::{Counts, Totals, UploadState};
+use crate::task;
 
 /// The kinds of requests that are counted separately.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -64,6 +65,7 @@ impl Metrics {
         };
         metric("baked_total", "counter", counts.baked);
         metric("bakes_failed_total", "counter", counts.failed);
+        metric("publish_panics_total", "counter", task::panics());
         metric("bakes_running", "gauge", counts.running as u64);
         metric("bakes_queued", "gauge", counts.queued as u64);
         if let Some((totals, disk)) = space {
@@ -113,6 +115,7 @@ mod tests {
         assert!(
             text.contains("# TYPE interplanar_baked_total counter\ninterplanar_baked_total 0\n")
         );
+        assert!(text.contains("# TYPE interplanar_publish_panics_total counter\n"));
         // Values that are not known are left out, not reported as 0.
         assert!(!text.contains("kubo") && !text.contains("bytes"));
     }

@@ -16,7 +16,8 @@
 //! use interplanar_server::publish::{Config, Publisher};
 //!
 //! let config = Config::new(bake::Config::new("/var/cache/interplanar/publish"));
-//! let publisher = tokio::task::spawn_blocking(|| Publisher::open(source, config)).await??;
+//! let open = || Publisher::open(source, config);
+//! let publisher = interplanar_server::task::blocking("opening", open).await??;
 //! let shutdown = Shutdown::new();
 //! publisher.start(&shutdown);
 //! let listeners = server::bind(&["127.0.0.1:8080".parse()?]).await?;
@@ -57,6 +58,7 @@ use crate::inspect;
 use crate::kubo::Kubo;
 use crate::net::server::{self, Handler, Request, Response, Shutdown};
 use crate::store::Source;
+use crate::task::{self, Task, WorkError};
 use answers::NotFoundPhrase;
 use keys::Keys;
 use metrics::{Metrics, RequestKind};
@@ -65,7 +67,6 @@ use page::IndexPage;
 use routes::{NarPath, Route};
 pub use snapshot::SnapshotConfig;
 use snapshot::{SnapshotCounters, SnapshotJob};
-use tokio::task::JoinHandle;
 
 /// Most NARs that are compressed while they are sent, at the same time; further requests wait.
 const MAX_LIVE: usize = 64;
@@ -152,7 +153,7 @@ struct Inner {
     /// `None` once [`Publisher::start`] has started it.
     snapshot: Mutex<Option<SnapshotJob>>,
     /// The running job, once it has started.
-    snapshot_task: Mutex<Option<JoinHandle<()>>>,
+    snapshot_task: Mutex<Option<Task<()>>>,
     snapshots: Option<Arc<SnapshotCounters>>,
 }
 
@@ -230,7 +231,7 @@ impl Publisher {
     /// deleting unused items and making snapshots. Needs a tokio runtime.
     pub fn start(&self, shutdown: &Shutdown) {
         let baker = self.inner.baker.clone();
-        tokio::task::spawn_blocking(move || {
+        task::blocking("counting the items", move || {
             if let Err(error) = baker.count() {
                 tracing::warn!(%error, "can't count the items; /metrics won't show their sizes");
             }
@@ -242,16 +243,17 @@ impl Publisher {
             .unwrap_or_else(PoisonError::into_inner)
             .take();
         if let Some(upload) = upload {
-            tokio::spawn(upload.run(shutdown.clone()));
+            task::spawn("publishing in Kubo", upload.run(shutdown.clone()));
         }
         let upkeep = self.inner.upkeep.lock();
         if let Some((policy, kubo)) = upkeep.unwrap_or_else(PoisonError::into_inner).take() {
             let baker = self.inner.baker.clone();
-            tokio::spawn(upkeep::run(baker, kubo, policy, shutdown.clone()));
+            let work = upkeep::run(baker, kubo, policy, shutdown.clone());
+            task::spawn("deleting unused items", work);
         }
         let snapshot = lock(&self.inner.snapshot).take();
         if let Some(job) = snapshot {
-            let task = tokio::spawn(job.run(shutdown.clone()));
+            let task = task::spawn("making snapshots", job.run(shutdown.clone()));
             *lock(&self.inner.snapshot_task) = Some(task);
         }
     }
@@ -260,7 +262,7 @@ impl Publisher {
     pub async fn finish(&self) {
         let task = lock(&self.inner.snapshot_task).take();
         if let Some(task) = task {
-            // A panic was logged by the runtime's hook.
+            // A panic was logged.
             let _ = task.await;
         }
     }
@@ -273,7 +275,7 @@ impl Publisher {
     /// Bakes all items of the store in a thread of its own. Requested items have priority.
     pub fn bake_all(&self) {
         let baker = self.inner.baker.clone();
-        tokio::task::spawn_blocking(move || match baker.bake_all() {
+        task::blocking("baking all items", move || match baker.bake_all() {
             Ok(()) | Err(BakeError::Stopped) => {}
             Err(error) => tracing::error!(%error, "can't bake all items of the store"),
         });
@@ -329,30 +331,36 @@ impl Inner {
     async fn other(self: &Arc<Self>, route: Route, request: &Request) -> Response {
         let path = request.uri().path();
         let found = match route {
-            Route::Index => Some(answers::ok(answers::HTML, self.index(request))),
-            Route::CacheInfo => Some(answers::ok(answers::TEXT, self.cache_info.clone())),
-            Route::SigningKey => Some(&self.public_keys)
+            Route::Index => Ok(Some(answers::ok(answers::HTML, self.index(request)))),
+            Route::CacheInfo => Ok(Some(answers::ok(answers::TEXT, self.cache_info.clone()))),
+            Route::SigningKey => Ok(Some(&self.public_keys)
                 .filter(|keys| !keys.is_empty())
-                .map(|keys| answers::ok(answers::FILE_TEXT, keys.clone())),
-            Route::Health => Some(answers::ok(answers::TEXT, "ok\n")),
+                .map(|keys| answers::ok(answers::FILE_TEXT, keys.clone()))),
+            Route::Health => Ok(Some(answers::ok(answers::TEXT, "ok\n"))),
             Route::Metrics => {
                 let baker = self.baker.clone();
-                let space = blocking(move || baker.space().ok().flatten()).await;
+                let space =
+                    task::blocking("measuring the cache", move || baker.space().ok().flatten());
+                let space = space.await.ok().flatten();
                 let text = self.metrics.text(
                     self.baker.counts(),
                     space,
                     self.uploaded.as_deref(),
                     self.snapshots.as_deref(),
                 );
-                Some(answers::ok("text/plain; version=0.0.4", text))
+                Ok(Some(answers::ok("text/plain; version=0.0.4", text)))
             }
             Route::Listing(hash) => self.listing(hash).await,
             Route::Items => self.items(request).await,
             Route::File { name, hash } => self.fixed_output(&name, &hash).await,
             Route::Log(name) => self.log(name).await,
-            Route::NarInfo(_) | Route::Nar { .. } | Route::Unknown => None,
+            Route::NarInfo(_) | Route::Nar { .. } | Route::Unknown => Ok(None),
         };
-        found.unwrap_or_else(|| answers::not_found(NotFoundPhrase::NotFound, path, None))
+        match found {
+            Ok(Some(response)) => response,
+            Ok(None) => answers::not_found(NotFoundPhrase::NotFound, path, None),
+            Err(error) => answers::failed(&error, path),
+        }
     }
 
     fn index(&self, request: &Request) -> String {
@@ -369,9 +377,9 @@ impl Inner {
     }
 
     /// Returns Nix's list of an item's files. If the item isn't baked, requests its bake.
-    async fn listing(self: &Arc<Self>, hash: String) -> Option<Response> {
+    async fn listing(self: &Arc<Self>, hash: String) -> Found {
         let inner = Arc::clone(self);
-        let listing = blocking(move || {
+        let listing = task::blocking(("reading a listing", hash.clone()), move || {
             let baker = &inner.baker;
             if baker.get(&hash).is_some() {
                 return baker.listing(&hash);
@@ -381,30 +389,35 @@ impl Inner {
             baker.request(item, Urgency::Requested);
             std::fs::read(prepared?.listing?).ok().map(Into::into)
         });
-        Some(answers::with_ttl(
-            answers::ok(answers::JSON, listing.await?),
-            self.ttl,
-        ))
+        let listing = listing.await?;
+        Ok(listing.map(|listing| answers::with_ttl(answers::ok(answers::JSON, listing), self.ttl)))
     }
 
-    async fn fixed_output(&self, name: &str, hash: &str) -> Option<Response> {
+    async fn fixed_output(&self, name: &str, hash: &str) -> Found {
         let source = Arc::clone(self.baker.source());
-        let path = files::fixed_output(source.store_dir(), name, hash)?;
-        let asked = Arc::clone(&source);
-        let item = blocking(move || asked.find_path(&path).ok()?).await?;
-        let (_, body) = files::content(source, item).await?;
-        Some(server::stream(http::StatusCode::OK, answers::FILE, body))
+        let Some(path) = files::fixed_output(source.store_dir(), name, hash) else {
+            return Ok(None);
+        };
+        let (asked, work) = (Arc::clone(&source), ("finding an item", path.clone()));
+        let item = task::blocking(work, move || asked.find_path(&path).ok()?);
+        let Some(item) = item.await? else {
+            return Ok(None);
+        };
+        let content = files::content(source, item).await?;
+        Ok(content.map(|(_, body)| server::stream(http::StatusCode::OK, answers::FILE, body)))
     }
 
-    async fn log(&self, name: String) -> Option<Response> {
+    async fn log(&self, name: String) -> Found {
         let source = Arc::clone(self.baker.source());
-        let log = blocking(move || {
+        let log = task::blocking(("reading a build log", name.clone()), move || {
             source.log(&name).unwrap_or_else(|error| {
                 tracing::warn!(%error, "can't read a build log");
                 None
             })
         });
-        let log = log.await?;
+        let Some(log) = log.await? else {
+            return Ok(None);
+        };
         let content_type = match log.compression {
             Compression::Bzip2 => "application/x-bzip2;charset=ISO-8859-1",
             _ => answers::FILE_TEXT,
@@ -417,16 +430,12 @@ impl Inner {
                 .headers_mut()
                 .insert(header::CONTENT_ENCODING, gzip);
         }
-        Some(response)
+        Ok(Some(response))
     }
 }
 
-/// Runs blocking work. A panic in it is logged by the runtime's hook, and counts as `None`.
-async fn blocking<T: Send + 'static>(
-    work: impl FnOnce() -> Option<T> + Send + 'static,
-) -> Option<T> {
-    tokio::task::spawn_blocking(work).await.ok().flatten()
-}
+/// The response to a request, or `None` for a 404.
+type Found = Result<Option<Response>, WorkError>;
 
 fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)

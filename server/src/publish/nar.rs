@@ -11,6 +11,7 @@ use super::{Inner, files, live};
 use crate::bake::{Baked, Compressor, Content, Representation};
 use crate::net::server::{self, Response};
 use crate::store::{Item, PreparedFile, SourceError};
+use crate::task;
 
 /// Where the bytes of a NAR come from.
 enum NarSource {
@@ -35,8 +36,10 @@ impl Inner {
         };
         let inner = Arc::clone(self);
         let asked = store_path.clone();
-        let found =
-            tokio::task::spawn_blocking(move || inner.nar_source(&asked, compression, whole)).await;
+        let found = task::blocking(("finding a NAR", &store_path), move || {
+            inner.nar_source(&asked, compression, whole)
+        })
+        .await;
         let found = match found {
             Ok(Ok(found)) => found,
             Ok(Err(error)) => return answers::failed(&error, path),

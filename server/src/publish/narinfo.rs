@@ -21,6 +21,7 @@ use super::answers::{self, NotFoundPhrase};
 use crate::bake::{Baked, Urgency};
 use crate::net::server::Response;
 use crate::store::{Item, SourceError};
+use crate::task;
 
 /// Seconds that clients may keep a response which will change once the item is baked.
 const BAKING_TTL: u64 = 300;
@@ -50,7 +51,8 @@ impl Inner {
             return self.found(text, self.ttl);
         }
         let (inner, asked) = (Arc::clone(self), hash_part.to_owned());
-        let found = tokio::task::spawn_blocking(move || inner.look(&asked)).await;
+        let found =
+            task::blocking(("finding a narinfo", hash_part), move || inner.look(&asked)).await;
         match found {
             Ok(Ok(LookUp::Text(text, ttl))) => self.found(text, ttl),
             Ok(Ok(LookUp::Baking)) => {

@@ -27,6 +27,7 @@ use crate::bake::space::Policy;
 use crate::bake::{BakeError, Baker};
 use crate::kubo::{Kubo, KuboError};
 use crate::net::server::{self, Shutdown};
+use crate::task::{self, WorkError};
 use crate::unix_time;
 
 /// The folder of NARs in a snapshot.
@@ -87,8 +88,8 @@ enum SnapshotJobError {
     Kubo(#[from] KuboError),
     #[error("block {0} is lost; run `interplanar fsck`")]
     Lost(Box<Cid>),
-    #[error("{0}")]
-    Panic(#[from] tokio::task::JoinError),
+    #[error(transparent)]
+    Work(#[from] WorkError),
 }
 
 impl SnapshotJob {
@@ -111,7 +112,7 @@ impl SnapshotJob {
             if shutdown.run_until_cancelled(waiting).await.is_none() {
                 break;
             }
-            match shutdown.run_until_cancelled(self.step()).await {
+            match shutdown.run_until_cancelled(self.watched_step()).await {
                 None => break,
                 Some(Ok(is_new)) => {
                     pause = Duration::from_secs(1);
@@ -126,7 +127,7 @@ impl SnapshotJob {
                 }
             }
         }
-        match timeout(LAST_SNAPSHOT_TIMEOUT, self.step()).await {
+        match timeout(LAST_SNAPSHOT_TIMEOUT, self.watched_step()).await {
             Ok(Ok(_)) => {}
             Ok(Err(error)) => self.failed(&error),
             Err(_) => tracing::warn!(
@@ -141,6 +142,11 @@ impl SnapshotJob {
         tracing::warn!(%error, "can't make or publish a snapshot; will try again");
     }
 
+    /// Runs a step. A panic in it is an error as any other.
+    async fn watched_step(&mut self) -> Result<bool, SnapshotJobError> {
+        task::watched("making a snapshot", self.step()).await?
+    }
+
     /// Makes the next snapshot and publishes it. Returns whether there is a new one.
     async fn step(&mut self) -> Result<bool, SnapshotJobError> {
         // `take` has emptied the list of changes: until this call succeeds, they could be
@@ -153,7 +159,8 @@ impl SnapshotJob {
             files: self.files.clone(),
             with_kubo: self.kubo.is_some(),
         };
-        let made = tokio::task::spawn_blocking(move || maker.make(may_lack_changes)).await??;
+        let made =
+            task::blocking("making a snapshot", move || maker.make(may_lack_changes)).await??;
         if let Some(root) = made.new {
             self.state.made.fetch_add(1, Ordering::Relaxed);
             tracing::info!(%root, "made a snapshot");
@@ -218,9 +225,10 @@ impl SnapshotJob {
             _ => None,
         };
         let blocks = self.baker.blocks().clone();
-        let new =
-            tokio::task::spawn_blocking(move || new_blocks(&blocks, root, before, NAR_FOLDER))
-                .await?;
+        let new = task::blocking("comparing snapshots", move || {
+            new_blocks(&blocks, root, before, NAR_FOLDER)
+        })
+        .await?;
         let new = new.map_err(|lost| SnapshotJobError::Lost(Box::new(lost)))?;
         self.import(kubo, root, new).await?;
         match kubo.pin_add(&root, before.as_ref()).await {
@@ -230,7 +238,7 @@ impl SnapshotJob {
             done => return Ok(done?),
         }
         let blocks = self.baker.blocks().clone();
-        let all = tokio::task::spawn_blocking(move || blocks_of(&blocks, &[root])).await?;
+        let all = task::blocking("reading a snapshot", move || blocks_of(&blocks, &[root])).await?;
         if let Some(lost) = all.lost {
             return Err(SnapshotJobError::Lost(Box::new(lost)));
         }
@@ -248,13 +256,17 @@ impl SnapshotJob {
 
     async fn in_kubo(&self) -> Result<InKubo, SnapshotJobError> {
         let snapshots = self.baker.snapshots().clone();
-        let in_kubo = tokio::task::spawn_blocking(move || snapshots.hold().in_kubo().clone());
+        let in_kubo = task::blocking("reading the snapshots", move || {
+            snapshots.hold().in_kubo().clone()
+        });
         Ok(in_kubo.await?)
     }
 
     async fn record_kubo_state(&self, in_kubo: InKubo) -> Result<(), SnapshotJobError> {
         let snapshots = self.baker.snapshots().clone();
-        let recorded = tokio::task::spawn_blocking(move || snapshots.hold().set_in_kubo(in_kubo));
+        let recorded = task::blocking("recording a snapshot", move || {
+            snapshots.hold().set_in_kubo(in_kubo)
+        });
         Ok(recorded.await??)
     }
 
@@ -266,7 +278,7 @@ impl SnapshotJob {
             max_bytes: None,
             keep_for: self.config.keep_for,
         };
-        let expired = tokio::task::spawn_blocking(move || {
+        let expired = task::blocking("deleting snapshots", move || {
             if !baker.snapshots().hold().expired().is_empty() {
                 let done = baker.collect(&policy, &mut |pins| unpin(kubo.as_ref(), pins))?;
                 let (blocks, bytes) = (done.blocks, done.bytes);

@@ -12,6 +12,7 @@ use crate::bake::space::Policy;
 use crate::bake::{BakeError, Baker};
 use crate::kubo::Kubo;
 use crate::net::server::Shutdown;
+use crate::task;
 
 /// The shortest and the longest time between two passes.
 const EVERY: std::ops::RangeInclusive<Duration> =
@@ -22,9 +23,10 @@ pub(super) async fn run(baker: Baker, kubo: Option<Kubo>, policy: Policy, shutdo
     let every = (policy.keep_for / 4).clamp(*EVERY.start(), *EVERY.end());
     loop {
         let (baker, kubo) = (baker.clone(), kubo.clone());
-        let collecting =
-            tokio::task::spawn_blocking(move || collect(&baker, kubo.as_ref(), policy));
-        // A panic was logged by the runtime's hook.
+        let collecting = task::blocking("deleting unused items", move || {
+            collect(&baker, kubo.as_ref(), policy)
+        });
+        // A panic was logged. The next pass tries again.
         let _ = collecting.await;
         if shutdown
             .run_until_cancelled(tokio::time::sleep(every))

@@ -9,9 +9,12 @@ use super::hashes::{self, HashTasks};
 use super::requests::RunningRequests;
 use super::store::{BatchedStore, FinishedBatch, LocalBlocks};
 use super::streams::{FetchStream, StreamItem, TreeStream};
+use crate::task::{self, WorkError};
 use http::header::{ACCEPT, RANGE};
 use interplanar_core::cid::{Cid, IpfsUrl};
-use interplanar_core::fetch::{Action, Event, Fetcher, GatewayPool, Options, TreePiece};
+use interplanar_core::fetch::{
+    Action, Event, FetchError, Fetcher, GatewayPool, Options, TreePiece,
+};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 use tokio::sync::mpsc;
@@ -93,7 +96,8 @@ fn drive(
         sender,
         on_event: Box::new(on_event),
     };
-    FetchStream::new(receiver, tokio::spawn(driver.run()))
+    let work = ("fetching", driver.url.clone());
+    FetchStream::new(receiver, task::spawn(work, driver.run()))
 }
 
 struct Driver {
@@ -149,7 +153,12 @@ impl Driver {
                         break;
                     }
                 }
-                Action::Wait { until_ms } => self.wait(until_ms).await,
+                Action::Wait { until_ms } => {
+                    if self.wait(until_ms).await.is_err() {
+                        self.send(StreamItem::Failed(FetchError::Interrupted)).await;
+                        break;
+                    }
+                }
                 Action::Done(summary) => {
                     self.store.finish().await;
                     self.send(StreamItem::Done(summary)).await;
@@ -175,7 +184,10 @@ impl Driver {
     }
 
     /// Waits for the next input of the engine, at most until `until_ms`.
-    async fn wait(&mut self, until_ms: Option<u64>) {
+    ///
+    /// # Errors
+    /// An input that the engine needs will never come.
+    async fn wait(&mut self, until_ms: Option<u64>) -> Result<(), WorkError> {
         self.store.start();
         if self.store.is_full() {
             let started = Instant::now();
@@ -183,7 +195,7 @@ impl Driver {
             self.clock.skip(started.elapsed());
             // The batch may be a lookup, and the engine needs the result of each lookup.
             self.batch_finished(finished);
-            return;
+            return Ok(());
         }
         let until = until_ms.map(|until| self.clock.instant(until));
         let sleep = async {
@@ -195,7 +207,8 @@ impl Driver {
         tokio::select! {
             biased;
             finished = self.store.next() => self.batch_finished(finished),
-            (ticket, digest) = self.hashes.next() => {
+            hashed = self.hashes.next() => {
+                let (ticket, digest) = hashed?;
                 let now = self.clock.now_ms();
                 self.fetcher.hashed(ticket, digest, &mut lock(&self.gateways), now);
             }
@@ -206,6 +219,7 @@ impl Driver {
             () = sleep => {}
             () = self.sender.closed() => {}
         }
+        Ok(())
     }
 
     fn batch_finished(&mut self, finished: FinishedBatch) {

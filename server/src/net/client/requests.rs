@@ -4,6 +4,7 @@
 //! engine doesn't take its inputs, the task stops after [`QUEUE`] chunks, and TCP slows the gateway
 //! down.
 
+use crate::task;
 use http::header::CONTENT_TYPE;
 use interplanar_core::fetch::{Failure, Input, RequestId};
 use std::task::{Context, Poll};
@@ -36,7 +37,7 @@ impl Drop for RunningRequest {
 impl RunningRequests {
     pub(super) fn start(&mut self, id: RequestId, request: reqwest::RequestBuilder) {
         let (sender, inputs) = mpsc::channel(QUEUE);
-        let task = tokio::spawn(read(request, sender)).abort_handle();
+        let task = task::spawn("reading from a gateway", read(request, sender)).abort_handle();
         self.running.push(RunningRequest { id, inputs, task });
     }
 

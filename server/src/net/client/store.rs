@@ -5,11 +5,11 @@
 //! batch, not for each block.
 
 use crate::blocks::{BlockStore, BlocksError};
+use crate::task::{self, Task};
 use bytes::Bytes;
 use interplanar_core::block::Block;
 use interplanar_core::cid::Cid;
 use std::sync::Arc;
-use tokio::task::JoinHandle;
 
 /// Maximum bytes that wait to be written. Above this the fetch waits for the disk.
 const MAX_PENDING: usize = 8 << 20;
@@ -44,10 +44,10 @@ impl LocalBlocks for BlockStore {
 pub(super) struct BatchedStore {
     blocks: Option<Arc<dyn LocalBlocks>>,
     loads: Vec<Cid>,
-    loading: Option<JoinHandle<Loaded>>,
+    loading: Option<Task<Loaded>>,
     puts: Vec<Block>,
     pending_bytes: usize,
-    putting: Option<JoinHandle<bool>>,
+    putting: Option<Task<bool>>,
 }
 
 /// Results of lookups, including missing blocks.
@@ -96,7 +96,7 @@ impl BatchedStore {
     pub(super) fn start(&mut self) {
         if self.loading.is_none() && !self.loads.is_empty() {
             let (blocks, cids) = (self.blocks.clone(), std::mem::take(&mut self.loads));
-            self.loading = Some(tokio::task::spawn_blocking(move || {
+            self.loading = Some(task::blocking("reading blocks", move || {
                 load(blocks.as_deref(), cids)
             }));
         }
@@ -106,7 +106,7 @@ impl BatchedStore {
         {
             let puts = std::mem::take(&mut self.puts);
             self.pending_bytes = 0;
-            self.putting = Some(tokio::task::spawn_blocking(move || {
+            self.putting = Some(task::blocking("storing blocks", move || {
                 match blocks.put(&puts) {
                     Ok(_) => true,
                     Err(error) => {
@@ -147,7 +147,7 @@ impl BatchedStore {
 
 /// Returns the result of a batch, or `None` if its thread panicked. Waits forever if there is no
 /// batch.
-async fn finished<T>(batch: &mut Option<JoinHandle<T>>) -> Option<T> {
+async fn finished<T>(batch: &mut Option<Task<T>>) -> Option<T> {
     let Some(handle) = batch else {
         return std::future::pending().await;
     };
@@ -157,11 +157,15 @@ async fn finished<T>(batch: &mut Option<JoinHandle<T>>) -> Option<T> {
 }
 
 fn load(blocks: Option<&dyn LocalBlocks>, cids: Vec<Cid>) -> Loaded {
-    let get = |cid: &Cid| match blocks?.get(cid) {
-        Ok(data) => data,
-        Err(error) => {
-            tracing::error!(%cid, %error, "can't read a stored block");
-            None
+    let get = |cid: &Cid| {
+        let blocks = blocks?;
+        // The engine needs the result of each lookup, so a panic means that this block is missing.
+        match task::caught(("reading a block", cid), || blocks.get(cid)).ok()? {
+            Ok(data) => data,
+            Err(error) => {
+                tracing::error!(%cid, %error, "can't read a stored block");
+                None
+            }
         }
     };
     cids.into_iter().map(|cid| (cid, get(&cid))).collect()

@@ -6,7 +6,8 @@ use interplanar_core::fetch::{FetchError, Summary, TreePiece};
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 use tokio::sync::mpsc;
-use tokio::task::JoinHandle;
+
+use crate::task::Task;
 
 /// A message from the driver to the stream.
 pub(super) enum StreamItem {
@@ -18,13 +19,13 @@ pub(super) enum StreamItem {
 /// The content of a fetch. See [`fetch_ipfs`](super::fetch_ipfs).
 pub struct FetchStream {
     receiver: mpsc::Receiver<StreamItem>,
-    task: JoinHandle<()>,
+    task: Task<()>,
     summary: Option<Summary>,
     ended: bool,
 }
 
 impl FetchStream {
-    pub(super) fn new(receiver: mpsc::Receiver<StreamItem>, task: JoinHandle<()>) -> Self {
+    pub(super) fn new(receiver: mpsc::Receiver<StreamItem>, task: Task<()>) -> Self {
         Self {
             receiver,
             task,
@@ -56,8 +57,8 @@ impl FetchStream {
                 None
             }
             Some(StreamItem::Failed(error)) => Some(Err(error)),
-            // The task ended without a message, because its runtime shut down.
-            None => None,
+            // The task panicked, or its runtime shut down.
+            None => Some(Err(FetchError::Interrupted)),
         })
     }
 }

@@ -11,7 +11,8 @@ use http_body::{Frame, SizeHint};
 use http_body_util::combinators::UnsyncBoxBody;
 use http_body_util::{BodyExt, Full};
 use tokio::sync::mpsc;
-use tokio::task::JoinHandle;
+
+use crate::task::{self, Task};
 
 /// A body of known or unknown length. If it returns an error, the connection is closed and the
 /// client sees an incomplete response.
@@ -73,7 +74,7 @@ struct BlockingSource<I> {
 
 enum ProducerState<I> {
     Idle(I),
-    Running(JoinHandle<(Vec<io::Result<Bytes>>, Option<I>)>),
+    Running(Task<(Vec<io::Result<Bytes>>, Option<I>)>),
     End,
 }
 
@@ -95,17 +96,17 @@ impl<I: Iterator<Item = io::Result<Bytes>> + Send + 'static> BlockingSource<I> {
                         ProducerState::Running(run_batch(rest))
                     });
                 }
-                Err(_) => return Some(Err(io::Error::other("the producer panicked"))),
+                Err(error) => return Some(Err(error.into())),
             }
         }
     }
 }
 
-fn run_batch<I>(mut pieces: I) -> JoinHandle<(Vec<io::Result<Bytes>>, Option<I>)>
+fn run_batch<I>(mut pieces: I) -> Task<(Vec<io::Result<Bytes>>, Option<I>)>
 where
     I: Iterator<Item = io::Result<Bytes>> + Send + 'static,
 {
-    tokio::task::spawn_blocking(move || {
+    task::blocking("sending a response", move || {
         let (mut batch, mut bytes) = (Vec::new(), 0);
         while bytes < BATCH_BYTES && batch.len() < BATCH_CHUNKS {
             let Some(piece) = pieces.next() else {

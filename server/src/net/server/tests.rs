@@ -166,9 +166,12 @@ async fn keeps_connections_alive() {
 #[tokio::test]
 async fn a_panicking_handler_is_a_500() {
     let running = start(Limits::default()).await;
+    let before = task::panics();
     let answer = get(&running, "/panic").await;
     assert!(answer.starts_with("HTTP/1.1 500"), "{answer}");
+    assert_eq!(body(&answer), "internal error\n");
     assert!(!answer.contains("fault"), "{answer}");
+    assert!(task::panics() > before);
     assert_eq!(body(&get(&running, "/hello").await), "hello");
 }
 
@@ -187,8 +190,11 @@ async fn a_failed_body_looks_incomplete() {
         answer.contains("content-length: 5\r\n") && answer.ends_with("\r\n\r\nabc"),
         "{answer}"
     );
+    let before = task::panics();
     let answer = get(&running, "/panicking-body").await;
     assert!(!answer.ends_with("0\r\n\r\n"), "{answer}");
+    assert!(!answer.contains("fault"), "{answer}");
+    assert!(task::panics() > before);
     assert_eq!(body(&get(&running, "/finished").await), "full");
 }
 

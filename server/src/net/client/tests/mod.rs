@@ -2,6 +2,7 @@ pub(crate) mod peers;
 
 use super::*;
 use crate::blocks::{BlockStore, BlocksError};
+use crate::task;
 use bytes::Bytes;
 use futures_util::StreamExt as _;
 use interplanar_core::block::Block;
@@ -149,6 +150,44 @@ async fn a_near_gateway_is_asked_for_the_plain_file_and_wrong_bytes_are_detected
     let alone = pool(&[&liar]);
     let (content, error) = fetch_with(near(), &file, &alone, None::<BlockStore>).await;
     assert!(data.starts_with(&content) && error.is_some());
+}
+
+/// A disk whose driver has a bug.
+struct PanickingDisk;
+
+impl LocalBlocks for PanickingDisk {
+    fn get(&self, _: &Cid) -> Result<Option<Bytes>, BlocksError> {
+        panic!("a bug")
+    }
+
+    fn put(&self, _: &[Block]) -> Result<(), BlocksError> {
+        panic!("a bug")
+    }
+}
+
+#[tokio::test]
+async fn a_fetch_continues_without_a_disk_that_panics() {
+    let data = sample(3_000_000);
+    let file = TestFile::new(&data);
+    let peer = Peer::start(file.gateway(Fault::None)).await;
+    let pool = pool(&[&peer]);
+    let before = task::panics();
+    let fetched = fetch_with(far(), &file, &pool, Some(PanickingDisk)).await;
+    assert_eq!(fetched, (data, None));
+    assert!(task::panics() > before);
+}
+
+#[tokio::test]
+async fn a_fetch_that_panics_is_an_error_and_no_end() {
+    let file = TestFile::new(&sample(3_000_000));
+    let peer = Peer::start(file.gateway(Fault::None)).await;
+    let url = IpfsUrl::parse(&format!("ipfs://{}", file.root)).unwrap();
+    let client = http_client().unwrap();
+    let pool = pool(&[&peer]);
+    let bug = |_: &Event| panic!("a bug");
+    let stream = fetch_ipfs(&client, &url, far(), pool, None::<BlockStore>, bug);
+    let pieces: Vec<_> = stream.collect().await;
+    assert_eq!(pieces.last(), Some(&Err(FetchError::Interrupted)));
 }
 
 #[tokio::test]
