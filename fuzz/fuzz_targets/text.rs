@@ -3,10 +3,10 @@
 
 use interplanar_core::cid::{self, IpfsUrl};
 use interplanar_core::fetch::Gateway;
+use interplanar_core::hash::Sha256;
 use interplanar_core::install;
 use interplanar_core::ipns::{Name, Record};
 use interplanar_core::nar::Listing;
-use interplanar_core::hash::Sha256;
 use interplanar_core::narinfo::NarInfo;
 use interplanar_core::signature::{guix, nix};
 use interplanar_core::store_path::StorePath;
