@@ -3,6 +3,7 @@
 use crate::block::Block;
 use crate::cid::{Cid, prefix};
 use alloc::collections::{BTreeMap, BTreeSet};
+use alloc::vec::Vec;
 
 /// Maximum number of blocks that [`SeenBlocks`] remembers, about 4 MiB of memory. Further blocks
 /// are not recorded.
@@ -11,7 +12,12 @@ pub(super) const MAX_SEEN: usize = 1 << 18;
 /// Verified blocks that are not wanted yet, up to a number of bytes.
 #[derive(Debug)]
 pub(super) struct EarlyBlocks {
-    blocks: BTreeMap<Cid, (Block, usize)>,
+    /// Indexes in `blocks`, by CID. The type is that of the map in
+    /// [`Walker`](crate::unixfs::Walker), so that browsers load its code once.
+    index: BTreeMap<(Cid, u64), usize>,
+    blocks: Vec<Option<(Block, usize)>>,
+    /// Unused indexes in `blocks`.
+    free: Vec<usize>,
     bytes: usize,
     limit: usize,
 }
@@ -19,7 +25,9 @@ pub(super) struct EarlyBlocks {
 impl EarlyBlocks {
     pub(super) fn new(limit: usize) -> Self {
         Self {
-            blocks: BTreeMap::new(),
+            index: BTreeMap::new(),
+            blocks: Vec::new(),
+            free: Vec::new(),
             bytes: 0,
             limit,
         }
@@ -29,17 +37,18 @@ impl EarlyBlocks {
         self.bytes
     }
 
-    /// Returns the memory that a block takes: its bytes and its entry in the map.
+    /// Returns the memory that a block takes: its bytes and its entries.
     fn cost(block: &Block) -> usize {
         block
             .data()
             .len()
-            .saturating_add(size_of::<(Cid, Block, usize)>())
+            .saturating_add(size_of::<(Cid, [usize; 3], Block, usize)>())
     }
 
     /// Keeps a block from a gateway. Returns false if there is no room.
     pub(super) fn put(&mut self, block: Block, gateway: usize) -> bool {
-        if self.blocks.contains_key(block.cid()) {
+        let key = (*block.cid(), 0);
+        if self.index.contains_key(&key) {
             return true;
         }
         let bytes = self.bytes.saturating_add(Self::cost(&block));
@@ -47,21 +56,27 @@ impl EarlyBlocks {
             return false;
         }
         self.bytes = bytes;
-        self.blocks.insert(*block.cid(), (block, gateway));
+        let index = self.free.pop().unwrap_or(self.blocks.len());
+        match self.blocks.get_mut(index) {
+            Some(unused) => *unused = Some((block, gateway)),
+            None => self.blocks.push(Some((block, gateway))),
+        }
+        self.index.insert(key, index);
         true
     }
 
     /// Removes a block and returns it with the index of the gateway that sent it.
     pub(super) fn take(&mut self, cid: &Cid) -> Option<(Block, usize)> {
-        let taken = self.blocks.remove(cid)?;
+        let index = self.index.remove(&(*cid, 0))?;
+        let taken = self.blocks.get_mut(index)?.take()?;
+        self.free.push(index);
         self.bytes = self.bytes.saturating_sub(Self::cost(&taken.0));
         Some(taken)
     }
 
     /// Drops all blocks.
     pub(super) fn clear(&mut self) {
-        self.blocks.clear();
-        self.bytes = 0;
+        *self = Self::new(self.limit);
     }
 }
 

@@ -164,13 +164,15 @@ impl Walker {
             content: SlotContent::Pending(node),
             next: NONE,
         };
+        let mut pending = BTreeMap::new();
+        pending.insert((root, 0), 0);
         Self {
             slots: Vec::from([slot]),
             head: 0,
             free: NONE,
             used: 1,
             first_pending: 0,
-            pending: BTreeMap::from([((root, 0), 0)]),
+            pending,
             from,
             end,
             budget,
@@ -383,7 +385,7 @@ impl Walker {
         let cid = *cid;
         if let Some(data) = cid::identity_data(&cid) {
             let node = FileNode::decode(cid.codec(), &Bytes::copy_from_slice(data))?;
-            self.pending.clear();
+            self.pending.remove(&(cid, 0));
             self.fill(self.first_pending, &node)?;
             self.skip_data();
         }
