@@ -85,10 +85,6 @@ impl Cache {
     }
 
     fn try_trim(&self) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
-        // Without a limit, the folder may be a temporary one that is deleted meanwhile.
-        if self.max_bytes == u64::MAX {
-            return Ok(());
-        }
         let mut bytes = self.blocks.stats()?.bytes;
         if bytes <= self.max_bytes {
             return Ok(());
