@@ -100,11 +100,6 @@ const DIFFERENCES: &[(&str, &str, &str)] = &[
         "lzip 1.23 ignores the byte; every program writes a zero",
     ),
     (
-        "zstd",
-        "zstd/reserved-bit",
-        "ruzstd ignores the bit; the NarHash decides",
-    ),
-    (
         "gzip",
         "gzip/header-crc-wrong",
         "we use nothing of the header, and skip its checksum",

@@ -227,10 +227,11 @@ fn zstd() -> Vec<Case> {
             "another format",
         );
     }
-    cases.accept(
+    cases.refuse(
         "reserved-bit",
         with(&whole, 4, 0x28),
-        "ruzstd ignores it; whether the bytes are right is for the NarHash to say",
+        header,
+        "the format keeps the bit for later",
     );
     cases.refuse(
         "content-size-more",
@@ -286,7 +287,7 @@ fn zstd() -> Vec<Case> {
     cases.refuse(
         "dictionary",
         [&ZSTD_MAGIC[..], &[0x21, 7, 5], &raw, TEXT].concat(),
-        header,
+        "a dictionary of zstd is not supported",
         "no dictionary is known here",
     );
     let compressed = |body: &[u8]| {
@@ -308,7 +309,7 @@ fn zstd() -> Vec<Case> {
     cases.refuse(
         "literals-long",
         compressed(b"\x30hello\0"),
-        bad_block,
+        "expected literals that fit into a zstd block",
         "the literals lead beyond the block",
     );
     cases.refuse(
